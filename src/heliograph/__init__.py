@@ -1,0 +1,43 @@
+"""
+Push events from Python web applications to browsers.
+
+The names here need the standard library only. The faces are modules of their own, named
+for what they need: :mod:`heliograph.flask`.
+"""
+
+from __future__ import annotations
+
+from .config import HubConfig
+from .errors import (
+    BrokerUnavailableError,
+    ConfigError,
+    EventTooLargeError,
+    HeliographError,
+    HubClosedError,
+    InvalidFieldError,
+    InvalidStreamIdError,
+    TooManySubscribersError,
+    WireError,
+)
+from .event import Event
+from .wire.encoder import encode, encode_comment
+from .wire.parser import EventStreamParser
+
+__all__ = [
+    "BrokerUnavailableError",
+    "ConfigError",
+    "Event",
+    "EventStreamParser",
+    "EventTooLargeError",
+    "HeliographError",
+    "HubClosedError",
+    "HubConfig",
+    "InvalidFieldError",
+    "InvalidStreamIdError",
+    "TooManySubscribersError",
+    "WireError",
+    "encode",
+    "encode_comment",
+]
+
+__version__ = "0.1.0.dev0"

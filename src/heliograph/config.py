@@ -1,0 +1,137 @@
+"""
+The limits and timings of a hub: one frozen value, validated whole.
+
+Every face reads the same fields; the Flask extension spells them ``SSE_…`` in capitals.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .errors import ConfigError
+
+__all__ = ["HubConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubConfig:
+    """
+    Limits and timings of a hub.
+
+    Args:
+        history_events: Events that the broker keeps per channel, for clients that
+            come back. At least 1.
+        history_seconds: Seconds that the broker keeps an event. Above 0.
+        log_events: Events per channel held in the memory of each process, so that
+            most reconnects need no storage. At least 1.
+        log_bytes: The same in bytes of encoded events. At least 1.
+        heartbeat_seconds: Seconds of silence after which a comment is sent, so that
+            proxies keep the connection. Keep it below the proxy's idle timeout
+            (nginx: 60). Above 0. :obj:`None` sends none.
+        retry_ms: Milliseconds that a client waits before it reconnects. Each client
+            gets its own, between half and one and a half of this, so that a restart
+            does not bring everyone back in the same instant. 0 to 3,600,000.
+        max_event_bytes: Largest encoded event in bytes. At least 64, at most
+            ``max_lag_bytes``.
+        max_lag_bytes: Bytes that a client may be behind before it is disconnected. It
+            comes back with ``Last-Event-ID`` and is given what it missed. At least 1.
+        max_subscribers: Streams per process. At least 1.
+        max_subscribers_per_channel: Streams per channel and process. At least 1.
+        retry_after_seconds: The ``Retry-After`` of the 503 that a stream over a cap
+            is answered with, in seconds. 0 to 86,400.
+        linger_seconds: Seconds that a channel is still listened to after its last
+            subscriber left, so that a page that reloads finds it warm. 0 or more.
+        dead_peer_seconds: Seconds after which a client that no longer acknowledges
+            is given up, on connections that were taken over. 1 to 86,400.
+        send_buffer_bytes: Kernel send buffer of a connection that was taken over, in
+            bytes: what a client that stopped reading costs. At least 4,096.
+            :obj:`None` leaves it to the kernel, which allows megabytes.
+        publish_timeout_seconds: Seconds that a publish from a synchronous program
+            waits for storage before it fails. Above 0.
+
+    Raises:
+        ConfigError: Listing every field that is of the wrong type or out of range.
+    """
+
+    history_events: int = 10_000
+    history_seconds: float = 86_400.0
+    log_events: int = 1_024
+    log_bytes: int = 1_048_576
+    heartbeat_seconds: float | None = 15.0
+    retry_ms: int = 2_000
+    max_event_bytes: int = 262_144
+    max_lag_bytes: int = 1_048_576
+    max_subscribers: int = 10_000
+    max_subscribers_per_channel: int = 10_000
+    retry_after_seconds: int = 5
+    linger_seconds: float = 10.0
+    dead_peer_seconds: float = 30.0
+    send_buffer_bytes: int | None = 131_072
+    publish_timeout_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        found = [
+            problem
+            for rule in _RULES
+            if (problem := rule.problem(getattr(self, rule.name)))
+        ]
+        if not found and self.max_event_bytes > self.max_lag_bytes:
+            found.append(
+                f"max_event_bytes must be at most max_lag_bytes ({self.max_lag_bytes}),"
+                f" not {self.max_event_bytes}: one such event would disconnect everyone"
+            )
+        if found:
+            raise ConfigError(found)
+
+
+class _Rule(NamedTuple):
+    """What a field may be."""
+
+    name: str
+    low: float
+    high: float = math.inf
+    whole: bool = True
+    optional: bool = False
+
+    def problem(self, value: object) -> str | None:
+        if value is None and self.optional:
+            return None
+        kind, types = _WHOLE if self.whole else _SECONDS
+        if not isinstance(value, types) or isinstance(value, bool):
+            return f"{self.name} must be {kind}, not {value!r}"
+        if not self.low <= value <= self.high:
+            limits = f"at least {self.low}"
+            if self.high not in {math.inf, _CENTURY}:
+                limits = f"between {self.low} and {self.high}"
+            return f"{self.name} must be {limits}, not {value!r}"
+        return None
+
+
+_WHOLE = ("a whole number", int)
+_SECONDS = ("a number of seconds", int | float)
+
+# A timer cannot be set more finely than this, so "above 0" means at least this.
+_TICK = 0.001
+_DAY = 86_400
+# Whoever means "for ever" may write it; infinity would be no time to wait until.
+_CENTURY = 100 * 366 * _DAY
+
+_RULES = [
+    _Rule("history_events", 1),
+    _Rule("history_seconds", _TICK, _CENTURY, whole=False),
+    _Rule("log_events", 1),
+    _Rule("log_bytes", 1),
+    _Rule("heartbeat_seconds", _TICK, _CENTURY, whole=False, optional=True),
+    _Rule("retry_ms", 0, 3_600_000),
+    _Rule("max_event_bytes", 64),
+    _Rule("max_lag_bytes", 1),
+    _Rule("max_subscribers", 1),
+    _Rule("max_subscribers_per_channel", 1),
+    _Rule("retry_after_seconds", 0, _DAY),
+    _Rule("linger_seconds", 0, _CENTURY, whole=False),
+    _Rule("dead_peer_seconds", 1, _DAY, whole=False),
+    _Rule("send_buffer_bytes", 4_096, 2**30, optional=True),
+    _Rule("publish_timeout_seconds", _TICK, _CENTURY, whole=False),
+]

@@ -1,0 +1,1 @@
+"""The ``text/event-stream`` format: bytes and values, nothing else."""
