@@ -1,0 +1,253 @@
+"""
+One selection's events as encoded blocks, shared by all of its subscribers.
+
+A feed is an append-only list of blocks; a subscriber is a :class:`Cursor` into it. There
+is no queue per client: what is behind a cursor is joined once, and cursors at the same
+place get the same joined bytes. A block is dropped as soon as the last cursor has
+passed it, so a feed with nobody behind holds nothing.
+
+Invariants: blocks are numbered from 0 for ever; ``_first`` is the number of the oldest
+block held; ``_starts[i]`` is how many bytes the feed had carried before block
+``_first + i``; :attr:`Feed.positions` is where a client is that has taken every block.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ..event import Event
+from ..wire.encoder import encode_body, encode_comment, encode_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .log import LogItem
+    from .position import GapReason, Position, Positions
+
+__all__ = [
+    "GAP_EVENT_TYPE",
+    "HEARTBEAT",
+    "Cursor",
+    "Feed",
+    "entry_block",
+    "gap_block",
+    "place_block",
+]
+
+GAP_EVENT_TYPE = "heliograph.gap"
+
+HEARTBEAT = encode_comment("")
+"""The block that says that a stream is alive, and nothing else."""
+
+
+def place_block(positions: Positions) -> bytes:
+    """
+    Give the block that tells a client where it is, without an event.
+
+    A block without data dispatches nothing, but clients keep its id. So a client that is
+    cut off before its first event comes back to the very place.
+
+    Args:
+        positions: Where the client is.
+    """
+    return encode_id(positions.id) + b"\n"
+
+
+def entry_block(item: LogItem, positions: Positions) -> bytes:
+    """
+    Move positions past an entry, and give the block that tells a client so.
+
+    Args:
+        item: The next entry of one of the channels.
+        positions: Where the client is before the entry; advanced.
+
+    Returns:
+        The bytes of one event. Its id is the publisher's own if the stream has only
+        this channel; a stream of several channels needs all of their positions.
+    """
+    entry = item.entry
+    positions.advance(entry.channel, entry.position)
+    own_id = entry.event.id
+    if own_id is None or len(positions.channels) > 1:
+        return encode_id(positions.id) + item.body
+    return encode_id(own_id) + item.body
+
+
+def gap_block(
+    gaps: Mapping[str, tuple[GapReason, Position]], positions: Positions
+) -> bytes:
+    """
+    Move positions past what is missing, and give the event that tells a client so.
+
+    Args:
+        gaps: For each channel concerned, why, and where the stream goes on.
+        positions: Where the client is; advanced.
+
+    Returns:
+        The bytes of one ``heliograph.gap`` event, whose JSON data has ``channels`` (a
+        sorted list) and ``reasons`` (channel to reason).
+    """
+    for channel, (_, position) in gaps.items():
+        positions.advance(channel, position)
+    reasons = {channel: gaps[channel][0] for channel in sorted(gaps)}
+    data = json.dumps({"channels": list(reasons), "reasons": reasons})
+    event = Event(data, type=GAP_EVENT_TYPE)
+    return encode_id(positions.id) + encode_body(event)
+
+
+class Cursor:
+    """
+    A subscriber's place in a feed. Only its feed moves it.
+
+    Attributes:
+        block: Number of the next block to take.
+    """
+
+    __slots__ = ("block",)
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+
+
+class Feed:
+    """
+    The blocks of one selection.
+
+    Args:
+        positions: Where the feed begins; the feed keeps and moves it.
+
+    Attributes:
+        positions: Where a client is that has taken every block.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_cursors",
+        "_end_bytes",
+        "_first",
+        "_joined",
+        "_starts",
+        "positions",
+    )
+
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
+        self._cursors: set[Cursor] = set()
+        self._blocks: list[bytes] = []
+        self._starts: list[int] = []
+        self._first = 0
+        self._end_bytes = 0
+        # Number of a block -> all from it to the end, joined. Emptied when the end moves.
+        self._joined: dict[int, bytes] = {}
+
+    @property
+    def end(self) -> int:
+        """The number that the next block will have."""
+        return self._first + len(self._blocks)
+
+    @property
+    def held_blocks(self) -> int:
+        """Blocks that some cursor has yet to pass."""
+        return len(self._blocks)
+
+    @property
+    def cursors(self) -> int:
+        """How many cursors there are."""
+        return len(self._cursors)
+
+    def append(self, item: LogItem) -> None:
+        """
+        Carry the next entry of one of the channels.
+
+        Args:
+            item: It must follow :attr:`positions` in its channel.
+        """
+        self._push(entry_block(item, self.positions))
+
+    def announce_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
+        """
+        Tell everyone that entries of a channel are missing at this point.
+
+        Args:
+            channel: One of the channels.
+            reason: Why.
+            go_on: Just before the next entry that will be appended.
+        """
+        self._push(gap_block({channel: (reason, go_on)}, self.positions))
+
+    def append_heartbeat(self) -> None:
+        """Carry a comment, which clients do not show."""
+        self._push(HEARTBEAT)
+
+    def join(self) -> Cursor:
+        """Give a cursor that will take every block appended from now on."""
+        cursor = Cursor(self.end)
+        self._cursors.add(cursor)
+        return cursor
+
+    def leave(self, cursor: Cursor) -> None:
+        """
+        Forget a cursor, and what only it had yet to take.
+
+        Args:
+            cursor: One that :meth:`join` gave, and that has not left.
+        """
+        self._cursors.remove(cursor)
+        # Only the last one behind can free a block; asking each time would make a mass
+        # departure quadratic.
+        if self._blocks and cursor.block == self._first:
+            self.trim()
+
+    def take(self, cursor: Cursor) -> bytes:
+        """
+        Give all that is behind a cursor, and move it to the end.
+
+        Blocks are dropped by :meth:`trim`, not here: whoever serves many cursors trims
+        once when all have taken.
+
+        Args:
+            cursor: One of this feed's.
+
+        Returns:
+            Joined blocks, ``b""`` at the end. Cursors at the same place share them.
+        """
+        start = cursor.block
+        cursor.block = self._first + len(self._blocks)
+        joined = self._joined.get(start)
+        if joined is None:
+            behind = self._blocks[start - self._first :]
+            joined = behind[0] if len(behind) == 1 else b"".join(behind)
+            self._joined[start] = joined
+        return joined
+
+    def lag_bytes(self, cursor: Cursor) -> int:
+        """
+        Give how many bytes a cursor has yet to take.
+
+        Args:
+            cursor: One of this feed's.
+        """
+        index = cursor.block - self._first
+        if index == len(self._blocks):
+            return 0
+        return self._end_bytes - self._starts[index]
+
+    def trim(self) -> None:
+        """Drop the blocks that every cursor has passed."""
+        oldest = min((cursor.block for cursor in self._cursors), default=self.end)
+        passed = oldest - self._first
+        del self._blocks[:passed]
+        del self._starts[:passed]
+        self._first = oldest
+        self._joined.clear()
+
+    def _push(self, block: bytes) -> None:
+        if not self._cursors:
+            # Nobody to take it: only the positions matter.
+            self._first += 1
+            return
+        self._starts.append(self._end_bytes)
+        self._blocks.append(block)
+        self._end_bytes += len(block)
+        self._joined.clear()

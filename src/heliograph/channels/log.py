@@ -1,0 +1,180 @@
+"""
+The recent entries of one channel in this process.
+
+The log is a bounded window that ends at the head: the last entry that this process has
+seen. Because offsets are dense, a place in the window is a subtraction. It never holds
+two epochs, never has a hole inside, and says so when one would appear.
+
+The caller passes ``now``: there is no clock here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..wire.encoder import encode_body
+
+if TYPE_CHECKING:
+    from .entry import Entry
+    from .position import Position
+
+__all__ = ["Appended", "ChannelLog", "LogItem"]
+
+
+class LogItem(NamedTuple):
+    """An entry and its encoded body, which all streams that carry it share."""
+
+    entry: Entry
+    body: bytes
+
+    @classmethod
+    def of(cls, entry: Entry) -> LogItem:
+        """Encode an entry."""
+        return cls(entry, encode_body(entry.event))
+
+
+class Appended(Enum):
+    """What became of an entry that was offered to a log."""
+
+    NEXT = "next"
+    """It followed the head."""
+    KNOWN = "known"
+    """It is at or before the head, so it was left out."""
+    AFTER_HOLE = "trimmed"
+    """Entries between the head and it are missing; the log begins anew at it."""
+    NEW_EPOCH = "epoch"
+    """The channel's numbering began anew, and so did the log."""
+
+
+class ChannelLog:
+    """
+    A channel's recent entries, bounded by number, bytes and age.
+
+    Args:
+        head: The position after which entries will be appended.
+        max_events: Entries held. At least 1.
+        max_bytes: Encoded bytes held. The newest entry is held whatever its size.
+        max_age_seconds: Age of the oldest entry held.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_items",
+        "_max_age_seconds",
+        "_max_bytes",
+        "_max_events",
+        "head",
+    )
+
+    def __init__(
+        self, head: Position, *, max_events: int, max_bytes: int, max_age_seconds: float
+    ) -> None:
+        self.head = head
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._max_age_seconds = max_age_seconds
+        self._items: deque[LogItem] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def held_bytes(self) -> int:
+        """Encoded bytes held, at most ``max_bytes`` or one entry."""
+        return self._bytes
+
+    def append(self, item: LogItem, now: float) -> Appended:
+        """
+        Take the next entry of the channel.
+
+        Args:
+            item: Any entry of this channel, encoded.
+            now: Seconds since the epoch of Unix.
+
+        Returns:
+            What became of it. On :attr:`Appended.AFTER_HOLE` and
+            :attr:`Appended.NEW_EPOCH` the entry is held, and all before it is gone.
+        """
+        outcome = self._compare(item.entry.position)
+        if outcome is Appended.KNOWN:
+            return outcome
+        if outcome is not Appended.NEXT:
+            self.restart(item.entry.position)
+        self._items.append(item)
+        self._bytes += len(item.body)
+        self.head = item.entry.position
+        self.trim(now)
+        return outcome
+
+    def restart(self, head: Position) -> None:
+        """
+        Drop everything and begin at another head.
+
+        Args:
+            head: The position after which entries will be appended.
+        """
+        self._items.clear()
+        self._bytes = 0
+        self.head = head
+
+    def _compare(self, position: Position) -> Appended:
+        if position.epoch != self.head.epoch:
+            # What came first in a new life is complete: there is no hole before it,
+            # but all that is older belongs to another life.
+            return Appended.NEW_EPOCH
+        if position.offset <= self.head.offset:
+            return Appended.KNOWN
+        if position.offset > self.head.offset + 1:
+            return Appended.AFTER_HOLE
+        return Appended.NEXT
+
+    def trim(self, now: float) -> None:
+        """
+        Drop what is beyond the bounds.
+
+        Args:
+            now: Seconds since the epoch of Unix.
+        """
+        oldest_allowed = now - self._max_age_seconds
+        while self._items and (
+            len(self._items) > self._max_events
+            or (self._bytes > self._max_bytes and len(self._items) > 1)
+            or self._items[0].entry.published_at < oldest_allowed
+        ):
+            self._bytes -= len(self._items.popleft().body)
+
+    def covers(self, position: Position) -> bool:
+        """
+        Say whether everything after a position up to the head is held.
+
+        Args:
+            position: Any position.
+
+        Returns:
+            False for another epoch, and for positions past the head.
+        """
+        oldest = self.head.offset - len(self._items)
+        return (
+            position.epoch == self.head.epoch
+            and oldest <= position.offset <= self.head.offset
+        )
+
+    def after(self, position: Position, limit: int | None = None) -> list[LogItem]:
+        """
+        Give what follows a position.
+
+        Args:
+            position: One that :meth:`covers` says yes to.
+            limit: Most items to give; :obj:`None` for all.
+
+        Returns:
+            Items in channel order.
+        """
+        assert self.covers(position), position  # noqa: S101 - our invariant
+        skipped = position.offset - (self.head.offset - len(self._items))
+        stop = None if limit is None else skipped + limit
+        return list(islice(self._items, skipped, stop))

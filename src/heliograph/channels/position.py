@@ -1,0 +1,167 @@
+"""
+Where a client is: positions, and the ids that carry them.
+
+An id states the position in every channel of a stream, so that ``Last-Event-ID`` is
+exact for one channel and for many. Its grammar::
+
+    id       = tag 1*( "." position )        one position per channel, names sorted
+    position = [ epoch "-" ] offset          the epoch only where it changes
+    tag      = 8 characters that depend on the channels' names
+    epoch    = 1 to 16 letters and digits
+    offset   = decimal, no leading zeros
+
+The tag binds an id to its channels: without it the id of another selection of as many
+channels would be read as a wrong place instead of being recognised as foreign. There is
+exactly one way to write given positions, and :meth:`Positions.parse` takes no other.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidStreamIdError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["GapReason", "Position", "Positions"]
+
+# What brokers may number up to: a signed 64-bit integer, as all of them have.
+MAX_OFFSET = 2**63 - 1
+
+_POSITION = re.compile("(?:([0-9A-Za-z]{1,16})-)?(0|[1-9][0-9]{0,18})")
+_EPOCH = re.compile("[0-9A-Za-z]{1,16}")
+
+GapReason = str
+"""
+Why a position cannot be honoured: ``"epoch"`` (the channel began anew), ``"trimmed"``
+(history no longer reaches back), ``"unknown"`` (not a position of this channel).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """
+    A place in one channel: just after an entry.
+
+    Args:
+        epoch: The life of the channel's numbering, 1 to 16 ASCII letters and digits.
+        offset: The entry's number; 0 is before the first.
+    """
+
+    epoch: str
+    offset: int
+
+    def __post_init__(self) -> None:
+        # Brokers make these; a wrong one is our bug, not a caller's.
+        assert _EPOCH.fullmatch(self.epoch), self.epoch  # noqa: S101 - our invariant
+        assert 0 <= self.offset <= MAX_OFFSET, self.offset  # noqa: S101 - likewise
+
+
+class Positions:
+    """
+    A position in each channel of a stream, and the id that says so.
+
+    Args:
+        positions: One for each channel; the names are put in order here.
+    """
+
+    __slots__ = ("_channels", "_positions", "_prefix")
+
+    def __init__(self, positions: Mapping[str, Position]) -> None:
+        self._channels = tuple(sorted(positions))
+        self._positions = {name: positions[name] for name in self._channels}
+        self._prefix = _tag(self._channels)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The stream's channels, sorted."""
+        return self._channels
+
+    def __getitem__(self, channel: str) -> Position:
+        return self._positions[channel]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Positions):
+            return NotImplemented
+        return self._positions == other._positions
+
+    __hash__ = None  # type: ignore[assignment]  # it moves
+
+    def __repr__(self) -> str:
+        return f"Positions({self._positions!r})"
+
+    def copy(self) -> Positions:
+        """Give an independent copy."""
+        return Positions(self._positions)
+
+    def advance(self, channel: str, position: Position) -> None:
+        """
+        Move on in one channel.
+
+        Args:
+            channel: One of :attr:`channels`.
+            position: Where the stream is from now on.
+        """
+        assert channel in self._positions, channel  # noqa: S101 - our invariant
+        self._positions[channel] = position
+
+    @property
+    def id(self) -> str:
+        """The id that a client sends back to go on from here."""
+        parts = [self._prefix]
+        epoch = None
+        for position in self._positions.values():
+            if position.epoch == epoch:
+                parts.append(str(position.offset))
+            else:
+                epoch = position.epoch
+                parts.append(f"{epoch}-{position.offset}")
+        return ".".join(parts)
+
+    @classmethod
+    def parse(cls, text: str, channels: tuple[str, ...]) -> Positions:
+        """
+        Read an id back.
+
+        Args:
+            text: What a client sent. Anything at all.
+            channels: The channels of its stream, sorted, each once.
+
+        Returns:
+            The positions that :attr:`id` was made from.
+
+        Raises:
+            InvalidStreamIdError: ``text`` is not an id of these channels.
+        """
+        tag, *parts = text.split(".", len(channels) + 1)
+        if tag != _tag(channels) or len(parts) != len(channels):
+            raise InvalidStreamIdError(text)
+        positions = {}
+        epoch = None
+        for channel, part in zip(channels, parts, strict=True):
+            match = _POSITION.fullmatch(part)
+            if match is None:
+                raise InvalidStreamIdError(text)
+            epoch = match[1] or epoch
+            offset = int(match[2])
+            if epoch is None or offset > MAX_OFFSET:
+                raise InvalidStreamIdError(text)
+            positions[channel] = Position(epoch, offset)
+        result = cls(positions)
+        # An epoch that is repeated where it need not be is not what we write.
+        if result.id != text:
+            raise InvalidStreamIdError(text)
+        return result
+
+
+@lru_cache(maxsize=4096)
+def _tag(channels: tuple[str, ...]) -> str:
+    # NUL cannot be part of a name, so no two selections join to the same text.
+    digest = blake2b("\0".join(channels).encode(), digest_size=6).digest()
+    return urlsafe_b64encode(digest).decode("ascii")
