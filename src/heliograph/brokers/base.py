@@ -1,0 +1,197 @@
+"""
+What a broker is: the contract that every storage of channels keeps.
+
+**Ordering.** A broker gives each event of a channel the next offset: 1, 2, 3 … without
+a hole, whoever appends, from whatever process. All readers and listeners see that order.
+
+**Durability.** :meth:`Broker.append` returns once the entry is as durable as the broker
+promises. If it raises, the entry may or may not have been stored.
+
+**Lives.** Each channel has an epoch. It changes when the numbering begins anew, and only
+then, so that a position from another life is recognised instead of being misread.
+
+**Retention.** A number of events and an age per channel. Trimming leaves the newest.
+
+**Errors.** :class:`~heliograph.errors.BrokerUnavailableError` and nothing else, from any
+method but :meth:`Broker.close`. A broker that has raised it may be used again: it tries
+to recover by itself, and what it hands to listeners has no hole then either, or begins
+with a new epoch or an offset that shows the hole.
+
+**Loops.** A broker belongs to the event loop that opened it. Nothing blocks that loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..channels.entry import Entry
+    from ..channels.position import GapReason, Position
+    from ..event import Event
+
+__all__ = ["Broker", "History", "Listener", "Retention", "resolve"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """
+    How much history a broker keeps per channel.
+
+    Args:
+        events: Number of events, at least 1.
+        seconds: Age of the oldest, above 0.
+    """
+
+    events: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """
+    Part of a channel's history.
+
+    Args:
+        entries: In order, without a hole.
+        start: The position after which ``entries`` begin: the one that was asked
+            for, or where a client has to go on that cannot have that.
+        head: The channel's newest position.
+        gap: Why the position asked for cannot be honoured; :obj:`None` when it can.
+    """
+
+    entries: Sequence[Entry]
+    start: Position
+    head: Position
+    gap: GapReason | None
+
+
+if TYPE_CHECKING:
+    Listener = Callable[[Sequence[Entry]], None]
+    """Called on the loop with new entries, in order within each channel."""
+else:
+    Listener = object
+
+
+class Broker(Protocol):
+    """Where channels live."""
+
+    async def open(self, listener: Listener) -> None:
+        """
+        Begin to work on the running loop.
+
+        Storage that cannot be reached is no error here: methods raise until it can.
+
+        Args:
+            listener: Given the new entries of channels listened to.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything. Appends that have begun are finished first."""
+        ...
+
+    async def append(self, channel: str, event: Event) -> Entry:
+        """
+        Store an event as the next of its channel.
+
+        Cancelling the call does not undo the append.
+
+        Args:
+            channel: A valid name.
+            event: Any event.
+
+        Returns:
+            The entry, as listeners get it.
+
+        Raises:
+            BrokerUnavailableError: Storage failed; the entry may or may not be there.
+        """
+        ...
+
+    async def read(self, channel: str, after: Position | None, limit: int) -> History:
+        """
+        Give what follows a position.
+
+        Args:
+            channel: A valid name; one without entries is at offset 0.
+            after: Where to begin; :obj:`None` for the oldest entry held.
+            limit: Most entries to give; 0 asks only whether ``after`` holds.
+
+        Returns:
+            Entries from ``after`` on. If it cannot be honoured, ``gap`` says why:
+            after ``"epoch"`` and ``"trimmed"`` they begin with the oldest entry held,
+            since the asker can have seen none; after ``"unknown"`` there are none.
+
+        Raises:
+            BrokerUnavailableError: Storage failed.
+        """
+        ...
+
+    async def find(self, channel: str, event_id: str) -> Position | None:
+        """
+        Give the place of the one entry with a publisher's own id.
+
+        Args:
+            channel: A valid name.
+            event_id: The id that the publisher gave.
+
+        Returns:
+            Its position; :obj:`None` if history holds none, or more than one.
+
+        Raises:
+            BrokerUnavailableError: Storage failed.
+        """
+        ...
+
+    async def listen(self, channel: str) -> Position:
+        """
+        Hand new entries of a channel to the listener from now on.
+
+        Args:
+            channel: A valid name.
+
+        Returns:
+            The position after which the listener is given every entry.
+
+        Raises:
+            BrokerUnavailableError: Storage failed; the channel is not listened to.
+        """
+        ...
+
+    async def unlisten(self, channel: str) -> None:
+        """
+        Stop that. Entries under way may still come.
+
+        Args:
+            channel: A name, listened to or not.
+        """
+        ...
+
+
+def resolve(
+    after: Position | None, head: Position, oldest_offset: int
+) -> tuple[int, GapReason | None]:
+    """
+    Say where reading begins, by the one rule that all brokers share.
+
+    Args:
+        after: What was asked for.
+        head: The channel's newest position.
+        oldest_offset: Offset of the oldest entry held; ``head.offset + 1`` if none is.
+
+    Returns:
+        The offset after which entries begin, and why it is not the one asked for.
+    """
+    before_oldest = oldest_offset - 1
+    if after is None:
+        return before_oldest, None
+    if after.epoch != head.epoch:
+        return before_oldest, "epoch"
+    if after.offset > head.offset:
+        return head.offset, "unknown"
+    if after.offset < before_oldest:
+        return before_oldest, "trimmed"
+    return after.offset, None

@@ -1,0 +1,126 @@
+"""
+Channels in the memory of one process: the reference implementation, and for tests.
+
+Nothing survives the process, and no other process sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ..channels.entry import Entry
+from ..channels.position import Position
+from .base import Broker, History, resolve
+from .epoch import new_epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..event import Event
+    from .base import Listener, Retention
+
+__all__ = ["MemoryBroker"]
+
+
+class _Channel:
+    __slots__ = ("entries", "head")
+
+    def __init__(self, head: Position) -> None:
+        self.head = head
+        self.entries: deque[Entry] = deque()
+
+
+class MemoryBroker(Broker):
+    """
+    A broker in memory.
+
+    Args:
+        retention: How much history is kept per channel.
+        clock: Gives seconds since the epoch of Unix.
+    """
+
+    def __init__(
+        self, retention: Retention, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._retention = retention
+        self._clock = clock
+        # Where a channel is that nobody has published to. One for all of them, so that
+        # asking for a channel costs no memory.
+        self._start = Position(new_epoch(), 0)
+        self._channels: dict[str, _Channel] = {}
+        self._listened: set[str] = set()
+        # What the listener will be given in the next turn of the loop, joined so that
+        # a burst is one call.
+        self._fresh: list[Entry] = []
+        self._listener: Listener | None = None
+
+    async def open(self, listener: Listener) -> None:
+        """Begin to hand entries to the listener."""
+        self._listener = listener
+
+    async def close(self) -> None:
+        """Stop that. The channels stay."""
+        self._listener = None
+
+    async def append(self, channel: str, event: Event) -> Entry:
+        """Store an event as the next of its channel. It lives as long as the process."""
+        found = self._channels.setdefault(channel, _Channel(self._start))
+        now = self._clock()
+        position = Position(found.head.epoch, found.head.offset + 1)
+        entry = Entry(channel, position, event, now)
+        found.head = position
+        found.entries.append(entry)
+        self._trim(found, now)
+        if channel in self._listened:
+            if not self._fresh:
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            self._fresh.append(entry)
+        return entry
+
+    async def read(self, channel: str, after: Position | None, limit: int) -> History:
+        """Give what follows a position."""
+        found = self._channels.get(channel) or _Channel(self._start)
+        self._trim(found, self._clock())
+        oldest = found.head.offset - len(found.entries) + 1
+        offset, gap = resolve(after, found.head, oldest)
+        first = offset - oldest + 1
+        return History(
+            entries=tuple(islice(found.entries, first, first + limit)),
+            start=Position(found.head.epoch, offset),
+            head=found.head,
+            gap=gap,
+        )
+
+    async def find(self, channel: str, event_id: str) -> Position | None:
+        """Give the place of the one entry with a publisher's own id."""
+        found = self._channels.get(channel)
+        entries = () if found is None else found.entries
+        matches = [e.position for e in entries if e.event.id == event_id]
+        return matches[0] if len(matches) == 1 else None
+
+    async def listen(self, channel: str) -> Position:
+        """Hand new entries of a channel to the listener from now on."""
+        self._listened.add(channel)
+        return (self._channels.get(channel) or _Channel(self._start)).head
+
+    async def unlisten(self, channel: str) -> None:
+        """Stop that."""
+        self._listened.discard(channel)
+
+    def _hand_over(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        if self._listener is not None:
+            self._listener(fresh)
+
+    def _trim(self, channel: _Channel, now: float) -> None:
+        oldest_allowed = now - self._retention.seconds
+        entries = channel.entries
+        while entries and (
+            len(entries) > self._retention.events
+            or entries[0].published_at < oldest_allowed
+        ):
+            entries.popleft()

@@ -1,0 +1,206 @@
+"""
+Channels in an SQLite file that all processes of a machine share: the default broker.
+
+Two threads, each with a connection of its own: one commits batches of appends, one reads
+and follows what is new. Appends that arrive while a commit is under way make up the next
+batch, so the rate of commits stays what the disk can do while their size grows.
+
+All listeners, the publisher's own process included, learn of entries in the same way:
+by reading the file after a ring. There is no second path whose order could differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BrokerUnavailableError
+from .base import Broker, History, Listener, Retention
+from .doorbell import Doorbell, ring
+from .sqlite_store import SqliteStore
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..channels.entry import Entry
+    from ..channels.position import Position
+    from ..event import Event
+
+__all__ = ["SqliteBroker"]
+
+_log = logging.getLogger("heliograph.brokers.sqlite")
+
+# How often to look without being rung. With a doorbell it only makes up for a ring that
+# was lost; without one it is the latency of events from other processes.
+_POLL_WITH_BELL_SECONDS = 1.0
+_POLL_WITHOUT_BELL_SECONDS = 0.05
+
+# How often each process removes what is too old although nobody publishes.
+_SWEEP_SECONDS = 60.0
+
+
+class SqliteBroker(Broker):
+    """
+    A broker in an SQLite file.
+
+    A publish that returned survives kill -9 of any process. The last moments before a
+    loss of power may be lost; the file stays whole.
+
+    Args:
+        path: The file. Its folder must exist.
+        retention: How much history is kept per channel.
+        clock: Gives seconds since the epoch of Unix.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        retention: Retention,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = Path(path).absolute()
+        self._bells = Path(f"{self._path}-bells")
+        self._writer_store = SqliteStore(self._path, retention, clock)
+        self._reader_store = SqliteStore(self._path, retention, clock)
+        self._pending: list[tuple[str, Event, asyncio.Future[Entry]]] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._rung = asyncio.Event()
+        self._bell: Doorbell | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    async def open(self, listener: Listener) -> None:
+        """Begin to work on the running loop. The file is opened when it is needed."""
+        self._listener = listener
+        self._writer = Worker("heliograph-sqlite-write")
+        self._reader = Worker("heliograph-sqlite-read")
+        self._hang_bell()
+        self._tasks = [
+            asyncio.create_task(self._follow()),
+            asyncio.create_task(self._sweep()),
+        ]
+
+    async def close(self) -> None:
+        """Finish the appends that have begun, then release everything."""
+        self._closed = True
+        if self._committing is not None:
+            await self._committing
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._take_bell_down()
+        await self._writer.run(self._writer_store.close)
+        await self._reader.run(self._reader_store.close)
+        self._writer.close()
+        self._reader.close()
+
+    async def append(self, channel: str, event: Event) -> Entry:
+        """Store an event as the next of its channel."""
+        if self._closed:
+            raise BrokerUnavailableError(str(self._path), "the broker has been closed")
+        future = asyncio.get_running_loop().create_future()
+        self._pending.append((channel, event, future))
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit())
+        entry: Entry = await future
+        return entry
+
+    async def read(self, channel: str, after: Position | None, limit: int) -> History:
+        """Give what follows a position."""
+        return await self._reader.run(self._reader_store.read, channel, after, limit)
+
+    async def find(self, channel: str, event_id: str) -> Position | None:
+        """Give the place of the one entry with a publisher's own id."""
+        return await self._reader.run(self._reader_store.find, channel, event_id)
+
+    async def listen(self, channel: str) -> Position:
+        """Hand new entries of a channel to the listener from now on."""
+        return await self._reader.run(self._reader_store.listen, channel)
+
+    async def unlisten(self, channel: str) -> None:
+        """Stop that. Entries under way may still come."""
+        await self._reader.run(self._reader_store.unlisten, channel)
+
+    async def _commit(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending, []
+            try:
+                entries = await self._writer.run(self._store_and_ring, batch)
+            except Exception as error:  # noqa: BLE001 - every publisher of the batch gets it
+                for _, _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            self._rung.set()
+            for (_, _, future), entry in zip(batch, entries, strict=True):
+                if not future.done():
+                    future.set_result(entry)
+        self._committing = None
+
+    def _store_and_ring(
+        self, batch: list[tuple[str, Event, asyncio.Future[Entry]]]
+    ) -> list[Entry]:
+        entries = self._writer_store.append(
+            [(channel, event) for channel, event, _ in batch]
+        )
+        ring(self._bells)
+        return entries
+
+    async def _follow(self) -> None:
+        available = True
+        while True:
+            await self._wait_for_ring()
+            try:
+                while entries := await self._reader.run(self._reader_store.news):
+                    self._listener(entries)
+            except BrokerUnavailableError as error:
+                if available:
+                    _log.warning("cannot read events, trying again: %s", error)
+                available = False
+            else:
+                if not available:
+                    _log.warning("reading events again: %s", self._path)
+                available = True
+
+    async def _wait_for_ring(self) -> None:
+        poll = _POLL_WITHOUT_BELL_SECONDS if self._bell is None else _POLL_WITH_BELL_SECONDS
+        try:
+            async with asyncio.timeout(poll):
+                await self._rung.wait()
+        except TimeoutError:
+            if self._bell is not None and not self._bell.is_hung():
+                self._take_bell_down()
+                self._hang_bell()
+        self._rung.clear()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await self._writer.run(self._writer_store.sweep)
+            except BrokerUnavailableError as error:
+                _log.warning("cannot remove old events, trying again: %s", error)
+
+    def _hang_bell(self) -> None:
+        try:
+            self._bell = Doorbell(self._bells)
+        except OSError as error:
+            _log.info("no doorbell beside %s, polling: %s", self._path, error)
+            return
+        asyncio.get_running_loop().add_reader(self._bell.fileno(), self._on_ring)
+
+    def _take_bell_down(self) -> None:
+        if self._bell is not None:
+            asyncio.get_running_loop().remove_reader(self._bell.fileno())
+            self._bell.close()
+            self._bell = None
+
+    def _on_ring(self) -> None:
+        assert self._bell is not None  # noqa: S101 - only a bell that hangs can ring
+        self._bell.silence()
+        self._rung.set()

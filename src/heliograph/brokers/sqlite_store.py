@@ -1,0 +1,471 @@
+"""
+Channels in an SQLite file: the blocking half, used from one thread at a time.
+
+``entry.seq`` numbers all entries of the file in the order of their commits and is never
+given twice, so "what is new" is one range scan whatever the channel. Trimming always
+removes a prefix: of one channel by number, of ``seq`` by age. So what is left of a
+channel is dense, even if the clock was set back.
+
+``meta.epoch`` is the epoch of channels that have no row yet. All channels that begin
+between two renewals share it, which keeps the ids of many channels short. It is renewed
+when rows of channels are forgotten, so that a name that comes back has another life.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from ..channels.entry import Entry
+from ..channels.position import Position
+from ..errors import BrokerUnavailableError
+from ..event import Event
+from .base import History, Retention, resolve
+from .epoch import new_epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["SqliteStore"]
+
+_Result = TypeVar("_Result")
+
+# "heli": tells our files from those of other programs.
+_APPLICATION_ID = 0x68656C69
+_SCHEMA_VERSION = 1
+
+_SCHEMA = f"""
+CREATE TABLE meta (epoch TEXT NOT NULL, file_id TEXT NOT NULL);
+CREATE TABLE channel (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    epoch TEXT NOT NULL,
+    head INTEGER NOT NULL,
+    published_at REAL NOT NULL
+);
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel_id INTEGER NOT NULL REFERENCES channel (id),
+    offset INTEGER NOT NULL,
+    published_at REAL NOT NULL,
+    type TEXT,
+    event_id TEXT,
+    retry_ms INTEGER,
+    data TEXT NOT NULL,
+    UNIQUE (channel_id, offset)
+);
+CREATE INDEX entry_event_id ON entry (channel_id, event_id)
+    WHERE event_id IS NOT NULL;
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_SCHEMA_VERSION};
+"""
+
+_ENTRY_COLUMNS = (
+    "channel.name, channel.epoch, entry.offset, entry.published_at,"
+    " entry.type, entry.event_id, entry.retry_ms, entry.data"
+)
+
+# How long to wait for another process that writes, and how long between two tries.
+# SQLite's own waiting backs off to 100 ms and is unfair to whoever came first.
+_LOCK_TIMEOUT_SECONDS = 5.0
+_LOCK_RETRY_SECONDS = 0.001
+
+# A row of a channel is worth keeping for a client that comes back after a holiday.
+_FORGET_CHANNEL_SECONDS = 30 * 86_400
+
+# Entries looked at for their age beside each batch: more than a batch adds, so the
+# old ones never pile up, and few enough to cost nothing.
+_AGED_PER_BATCH = 200
+
+# Entries handed on at once: bounds the memory of a listener that has much to catch up.
+_NEWS_AT_ONCE = 2_000
+
+_Row = tuple[str, str, int, float, str | None, str | None, int | None, str]
+
+
+class SqliteStore:
+    """
+    One connection to the file, opened when it is first needed.
+
+    After an error, and when the file at the path has become another, it connects anew.
+
+    Args:
+        path: The file; made with mode 0600 if it is missing.
+        retention: How much history is kept per channel.
+        clock: Gives seconds since the epoch of Unix.
+    """
+
+    def __init__(
+        self, path: Path, retention: Retention, clock: Callable[[], float]
+    ) -> None:
+        self._path = path
+        self._retention = retention
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
+        self._file_id: str | None = None
+        # For listeners: up to where the file was read, and each channel handed on.
+        self._seen_seq = 0
+        self._handed_on: dict[str, Position] = {}
+
+    def append(self, batch: Sequence[tuple[str, Event]]) -> list[Entry]:
+        """
+        Store events in one transaction.
+
+        Args:
+            batch: Channels and events, in order.
+
+        Returns:
+            Their entries, in the same order.
+
+        Raises:
+            BrokerUnavailableError: None of them is stored.
+        """
+        with self._writing() as connection:
+            now = self._clock()
+            heads: dict[str, tuple[int, Position]] = {}
+            entries, rows = [], []
+            for name, event in batch:
+                channel_id, head = heads.get(name) or self._open_channel(
+                    connection, name, now
+                )
+                position = Position(head.epoch, head.offset + 1)
+                heads[name] = channel_id, position
+                entries.append(Entry(name, position, event, now))
+                rows.append(
+                    (
+                        channel_id,
+                        position.offset,
+                        now,
+                        event.type,
+                        event.id,
+                        event.retry_ms,
+                        event.data,
+                    )
+                )
+            connection.executemany(
+                "INSERT INTO entry (channel_id, offset, published_at, type, event_id,"
+                " retry_ms, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            for channel_id, head in heads.values():
+                connection.execute(
+                    "UPDATE channel SET head = ?, published_at = ? WHERE id = ?",
+                    (head.offset, now, channel_id),
+                )
+                connection.execute(
+                    "DELETE FROM entry WHERE channel_id = ? AND offset <= ?",
+                    (channel_id, head.offset - self._retention.events),
+                )
+            self._trim_aged(connection, now, len(batch) + _AGED_PER_BATCH)
+        return entries
+
+    def sweep(self) -> None:
+        """
+        Remove what is too old, and forget channels that have long been silent.
+
+        Raises:
+            BrokerUnavailableError: The file cannot be written.
+        """
+        with self._writing() as connection:
+            now = self._clock()
+            while self._trim_aged(connection, now, _NEWS_AT_ONCE) == _NEWS_AT_ONCE:
+                pass
+            forgotten = connection.execute(
+                "DELETE FROM channel WHERE published_at < ? AND NOT EXISTS"
+                " (SELECT 1 FROM entry WHERE entry.channel_id = channel.id)",
+                (now - max(self._retention.seconds, _FORGET_CHANNEL_SECONDS),),
+            ).rowcount
+            if forgotten:
+                connection.execute("UPDATE meta SET epoch = ?", (new_epoch(),))
+
+    def read(self, channel: str, after: Position | None, limit: int) -> History:
+        """Give what follows a position. See :meth:`.base.Broker.read`."""
+        with self._reading() as connection:
+            head = self._head(connection, channel)
+            (oldest,) = connection.execute(
+                "SELECT min(offset) FROM entry WHERE channel_id ="
+                " (SELECT id FROM channel WHERE name = ?)",
+                (channel,),
+            ).fetchone()
+            offset, gap = resolve(
+                after, head, head.offset + 1 if oldest is None else oldest
+            )
+            rows = connection.execute(
+                f"SELECT {_ENTRY_COLUMNS} FROM channel"  # noqa: S608 - our constant
+                " JOIN entry ON entry.channel_id = channel.id"
+                " WHERE channel.name = ? AND entry.offset > ?"
+                " ORDER BY entry.offset LIMIT ?",
+                (channel, offset, limit),
+            )
+            entries = tuple(_entry(row) for row in rows)
+        start = Position(head.epoch, offset)
+        return History(entries=entries, start=start, head=head, gap=gap)
+
+    def find(self, channel: str, event_id: str) -> Position | None:
+        """Give the place of an entry. See :meth:`.base.Broker.find`."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT channel.epoch, entry.offset FROM channel"
+                " JOIN entry ON entry.channel_id = channel.id"
+                " WHERE channel.name = ? AND entry.event_id = ? LIMIT 2",
+                (channel, event_id),
+            ).fetchall()
+        return Position(*rows[0]) if len(rows) == 1 else None
+
+    def listen(self, channel: str) -> Position:
+        """Include a channel in :meth:`news`, from the position returned on."""
+        with self._reading() as connection:
+            if not self._handed_on:
+                self._seen_seq = self._last_seq(connection)
+            head = self._head(connection, channel)
+            connection.execute("INSERT OR IGNORE INTO temp.listened VALUES (?)", (channel,))
+            self._handed_on[channel] = head
+        return head
+
+    def unlisten(self, channel: str) -> None:
+        """Leave a channel out of :meth:`news`."""
+        self._handed_on.pop(channel, None)
+        if self._connection is None:
+            return
+        try:
+            self._connection.execute("DELETE FROM temp.listened WHERE name = ?", (channel,))
+        except sqlite3.Error:
+            # Connecting anew makes the table from what is listened to then.
+            self._discard_connection()
+
+    def news(self) -> list[Entry]:
+        """
+        Give what is new in the channels listened to.
+
+        Returns:
+            Entries in the order of their commits; more may be waiting unless it is
+            empty.
+
+        Raises:
+            BrokerUnavailableError: The file cannot be read. Nothing is skipped.
+        """
+        fresh: list[Entry] = []
+        with self._reading() as connection:
+            while self._handed_on and not fresh:
+                last = self._last_seq(connection)
+                rows = connection.execute(
+                    f"SELECT entry.seq, {_ENTRY_COLUMNS}"  # noqa: S608 - our constant
+                    " FROM entry JOIN channel ON channel.id = entry.channel_id"
+                    " WHERE entry.seq > ? AND channel.name IN temp.listened"
+                    " ORDER BY entry.seq LIMIT ?",
+                    (self._seen_seq, _NEWS_AT_ONCE),
+                ).fetchall()
+                for _, *row in rows:
+                    self._add_if_new(fresh, _entry(tuple(row)))
+                full = len(rows) == _NEWS_AT_ONCE
+                self._seen_seq = rows[-1][0] if full else max(last, self._seen_seq)
+                if not full:
+                    break
+        return fresh
+
+    def close(self) -> None:
+        """Close the connection. The store may be used again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _add_if_new(self, fresh: list[Entry], entry: Entry) -> None:
+        handed_on = self._handed_on[entry.channel]
+        position = entry.position
+        if position.epoch == handed_on.epoch and position.offset <= handed_on.offset:
+            return
+        self._handed_on[entry.channel] = position
+        fresh.append(entry)
+
+    def _open_channel(
+        self, connection: sqlite3.Connection, name: str, now: float
+    ) -> tuple[int, Position]:
+        row = connection.execute(
+            "SELECT id, epoch, head FROM channel WHERE name = ?", (name,)
+        ).fetchone()
+        if row is not None:
+            return row[0], Position(row[1], row[2])
+        cursor = connection.execute(
+            "INSERT INTO channel (name, epoch, head, published_at)"
+            " SELECT ?, epoch, 0, ? FROM meta RETURNING id, epoch",
+            (name, now),
+        )
+        channel_id, epoch = cursor.fetchone()
+        return channel_id, Position(epoch, 0)
+
+    def _head(self, connection: sqlite3.Connection, channel: str) -> Position:
+        row = connection.execute(
+            "SELECT epoch, head FROM channel WHERE name = ?"
+            " UNION ALL SELECT epoch, 0 FROM meta",
+            (channel,),
+        ).fetchone()
+        return Position(*row)
+
+    @staticmethod
+    def _last_seq(connection: sqlite3.Connection) -> int:
+        row = connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'entry'"
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _trim_aged(self, connection: sqlite3.Connection, now: float, at_most: int) -> int:
+        oldest_allowed = now - self._retention.seconds
+        aged = 0
+        for seq, published_at in connection.execute(
+            "SELECT seq, published_at FROM entry ORDER BY seq LIMIT ?", (at_most,)
+        ):
+            if published_at >= oldest_allowed:
+                break
+            aged, last_aged = aged + 1, seq
+        if aged:
+            connection.execute("DELETE FROM entry WHERE seq <= ?", (last_aged,))
+        return aged
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        # One snapshot for all statements inside.
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._connected()
+            _when_unlocked(lambda: connection.execute(begin))
+            try:
+                yield connection
+                _when_unlocked(lambda: connection.execute("COMMIT"))
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except (sqlite3.Error, OSError) as error:
+            self._discard_connection()
+            raise BrokerUnavailableError(str(self._path), _reason(error)) from error
+
+    def _discard_connection(self) -> None:
+        try:
+            self.close()
+        except sqlite3.Error:
+            # What made it unusable was reported; the next call connects anew.
+            self._connection = None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and self._inode == _inode(self._path):
+            return self._connection
+        self.close()
+        self._connection = _when_unlocked(self._connect)
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        # SQLite would make the file with the umask's mode, and gives the mode of the
+        # file to those that it puts beside it.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        inode = _inode(self._path)
+        connection = sqlite3.connect(
+            self._path, timeout=0, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode this survives kill -9 of any process; FULL would add only the
+            # loss of power, for an fsync per commit.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            _ensure_schema(connection)
+            (file_id,) = connection.execute("SELECT file_id FROM meta").fetchone()
+            self._resume_listening(connection, file_id)
+        except BaseException:
+            connection.close()
+            raise
+        self._inode, self._file_id = inode, file_id
+        return connection
+
+    def _resume_listening(self, connection: sqlite3.Connection, file_id: str) -> None:
+        connection.execute("CREATE TEMP TABLE listened (name TEXT PRIMARY KEY)")
+        connection.executemany(
+            "INSERT INTO temp.listened VALUES (?)",
+            [(channel,) for channel in self._handed_on],
+        )
+        if file_id != self._file_id:
+            # Another file: all that is in it is new, whatever its numbers are.
+            self._seen_seq = 0
+
+
+def _ensure_schema(connection: sqlite3.Connection) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id == _APPLICATION_ID and version == _SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Looked at again under the lock: another process may have been first.
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables:
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO meta (epoch, file_id) VALUES (?, ?)",
+                (new_epoch(), new_epoch()),
+            )
+        elif application_id != _APPLICATION_ID:
+            raise sqlite3.DatabaseError(  # noqa: TRY301 - as SQLite itself would
+                "a database of another program"
+            )
+        elif version != _SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(  # noqa: TRY301 - likewise
+                f"has layout {version}, this version of Heliograph knows {_SCHEMA_VERSION}"
+            )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _when_unlocked(function: Callable[[], _Result]) -> _Result:
+    deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
+    while True:
+        try:
+            return function()
+        except sqlite3.OperationalError as error:
+            if not _is_lock(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(_LOCK_RETRY_SECONDS)
+
+
+def _is_lock(error: sqlite3.OperationalError) -> bool:
+    # The low byte is the primary code; the others say which lock it was.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _entry(row: _Row) -> Entry:
+    channel, epoch, offset, published_at, type_, event_id, retry_ms, data = row
+    event = Event(data, type=type_, id=event_id, retry_ms=retry_ms)
+    return Entry(channel, Position(epoch, offset), event, published_at)
