@@ -1,0 +1,196 @@
+"""
+Brings one client from where it says it is to the heads of its channels.
+
+Page by page, from the logs where they reach back far enough, else from the broker, and
+no faster than the client takes it: what a client that does not read costs is one page.
+What cannot be given is announced before anything that comes after it.
+
+The last step is :meth:`CatchUp.finish`, which has no ``await``: nothing can be appended
+between reading the logs to their heads and joining the feed that stands there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..channels.feed import entry_block, gap_block, place_block
+from ..channels.log import LogItem
+from ..channels.position import Positions
+from ..errors import InvalidStreamIdError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..brokers.base import Broker
+    from ..channels.log import ChannelLog
+    from ..channels.position import GapReason, Position
+    from .listening import Listening
+    from .patience import Patience
+    from .subscriber import Sink, Subscriber
+
+__all__ = ["CatchUp"]
+
+# What a client is given before it has to have taken it.
+_PAGE_BYTES = 64 * 1024
+_PAGE_ENTRIES = 64
+
+# How long to wait for an entry that the client has seen already, through another
+# process, before asking the broker whether it still exists.
+_BEHIND_SECONDS = 1.0
+
+
+class CatchUp:
+    """
+    One client on its way.
+
+    Args:
+        subscriber: Its sink is attached.
+        sink: That sink.
+        listening: Its channels are in use.
+        broker: For what the logs no longer hold.
+        patience: For calls that are repeated until they succeed.
+
+    Attributes:
+        gaps: How many gap events it was sent.
+    """
+
+    def __init__(
+        self,
+        subscriber: Subscriber,
+        sink: Sink,
+        listening: Listening,
+        broker: Broker,
+        patience: Patience,
+    ) -> None:
+        self.gaps = 0
+        self._subscriber = subscriber
+        self._sink = sink
+        self._listening = listening
+        self._broker = broker
+        self._patience = patience
+        self._logs: dict[str, ChannelLog] = {}
+        self._positions: Positions
+        # Not announced yet: channel -> why, and where it goes on.
+        self._missing: dict[str, tuple[GapReason, Position]] = {}
+
+    async def advance(self) -> None:
+        """
+        Bring the client so close to the heads that :meth:`finish` can do the rest.
+
+        Cancelling leaves it where it is.
+        """
+        for name in self._subscriber.channels:
+            self._logs[name] = await self._listening.log(name)
+        self._positions = await self._starting_point()
+        while True:
+            behind = [
+                name
+                for name, log in self._logs.items()
+                if not log.covers(self._positions[name])
+            ]
+            if behind:
+                page = await self._read(behind)
+            elif self._unwritten_bytes() <= _PAGE_BYTES:
+                return
+            else:
+                page = _merge(
+                    log.after(self._positions[name], _PAGE_ENTRIES)
+                    for name, log in self._logs.items()
+                )
+            await self._write(page)
+
+    def finish(self) -> None:
+        """Write what is left up to the heads. Call it in the step that joins the feed."""
+        data = self._announcement()
+        for item in _merge(
+            log.after(self._positions[name]) for name, log in self._logs.items()
+        ):
+            data += entry_block(item, self._positions)
+        self._sink.write(data + place_block(self._positions))
+
+    async def _starting_point(self) -> Positions:
+        last_event_id = self._subscriber.last_event_id
+        channels = self._subscriber.channels
+        if last_event_id is None:
+            return self._heads()
+        try:
+            return Positions.parse(last_event_id, channels)
+        except InvalidStreamIdError:
+            pass  # perhaps an id of the publisher's own
+        if len(channels) == 1:
+            found = await self._patience.until_done(
+                partial(self._broker.find, channels[0], last_event_id)
+            )
+            if found is not None:
+                return Positions({channels[0]: found})
+        heads = self._heads()
+        self._missing = {name: ("unknown", heads[name]) for name in channels}
+        return heads
+
+    def _heads(self) -> Positions:
+        return Positions({name: log.head for name, log in self._logs.items()})
+
+    def _unwritten_bytes(self) -> int:
+        return sum(
+            len(item.body)
+            for name, log in self._logs.items()
+            for item in log.after(self._positions[name])
+        )
+
+    async def _read(self, behind: list[str]) -> list[LogItem]:
+        return _merge([await self._read_channel(name) for name in behind])
+
+    async def _read_channel(self, name: str) -> list[LogItem]:
+        log, moved = self._logs[name], self._listening[name].moved
+        wanted = self._positions[name]
+        history = await self._patience.until_done(
+            partial(self._broker.read, name, wanted, _PAGE_ENTRIES)
+        )
+        if history.head.epoch != log.head.epoch:
+            self._listening.restart(name, history.head.epoch)
+        if history.gap is not None:
+            self._missing[name] = history.gap, history.start
+        elif wanted.offset > log.head.offset:
+            # Another process was quicker than we are. Joining before we have seen what
+            # the client has would give it that again.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_BEHIND_SECONDS):
+                    await moved.wait()
+            return []
+        return [
+            LogItem.of(entry)
+            for entry in history.entries
+            if entry.position.offset <= log.head.offset
+        ]
+
+    async def _write(self, page: list[LogItem]) -> None:
+        data = self._announcement()
+        for item in page:
+            data += entry_block(item, self._positions)
+            if len(data) > _PAGE_BYTES:
+                await self._write_and_drain(data)
+                data = b""
+        await self._write_and_drain(data)
+
+    async def _write_and_drain(self, data: bytes) -> None:
+        if data:
+            self._sink.write(data)
+            self._subscriber.quiet_since = asyncio.get_running_loop().time()
+        await self._subscriber.drained()
+
+    def _announcement(self) -> bytes:
+        if not self._missing:
+            return b""
+        data = gap_block(self._missing, self._positions)
+        self._missing = {}
+        self.gaps += 1
+        return data
+
+
+def _merge(pages: Iterable[list[LogItem]]) -> list[LogItem]:
+    # In the order of publishing across channels; merging never reorders one of them.
+    return list(heapq.merge(*pages, key=lambda item: item.entry.published_at))

@@ -1,0 +1,527 @@
+"""
+Channels to feeds to subscribers, on one event loop.
+
+Theory of operation. An entry from the broker goes into its channel's log and into the
+feeds of that channel in one step, so a feed's positions are always the heads of its
+channels' logs. That is what makes joining exact: a subscriber is brought to those heads
+(:mod:`.catch_up`), and in the step in which it gets there it becomes a cursor at the
+feed's end. An :class:`_Audience` is a feed with the subscribers that have got there.
+
+Sending is the business of one task. A flush pass gives every subscriber of an audience
+what is behind its cursor. It yields to the loop every so often; entries that arrive in
+between wait for the next pass, so under load writes get larger instead of more.
+
+Nothing here waits for a client: a paused sink is passed over until it resumes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..channels.feed import HEARTBEAT, Feed, place_block
+from ..channels.position import Positions
+from ..errors import (
+    EventTooLargeError,
+    HubClosedError,
+    InvalidFieldError,
+    InvalidStreamIdError,
+    TooManySubscribersError,
+)
+from ..event import Event
+from ..wire.encoder import encode_body
+from .catch_up import CatchUp
+from .listening import Listening
+from .patience import Patience
+from .subscriber import Sink, Subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+    from ..brokers.base import Broker
+    from ..channels.entry import Entry
+    from ..channels.feed import Cursor
+    from ..channels.log import LogItem
+    from ..channels.position import GapReason, Position
+    from ..config import HubConfig
+
+__all__ = ["Hub", "HubStatistics"]
+
+_log = logging.getLogger("heliograph.hub")
+
+# Where hubs tell each other to end streams. No channel of a user can have this name.
+_CONTROL = "\x01heliograph.control"
+_DISCONNECT = "disconnect"
+
+# A flush pass lets the loop do other things after this many writes: about a millisecond.
+_WRITES_BETWEEN_YIELDS = 256
+
+# How exactly a heartbeat is kept: a tenth of it, but no more often than needed.
+_TICKS_PER_HEARTBEAT = 10
+_TICK_SECONDS_AT_MOST = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubStatistics:
+    """
+    What a hub holds and has done. Counters begin with the hub.
+
+    Attributes:
+        subscribers: Open streams.
+        channels: Channels listened to, those that linger included.
+        feeds: Selections that have subscribers.
+        published: Events that this process has published.
+        entries: Events that have reached this process, its own included.
+        gaps: Gap events announced, per stream that begins and per feed.
+        lagging_disconnected: Streams ended because they were too far behind.
+        refused: Streams refused because a cap was reached.
+        broker_available: Whether the broker did what it was last asked for.
+    """
+
+    subscribers: int
+    channels: int
+    feeds: int
+    published: int
+    entries: int
+    gaps: int
+    lagging_disconnected: int
+    refused: int
+    broker_available: bool
+
+
+class _Audience:
+    """A feed and the subscribers that have caught up with it."""
+
+    __slots__ = ("feed", "quiet_since", "subscribers")
+
+    def __init__(self, feed: Feed, now: float) -> None:
+        self.feed = feed
+        self.subscribers: dict[Subscriber, None] = {}
+        self.quiet_since = now
+
+
+class Hub:
+    """
+    The streams of a process. Everything but the constructor runs on one loop.
+
+    Args:
+        broker: Not open yet; the hub opens and closes it.
+        config: Limits and timings.
+    """
+
+    def __init__(self, broker: Broker, config: HubConfig) -> None:
+        self.config = config
+        self._broker = broker
+        self._patience = Patience()
+        self._listening = Listening(broker, self._patience, config, self)
+        self._audiences: dict[tuple[str, ...], _Audience] = {}
+        self._audiences_of: dict[str, set[_Audience]] = {}
+        self._subscribers: set[Subscriber] = set()
+        # Audiences with something to send, in the order in which it came.
+        self._dirty: dict[_Audience, None] = {}
+        self._something_dirty = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writes = 0
+        self._closed = False
+        self._published = 0
+        self._entries = 0
+        self._gaps = 0
+        self._lagging_disconnected = 0
+        self._refused = 0
+
+    async def open(self) -> None:
+        """Open the broker and begin to work on the running loop."""
+        await self._broker.open(self._listening.on_entries)
+        # In use for as long as the hub is, so that other processes can reach us.
+        self._listening.use(_CONTROL)
+        self._start(self._flush_for_ever())
+        if self.config.heartbeat_seconds is not None:
+            self._start(self._beat_for_ever(self.config.heartbeat_seconds))
+
+    async def close(self) -> None:
+        """End all streams, finish the publishes that have begun, and close the broker."""
+        self._closed = True
+        for subscriber in tuple(self._subscribers):
+            self.end(subscriber)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listening.close()
+        await self._broker.close()
+
+    async def publish(self, channels: Iterable[str], event: Event) -> list[Entry]:
+        """
+        Store an event in each of some channels, and so send it to their streams.
+
+        Each channel takes it on its own: if one fails, others may have it.
+
+        Args:
+            channels: Valid names.
+            event: Any event.
+
+        Returns:
+            One entry for each channel.
+
+        Raises:
+            EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
+            InvalidFieldError: Its id looks like a position in one of the channels.
+            BrokerUnavailableError: Storage failed.
+            HubClosedError: The hub has been closed.
+        """
+        if self._closed:
+            raise HubClosedError("the hub has been closed")
+        if len(encode_body(event)) > self.config.max_event_bytes:
+            raise EventTooLargeError(self.config.max_event_bytes)
+        names = list(dict.fromkeys(channels))
+        for name in names:
+            _refuse_position_as_id(name, event)
+        entries = await asyncio.gather(
+            *(
+                self._patience.once(partial(self._broker.append, name, event))
+                for name in names
+            )
+        )
+        self._published += len(entries)
+        return entries
+
+    async def disconnect(self, channel: str) -> None:
+        """
+        End the streams that have a channel in their selection, in every process.
+
+        Clients reconnect by themselves unless they are refused then.
+
+        Args:
+            channel: A valid name.
+
+        Raises:
+            BrokerUnavailableError: Other processes could not be told.
+            HubClosedError: The hub has been closed.
+        """
+        if self._closed:
+            raise HubClosedError("the hub has been closed")
+        command = Event(channel, type=_DISCONNECT)
+        await self._patience.once(partial(self._broker.append, _CONTROL, command))
+
+    def admit(
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None = None,
+        expires_at: float | None = None,
+    ) -> Subscriber:
+        """
+        Give a client its place among the caps, before it is served.
+
+        Args:
+            channels: What it asks for, sorted, each once, all valid.
+            last_event_id: Where it says that it is; :obj:`None` to begin now.
+            expires_at: When its stream ends, in seconds since the epoch of Unix;
+                :obj:`None` for no end.
+
+        Returns:
+            A subscriber, to be given to :meth:`attach` or :meth:`leave`.
+
+        Raises:
+            TooManySubscribersError: A cap is reached.
+            HubClosedError: The hub has been closed.
+        """
+        if self._closed:
+            raise HubClosedError("the hub has been closed")
+        self._check_caps(channels)
+        subscriber = Subscriber(channels, last_event_id, expires_at)
+        self._subscribers.add(subscriber)
+        for name in channels:
+            self._listening.use(name)
+        return subscriber
+
+    def attach(self, subscriber: Subscriber, sink: Sink) -> None:
+        """
+        Serve a client from now on.
+
+        Its first bytes are written before this returns, so that the browser's ``open``
+        fires and proxies let the head pass.
+
+        Args:
+            subscriber: From :meth:`admit`.
+            sink: How bytes reach it.
+        """
+        if subscriber.gone:
+            sink.close()
+            return
+        subscriber.sink = sink
+        sink.write(self._greeting())
+        loop = asyncio.get_running_loop()
+        if subscriber.expires_at is not None:
+            subscriber.expiry = loop.call_later(
+                max(0.0, subscriber.expires_at - time.time()), self.end, subscriber
+            )
+        heads = self._listening.heads(subscriber.channels)
+        if subscriber.last_event_id is None and heads is not None:
+            # The usual case needs no task: everyone who opens a page at the same time.
+            sink.write(place_block(heads))
+            self._join(subscriber)
+            return
+        subscriber.quiet_since = loop.time()
+        subscriber.joining = loop.create_task(self._bring_in(subscriber, sink))
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """
+        Forget a client that has gone.
+
+        Args:
+            subscriber: From :meth:`admit`; leaving twice is the same as once.
+        """
+        if subscriber.gone:
+            return
+        subscriber.gone = True
+        self._subscribers.discard(subscriber)
+        if subscriber.expiry is not None:
+            subscriber.expiry.cancel()
+        if subscriber.joining is not None:
+            subscriber.joining.cancel()
+        if subscriber.cursor is not None:
+            self._leave_audience(subscriber, subscriber.cursor)
+        for name in subscriber.channels:
+            self._listening.release(name)
+
+    def end(self, subscriber: Subscriber) -> None:
+        """
+        End a client's stream.
+
+        Args:
+            subscriber: From :meth:`admit`; one that has gone is left alone.
+        """
+        sink = subscriber.sink
+        self.leave(subscriber)
+        if sink is not None:
+            sink.close()
+
+    def on_resumed(self, subscriber: Subscriber) -> None:
+        """
+        Give a client that was paused what it missed.
+
+        Args:
+            subscriber: Whose sink is ready again.
+        """
+        subscriber.on_drained()
+        if subscriber.cursor is None or subscriber.sink is None:
+            return
+        feed = self._audiences[subscriber.channels].feed
+        if feed.lag_bytes(subscriber.cursor):
+            subscriber.sink.write(feed.take(subscriber.cursor))
+            feed.trim()
+
+    def statistics(self) -> HubStatistics:
+        """Give what the hub holds and has done."""
+        return HubStatistics(
+            subscribers=len(self._subscribers),
+            channels=len(self._listening) - 1,  # without the one for commands
+            feeds=len(self._audiences),
+            published=self._published,
+            entries=self._entries,
+            gaps=self._gaps,
+            lagging_disconnected=self._lagging_disconnected,
+            refused=self._refused,
+            broker_available=self._patience.available,
+        )
+
+    # What happens in channels.
+
+    def on_item(self, channel: str, item: LogItem) -> None:
+        """
+        Carry a new entry to the streams of its channel.
+
+        Args:
+            channel: Its name.
+            item: The entry, encoded.
+        """
+        if channel == _CONTROL:
+            self._obey(item.entry.event)
+            return
+        self._entries += 1
+        for audience in self._audiences_of.get(channel, ()):
+            audience.feed.append(item)
+            self._mark_dirty(audience)
+
+    def on_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
+        """
+        Tell the streams of a channel that entries are missing.
+
+        Args:
+            channel: Its name.
+            reason: Why.
+            go_on: Just before the next entry.
+        """
+        _log.warning(
+            "channel %r: events before %s-%d are missing (%s)",
+            channel,
+            go_on.epoch,
+            go_on.offset + 1,
+            reason,
+        )
+        for audience in self._audiences_of.get(channel, ()):
+            audience.feed.announce_gap(channel, reason, go_on)
+            self._gaps += 1
+            self._mark_dirty(audience)
+
+    def _obey(self, command: Event) -> None:
+        if command.type != _DISCONNECT:
+            _log.warning("unknown command %r from another process", command.type)
+            return
+        for subscriber in tuple(self._subscribers):
+            if command.data in subscriber.channels:
+                self.end(subscriber)
+
+    # Blocks out.
+
+    def _mark_dirty(self, audience: _Audience) -> None:
+        self._dirty[audience] = None
+        self._something_dirty.set()
+
+    async def _flush_for_ever(self) -> None:
+        while True:
+            await self._something_dirty.wait()
+            self._something_dirty.clear()
+            while self._dirty:
+                audience = next(iter(self._dirty))
+                del self._dirty[audience]
+                await self._flush(audience)
+
+    async def _flush(self, audience: _Audience) -> None:
+        feed = audience.feed
+        audience.quiet_since = asyncio.get_running_loop().time()
+        for subscriber in tuple(audience.subscribers):
+            cursor, sink = subscriber.cursor, subscriber.sink
+            if cursor is None or sink is None:
+                continue  # it left while the pass yielded
+            if not sink.paused:
+                self._write(subscriber, sink, feed.take(cursor))
+            elif feed.lag_bytes(cursor) > self.config.max_lag_bytes:
+                self._lagging_disconnected += 1
+                self.leave(subscriber)
+                sink.abort()
+            self._writes += 1
+            if self._writes % _WRITES_BETWEEN_YIELDS == 0:
+                await asyncio.sleep(0)
+        feed.trim()
+
+    def _write(self, subscriber: Subscriber, sink: Sink, data: bytes) -> None:
+        try:
+            sink.write(data)
+        except Exception:  # noqa: BLE001 - logged; the reason follows
+            # One sink's fault must not end the pass that serves all the others.
+            _log.exception("cannot write to a stream of %s", subscriber.channels)
+            self.leave(subscriber)
+
+    async def _beat_for_ever(self, heartbeat_seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        tick = min(heartbeat_seconds / _TICKS_PER_HEARTBEAT, _TICK_SECONDS_AT_MOST)
+        while True:
+            await asyncio.sleep(tick)
+            # One tick early is in time; one tick late is not.
+            self._beat(loop.time(), heartbeat_seconds - tick)
+
+    def _beat(self, now: float, silence_seconds: float) -> None:
+        for audience in self._audiences.values():
+            if now - audience.quiet_since >= silence_seconds:
+                audience.feed.append_heartbeat()
+                self._mark_dirty(audience)
+        for subscriber in self._subscribers:
+            sink = subscriber.sink
+            if subscriber.joining is None or sink is None or sink.paused:
+                continue
+            if now - subscriber.quiet_since >= silence_seconds:
+                sink.write(HEARTBEAT)
+                subscriber.quiet_since = now
+
+    def _greeting(self) -> bytes:
+        spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
+        return b":\nretry: %d\n\n" % int(self.config.retry_ms * spread)
+
+    # Clients in and out.
+
+    def _check_caps(self, channels: tuple[str, ...]) -> None:
+        config = self.config
+        if len(self._subscribers) >= config.max_subscribers:
+            self._refuse(config.max_subscribers, None)
+        for name in channels:
+            limit = config.max_subscribers_per_channel
+            if self._listening.subscribers(name) >= limit:
+                self._refuse(limit, name)
+
+    def _refuse(self, limit: int, channel: str | None) -> None:
+        self._refused += 1
+        raise TooManySubscribersError(limit, channel, self.config.retry_after_seconds)
+
+    async def _bring_in(self, subscriber: Subscriber, sink: Sink) -> None:
+        catch_up = CatchUp(subscriber, sink, self._listening, self._broker, self._patience)
+        try:
+            await catch_up.advance()
+            catch_up.finish()
+        except Exception:  # noqa: BLE001 - logged; the reason follows
+            # The boundary of a task: without this the client would wait for ever.
+            _log.exception("cannot serve a stream of %s", subscriber.channels)
+            subscriber.joining = None
+            self.end(subscriber)
+        else:
+            self._join(subscriber)
+        finally:
+            self._gaps += catch_up.gaps
+
+    def _join(self, subscriber: Subscriber) -> None:
+        channels = subscriber.channels
+        audience = self._audiences.get(channels)
+        if audience is None:
+            heads = self._listening.heads(channels)
+            assert heads is not None  # noqa: S101 - all are known by now
+            audience = _Audience(Feed(heads), asyncio.get_running_loop().time())
+            self._audiences[channels] = audience
+            for name in channels:
+                self._audiences_of.setdefault(name, set()).add(audience)
+        subscriber.joining = None
+        subscriber.cursor = audience.feed.join()
+        audience.subscribers[subscriber] = None
+
+    def _leave_audience(self, subscriber: Subscriber, cursor: Cursor) -> None:
+        audience = self._audiences[subscriber.channels]
+        audience.feed.leave(cursor)
+        subscriber.cursor = None
+        del audience.subscribers[subscriber]
+        if audience.subscribers:
+            return
+        del self._audiences[subscriber.channels]
+        self._dirty.pop(audience, None)
+        for name in subscriber.channels:
+            self._audiences_of[name].discard(audience)
+            if not self._audiences_of[name]:
+                del self._audiences_of[name]
+
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        task.add_done_callback(_log_failure)
+        self._tasks.append(task)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("a task of the hub has failed", exc_info=task.exception())
+
+
+def _refuse_position_as_id(channel: str, event: Event) -> None:
+    if event.id is None:
+        return
+    try:
+        Positions.parse(event.id, (channel,))
+    except InvalidStreamIdError:
+        return
+    raise InvalidFieldError(
+        "id",
+        event.id,
+        f"reads as a position in channel {channel!r}: resuming by it would go there"
+        " instead of here",
+    )

@@ -1,0 +1,240 @@
+"""
+The two ways in which bytes reach a client.
+
+:class:`SocketSink` owns the client's connection, taken over from the server.
+:class:`PullSink` is emptied by a thread of the server, where that is not possible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..config import HubConfig
+
+__all__ = ["PullSink", "SocketSink", "tune_socket"]
+
+# Bytes in the process that a client may leave unread before it counts as paused: one
+# write of the usual size, so that a short stall does not make a client slow.
+_PAUSE_BYTES = 64 * 1024
+
+# How long a client has to take its last bytes when its stream is ended.
+_CLOSE_SECONDS = 5.0
+
+
+class SocketSink(asyncio.Protocol):
+    """
+    A client's connection on our own loop.
+
+    Args:
+        head: Bytes to send first: the HTTP head.
+        on_open: Called when the sink can be attached.
+        on_resumed: Called when a paused sink is ready again.
+        on_lost: Called once, when the client has gone.
+    """
+
+    __slots__ = ("_head", "_on_lost", "_on_open", "_on_resumed", "_transport", "paused")
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self,
+        head: bytes,
+        *,
+        on_open: Callable[[SocketSink], None],
+        on_resumed: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self.paused = False
+        self._head = head
+        self._on_open = on_open
+        self._on_resumed = on_resumed
+        self._on_lost = on_lost
+
+    def write(self, data: bytes) -> None:
+        """Give the client some bytes."""
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """End the stream after what has been written, if the client still takes it."""
+        self._transport.close()
+        loop = asyncio.get_running_loop()
+        loop.call_later(_CLOSE_SECONDS, self._transport.abort)
+
+    def abort(self) -> None:
+        """End the stream at once."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the head, so that the client knows at once that it is connected."""
+        # A cast: uvloop's transports are not of asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_PAUSE_BYTES)
+        self._transport.write(self._head)
+        self._on_open(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Drop it: a client has nothing more to say. Reading is what shows a FIN."""
+
+    def eof_received(self) -> None:
+        """Close, as returning None does: who only half-closes is not worth waiting for."""
+
+    def pause_writing(self) -> None:
+        """Note that the client is slower than what it is given."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """Give the client what it missed."""
+        self.paused = False
+        self._on_resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """Tell the hub. Why a client has gone makes no difference."""
+        self._on_lost()
+
+
+class PullSink:
+    """
+    Bytes for a thread that serves the client, handed from the hub's loop.
+
+    Args:
+        on_resumed: Called, in the server's thread, when a paused sink is ready again.
+    """
+
+    def __init__(self, *, on_resumed: Callable[[], None]) -> None:
+        self.paused = False
+        self._on_resumed = on_resumed
+        self._lock = threading.Lock()
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        # A pipe and not a Condition: poll() can wait for it and the client at once.
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+
+    def write(self, data: bytes) -> None:
+        """Hold some bytes for the thread."""
+        with self._lock:
+            if self._ended:
+                return
+            self._chunks.append(data)
+            self._size += len(data)
+            self.paused = self._size > _PAUSE_BYTES
+            self._wake()
+
+    def close(self) -> None:
+        """End the stream after what has been written."""
+        with self._lock:
+            self._ended = True
+            self._wake()
+
+    def abort(self) -> None:
+        """End the stream at once."""
+        with self._lock:
+            self._chunks.clear()
+            self._ended = True
+            self._wake()
+
+    def pull(self, timeout_seconds: float, client: int | None) -> bytes | None:
+        """
+        Wait for bytes, in the server's thread.
+
+        Args:
+            timeout_seconds: How long.
+            client: Descriptor of the client's connection, to notice that it has gone;
+                :obj:`None` where the server does not give it.
+
+        Returns:
+            Whole blocks; ``b""`` after the timeout; :obj:`None` when the stream or
+            the client has ended.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            taken = self._take()
+            if taken != b"":
+                return taken
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return b""
+            if not self._wait(left, client):
+                return None
+
+    def release(self) -> None:
+        """Give the pipe back. The sink may still be written to, for nothing."""
+        with self._lock:
+            self._ended = True
+            self._chunks.clear()
+            if self._wake_writer >= 0:
+                os.close(self._wake_reader)
+                os.close(self._wake_writer)
+                self._wake_reader = self._wake_writer = -1
+
+    def _take(self) -> bytes | None:
+        with self._lock:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake_reader, 4096)
+            if not self._chunks:
+                return None if self._ended else b""
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+            self._size = 0
+            was_paused, self.paused = self.paused, False
+        if was_paused:
+            self._on_resumed()
+        return data
+
+    def _wait(self, seconds: float, client: int | None) -> bool:
+        poll = select.poll()
+        poll.register(self._wake_reader, select.POLLIN)
+        if client is not None:
+            # Not POLLIN: bytes of a pipelined request would make this a busy loop.
+            poll.register(client, getattr(select, "POLLRDHUP", 0))
+        events = dict(poll.poll(seconds * 1000))
+        return client is None or client not in events
+
+    def _wake(self) -> None:
+        if self._wake_writer >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._wake_writer, b"!")
+
+
+def tune_socket(connection: socket.socket, config: HubConfig) -> None:
+    """
+    Make a client's connection prompt, bounded, and aware of a peer that has died.
+
+    Args:
+        connection: A stream socket of any family.
+        config: Gives ``send_buffer_bytes`` and ``dead_peer_seconds``.
+    """
+    connection.setblocking(False)  # noqa: FBT003 - no keyword
+    if config.send_buffer_bytes is not None:
+        # Linux doubles the number for its own bookkeeping.
+        connection.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes // 2
+        )
+    if connection.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # A dead peer shows in two ways: what was sent is not acknowledged, or, while
+    # nothing is sent, probes are not answered. Each option covers one of them.
+    seconds = config.dead_peer_seconds
+    options = {
+        "TCP_USER_TIMEOUT": int(seconds * 1000),
+        "TCP_KEEPIDLE": max(1, int(seconds / 2)),
+        "TCP_KEEPINTVL": max(1, int(seconds / 6)),
+        "TCP_KEEPCNT": 3,
+    }
+    for name, value in options.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

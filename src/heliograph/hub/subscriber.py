@@ -1,0 +1,103 @@
+"""One client: what it asked for, where it is, and how bytes reach it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ..channels.feed import Cursor
+
+__all__ = ["Sink", "Subscriber"]
+
+
+class Sink(Protocol):
+    """
+    How bytes reach a client. Used on the hub's loop only.
+
+    A sink whose client has gone, or that is ready for more after it was paused, says so
+    through the hub that it was attached to.
+
+    Attributes:
+        paused: Whether the client is slower than what it is given. A paused sink may
+            still be written to; the hub avoids it.
+    """
+
+    paused: bool
+
+    def write(self, data: bytes) -> None:
+        """
+        Give the client some bytes. Never blocks.
+
+        Args:
+            data: Whole blocks.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the stream after what has been written."""
+        ...
+
+    def abort(self) -> None:
+        """End the stream at once."""
+        ...
+
+
+class Subscriber:
+    """
+    One client of a hub, from :meth:`.hub.Hub.admit` until it leaves.
+
+    Args:
+        channels: What it asked for, sorted, each once.
+        last_event_id: Where it says that it is; :obj:`None` to begin now.
+        expires_at: When its stream ends, in seconds since the epoch of Unix;
+            :obj:`None` for no end.
+
+    Attributes:
+        sink: Set when it is attached.
+        cursor: Its place in its feed; :obj:`None` until it has caught up.
+        gone: Whether it has left.
+    """
+
+    __slots__ = (
+        "_drained",
+        "channels",
+        "cursor",
+        "expires_at",
+        "expiry",
+        "gone",
+        "joining",
+        "last_event_id",
+        "quiet_since",
+        "sink",
+    )
+
+    def __init__(
+        self,
+        channels: tuple[str, ...],
+        last_event_id: str | None,
+        expires_at: float | None,
+    ) -> None:
+        self.channels = channels
+        self.last_event_id = last_event_id
+        self.expires_at = expires_at
+        self.sink: Sink | None = None
+        self.cursor: Cursor | None = None
+        self.gone = False
+        # The task that brings it to its feed, and when that last wrote something.
+        self.joining: asyncio.Task[None] | None = None
+        self.quiet_since = 0.0
+        self.expiry: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Future[None] | None = None
+
+    async def drained(self) -> None:
+        """Wait until the sink is ready for more. Cancelling leaves nothing behind."""
+        assert self.sink is not None  # noqa: S101 - attached before it is served
+        while self.sink.paused:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+
+    def on_drained(self) -> None:
+        """Let :meth:`drained` go on."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)

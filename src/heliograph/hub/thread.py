@@ -1,0 +1,361 @@
+"""
+The hub for synchronous programs: the process's one loop, in a thread of its own.
+
+Nothing starts before it is needed, so an application may be imported in a gunicorn
+master that never serves anything. A thread does not survive a fork: in the child
+everything begins anew, and what was inherited is neither used nor finalised, because the
+parent still uses it. With the process the streams are ended and the thread is joined.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import logging
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..brokers import open_broker
+from ..brokers.base import Retention
+from ..errors import BrokerUnavailableError, HubClosedError
+from .hub import Hub, HubStatistics
+from .sinks import PullSink, SocketSink, tune_socket
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+    from ..channels.entry import Entry
+    from ..config import HubConfig
+    from ..event import Event
+    from .subscriber import Subscriber
+
+__all__ = ["HubThread"]
+
+_log = logging.getLogger("heliograph.hub")
+
+_Result = TypeVar("_Result")
+
+# How long the end of the process waits for the hub: for commits under way, no longer.
+_CLOSE_SECONDS = 5.0
+
+# How long the loop may take to look at a request. It never blocks, so this is only
+# reached when the machine is overloaded beyond use.
+_LOOP_SECONDS = 30.0
+
+# A generator cannot see its client leave where the server does not give its socket; it
+# learns of it when a write fails, usually the second. So it writes this often.
+_BLIND_HEARTBEAT_SECONDS = 2.0
+
+
+class _LoopThread:
+    """An event loop that runs in a thread until it is stopped."""
+
+    def __init__(self) -> None:
+        self.loop = _new_loop()
+        self.thread = threading.Thread(target=self._run, name="heliograph-hub", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+        self.loop.close()
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(_CLOSE_SECONDS)
+
+
+class HubThread:
+    """
+    A hub that is used from other threads than its own.
+
+    Args:
+        url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
+        config: Limits and timings.
+    """
+
+    def __init__(self, url: str, config: HubConfig) -> None:
+        self.url = url
+        self.config = config
+        self._hub: Hub | None = None
+        # Connections of clients, so that a forked child can let go of them.
+        self._sockets: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        _all.add(self)
+
+    def publish(self, channels: Sequence[str], event: Event) -> list[Entry]:
+        """
+        Store an event in each of some channels. See :meth:`.hub.Hub.publish`.
+
+        Args:
+            channels: Valid names.
+            event: Any event.
+
+        Returns:
+            One entry for each channel.
+
+        Raises:
+            BrokerUnavailableError: Storage failed, or took longer than
+                ``publish_timeout_seconds``; then the event may or may not be there.
+            EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
+            InvalidFieldError: Its id looks like a position in one of the channels.
+            HubClosedError: The process is about to end.
+        """
+        return self._call(lambda hub: hub.publish(channels, event))
+
+    def disconnect(self, channel: str) -> None:
+        """
+        End the streams of a channel in every process. See :meth:`.hub.Hub.disconnect`.
+
+        Args:
+            channel: A valid name.
+
+        Raises:
+            BrokerUnavailableError: Other processes could not be told.
+            HubClosedError: The process is about to end.
+        """
+        self._call(lambda hub: hub.disconnect(channel))
+
+    def statistics(self) -> HubStatistics:
+        """Give what the hub of this process holds and has done."""
+
+        async def statistics(hub: Hub) -> HubStatistics:
+            return hub.statistics()
+
+        return self._call(statistics)
+
+    def admit(
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None = None,
+        expires_at: float | None = None,
+    ) -> Subscriber:
+        """
+        Give a client its place among the caps. See :meth:`.hub.Hub.admit`.
+
+        Args:
+            channels: What it asks for, sorted, each once, all valid.
+            last_event_id: Where it says that it is.
+            expires_at: When its stream ends, in seconds since the epoch of Unix.
+
+        Returns:
+            A subscriber, to be given to :meth:`adopt` or :meth:`pull`.
+
+        Raises:
+            TooManySubscribersError: A cap is reached.
+            HubClosedError: The process is about to end.
+        """
+
+        async def admit(hub: Hub) -> Subscriber:
+            return hub.admit(channels, last_event_id=last_event_id, expires_at=expires_at)
+
+        return self._call(admit)
+
+    def adopt(self, subscriber: Subscriber, connection: socket.socket, head: bytes) -> None:
+        """
+        Serve a client over its own connection from now on. Returns at once.
+
+        Args:
+            subscriber: From :meth:`admit`.
+            connection: The hub's from now on, whatever happens.
+            head: Bytes to send first.
+        """
+        hub = self._opened()
+        try:
+            tune_socket(connection, self.config)
+        except OSError:
+            # The client has gone already.
+            connection.close()
+            self._later(hub.leave, subscriber)
+            return
+
+        def on_lost() -> None:
+            self._sockets.discard(connection)
+            hub.leave(subscriber)
+
+        def connect() -> None:
+            self._sockets.add(connection)
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(
+                loop.connect_accepted_socket(
+                    lambda: SocketSink(
+                        head,
+                        on_open=lambda sink: hub.attach(subscriber, sink),
+                        on_resumed=lambda: hub.on_resumed(subscriber),
+                        on_lost=on_lost,
+                    ),
+                    connection,
+                )
+            )
+            _tasks.add(task)
+            task.add_done_callback(_tasks.discard)
+
+        self._later(connect)
+
+    def pull(self, subscriber: Subscriber, client: int | None) -> Iterator[bytes]:
+        """
+        Serve a client from the thread that iterates.
+
+        Args:
+            subscriber: From :meth:`admit`. It leaves when the iterator is closed.
+            client: Descriptor of the client's connection, to notice that it has gone;
+                :obj:`None` where the server does not give it.
+
+        Yields:
+            Whole blocks; a comment after silence.
+        """
+        hub = self._opened()
+        sink = PullSink(on_resumed=lambda: self._later(hub.on_resumed, subscriber))
+        heartbeat = self.config.heartbeat_seconds or _BLIND_HEARTBEAT_SECONDS
+        if client is None:
+            heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
+        try:
+            self._later(hub.attach, subscriber, sink)
+            while (data := sink.pull(heartbeat, client)) is not None:
+                yield data or b":\n\n"
+        finally:
+            self._later(hub.leave, subscriber)
+            sink.release()
+
+    def release(self, subscriber: Subscriber) -> None:
+        """
+        Give a client's place back that is not going to be served.
+
+        Args:
+            subscriber: From :meth:`admit`.
+        """
+        self._later(self._opened().leave, subscriber)
+
+    def close(self) -> None:
+        """End the streams of this process and close the broker. Reopens when used."""
+        with self._lock:
+            hub, self._hub = self._hub, None
+        if hub is not None:
+            _run(hub.close(), _CLOSE_SECONDS)
+
+    def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
+        hub = self._opened()
+        try:
+            return _run(function(hub), self.config.publish_timeout_seconds)
+        except TimeoutError as error:
+            raise BrokerUnavailableError(
+                self.url,
+                f"no answer within {self.config.publish_timeout_seconds} seconds",
+            ) from error
+
+    def _opened(self) -> Hub:
+        hub = self._hub
+        if hub is not None:
+            return hub
+        with self._lock:
+            if self._hub is None:
+                self._hub = _run(self._open(), _LOOP_SECONDS)
+            return self._hub
+
+    async def _open(self) -> Hub:
+        retention = Retention(
+            events=self.config.history_events, seconds=self.config.history_seconds
+        )
+        hub = Hub(open_broker(self.url, retention), self.config)
+        await hub.open()
+        return hub
+
+    def _later(self, function: Callable[..., None], *args: object) -> None:
+        # The loop is closed when the process ends; there is nothing to do then.
+        with contextlib.suppress(RuntimeError):
+            _loop_thread().loop.call_soon_threadsafe(function, *args)
+
+    def _forget_parent(self) -> None:
+        # Our copies of the descriptors would keep clients from seeing the end of a
+        # stream that the parent closes.
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                os.close(connection.fileno())
+        _inherited.append((self._hub, self._sockets))
+        self._hub, self._sockets = None, set()
+        self._lock = threading.Lock()
+
+
+_all: weakref.WeakSet[HubThread] = weakref.WeakSet()
+_tasks: set[asyncio.Task[Any]] = set()
+_start_lock = threading.Lock()
+_current: _LoopThread | None = None
+_ended = False
+
+# What a fork copied and must not be finalised: it is the parent's.
+_inherited: list[object] = []
+
+
+def _loop_thread() -> _LoopThread:
+    global _current  # noqa: PLW0603 - one loop for each process is the point
+    with _start_lock:
+        if _ended:
+            raise HubClosedError("the process is about to end")
+        if _current is None:
+            _current = _LoopThread()
+        return _current
+
+
+def _run(coroutine: Coroutine[None, None, _Result], seconds: float) -> _Result:
+    try:
+        current = _loop_thread()
+        if threading.current_thread() is current.thread:
+            raise RuntimeError(  # noqa: TRY301 - all that fails here closes the coroutine
+                "called from the hub's own thread, which would wait for itself"
+            )
+        future = asyncio.run_coroutine_threadsafe(coroutine, current.loop)
+    except BaseException:
+        coroutine.close()
+        raise
+    try:
+        return future.result(seconds)
+    except concurrent.futures.TimeoutError:
+        future.cancel()
+        raise
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    # gevent replaces the thread by a greenlet, in which uvloop would block the worker.
+    if type(threading.current_thread()).__module__.startswith("gevent"):
+        return asyncio.new_event_loop()
+    try:
+        import uvloop  # noqa: PLC0415 - optional, and not before it is needed
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def _close_with_process() -> None:
+    global _ended  # noqa: PLW0603 - see above
+    if _current is None:
+        return
+    for hub_thread in tuple(_all):
+        try:
+            hub_thread.close()
+        except Exception:  # noqa: BLE001 - the other hubs are closed all the same
+            _log.exception("cannot close the hub")
+    with _start_lock:
+        _ended = True
+    _current.stop()
+
+
+def _begin_anew_in_child() -> None:
+    global _current, _start_lock  # noqa: PLW0603 - see above
+    _inherited.append((_current, tuple(_tasks)))
+    _tasks.clear()
+    _current = None
+    _start_lock = threading.Lock()
+    for hub_thread in tuple(_all):
+        hub_thread._forget_parent()  # noqa: SLF001 - the same module
+
+
+atexit.register(_close_with_process)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_in_child)

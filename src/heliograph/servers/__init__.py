@@ -1,0 +1,1 @@
+"""Taking a client's connection over from the server that accepted it."""

@@ -1,0 +1,146 @@
+"""
+Taking a client's connection over from a WSGI server.
+
+A WSGI server gives each request a thread until the response has ended, and a stream
+never ends. So the connection is swapped: its descriptor is duplicated for us, and one
+end of a socket pair is put under the number that the server knows. Whatever the server
+then writes, shuts down or closes is the dummy. A plain duplicate would not do: servers
+call ``shutdown()``, which acts on the connection and not on the descriptor.
+
+Only what was seen to work is touched. Everything else keeps its connection.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Dummy", "client_socket", "response_head", "take_over"]
+
+# Where servers say which connection a request came on.
+_ENVIRON_KEYS = ("gunicorn.socket", "werkzeug.socket")
+
+# HTTP/2 shares a connection between requests: it is nobody's to take.
+_PROTOCOLS = frozenset({"HTTP/1.0", "HTTP/1.1"})
+
+# Headers about the connection between the server and its client, and those that we
+# write ourselves. RFC 9110 section 7.6.1, RFC 9112 section 6.
+_NOT_OURS_TO_PASS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+class Dummy:
+    """
+    An empty response for the server to write, into nothing.
+
+    The server's end stays writable until the server closes the response.
+
+    Args:
+        peer: The other end of what the server holds.
+    """
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    def close(self) -> None:
+        """Let the server's end break. WSGI servers call this (PEP 3333)."""
+        self._peer.close()
+
+
+def client_socket(environ: dict[str, Any]) -> socket.socket | None:
+    """
+    Give the socket of the client of a request, only to look at.
+
+    Args:
+        environ: The request, as the server made it.
+
+    Returns:
+        :obj:`None` where the server does not say, or the client shares it.
+    """
+    if environ.get("SERVER_PROTOCOL") not in _PROTOCOLS:
+        return None
+    for key in _ENVIRON_KEYS:
+        connection = environ.get(key)
+        if isinstance(connection, socket.socket) and connection.fileno() >= 0:
+            return connection
+    return None
+
+
+def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
+    """
+    Take the connection of a GET request from its server.
+
+    Args:
+        environ: The request, as the server made it.
+
+    Returns:
+        The client's connection, which is the caller's from now on, and the body to
+        give to the server. :obj:`None` if this connection is not to be taken: not a
+        GET, a server that is not known, TLS that ends in the server, or gevent.
+    """
+    if environ.get("REQUEST_METHOD") != "GET":
+        return None
+    connection = client_socket(environ)
+    # Exactly the plain class: an SSLSocket has state of its own that a descriptor does
+    # not carry, and gevent's sockets belong to a loop.
+    if type(connection) is not socket.socket:
+        return None
+    return _swap(connection)
+
+
+def _swap(connection: socket.socket) -> tuple[socket.socket, Dummy]:
+    number = connection.fileno()
+    servers_end, peer = socket.socketpair()
+    try:
+        # A server that reads on finds the end of the stream and not silence.
+        peer.shutdown(socket.SHUT_WR)
+        taken = socket.socket(fileno=os.dup(number))
+        os.dup2(servers_end.fileno(), number, inheritable=False)
+    except OSError:
+        peer.close()
+        raise
+    finally:
+        servers_end.close()
+    return taken, Dummy(peer)
+
+
+def response_head(status: str, headers: Iterable[tuple[str, str]], date: str) -> bytes:
+    """
+    Write the head of a response whose body ends with the connection.
+
+    Not chunked: nginx asks its upstream in HTTP/1.0 unless told otherwise.
+
+    Args:
+        status: Code and reason, as WSGI has it.
+        headers: Names and values that can be sent as they are.
+        date: The current time as RFC 9110 section 5.6.7 writes it.
+
+    Returns:
+        The head with the empty line that ends it.
+    """
+    lines = [f"HTTP/1.1 {status}"]
+    lines += [
+        f"{name}: {value}"
+        for name, value in headers
+        if name.lower() not in _NOT_OURS_TO_PASS
+    ]
+    lines += [f"Date: {date}", "Connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1")
