@@ -1,0 +1,97 @@
+"""What Flask-SSE calls an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import json
+
+from ..errors import InvalidFieldError
+from ..event import Event
+from ..wire.encoder import encode
+
+__all__ = ["Message", "make_event"]
+
+
+class Message:
+    """
+    An event with any data, as Flask-SSE has it.
+
+    Args:
+        data: A str is sent as it is, anything else as JSON.
+        type: The name that ``addEventListener`` waits for.
+        id: What the client sends back as ``Last-Event-ID``; an int counts as its
+            decimal digits.
+        retry: Milliseconds that the client waits before it reconnects.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        type: str | None = None,
+        id: str | int | None = None,
+        retry: int | None = None,
+    ) -> None:
+        self.data = data
+        self.type = type
+        self.id = id
+        self.retry = retry
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give ``data``, and of the other fields those that are set."""
+        optional = {"type": self.type, "id": self.id, "retry": self.retry}
+        return {"data": self.data} | {
+            name: value for name, value in optional.items() if value is not None
+        }
+
+    def __str__(self) -> str:
+        """
+        Encode the message for a stream.
+
+        Raises:
+            InvalidFieldError: A field cannot be sent.
+        """
+        event = make_event(json.dumps, self.data, self.type, self.id, self.retry)
+        return encode(event).decode()
+
+    def __repr__(self) -> str:
+        fields = self.to_dict()
+        arguments = [repr(fields.pop("data"))]
+        arguments += [f"{name}={value!r}" for name, value in fields.items()]
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Message):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]  # its fields may be changed
+
+
+def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event:
+    """
+    Make an event of what a Flask developer gives.
+
+    Args:
+        dumps: Turns data that is no str into JSON.
+        data: Anything that ``dumps`` takes, or a str.
+        type_: The event's type or :obj:`None`.
+        id_: The event's id, a str or an int, or :obj:`None`.
+        retry: Milliseconds or :obj:`None`.
+
+    Returns:
+        The event.
+
+    Raises:
+        InvalidFieldError: A field cannot be sent.
+    """
+    if not isinstance(data, str):
+        try:
+            data = dumps(data)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidFieldError(
+                "data", data, f"neither a str nor something that JSON can say: {error}"
+            ) from error
+    if isinstance(id_, int) and not isinstance(id_, bool):
+        id_ = str(id_)
+    return Event(data, type=type_, id=id_, retry_ms=retry)

@@ -1,0 +1,376 @@
+"""
+The Flask extension: publish from anywhere, stream from a blueprint.
+
+One blueprint may serve several applications. What belongs to an application is in its
+``extensions["heliograph"]``; the blueprint holds the application only weakly, to know
+which one is meant when there is no application context.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flask.json.provider import DefaultJSONProvider
+
+from flask import Blueprint, Flask, abort, current_app, has_app_context, request
+
+from ..channels.names import check_channel, check_selection
+from ..channels.position import Positions
+from ..errors import BrokerUnavailableError, InvalidFieldError
+from ..hub import HubStatistics, HubThread
+from .message import make_event
+from .settings import Settings, read_settings
+from .stream import EventStream
+from .tokens import InvalidTokenError, check_token, make_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from flask.blueprints import BlueprintSetupState
+
+    from flask import Response
+
+__all__ = ["SSE", "ServerSentEventsBlueprint", "sse"]
+
+_EXTENSION = "heliograph"
+
+DEFAULT_CHANNEL = "sse"
+"""The channel of a publish and of a stream that name none, as in Flask-SSE."""
+
+# What a client may send as Last-Event-ID: as long as a header may be with gunicorn, and
+# three times what an id of 64 channels needs.
+_MAX_ID_CHARACTERS = 8190
+
+_Authorizer = TypeVar("_Authorizer", bound="Callable[[tuple[str, ...]], bool | None]")
+
+
+class _State:
+    """What the extension knows of one application."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        # Read at once, so that a mistake shows at start.
+        self.settings = read_settings(app)
+        self._lock = threading.Lock()
+        self._hub: HubThread | None = None
+
+    @property
+    def hub(self) -> HubThread:
+        with self._lock:
+            if self._hub is None:
+                # Read again: tests and factories configure after registering.
+                self.settings = read_settings(self.app)
+                _make_default_folder(self.settings)
+                self._hub = HubThread(self.settings.url, self.settings.hub)
+            return self._hub
+
+
+class ServerSentEventsBlueprint(Blueprint):
+    """
+    Streams of events as a blueprint, with what is needed to publish to them.
+
+    :data:`sse` is one with its route. One that you make yourself has none until you
+    add it: ``add_url_rule("", endpoint="stream", view_func=blueprint.stream)``.
+
+    Args:
+        name: The blueprint's name.
+        import_name: Usually ``__name__``.
+        options: As for :class:`flask.Blueprint`.
+    """
+
+    def __init__(self, name: str, import_name: str, **options: Any) -> None:
+        super().__init__(name, import_name, **options)
+        self._authorizer: Callable[[tuple[str, ...]], bool | None] | None = None
+        # Application -> endpoint of the stream there.
+        self._apps: weakref.WeakKeyDictionary[Flask, str] = weakref.WeakKeyDictionary()
+        self.record(self._on_registered)
+
+    def publish(
+        self,
+        data: Any,
+        type: str | None = None,
+        id: str | int | None = None,
+        retry: int | None = None,
+        channel: str | Iterable[str] = DEFAULT_CHANNEL,
+    ) -> str:
+        """
+        Send an event to everyone who listens to a channel, now or when they are back.
+
+        Needs no request. Needs no application context either, if the blueprint is
+        registered with exactly one application of this process.
+
+        Args:
+            data: A str is sent as it is; anything else as JSON, by the application's
+                provider.
+            type: The name that ``addEventListener`` waits for; ``"message"`` if none.
+            id: An id of your own, instead of the one that is given. Streams of several
+                channels do not show it. An int counts as its decimal digits.
+            retry: Milliseconds that clients wait before they reconnect.
+            channel: A channel, or 1 to 64 of them; each takes the event on its own.
+
+        Returns:
+            The id with which a stream of just these channels goes on after the event.
+
+        Raises:
+            InvalidFieldError: A field or a channel's name cannot be sent.
+            EventTooLargeError: The event is larger than ``SSE_MAX_EVENT_BYTES``.
+            BrokerUnavailableError: The event could not be stored.
+            ConfigError: The configuration is wrong.
+            RuntimeError: It is not clear which application is meant.
+        """
+        state = self._state()
+        event = make_event(_dumps(state.app), data, type, id, retry)
+        names = check_selection([channel] if isinstance(channel, str) else channel)
+        entries = state.hub.publish(names, event)
+        if event.id is not None and len(names) == 1:
+            return event.id
+        return Positions({entry.channel: entry.position for entry in entries}).id
+
+    def stream(self) -> Response:
+        """
+        Answer a client that wants events: the view of the blueprint's route.
+
+        The query names the channels (``channel``, repeated for several; ``sse`` if
+        there is none), and may have ``token`` and ``lastEventId``.
+
+        Returns:
+            A stream, from the client's last event id on if it sent one.
+
+        Raises:
+            HTTPException: 400 for a bad channel or id, 403 for who is not let in, and
+                what an authorizer aborts with.
+        """
+        state = self._state()
+        channels = _requested_channels()
+        expires_at = self._authorize(state, channels)
+        return EventStream(
+            state.hub,
+            channels,
+            last_event_id=_last_event_id(),
+            expires_at=expires_at,
+            may_take_over=state.settings.take_over,
+        )
+
+    def authorizer(self, function: _Authorizer) -> _Authorizer:
+        """
+        Decide who may listen: a decorator.
+
+        The function is called within the request, before the stream begins, unless the
+        client has a valid token. ``return False`` refuses with 403, :func:`flask.abort`
+        with what it says; ``return True`` or nothing lets the client in.
+
+        Args:
+            function: Takes the channels asked for, sorted, each once.
+
+        Returns:
+            The function.
+        """
+        self._authorizer = function
+        return function
+
+    def url_for(self, *channels: str, expires_in: float | timedelta) -> str:
+        """
+        Give the address of a stream, signed: whoever has it may listen until it expires.
+
+        When it expires its streams end, and it opens no new one.
+
+        Args:
+            channels: 1 to 64 channels.
+            expires_in: Seconds, above 0, or a :class:`~datetime.timedelta`.
+
+        Returns:
+            The URL, as :func:`flask.url_for` makes it: a path within a request.
+
+        Raises:
+            InvalidFieldError: A channel or ``expires_in`` is none.
+            ConfigError: The application has no ``SECRET_KEY``.
+            RuntimeError: It is not clear which application is meant, or what its URLs
+                begin with.
+        """
+        names = check_selection(channels)
+        seconds = _seconds(expires_in)
+        state = self._state()
+        endpoint = self._apps.get(state.app)
+        if endpoint is None:
+            raise RuntimeError(
+                f"{state.app!r} has no stream: app.register_blueprint(sse, url_prefix=…)"
+            )
+        token = make_token(state.app, names, seconds)
+        return state.app.url_for(endpoint, channel=list(names), token=token)
+
+    def disconnect(self, channel: str) -> None:
+        """
+        End the streams that have a channel in their selection, in all processes.
+
+        Browsers reconnect by themselves, so refuse them first: in the authorizer, or by
+        letting their token expire.
+
+        Args:
+            channel: A channel.
+
+        Raises:
+            InvalidFieldError: It is no channel's name.
+            BrokerUnavailableError: Other processes could not be told.
+            RuntimeError: It is not clear which application is meant.
+        """
+        self._state().hub.disconnect(check_channel(channel))
+
+    def statistics(self) -> HubStatistics:
+        """
+        Give what this process serves, for a health check or metrics.
+
+        Raises:
+            RuntimeError: It is not clear which application is meant.
+        """
+        return self._state().hub.statistics()
+
+    def _on_registered(self, setup: BlueprintSetupState) -> None:
+        app = setup.app
+        assert isinstance(app, Flask)  # noqa: S101 - blueprints register with nothing else
+        self._apps[app] = f"{setup.name_prefix}.{setup.name}.stream".lstrip(".")
+        _state_of(app)
+
+    def _state(self) -> _State:
+        if has_app_context():
+            return _state_of(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Flask documents it for this
+        apps = list(self._apps)
+        if len(apps) == 1:
+            return _state_of(apps[0])
+        found = "none" if not apps else ", ".join(repr(app.name) for app in apps)
+        raise RuntimeError(
+            "which application? Outside of an application context the blueprint must be"
+            f" registered with exactly one, not {found}; use: with app.app_context(): …"
+        )
+
+    def _authorize(self, state: _State, channels: tuple[str, ...]) -> float | None:
+        token = request.args.get("token")
+        if token is not None:
+            try:
+                return check_token(state.app, token, channels)
+            except InvalidTokenError as error:
+                abort(403, description=str(error))
+        if self._authorizer is None:
+            if state.settings.private:
+                abort(403, description="a signed URL is needed")
+            return None
+        verdict = self._authorizer(channels)
+        if verdict is False:
+            abort(403, description="not allowed to listen to these channels")
+        if verdict is not None and verdict is not True:
+            raise TypeError(f"an authorizer returns True, False or None, not {verdict!r}")
+        return None
+
+
+class SSE(ServerSentEventsBlueprint):
+    """
+    The same as an extension: ``SSE(app)``, or ``init_app`` in a factory.
+
+    Args:
+        app: Registered with at once if given.
+        url_prefix: Where the stream is.
+        name: The blueprint's name; give each of several its own.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        url_prefix: str = "/stream",
+        name: str = "sse",
+    ) -> None:
+        super().__init__(name, __name__, url_prefix=url_prefix)
+        self.add_url_rule("", endpoint="stream", view_func=self.stream)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """
+        Add the stream to an application.
+
+        Args:
+            app: Configured: mistakes show now.
+
+        Raises:
+            ConfigError: Listing every mistake in the ``SSE_…`` keys.
+        """
+        app.register_blueprint(self)
+
+
+sse = ServerSentEventsBlueprint("sse", __name__)
+"""The blueprint that most applications need: ``app.register_blueprint(sse, …)``."""
+
+sse.add_url_rule(rule="", endpoint="stream", view_func=sse.stream)
+
+_states_lock = threading.Lock()
+
+
+def _state_of(app: Flask) -> _State:
+    with _states_lock:
+        state = app.extensions.get(_EXTENSION)
+        if state is None:
+            state = app.extensions[_EXTENSION] = _State(app)
+        assert isinstance(state, _State)  # noqa: S101 - the key is ours
+        return state
+
+
+def _make_default_folder(settings: Settings) -> None:
+    folder = settings.default_folder
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BrokerUnavailableError(
+            str(folder),
+            f"cannot make the instance folder for the embedded log: {error.strerror};"
+            ' set SSE_URL = "sqlite:///…" to another place',
+        ) from error
+
+
+def _dumps(app: Flask) -> Callable[[Any], str]:
+    if isinstance(app.json, DefaultJSONProvider):
+        # NaN is no JSON: the browser's JSON.parse would throw at the other end.
+        return partial(app.json.dumps, allow_nan=False)
+    return app.json.dumps
+
+
+def _requested_channels() -> tuple[str, ...]:
+    names: Sequence[str] = request.args.getlist("channel")
+    if names in ([], [""]):
+        names = [DEFAULT_CHANNEL]
+    try:
+        return check_selection(names)
+    except InvalidFieldError as error:
+        abort(400, description=str(error))
+
+
+def _last_event_id() -> str | None:
+    # The header first: a browser that reconnects sends it along with the URL it has,
+    # whose query still says where the page began.
+    value = request.headers.get("Last-Event-ID")
+    if value is not None:
+        # Clients send UTF-8, WSGI hands bytes on as Latin-1.
+        value = value.encode("latin-1").decode("utf-8", errors="replace")
+    value = value or request.args.get("lastEventId")
+    if value and len(value) > _MAX_ID_CHARACTERS:
+        abort(
+            400,
+            description=f"a last event id has at most {_MAX_ID_CHARACTERS} characters",
+        )
+    return value or None
+
+
+def _seconds(expires_in: object) -> float:
+    seconds = (
+        expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
+    )
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise InvalidFieldError("expires_in", expires_in, "must be a number of seconds")
+    # The upper end is the year 2100 and some: beyond it arithmetic on dates fails.
+    if not 0 < seconds <= 100 * 366 * 86_400:
+        raise InvalidFieldError("expires_in", expires_in, "must be above 0")
+    return float(seconds)

@@ -1,0 +1,120 @@
+"""
+The response that is a stream.
+
+It becomes one only when the server calls it, after every hook of the application has
+run: so cookies and the headers of ``after_request`` are in the head that is sent.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.http import http_date
+from werkzeug.wsgi import ClosingIterator
+
+from flask import Response
+
+from ..errors import HubClosedError, TooManySubscribersError
+from ..servers.wsgi import client_socket, response_head, take_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..hub import HubThread
+    from ..hub.subscriber import Subscriber
+
+__all__ = ["EventStream"]
+
+# When a process is about to end, another is about to begin.
+_RESTART_SECONDS = 1
+
+
+class EventStream(Response):
+    """
+    A stream of events, or its head alone for HEAD.
+
+    WHATWG HTML section 9.2.7 asks servers for ``text/event-stream``; the other headers
+    keep caches and proxies from holding events back.
+
+    Args:
+        hub: Serves it.
+        channels: What is asked for, sorted, each once.
+        last_event_id: Where the client says that it is.
+        expires_at: When the stream ends, in seconds since the epoch of Unix.
+        may_take_over: Whether the connection may be taken from the server.
+    """
+
+    default_mimetype = "text/event-stream"
+
+    def __init__(
+        self,
+        hub: HubThread,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None,
+        expires_at: float | None,
+        may_take_over: bool,
+    ) -> None:
+        super().__init__()
+        self._hub = hub
+        self._channels = channels
+        self._last_event_id = last_event_id
+        self._expires_at = expires_at
+        self._may_take_over = may_take_over
+        self.headers["Cache-Control"] = "no-store, no-transform"
+        # nginx sends nothing on, not even the head, until 4 KB have come.
+        self.headers["X-Accel-Buffering"] = "no"
+        self.vary.add("Accept-Encoding")
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Serve the stream. See PEP 3333."""
+        if environ["REQUEST_METHOD"] != "GET" or self.status_code != 200:  # noqa: PLR2004 - OK
+            return super().__call__(environ, start_response)
+        try:
+            subscriber = self._hub.admit(
+                self._channels,
+                last_event_id=self._last_event_id,
+                expires_at=self._expires_at,
+            )
+        except TooManySubscribersError as error:
+            self._refuse(str(error), error.retry_after_seconds)
+        except HubClosedError as error:
+            self._refuse(str(error), _RESTART_SECONDS)
+        else:
+            return self._serve(subscriber, environ, start_response)
+        return super().__call__(environ, start_response)
+
+    def _refuse(self, reason: str, retry_after_seconds: int) -> None:
+        self.status_code = 503
+        self.mimetype = "text/plain"
+        self.retry_after = retry_after_seconds
+        self.set_data(f"{reason}\n")
+
+    def _serve(
+        self, subscriber: Subscriber, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
+        try:
+            taken = take_over(environ) if self._may_take_over else None
+        except OSError:
+            # Out of descriptors: the server's own will have to do.
+            taken = None
+        if taken is None:
+            return self._pull(subscriber, environ, start_response)
+        connection, dummy = taken
+        headers = list(self.get_wsgi_headers(environ))
+        self._hub.adopt(
+            subscriber, connection, response_head(self.status, headers, http_date())
+        )
+        start_response(self.status, headers)  # for the server's log, and its own peace
+        return ClosingIterator(dummy, self.close)
+
+    def _pull(
+        self, subscriber: Subscriber, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
+        connection = client_socket(environ)
+        client = None if connection is None else connection.fileno()
+        self.response = self._hub.pull(subscriber, client)
+        # A generator that was never begun has nothing to run when it is closed.
+        self.call_on_close(partial(self._hub.release, subscriber))
+        return super().__call__(environ, start_response)
