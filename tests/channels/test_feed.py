@@ -1,0 +1,167 @@
+"""Blocks are shared, dropped when passed, and lag is measured in bytes."""
+
+import json
+
+import pytest
+
+from heliograph import Event, EventStreamParser
+from heliograph.channels.entry import Entry
+from heliograph.channels.feed import Feed, gap_block, place_block
+from heliograph.channels.log import LogItem
+from heliograph.channels.position import Position, Positions
+
+
+def item(channel, offset, **fields):
+    entry = Entry(channel, Position("e", offset), Event(f"{channel}{offset}", **fields), 0.0)
+    return LogItem.of(entry)
+
+
+def feed(*channels):
+    return Feed(Positions({name: Position("e", 0) for name in channels}))
+
+
+def events(data):
+    return EventStreamParser().feed(data)
+
+
+def test_equal_cursors_share_one_joined_block():
+    """What is behind a cursor is joined once, not once for each client."""
+    shared = feed("a")
+    first, second, late = shared.join(), shared.join(), None
+    shared.append(item("a", 1))
+    late = shared.join()
+    shared.append(item("a", 2))
+
+    one, two = shared.take(first), shared.take(second)
+
+    assert one is two
+    assert [event.data for event in events(one)] == ["a1", "a2"]
+    assert [event.data for event in events(shared.take(late))] == ["a2"]
+
+
+def test_a_single_block_is_not_copied():
+    """The usual case hands the very block on."""
+    shared = feed("a")
+    early, late = shared.join(), None
+    shared.append(item("a", 1))
+    block = shared.take(early)
+    shared.trim()
+    late = shared.join()
+    shared.append(item("a", 2))
+
+    assert shared.take(early) is shared.take(late)
+    assert block not in {shared.take(early)}
+
+
+def test_blocks_are_dropped_when_the_last_has_passed():
+    """A feed with nobody behind holds nothing."""
+    shared = feed("a")
+    fast, slow = shared.join(), shared.join()
+    for n in range(1, 4):
+        shared.append(item("a", n))
+
+    shared.take(fast)
+    shared.trim()
+    assert shared.held_blocks == 3
+
+    shared.leave(slow)
+    assert shared.held_blocks == 0
+    assert shared.cursors == 1
+
+
+def test_nobody_listens():
+    """Without a cursor nothing is held, and positions move on."""
+    shared = feed("a")
+
+    shared.append(item("a", 1))
+
+    assert shared.held_blocks == 0
+    assert shared.end == 1
+    assert shared.positions["a"] == Position("e", 1)
+
+
+def test_leaving_in_the_middle():
+    """Who leaves without being last frees nothing that others need."""
+    shared = feed("a")
+    last = shared.join()
+    shared.append(item("a", 1))
+    middle = shared.join()
+    shared.append(item("a", 2))
+
+    shared.leave(middle)
+
+    assert len(events(shared.take(last))) == 2
+
+
+def test_lag():
+    """Lag is what a cursor has yet to take, in bytes."""
+    shared = feed("a")
+    cursor = shared.join()
+    assert shared.lag_bytes(cursor) == 0
+
+    shared.append(item("a", 1))
+    shared.append_heartbeat()
+
+    assert shared.lag_bytes(cursor) == len(shared.take(cursor))
+    assert shared.lag_bytes(cursor) == 0
+
+
+def test_ids_state_all_channels():
+    """Each event's id is the place in every channel of the stream."""
+    shared = feed("a", "b")
+    cursor = shared.join()
+    shared.append(item("a", 1))
+    shared.append(item("b", 1))
+
+    first, second = events(shared.take(cursor))
+
+    assert Positions.parse(first.id, ("a", "b"))["b"] == Position("e", 0)
+    assert Positions.parse(second.id, ("a", "b")) == shared.positions
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(("a",), True), (("a", "b"), False)])
+def test_own_ids(channels, shown):
+    """A publisher's id is sent as given where it can stand for the whole stream."""
+    shared = feed(*channels)
+    cursor = shared.join()
+    shared.append(item("a", 1, id="mine"))
+
+    (event,) = events(shared.take(cursor))
+
+    assert (event.id == "mine") is shown
+    assert (event.id == shared.positions.id) is not shown
+
+
+def test_gap_event():
+    """A gap names its channels and reasons, and moves the client past it."""
+    shared = feed("a", "b")
+    cursor = shared.join()
+
+    shared.announce_gap("b", "epoch", Position("f", 0))
+
+    (event,) = events(shared.take(cursor))
+    assert event.type == "heliograph.gap"
+    assert json.loads(event.data) == {"channels": ["b"], "reasons": {"b": "epoch"}}
+    assert event.id == shared.positions.id
+    assert shared.positions["b"] == Position("f", 0)
+
+
+def test_gap_of_several_channels_is_one_event():
+    """Channels are listed in order."""
+    positions = Positions({"a": Position("e", 0), "b": Position("e", 0)})
+
+    (event,) = events(
+        gap_block({"b": ("unknown", Position("e", 5)), "a": ("trimmed", Position("e", 7))}, positions)
+    )
+
+    assert json.loads(event.data)["channels"] == ["a", "b"]
+    assert positions["a"].offset == 7
+
+
+def test_place_is_kept_without_an_event():
+    """A client that is cut off before its first event still knows where it was."""
+    positions = Positions({"a": Position("e", 7)})
+    parser = EventStreamParser()
+
+    assert parser.feed(place_block(positions)) == []
+    assert parser.last_event_id == positions.id

@@ -1,0 +1,42 @@
+"""What a channel may be called, and what a stream may ask for."""
+
+import pytest
+
+from heliograph import InvalidFieldError
+from heliograph.channels.names import check_channel, check_selection
+
+
+@pytest.mark.parametrize("name", ["sse", "user:42", "a,b", "x y", "é", "/", "x" * 255, "é" * 127])
+def test_names(name):
+    """A name is any text of a sane length."""
+    assert check_channel(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [None, 5, b"x", "", "a\nb", "\0", "\x01", "\x7f", "\x85", "\ud800", "x" * 256, "é" * 128, "x" * 5_000_000],
+)
+def test_no_names(name):
+    """Control characters, surrogates and megabytes are refused."""
+    with pytest.raises(InvalidFieldError) as caught:
+        check_channel(name)
+
+    assert caught.value.field == "channel"
+    assert len(str(caught.value)) < 300
+
+
+def test_selection_is_sorted_and_has_no_doubles():
+    """The order in which a client names channels makes no difference."""
+    assert check_selection(["b", "a", "b"]) == ("a", "b")
+
+
+@pytest.mark.parametrize("names", [[], [f"c{i}" for i in range(65)], ["a", ""]])
+def test_no_selection(names):
+    """None, too many, and bad ones are refused."""
+    with pytest.raises(InvalidFieldError):
+        check_selection(names)
+
+
+def test_largest_selection():
+    """64 channels are a stream."""
+    assert len(check_selection([f"c{i}" for i in range(64)])) == 64

@@ -1,0 +1,97 @@
+"""Ids carry positions exactly, and nothing else is taken for one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph import InvalidStreamIdError
+from heliograph.channels.position import MAX_OFFSET, Position, Positions
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+epochs = st.text("abcXYZ019", min_size=1, max_size=16) | st.sampled_from(["e1", "e2"])
+positions = st.builds(Position, epochs, st.integers(0, MAX_OFFSET))
+selections = st.dictionaries(names, positions, min_size=1, max_size=64)
+
+
+@given(selections)
+def test_round_trip(selection):
+    """What an id was made from is what it is read as."""
+    expected = Positions(selection)
+
+    parsed = Positions.parse(expected.id, expected.channels)
+
+    assert parsed == expected
+    assert all(parsed[name] == position for name, position in selection.items())
+    assert parsed.id == expected.id
+    assert expected.id.isascii()
+    assert expected.id.isprintable()
+    assert " " not in expected.id
+
+
+def test_largest_id_fits_a_header():
+    """64 channels of different epochs stay below what servers allow."""
+    largest = {f"c{i}": Position(f"epoch0123456{i:04}", MAX_OFFSET) for i in range(64)}
+
+    assert len(Positions(largest).id) < 4096
+
+
+@given(selections, selections)
+def test_bound_to_the_channels(selection, other):
+    """The id of another selection is refused, even one of as many channels."""
+    ours, theirs = Positions(selection), Positions(other)
+    if ours.channels == theirs.channels:
+        return
+
+    with pytest.raises(InvalidStreamIdError):
+        Positions.parse(ours.id, theirs.channels)
+
+
+@given(st.text(max_size=60))
+def test_junk(text):
+    """Random text is refused."""
+    with pytest.raises(InvalidStreamIdError):
+        Positions.parse(text, ("a",))
+
+
+TAG = Positions({"a": Position("e", 1), "b": Position("e", 1)}).id.split(".")[0]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["", ".", ".e-1", ".e-1.", ".e-1.2.3", ".1.e-2", ".e-1.e-2", ".e-01.2", ".e-1.+2", ".e-1.-2", ".e-1. 2",
+     ".e-1.2 ", ".e-1.٣", ".-1.2", ".e_-1.2", ".e-1.2\n", f".e-1.{MAX_OFFSET + 1}", ".e-1." + "9" * 5000, ".eeeeeeeeeeeeeeeee-1.2"],
+)
+def test_not_quite_an_id(rest):
+    """There is one way to write positions; near misses are refused."""
+    with pytest.raises(InvalidStreamIdError) as caught:
+        Positions.parse(TAG + rest, ("a", "b"))
+
+    assert caught.value.value == TAG + rest
+
+
+def test_flipped_characters():
+    """Each changed character of an id makes it another place or none, never an error."""
+    good = Positions({"a": Position("e1", 10), "b": Position("e2", 20)})
+
+    for index in range(len(good.id)):
+        for character in "0aZ.-_":
+            text = good.id[:index] + character + good.id[index + 1 :]
+            try:
+                parsed = Positions.parse(text, ("a", "b"))
+            except InvalidStreamIdError:
+                continue
+            assert parsed.id == text
+
+
+def test_advance_and_copy():
+    """A copy does not move with the original."""
+    moving = Positions({"a": Position("e", 1)})
+    copy = moving.copy()
+
+    moving.advance("a", Position("e", 2))
+
+    assert copy["a"] == Position("e", 1)
+    assert moving["a"] == Position("e", 2)
+    assert moving != copy
+    assert moving != "x"
+    assert "offset=2" in repr(moving)

@@ -1,0 +1,79 @@
+"""Events refuse what the format would tear apart, and nothing else."""
+
+import pytest
+
+from heliograph import Event, InvalidFieldError
+from heliograph.event import MAX_RETRY_MS
+
+REFUSED = [
+    pytest.param({"data": None}, "data", id="data-none"),
+    pytest.param({"data": b"x"}, "data", id="data-bytes"),
+    pytest.param({"data": {"a": 1}}, "data", id="data-dict"),
+    pytest.param({"data": "\ud800"}, "data", id="data-lone-surrogate"),
+    pytest.param({"data": "", "type": "a\nb"}, "type", id="type-lf"),
+    pytest.param({"data": "", "type": "a\rb"}, "type", id="type-cr"),
+    pytest.param({"data": "", "type": 1}, "type", id="type-int"),
+    pytest.param({"data": "", "type": "x\udfff"}, "type", id="type-lone-surrogate"),
+    pytest.param({"data": "", "id": "a\nb"}, "id", id="id-lf"),
+    pytest.param({"data": "", "id": "a\rdata: evil"}, "id", id="id-cr-injection"),
+    pytest.param({"data": "", "id": "a\0b"}, "id", id="id-nul"),
+    pytest.param({"data": "", "id": 5}, "id", id="id-int"),
+    pytest.param({"data": "", "id": "\udc80"}, "id", id="id-lone-surrogate"),
+    pytest.param({"data": "", "retry_ms": -1}, "retry_ms", id="retry-negative"),
+    pytest.param({"data": "", "retry_ms": True}, "retry_ms", id="retry-bool"),
+    pytest.param({"data": "", "retry_ms": 1.0}, "retry_ms", id="retry-float"),
+    pytest.param({"data": "", "retry_ms": "1"}, "retry_ms", id="retry-str"),
+    pytest.param({"data": "", "retry_ms": MAX_RETRY_MS + 1}, "retry_ms", id="retry-64-bits"),
+    pytest.param({"data": "", "retry_ms": 10**5000}, "retry_ms", id="retry-unprintable"),
+]
+
+
+@pytest.mark.parametrize(("fields", "field"), REFUSED)
+def test_refused(fields, field):
+    """A value that cannot be sent is refused by name, whole, with a reason."""
+    with pytest.raises(InvalidFieldError) as caught:
+        Event(**fields)
+
+    assert caught.value.field == field
+    assert caught.value.reason
+    assert field in str(caught.value)
+
+
+ACCEPTED = [
+    pytest.param({"data": ""}, id="empty-data"),
+    pytest.param({"data": "a\r\nb\rc\nd"}, id="line-ends-in-data"),
+    pytest.param({"data": "\0"}, id="nul-in-data"),
+    pytest.param({"data": "x", "id": ""}, id="empty-id-resets"),
+    pytest.param({"data": "x", "type": ""}, id="empty-type"),
+    pytest.param({"data": "x", "type": "a:b\u2028\x0b\x85"}, id="odd-type"),
+    pytest.param({"data": "x", "retry_ms": 0}, id="retry-zero"),
+    pytest.param({"data": "x", "retry_ms": MAX_RETRY_MS}, id="retry-largest"),
+    pytest.param({"data": "\U0001f310é"}, id="astral"),
+]
+
+
+@pytest.mark.parametrize("fields", ACCEPTED)
+def test_accepted(fields):
+    """What the format can carry is kept as given."""
+    event = Event(**fields)
+
+    for name, value in fields.items():
+        assert getattr(event, name) == value
+
+
+def test_frozen_and_hashable():
+    """An event is a value."""
+    event = Event("a", type="t")
+
+    with pytest.raises(AttributeError):
+        event.data = "b"
+    assert {event, Event("a", type="t")} == {event}
+
+
+def test_message_of_a_huge_value_is_short():
+    """A value of megabytes does not flood a log."""
+    with pytest.raises(InvalidFieldError) as caught:
+        Event("x", id="a\n" * 1_000_000)
+
+    assert len(str(caught.value)) < 300
+    assert "2000000 long" in str(caught.value)
