@@ -1,0 +1,42 @@
+"""URLs name brokers; a wrong one says what to write."""
+
+import pytest
+
+from heliograph import ConfigError
+from heliograph.brokers import open_broker
+from heliograph.brokers.memory import MemoryBroker
+from heliograph.brokers.sqlite import SqliteBroker
+
+
+def test_memory():
+    """``memory:`` is this process only."""
+    assert isinstance(open_broker("memory:"), MemoryBroker)
+
+
+def test_sqlite(tmp_path, monkeypatch):
+    """Three slashes before a path, as others write it."""
+    monkeypatch.chdir(tmp_path)
+
+    assert isinstance(open_broker(f"sqlite:///{tmp_path}/x"), SqliteBroker)
+    assert open_broker("sqlite:///x")._path == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "memory", "memory:x", "sqlite:", "sqlite:x", "sqlite://x", "sqlite:///", "sqlite:///dir/", "sqlite:///a\0b", "http://x", "http://[", None, 5],
+)
+def test_bad_url(url):
+    """The message names the URL and what may be written."""
+    with pytest.raises(ConfigError) as caught:
+        open_broker(url)
+
+    assert "sqlite:///" in str(caught.value)
+
+
+def test_passwords_are_not_shown():
+    """A URL that is refused does not carry its secret into a log."""
+    with pytest.raises(ConfigError) as caught:
+        open_broker("amqp://user:secret@host/0")
+
+    assert "secret" not in str(caught.value)
+    assert "host" in str(caught.value)

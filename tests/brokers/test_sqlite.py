@@ -1,0 +1,419 @@
+"""The SQLite broker keeps the contract, between processes and through failures."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import resource
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contract import BrokerContract, Clock, Ear, offsets
+from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers import Retention
+from heliograph.brokers.sqlite import SqliteBroker
+from heliograph.channels.position import Position
+
+PROGRAMS = Path(__file__).parent / "programs"
+RETENTION = Retention(events=100_000, seconds=86_400)
+
+
+class TestSqlite(BrokerContract):
+    """In one process."""
+
+    @pytest.fixture
+    def new_broker(self, tmp_path):
+        path = tmp_path / "log.sqlite3"
+        return lambda retention, clock: SqliteBroker(path, retention, clock=clock)
+
+
+class TestSqliteDeepInTheTree(BrokerContract):
+    """Where a Unix socket's address would be too long."""
+
+    @pytest.fixture
+    def new_broker(self, tmp_path):
+        folder = tmp_path / ("x" * 120)
+        folder.mkdir(exist_ok=True)
+        return lambda retention, clock: SqliteBroker(folder / "log", retention, clock=clock)
+
+
+class TestSqliteWithoutBells(BrokerContract):
+    """Where there can be no doorbell, so that listeners poll."""
+
+    @pytest.fixture
+    def new_broker(self, tmp_path):
+        (tmp_path / "log-bells").write_text("in the way of the folder")
+        return lambda retention, clock: SqliteBroker(tmp_path / "log", retention, clock=clock)
+
+
+@contextlib.asynccontextmanager
+async def opened(path, listener=None, retention=RETENTION, clock=None):
+    broker = SqliteBroker(path, retention, **({"clock": clock} if clock else {}))
+    await broker.open(listener or Ear())
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "log.sqlite3"
+
+
+async def test_two_brokers_share_a_file(path):
+    """What one appends the other hears, as if it were its own."""
+    ear = Ear()
+    async with opened(path, ear) as here, opened(path) as there:
+        await here.listen("a")
+        one = await there.append("a", Event("there"))
+        two = await here.append("a", Event("here"))
+
+        assert await ear.hear(2) == [one, two]
+
+
+async def test_survives_being_closed(path):
+    """Numbering and history go on where they were."""
+    async with opened(path) as broker:
+        first = await broker.append("a", Event("x"))
+    async with opened(path) as broker:
+        second = await broker.append("a", Event("y"))
+        history = await broker.read("a", None, 9)
+
+    assert second.position == Position(first.position.epoch, 2)
+    assert offsets(history) == [1, 2]
+
+
+async def test_a_new_file_is_another_life(path):
+    """Positions of a file that was removed are not misread."""
+    async with opened(path) as broker:
+        first = await broker.append("a", Event("x"))
+    path.unlink()
+    async with opened(path) as broker:
+        second = await broker.append("a", Event("x"))
+
+    assert second.position.offset == 1
+    assert second.position.epoch != first.position.epoch
+
+
+async def test_the_file_is_replaced_under_our_feet(path):
+    """Nothing goes on into a file that nobody else can see, and listeners follow."""
+    ear = Ear()
+    async with opened(path, ear) as broker:
+        await broker.listen("a")
+        await broker.append("a", Event("lost"))
+        await ear.hear(1)
+        for name in os.listdir(path.parent):
+            if name.startswith(f"{path.name}-") or name == path.name:
+                with contextlib.suppress(OSError):
+                    (path.parent / name).unlink()
+
+        async with opened(path) as other:
+            appended = await other.append("a", Event("new life"))
+        again = await broker.append("a", Event("same life"))
+
+        assert again.position == Position(appended.position.epoch, 2)
+        assert (await ear.hear(3))[1:] == [appended, again]
+
+
+async def test_only_the_owner_may_read(path):
+    """Events may be private; so are the files."""
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+        modes = {
+            found.name: stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()
+        }
+
+    assert modes == {
+        "log.sqlite3": 0o600,
+        "log.sqlite3-wal": 0o600,
+        "log.sqlite3-shm": 0o600,
+        "log.sqlite3-bells": 0o700,
+    }
+
+
+async def test_the_file_does_not_grow_without_bound(path):
+    """Trimming goes on as events come, and space is used again."""
+    async with opened(path, retention=Retention(events=50, seconds=1000)) as broker:
+        for _ in range(400):
+            await asyncio.gather(*(broker.append("a", Event("x" * 1000)) for _ in range(50)))
+        size = sum(found.stat().st_size for found in path.parent.iterdir())
+
+    # 20 MB were published; SQLite lets the write-ahead log grow to 4 MB.
+    assert size < 6_000_000
+
+
+async def test_sweep_without_publishing(path):
+    """Old events go, and channels long silent are forgotten, without one being published."""
+    clock = Clock()
+    async with opened(path, retention=Retention(events=9, seconds=10), clock=clock) as broker:
+        old = await broker.append("a", Event("x"))
+        clock.now += 11
+        await broker._writer.run(broker._writer_store.sweep)
+        assert offsets(await broker.read("a", None, 9)) == []
+        assert (await broker.read("a", None, 9)).head == old.position
+
+        clock.now += 31 * 86_400
+        await broker._writer.run(broker._writer_store.sweep)
+
+        history = await broker.read("a", old.position, 9)
+        assert (history.gap, history.head.offset) == ("epoch", 0)
+
+
+async def test_a_sweep_is_made_now_and_then(path, monkeypatch, caplog):
+    """It is repeated, and survives a file that cannot be used."""
+    monkeypatch.setattr("heliograph.brokers.sqlite._SWEEP_SECONDS", 0.01)
+    path.write_text("no database at all, and long enough to be one" * 99)
+    seen = asyncio.Event()
+    caplog.set_level(logging.WARNING)
+    loop = asyncio.get_running_loop()
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            if "old events" in record.getMessage():
+                loop.call_soon_threadsafe(seen.set)
+
+    handler = Handler()
+    logging.getLogger("heliograph.brokers.sqlite").addHandler(handler)
+    try:
+        async with opened(path):
+            await seen.wait()
+    finally:
+        logging.getLogger("heliograph.brokers.sqlite").removeHandler(handler)
+
+    assert str(path) in caplog.text
+
+
+async def test_stale_bells_are_removed(path):
+    """A bell of a process that was killed is taken down by the next ring."""
+    bells = path.with_name(f"{path.name}-bells")
+    bells.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(str(bells / "dead"))
+    (bells / "file").write_text("not a socket")
+
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+        names = {found.name for found in bells.iterdir()}
+
+    assert "dead" not in names
+    assert len(names) == 2 - ("file" not in names)
+
+
+async def test_a_bell_that_was_removed_is_hung_again(path):
+    """A listener whose bell has gone hears by looking, and can be rung again."""
+    ear = Ear()
+    bells = path.with_name(f"{path.name}-bells")
+    async with opened(path, ear) as broker, opened(path) as other:
+        await broker.listen("a")
+        for bell in bells.iterdir():
+            bell.unlink()
+
+        await other.append("a", Event("x"))
+
+        await ear.hear(1)
+        while len(list(bells.iterdir())) < 2:
+            await asyncio.sleep(0.05)
+
+
+# Failures. Each is undone afterwards, and the same broker must work again.
+
+
+async def expect_unavailable(broker, path, words):
+    for call in (broker.append("a", Event("x")), broker.read("a", None, 1)):
+        with pytest.raises(BrokerUnavailableError) as caught:
+            await call
+        assert caught.value.resource == str(path)
+        assert any(word in caught.value.reason for word in words), caught.value.reason
+
+
+async def test_corrupt_file(path):
+    """A file that is no database says so, and the broker lives on."""
+    path.write_text("this is certainly not a database" * 100)
+    async with opened(path) as broker:
+        await expect_unavailable(broker, path, ["not a database"])
+        with pytest.raises(BrokerUnavailableError):
+            await broker.listen("a")
+        with pytest.raises(BrokerUnavailableError):
+            await broker.find("a", "x")
+
+        path.unlink()
+
+        assert (await broker.append("a", Event("x"))).position.offset == 1
+
+
+async def test_corrupt_pages(path):
+    """Damage inside is an error that names the file, not a crash."""
+    async with opened(path) as broker:
+        for _ in range(50):
+            await broker.append("a", Event("x" * 5000))
+    damaged = bytearray(path.read_bytes())
+    damaged[4096 : len(damaged)] = random.Random(1).randbytes(len(damaged) - 4096)
+    path.write_bytes(damaged)
+
+    async with opened(path) as broker:
+        with pytest.raises(BrokerUnavailableError, match="malformed|corrupt|not a database"):
+            await broker.append("a", Event("x"))
+
+
+async def test_database_of_another_program(path):
+    """Somebody else's tables are not touched."""
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.commit()
+
+    async with opened(path) as broker:
+        await expect_unavailable(broker, path, ["another program"])
+
+
+async def test_layout_of_a_later_version(path):
+    """A file from the future is refused by name."""
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+    with contextlib.closing(sqlite3.connect(path)) as later:
+        later.execute("PRAGMA user_version = 99")
+
+    async with opened(path) as broker:
+        await expect_unavailable(broker, path, ["layout 99"])
+
+
+async def test_missing_folder(tmp_path):
+    """A path that cannot be made names itself."""
+    path = tmp_path / "missing" / "log"
+    async with opened(path) as broker:
+        await expect_unavailable(broker, path, ["No such file"])
+
+        path.parent.mkdir()
+
+        assert await broker.append("a", Event("x"))
+
+
+async def test_locked_database(path, monkeypatch):
+    """A lock that is not released is an error in the end, and no longer one afterwards."""
+    monkeypatch.setattr("heliograph.brokers.sqlite_store._LOCK_TIMEOUT_SECONDS", 0.2)
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            with pytest.raises(BrokerUnavailableError, match="locked") as caught:
+                await broker.append("a", Event("x"))
+            assert caught.value.resource == str(path)
+            # Readers do not wait for writers.
+            assert offsets(await broker.read("a", None, 9)) == [1]
+
+        assert (await broker.append("a", Event("x"))).position.offset == 2
+
+
+async def test_a_short_lock_is_waited_for(path):
+    """Another process that writes is no error."""
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+        with contextlib.closing(
+            sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        ) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            asyncio.get_running_loop().call_later(0.1, holder.execute, "COMMIT")
+
+            assert (await broker.append("a", Event("x"))).position.offset == 2
+
+
+def run_program(name, *arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, PROGRAMS / name, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def limit_file_size():
+    # The kernel then refuses to write as a full disk does, with another number.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+
+def test_full_disk(path):
+    """A disk without room is an error that names the file; what was stored stays."""
+    with run_program("fill.py", path, preexec_fn=limit_file_size) as program:
+        out, _ = program.communicate(timeout=50)
+
+    *_, stored, error, after = out.splitlines()
+    assert int(stored) > 0
+    assert str(path) in error
+    assert "full" in error or "I/O" in error
+    assert after == f"readable {stored}"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root drops its rights for this; others cannot")
+def test_read_only(path):
+    """A file that may not be written is an error that names it."""
+    with contextlib.closing(sqlite3.connect(path)):
+        path.touch()
+    path.chmod(0o444)
+    with run_program("read_only.py", path, 65534) as program:
+        out, _ = program.communicate(timeout=50)
+
+    assert str(path) in out
+    assert "ermission denied" in out or "readonly" in out
+
+
+# Between processes.
+
+
+@pytest.mark.timeout(240)
+def test_four_publish_four_listen(path):
+    """Every listener sees every event in offset order, once."""
+    events, channels = 10_000, ["a", "b", "c"]
+    listeners = [run_program("listen.py", path, 4 * events, *channels) for _ in range(4)]
+    for listener in listeners:
+        assert listener.stdout.readline() == "listening\n"
+    publishers = [run_program("publish.py", path, events, n, *channels) for n in range(4)]
+
+    for program in publishers:
+        out, _ = program.communicate(timeout=200)
+        assert program.returncode == 0, out
+    reports = {program.communicate(timeout=200)[0] for program in listeners}
+
+    # The listeners check order and holes themselves, and print a digest of what they saw.
+    assert len(reports) == 1
+    assert reports.pop().startswith(f"{4 * events} in order, once: ")
+
+
+@pytest.mark.timeout(300)
+def test_kill_9_of_a_publisher(path):
+    """Fifty times: every publish that returned is there, the file opens, no hole."""
+    chance = random.Random()
+    returned = set()
+    for attempt in range(50):
+        with run_program("publish_for_ever.py", path, attempt) as program:
+            for line in program.stdout:
+                returned.add(line.strip())
+                if chance.random() < 0.02:
+                    break
+            program.send_signal(signal.SIGKILL)
+            # The last line may have been cut by the kill.
+            rest = program.stdout.read()
+            returned.update(rest.split("\n")[:-1])
+
+    async def check():
+        async with opened(path) as broker:
+            history = await broker.read("a", None, 1_000_000)
+            appended = await broker.append("a", Event("afterwards"))
+            return history, appended
+
+    history, appended = asyncio.run(check())
+    returned.discard("")
+    assert offsets(history) == list(range(1, history.head.offset + 1))
+    assert appended.position.offset == history.head.offset + 1
+    stored = {f"{e.position.offset} {e.event.data}" for e in history.entries}
+    assert len(returned) > 50
+    assert returned <= stored
