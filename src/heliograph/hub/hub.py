@@ -17,12 +17,13 @@ Nothing here waits for a client: a paused sink is passed over until it resumes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..channels.feed import HEARTBEAT, Feed, place_block
 from ..channels.position import Positions
@@ -38,9 +39,11 @@ from ..wire.encoder import encode_body
 from .catch_up import CatchUp
 from .listening import Listening
 from .patience import Patience
+from .sinks import SocketSink, tune_socket
 from .subscriber import Sink, Subscriber
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Coroutine, Iterable
 
     from ..brokers.base import Broker
@@ -60,6 +63,10 @@ _DISCONNECT = "disconnect"
 
 # A flush pass lets the loop do other things after this many writes: about a millisecond.
 _WRITES_BETWEEN_YIELDS = 256
+
+# When the hub is closed, clients have this long to take what was written to them. Who does
+# not will be given it again after reconnecting.
+_LAST_BYTES_SECONDS = 0.5
 
 # How exactly a heartbeat is kept: a tenth of it, but no more often than needed.
 _TICKS_PER_HEARTBEAT = 10
@@ -112,6 +119,11 @@ class Hub:
     Args:
         broker: Not open yet; the hub opens and closes it.
         config: Limits and timings.
+
+    Attributes:
+        config: As given.
+        connections: Of the clients that are served over a connection of their own, so
+            that a forked child can let go of them.
     """
 
     def __init__(self, broker: Broker, config: HubConfig) -> None:
@@ -125,7 +137,9 @@ class Hub:
         # Audiences with something to send, in the order in which it came.
         self._dirty: dict[_Audience, None] = {}
         self._something_dirty = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.connections: dict[SocketSink, socket.socket] = {}
+        self._connection_lost = asyncio.Event()
         self._writes = 0
         self._closed = False
         self._published = 0
@@ -148,11 +162,22 @@ class Hub:
         self._closed = True
         for subscriber in tuple(self._subscribers):
             self.end(subscriber)
-        for task in self._tasks:
+        await self._last_bytes()
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._listening.close()
         await self._broker.close()
+
+    async def _last_bytes(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_BYTES_SECONDS):
+                while self.connections:
+                    self._connection_lost.clear()
+                    await self._connection_lost.wait()
+        for sink in tuple(self.connections):
+            sink.abort()
 
     async def publish(self, channels: Iterable[str], event: Event) -> list[Entry]:
         """
@@ -238,6 +263,38 @@ class Hub:
         for name in channels:
             self._listening.use(name)
         return subscriber
+
+    def adopt(self, subscriber: Subscriber, connection: socket.socket, head: bytes) -> None:
+        """
+        Serve a client over a connection of its own from now on.
+
+        Args:
+            subscriber: From :meth:`admit`.
+            connection: The hub's from now on, whatever happens.
+            head: Bytes to send first.
+        """
+        try:
+            tune_socket(connection, self.config)
+        except OSError:
+            # The client has gone already.
+            connection.close()
+            self.leave(subscriber)
+            return
+
+        def on_lost() -> None:
+            del self.connections[sink]
+            self._connection_lost.set()
+            self.leave(subscriber)
+
+        sink = SocketSink(
+            head,
+            on_open=lambda: self.attach(subscriber, sink),
+            on_resumed=lambda: self.on_resumed(subscriber),
+            on_lost=on_lost,
+        )
+        self.connections[sink] = connection
+        loop = asyncio.get_running_loop()
+        self._start(loop.connect_accepted_socket(lambda: sink, connection))
 
     def attach(self, subscriber: Subscriber, sink: Sink) -> None:
         """
@@ -501,15 +558,15 @@ class Hub:
             if not self._audiences_of[name]:
                 del self._audiences_of[name]
 
-    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+    def _start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
-        task.add_done_callback(_log_failure)
-        self._tasks.append(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
 
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("a task of the hub has failed", exc_info=task.exception())
+    def _on_task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a task of the hub has failed", exc_info=task.exception())
 
 
 def _refuse_position_as_id(channel: str, event: Event) -> None:

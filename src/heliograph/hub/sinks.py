@@ -50,7 +50,7 @@ class SocketSink(asyncio.Protocol):
         self,
         head: bytes,
         *,
-        on_open: Callable[[SocketSink], None],
+        on_open: Callable[[], None],
         on_resumed: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
@@ -80,7 +80,7 @@ class SocketSink(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_PAUSE_BYTES)
         self._transport.write(self._head)
-        self._on_open(self)
+        self._on_open()
 
     def data_received(self, data: bytes) -> None:
         """Drop it: a client has nothing more to say. Reading is what shows a FIN."""

@@ -17,13 +17,13 @@ import logging
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..brokers import open_broker
 from ..brokers.base import Retention
 from ..errors import BrokerUnavailableError, HubClosedError
 from .hub import Hub, HubStatistics
-from .sinks import PullSink, SocketSink, tune_socket
+from .sinks import PullSink
 
 if TYPE_CHECKING:
     import socket
@@ -83,8 +83,6 @@ class HubThread:
         self.url = url
         self.config = config
         self._hub: Hub | None = None
-        # Connections of clients, so that a forked child can let go of them.
-        self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         _all.add(self)
 
@@ -166,37 +164,7 @@ class HubThread:
             connection: The hub's from now on, whatever happens.
             head: Bytes to send first.
         """
-        hub = self._opened()
-        try:
-            tune_socket(connection, self.config)
-        except OSError:
-            # The client has gone already.
-            connection.close()
-            self._later(hub.leave, subscriber)
-            return
-
-        def on_lost() -> None:
-            self._sockets.discard(connection)
-            hub.leave(subscriber)
-
-        def connect() -> None:
-            self._sockets.add(connection)
-            loop = asyncio.get_running_loop()
-            task = loop.create_task(
-                loop.connect_accepted_socket(
-                    lambda: SocketSink(
-                        head,
-                        on_open=lambda sink: hub.attach(subscriber, sink),
-                        on_resumed=lambda: hub.on_resumed(subscriber),
-                        on_lost=on_lost,
-                    ),
-                    connection,
-                )
-            )
-            _tasks.add(task)
-            task.add_done_callback(_tasks.discard)
-
-        self._later(connect)
+        self._later(self._opened().adopt, subscriber, connection, head)
 
     def pull(self, subscriber: Subscriber, client: int | None) -> Iterator[bytes]:
         """
@@ -274,16 +242,17 @@ class HubThread:
     def _forget_parent(self) -> None:
         # Our copies of the descriptors would keep clients from seeing the end of a
         # stream that the parent closes.
-        for connection in self._sockets:
+        for connection in (
+            () if self._hub is None else tuple(self._hub.connections.values())
+        ):
             with contextlib.suppress(OSError):
                 os.close(connection.fileno())
-        _inherited.append((self._hub, self._sockets))
-        self._hub, self._sockets = None, set()
+        _inherited.append(self._hub)
+        self._hub = None
         self._lock = threading.Lock()
 
 
 _all: weakref.WeakSet[HubThread] = weakref.WeakSet()
-_tasks: set[asyncio.Task[Any]] = set()
 _start_lock = threading.Lock()
 _current: _LoopThread | None = None
 _ended = False
@@ -348,8 +317,7 @@ def _close_with_process() -> None:
 
 def _begin_anew_in_child() -> None:
     global _current, _start_lock  # noqa: PLW0603 - see above
-    _inherited.append((_current, tuple(_tasks)))
-    _tasks.clear()
+    _inherited.append(_current)
     _current = None
     _start_lock = threading.Lock()
     for hub_thread in tuple(_all):

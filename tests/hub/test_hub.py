@@ -1,0 +1,724 @@
+"""A hub over real sockets, with each broker of one machine."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+
+import pytest
+
+from heliograph import (
+    BrokerUnavailableError,
+    Event,
+    EventTooLargeError,
+    HubClosedError,
+    HubConfig,
+    InvalidFieldError,
+    TooManySubscribersError,
+)
+from heliograph.brokers import Retention, open_broker
+from heliograph.channels.position import Position, Positions
+from heliograph.hub import Hub
+from streams import HEAD, connect, until
+
+
+@contextlib.asynccontextmanager
+async def opened(url="memory:", *, events=1000, **config):
+    hub = Hub(open_broker(url, Retention(events=events, seconds=1e6)), HubConfig(**config))
+    await hub.open()
+    try:
+        yield hub
+    finally:
+        await hub.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request, tmp_path):
+    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/log"
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    return f"sqlite:///{tmp_path}/log"
+
+
+# From publish to the client.
+
+
+async def test_first_bytes_come_at_once(url):
+    """Head, comment, reconnection time and place come before any event."""
+    async with opened(url, retry_ms=1000) as hub:
+        client = await connect(hub, "a").placed()
+
+    assert client.raw.startswith(HEAD + b":\nretry: ")
+    assert 500 <= client.parser.reconnection_time_ms <= 1500
+    assert Positions.parse(client.parser.last_event_id, ("a",))["a"].offset == 0
+
+
+async def test_jitter():
+    """Clients do not all come back in the same instant."""
+    async with opened(retry_ms=100_000) as hub:
+        clients = [await connect(hub, "a").placed() for _ in range(20)]
+
+    assert len({client.parser.reconnection_time_ms for client in clients}) > 10
+
+
+async def test_everyone_gets_every_event(url):
+    """In order, once, on all streams of the channel and no other."""
+    async with opened(url) as hub:
+        here = [await connect(hub, "a").placed() for _ in range(5)]
+        both = await connect(hub, "a", "b").placed()
+        there = await connect(hub, "b").placed()
+        for n in range(20):
+            await hub.publish(["a"], Event(str(n), type="t"))
+        await hub.publish(["b"], Event("end"))
+
+        for client in here:
+            assert [(e.data, e.type) for e in await client.wait(20)] == [(str(n), "t") for n in range(20)]
+        assert [e.data for e in await both.wait(21)] == [*map(str, range(20)), "end"]
+        assert [e.data for e in await there.wait(1)] == ["end"]
+
+
+async def test_publish_to_several_channels(url):
+    """Each channel takes the event on its own; naming one twice is naming it once."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a", "b").placed()
+
+        entries = await hub.publish(["a", "b", "a"], Event("x"))
+
+        assert [entry.channel for entry in entries] == ["a", "b"]
+        assert len(await client.wait(2)) == 2
+
+
+# Coming back.
+
+
+async def resume(hub, client, *channels):
+    client.leave()
+    return connect(hub, *channels, last_event_id=client.parser.last_event_id)
+
+
+async def test_resume_misses_nothing(url):
+    """A client that was away is given what it missed, then goes on live."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a", "b").placed()
+        await hub.publish(["a"], Event("1"))
+        await client.wait(1)
+        client.leave()
+        for n, channel in enumerate("abab"):
+            await hub.publish([channel], Event(f"{n + 2}"))
+
+        back = await resume(hub, client, "a", "b")
+        await back.wait(4)
+        await hub.publish(["b"], Event("6"))
+
+        assert [e.data for e in await back.wait(5)] == ["2", "3", "4", "5", "6"]
+
+
+async def test_resume_without_having_seen_an_event(url):
+    """Whoever was cut off before the first event comes back to the very place."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        client.leave()
+        await hub.publish(["a"], Event("1"))
+
+        back = await resume(hub, client, "a")
+
+        assert [e.data for e in await back.wait(1)] == ["1"]
+
+
+async def test_resume_with_nothing_missed(url):
+    """There is no gap where there is none, and nothing comes twice."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("1"))
+        await client.wait(1)
+
+        back = await (await resume(hub, client, "a")).placed()
+        await hub.publish(["a"], Event("2"))
+
+        assert [e.data for e in await back.wait(1)] == ["2"]
+
+
+async def test_resume_from_another_process(sqlite):
+    """The hub that a client comes back to need not be the one it left."""
+    async with opened(sqlite) as one, opened(sqlite) as other:
+        client = await connect(one, "a").placed()
+        await one.publish(["a"], Event("1"))
+        await client.wait(1)
+        client.leave()
+        await one.publish(["a"], Event("2"))
+
+        back = await resume(other, client, "a")
+
+        assert [e.data for e in await back.wait(1)] == ["2"]
+
+
+async def test_a_hub_that_is_behind_sends_nothing_twice(sqlite, monkeypatch):
+    """A client that has seen more than this process waits for it to see that too."""
+    monkeypatch.setattr("heliograph.brokers.sqlite._POLL_WITH_BELL_SECONDS", 0.3)
+    async with opened(sqlite) as one, opened(sqlite) as late:
+        warm = await connect(late, "a").placed()
+        # The bell of the late process is out of reach for a while.
+        bell = late._broker._bell
+        asyncio.get_running_loop().remove_reader(bell.fileno())
+        client = await connect(one, "a").placed()
+        for n in range(3):
+            await one.publish(["a"], Event(str(n)))
+        await client.wait(3)
+
+        back = await (await resume(late, client, "a")).placed()
+        await one.publish(["a"], Event("3"))
+
+        assert [e.data for e in await back.wait(1)] == ["3"]
+        assert [e.data for e in await warm.wait(4)] == ["0", "1", "2", "3"]
+
+
+async def test_resume_far_behind(sqlite):
+    """What the log no longer holds comes from the broker, page by page."""
+    async with opened(sqlite, log_events=10, events=10_000) as hub:
+        client = await connect(hub, "a", "b").placed()
+        client.leave()
+        for first in range(0, 1000, 50):
+            await asyncio.gather(
+                *(hub.publish(["ab"[n % 2]], Event(f"{n:04}" + "x" * 500)) for n in range(first, first + 50))
+            )
+
+        back = await resume(hub, client, "a", "b")
+        got = [e.data[:4] for e in await back.wait(1000)]
+
+        for parity in (0, 1):
+            assert [n for n in got if int(n) % 2 == parity] == [f"{n:04}" for n in range(parity, 1000, 2)]
+
+
+async def test_publishing_while_clients_come_back(url):
+    """Joining in the middle of a burst leaves no hole and sends nothing twice."""
+    async with opened(url, log_events=20) as hub:
+        stop = False
+        published = 0
+
+        async def publish():
+            nonlocal published
+            while not stop:
+                await hub.publish(["a"], Event(str(published)))
+                published += 1
+                await asyncio.sleep(0)
+
+        publisher = asyncio.create_task(publish())
+        seen = []
+        client = await connect(hub, "a").placed()
+        for _ in range(30):
+            count = len(seen) + 20
+            await client.wait(20)
+            seen += client.data
+            client = await resume(hub, client, "a")
+            assert len(seen) >= count
+        stop = True
+        await publisher
+
+    assert seen == [str(n) for n in range(int(seen[0]), int(seen[0]) + len(seen))]
+
+
+# What cannot be honoured is said.
+
+
+async def gap_of(client):
+    first = (await client.wait(1))[0]
+    assert first.type == "heliograph.gap"
+    return json.loads(first.data)["reasons"]
+
+
+@pytest.mark.parametrize("junk", ["junk", "x" * 5000, "é", "a.b.c", "0", "\x01"])
+async def test_junk_is_a_gap(url, junk):
+    """An id that was never given is told apart, and the stream goes on live."""
+    async with opened(url) as hub:
+        await hub.publish(["a"], Event("before"))
+        client = connect(hub, "a", last_event_id=junk)
+        assert await gap_of(client) == {"a": "unknown"}
+
+        await hub.publish(["a"], Event("after"))
+
+        assert [e.data for e in await client.wait(2)][1:] == ["after"]
+
+
+async def test_id_of_another_selection_is_a_gap(url):
+    """It is not misread as a place in these channels."""
+    async with opened(url) as hub:
+        other = await connect(hub, "a", "c").placed()
+
+        client = connect(hub, "a", "b", last_event_id=other.parser.last_event_id)
+
+        assert await gap_of(client) == {"a": "unknown", "b": "unknown"}
+
+
+async def test_trimmed_history_is_a_gap(url):
+    """What is gone is announced, what is still there follows."""
+    async with opened(url, events=3, log_events=3) as hub:
+        client = await connect(hub, "a", "b").placed()
+        client.leave()
+        for n in range(10):
+            await hub.publish(["a"], Event(str(n)))
+        await hub.publish(["b"], Event("b"))
+
+        back = await resume(hub, client, "a", "b")
+
+        assert await gap_of(back) == {"a": "trimmed"}
+        assert [e.data for e in await back.wait(5)][1:] == ["7", "8", "9", "b"]
+        # The gap is behind the client: it is not told again.
+        again = await (await resume(hub, back, "a", "b")).placed()
+        assert again.events == []
+
+
+async def test_gap_ids_go_on_from_the_gap(url):
+    """Who is cut off right after the gap event misses nothing of the rest."""
+    async with opened(url, events=3, log_events=3) as hub:
+        client = await connect(hub, "a").placed()
+        client.leave()
+        for n in range(10):
+            await hub.publish(["a"], Event(str(n)))
+        back = await resume(hub, client, "a")
+        gap = (await back.wait(1))[0]
+
+        again = connect(hub, "a", last_event_id=gap.id)
+
+        assert [e.data for e in await again.wait(3)] == ["7", "8", "9"]
+
+
+async def test_a_new_life_of_the_storage(tmp_path):
+    """Lost storage is a gap for those who come back; all of the new is theirs."""
+    async with opened(f"sqlite:///{tmp_path}/one") as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("old"))
+        await client.wait(1)
+    async with opened(f"sqlite:///{tmp_path}/two") as hub:
+        await hub.publish(["a"], Event("new"))
+        back = await resume(hub, client, "a")
+
+        assert await gap_of(back) == {"a": "epoch"}
+        assert [e.data for e in await back.wait(2)][1:] == ["new"]
+
+
+async def test_storage_lost_under_an_open_stream(tmp_path, sqlite):
+    """An open stream is told once, and goes on."""
+    async with opened(sqlite) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("old"))
+        await client.wait(1)
+        for found in tmp_path.glob("log*"):
+            with contextlib.suppress(OSError):
+                found.unlink()
+
+        await hub.publish(["a"], Event("new"))
+        await hub.publish(["a"], Event("newer"))
+
+        first, gap, *rest = await client.wait(4)
+        assert json.loads(gap.data) == {"channels": ["a"], "reasons": {"a": "epoch"}}
+        assert [first.data, *(e.data for e in rest)] == ["old", "new", "newer"]
+        assert hub.statistics().gaps == 1
+        # Whoever comes back with a place in the new life is understood.
+        back = await (await resume(hub, client, "a")).placed()
+        assert back.events == []
+
+
+async def test_a_client_from_a_later_life(tmp_path, sqlite):
+    """A process that has not yet seen the new life learns of it from a client."""
+    async with opened(sqlite) as hub:
+        warm = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("old"))
+        await warm.wait(1)
+        for found in tmp_path.glob("log*"):
+            with contextlib.suppress(OSError):
+                found.unlink()
+        async with opened(sqlite) as other:
+            early = await connect(other, "a").placed()
+
+            back = await (await resume(hub, early, "a")).placed()
+
+            assert back.events == []
+            await other.publish(["a"], Event("new"))
+            assert (await back.wait(1))[0].data == "new"
+            assert [e.type for e in await warm.wait(3)] == ["message", "heliograph.gap", "message"]
+
+
+# Ids of the publisher's own.
+
+
+async def test_resume_by_own_id(url):
+    """An id that the publisher gave is found in the history."""
+    async with opened(url, log_events=1) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("1", id="order-1"))
+        assert (await client.wait(1))[0].id == "order-1"
+        client.leave()
+        await hub.publish(["a"], Event("2"))
+        await hub.publish(["a"], Event("3", id="order-3"))
+
+        back = connect(hub, "a", last_event_id="order-1")
+
+        assert [e.data for e in await back.wait(2)] == ["2", "3"]
+
+
+async def test_own_ids_with_several_channels(url):
+    """A stream of several channels shows positions, so resuming stays exact."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a", "b").placed()
+        await hub.publish(["a"], Event("1", id="order-1"))
+        assert (await client.wait(1))[0].id != "order-1"
+        await hub.publish(["b"], Event("2", id="order-1"))
+
+        back = await resume(hub, client, "a", "b")
+
+        assert [e.data for e in await back.wait(1)] == ["2"]
+
+
+async def test_an_ambiguous_own_id_is_a_gap(url):
+    """Given twice, an id is no place."""
+    async with opened(url) as hub:
+        for _ in range(2):
+            await hub.publish(["a"], Event("x", id="same"))
+
+        assert await gap_of(connect(hub, "a", last_event_id="same")) == {"a": "unknown"}
+
+
+async def test_a_position_is_refused_as_an_own_id(url):
+    """It would be resumed at another place."""
+    async with opened(url) as hub:
+        position = Positions({"a": Position("e", 1)}).id
+        with pytest.raises(InvalidFieldError, match="position in channel 'a'"):
+            await hub.publish(["b", "a"], Event("x", id=position))
+
+
+# Slow clients, many clients, silent times.
+
+
+async def test_a_stuck_client_costs_the_others_nothing():
+    """It is passed over, and disconnected when it is too far behind; nothing is lost."""
+    async with opened(max_lag_bytes=300_000, send_buffer_bytes=4096) as hub:
+        quick = await connect(hub, "a").placed()
+        stuck = await connect(hub, "a", read_buffer=4096).placed()
+        for n in range(100):
+            await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+            await quick.wait(n + 1)
+
+        assert hub.statistics().lagging_disconnected == 1
+        assert hub.statistics().subscribers == 1
+        await stuck.ended()
+        # What came before the cut is whole; the rest is there for who comes back.
+        seen = [data[:3] for data in stuck.data]
+        back = await resume(hub, stuck, "a")
+        seen += [e.data[:3] for e in await back.wait(100 - len(seen))]
+        assert seen == [f"{n:03}" for n in range(100)]
+
+
+async def test_a_slow_client_is_given_all_it_missed():
+    """A stall that stays within bounds costs nothing."""
+    async with opened(send_buffer_bytes=4096) as hub:
+        slow = await connect(hub, "a", read_buffer=4096).placed()
+        for n in range(60):
+            await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+
+        assert [e.data[:3] for e in await slow.wait(60)] == [f"{n:03}" for n in range(60)]
+        assert hub._audiences["a",].feed.held_blocks == 0
+
+
+async def test_a_client_that_catches_up_without_reading_costs_one_page():
+    """Memory does not grow with what it has missed."""
+    async with opened(log_bytes=1 << 24, send_buffer_bytes=4096) as hub:
+        client = await connect(hub, "a").placed()
+        client.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+        for n in range(500):
+            await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+
+        back = connect(hub, "a", last_event_id=client.parser.last_event_id, read_buffer=4096)
+        await back.read()
+        await until(lambda: back.subscriber.sink.paused)
+        assert back.subscriber.sink._transport.get_write_buffer_size() < 200_000
+
+        assert [e.data[:3] for e in await back.wait(500)] == [f"{n:03}" for n in range(500)]
+
+
+async def test_caps():
+    """A cap per process and one per channel, named in the error."""
+    async with opened(max_subscribers=3, max_subscribers_per_channel=2, retry_after_seconds=7) as hub:
+        held = [connect(hub, "a"), connect(hub, "a", "b")]
+        with pytest.raises(TooManySubscribersError) as caught:
+            hub.admit(("a", "b"))
+        assert (caught.value.channel, caught.value.limit, caught.value.retry_after_seconds) == ("a", 2, 7)
+        held.append(connect(hub, "b"))
+        with pytest.raises(TooManySubscribersError) as caught:
+            hub.admit(("c",))
+        assert (caught.value.channel, caught.value.limit) == (None, 3)
+        assert hub.statistics().refused == 2
+
+        held[0].leave()
+        await until(lambda: hub.statistics().subscribers == 2)
+
+        assert hub.admit(("a",))
+
+
+@pytest.mark.parametrize("channels", [("a",), ("a", "b")])
+async def test_heartbeat(channels):
+    """Silence is broken by a comment, for streams that have joined."""
+    async with opened(heartbeat_seconds=0.05) as hub:
+        client = await connect(hub, *channels).placed()
+
+        await client.wait_for(lambda c: c.body.count(b"\n:\n\n") >= 3)
+
+        assert client.events == []
+
+
+async def test_heartbeats_wait_for_silence():
+    """A busy stream gets none."""
+    async with opened(heartbeat_seconds=0.5) as hub:
+        client = await connect(hub, "a").placed()
+        for n in range(40):
+            await hub.publish(["a"], Event(str(n)))
+            await client.wait(n + 1)
+            await asyncio.sleep(0.02)
+
+        assert b"\n:\n\n" not in client.body
+
+
+async def test_no_heartbeat():
+    """None turns it off."""
+    async with opened(heartbeat_seconds=None) as hub:
+        client = await connect(hub, "a").placed()
+
+        assert len(hub._tasks) == 1
+        await hub.publish(["a"], Event("x"))
+        await client.wait(1)
+
+
+async def test_clients_that_leave_are_forgotten(url):
+    """Nothing of them stays, and the channel is let go of after a while."""
+    async with opened(url, linger_seconds=0.05) as hub:
+        clients = [await connect(hub, "a", f"own{n}").placed() for n in range(10)]
+        assert (hub.statistics().subscribers, hub.statistics().channels, hub.statistics().feeds) == (10, 11, 10)
+
+        for client in clients:
+            client.leave()
+
+        await until(lambda: hub.statistics().channels == 0)
+        assert (hub.statistics().subscribers, hub.statistics().feeds) == (0, 0)
+        assert hub._audiences_of == hub._audiences == hub._dirty == {}
+        assert hub.connections == {}
+
+
+async def test_a_channel_lingers(url):
+    """A page that reloads finds its channel warm."""
+    async with opened(url, linger_seconds=60) as hub:
+        client = await connect(hub, "a").placed()
+        log = hub._listening["a"].log
+        client.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+
+        await hub.publish(["a"], Event("1"))
+        back = await resume(hub, client, "a")
+
+        assert [e.data for e in await back.wait(1)] == ["1"]
+        assert hub._listening["a"].log is log
+
+
+async def test_one_client_leaves_while_others_are_served():
+    """Leaving in the middle of a pass is harmless."""
+    async with opened() as hub:
+        clients = [await connect(hub, "a").placed() for _ in range(600)]
+
+        await hub.publish(["a"], Event("x"))
+        for client in clients[::2]:
+            client.leave()
+            hub.leave(client.subscriber)
+
+        for client in clients[1::2]:
+            assert len(await client.wait(1)) == 1
+        hub.leave(clients[0].subscriber)
+
+
+# Ending streams.
+
+
+async def test_disconnect_in_all_processes(sqlite):
+    """Streams of a channel are ended wherever they are; others are not."""
+    async with opened(sqlite) as one, opened(sqlite) as other:
+        clients = [await connect(hub, "a", "b").placed() for hub in (one, other)]
+        spared = await connect(other, "b").placed()
+
+        await one.disconnect("a")
+
+        for client in clients:
+            await client.ended()
+        await one.publish(["b"], Event("still here"))
+        await spared.wait(1)
+        assert other.statistics().subscribers == 1
+
+
+async def test_unknown_commands_are_logged(caplog):
+    """A later version's command does no harm."""
+    async with opened() as hub:
+        client = await connect(hub, "a").placed()
+        await hub._broker.append("\x01heliograph.control", Event("a", type="dance"))
+        await hub.publish(["a"], Event("x"))
+        await client.wait(1)
+
+    assert "dance" in caplog.text
+
+
+async def test_expiry():
+    """A stream ends when its permission does."""
+    async with opened() as hub:
+        client = connect(hub, "a", expires_at=time.time() + 0.1)
+        past = connect(hub, "a", expires_at=time.time() - 5)
+
+        await client.ended()
+        await past.ended()
+
+        assert hub.statistics().subscribers == 0
+
+
+async def test_close(url):
+    """Streams end with the hub, which then refuses politely."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        catching_up = connect(hub, "b")
+        entry = asyncio.create_task(hub.publish(["a"], Event("last")))
+        await asyncio.sleep(0)
+
+        await hub.close()
+
+        await client.ended()
+        await catching_up.ended()
+        assert (await entry)[0].position.offset == 1
+        for refused in (hub.publish(["a"], Event("x")), hub.disconnect("a")):
+            with pytest.raises(HubClosedError):
+                await refused
+        with pytest.raises(HubClosedError):
+            hub.admit(("a",))
+        hub._broker = open_broker("memory:")  # closed once already
+
+
+async def test_a_subscriber_that_left_before_it_was_served():
+    """Its connection is closed, and that is all."""
+    async with opened() as hub:
+        client = connect(hub, "a")
+        hub.leave(client.subscriber)
+
+        await client.ended()
+
+
+async def test_a_connection_that_is_dead_already():
+    """A client that left while it was taken over is forgotten."""
+    import socket
+
+    async with opened() as hub:
+        subscriber = hub.admit(("a",))
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        ours.close()
+
+        hub.adopt(subscriber, ours, HEAD)
+
+        assert hub.statistics().subscribers == 0
+
+
+# A broker that is away.
+
+
+async def test_streams_open_while_the_broker_is_away(tmp_path, caplog):
+    """They get heartbeats, publishing fails by name, and all is well when it is back."""
+    caplog.set_level(logging.WARNING)
+    folder = tmp_path / "later"
+    async with opened(f"sqlite:///{folder}/log", heartbeat_seconds=0.05) as hub:
+        client = connect(hub, "a")
+        await client.wait_for(lambda c: c.body.count(b":\n\n") >= 2)
+        with pytest.raises(BrokerUnavailableError, match="later/log"):
+            await hub.publish(["a"], Event("x"))
+        assert hub.statistics().broker_available is False
+        assert caplog.text.count("unavailable") == 1
+
+        folder.mkdir()
+
+        await client.placed()
+        await hub.publish(["a"], Event("y"))
+        assert [e.data for e in await client.wait(1)] == ["y"]
+        assert hub.statistics().broker_available is True
+        assert caplog.text.count("available again") == 1
+
+
+async def test_leaving_while_the_broker_is_away(tmp_path):
+    """A client that gives up waiting leaves nothing behind."""
+    async with opened(f"sqlite:///{tmp_path}/missing/log", linger_seconds=0) as hub:
+        client = connect(hub, "a")
+        await client.read()
+        client.leave()
+
+        await until(lambda: hub.statistics().channels == 0)
+
+
+async def test_a_fault_of_ours_ends_the_stream(monkeypatch, caplog):
+    """A bug in catching up must not leave a client waiting for ever."""
+
+    async def broken(self):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("heliograph.hub.catch_up.CatchUp.advance", broken)
+    async with opened() as hub:
+        client = await connect(hub, "a", last_event_id="x").ended()
+
+        assert hub.statistics().subscribers == 0
+    assert client.events == []
+    assert "a bug" in caplog.text
+
+
+async def test_a_fault_of_a_sink_spares_the_others(caplog):
+    """One write that fails ends one stream."""
+
+    class Broken:
+        paused = False
+        writes = 0
+
+        def write(self, data):
+            self.writes += 1
+            if self.writes > 2:
+                raise ZeroDivisionError("a bug")
+
+        def close(self):
+            pass
+
+        abort = close
+
+    async with opened() as hub:
+        first = await connect(hub, "a").placed()
+        hub.attach(hub.admit(("a",)), Broken())
+        last = await connect(hub, "a").placed()
+
+        await hub.publish(["a"], Event("x"))
+
+        assert len(await first.wait(1)) == len(await last.wait(1)) == 1
+        assert hub.statistics().subscribers == 2
+    assert "a bug" in caplog.text
+
+
+async def test_too_large(url):
+    """An event over the limit is refused before it is stored."""
+    async with opened(url, max_event_bytes=100) as hub:
+        with pytest.raises(EventTooLargeError):
+            await hub.publish(["a"], Event("x" * 100))
+
+        (entry,) = await hub.publish(["a"], Event("x" * 80))
+
+        assert entry.position.offset == 1
+
+
+async def test_statistics(url):
+    """Counters count."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a", "b"], Event("x"))
+        await client.wait(1)
+
+        found = hub.statistics()
+
+        assert (found.subscribers, found.channels, found.feeds) == (1, 1, 1)
+        assert (found.published, found.entries, found.gaps, found.refused) == (2, 1, 0, 0)

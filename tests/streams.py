@@ -1,0 +1,88 @@
+"""Clients of streams for the tests: real sockets, the package's own parser."""
+
+import asyncio
+import socket
+
+from heliograph import EventStreamParser
+
+# Closed after each test by a fixture in conftest.py.
+connections = []
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+class Client:
+    """Reads a stream from a socket. Comments are counted, events are kept."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.parser = EventStreamParser()
+        self.events = []
+        self.raw = b""
+
+    async def read(self):
+        data = await asyncio.get_running_loop().sock_recv(self.connection, 1 << 16)
+        if self.raw.partition(b"\r\n\r\n")[1]:
+            self.events += self.parser.feed(data)
+            self.raw += data
+        else:
+            self.raw += data
+            self.events += self.parser.feed(self.raw.partition(b"\r\n\r\n")[2])
+        return data
+
+    @property
+    def body(self):
+        return self.raw.partition(b"\r\n\r\n")[2]
+
+    @property
+    def data(self):
+        return [event.data for event in self.events]
+
+    async def wait(self, count):
+        """Read until there are so many events; give them."""
+        while len(self.events) < count:
+            assert await self.read(), f"the stream ended after {self.data}"
+        return self.events
+
+    async def wait_for(self, condition):
+        while not condition(self):
+            assert await self.read(), "the stream ended"
+        return self
+
+    async def placed(self):
+        """Read until the client has been told where it is: from then on it is joined."""
+        return await self.wait_for(lambda client: client.parser.last_event_id)
+
+    async def ended(self):
+        """Read to the end of the stream."""
+        try:
+            while await self.read():
+                pass
+        except ConnectionError:
+            pass
+        return self
+
+    def leave(self):
+        self.connection.close()
+
+
+def connect(hub, *channels, last_event_id=None, expires_at=None, read_buffer=None):
+    """Let a hub serve one end of a pair of sockets; give the client at the other."""
+    subscriber = hub.admit(
+        tuple(sorted(channels)), last_event_id=last_event_id, expires_at=expires_at
+    )
+    ours, theirs = socket.socketpair()
+    connections.append(theirs)
+    if read_buffer is not None:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, read_buffer)
+    hub.adopt(subscriber, ours, HEAD)
+    theirs.setblocking(False)
+    client = Client(theirs)
+    client.subscriber = subscriber
+    return client
+
+
+async def until(condition):
+    """Let the loop work until something holds; the test's timeout is the limit."""
+    while not condition():
+        await asyncio.sleep(0.001)
