@@ -84,6 +84,8 @@ class HubThread:
         self.config = config
         self._hub: Hub | None = None
         self._lock = threading.Lock()
+        # Closes the hub of a program that has dropped this object without closing it.
+        self._dropped: weakref.finalize[..., HubThread] | None = None
         _all.add(self)
 
     def publish(self, channels: Sequence[str], event: Event) -> list[Entry]:
@@ -164,7 +166,7 @@ class HubThread:
             connection: The hub's from now on, whatever happens.
             head: Bytes to send first.
         """
-        self._later(self._opened().adopt, subscriber, connection, head)
+        _later(self._opened().adopt, subscriber, connection, head)
 
     def pull(self, subscriber: Subscriber, client: int | None) -> Iterator[bytes]:
         """
@@ -179,16 +181,16 @@ class HubThread:
             Whole blocks; a comment after silence.
         """
         hub = self._opened()
-        sink = PullSink(on_resumed=lambda: self._later(hub.on_resumed, subscriber))
+        sink = PullSink(on_resumed=lambda: _later(hub.on_resumed, subscriber))
         heartbeat = self.config.heartbeat_seconds or _BLIND_HEARTBEAT_SECONDS
         if client is None:
             heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
         try:
-            self._later(hub.attach, subscriber, sink)
+            _later(hub.attach, subscriber, sink)
             while (data := sink.pull(heartbeat, client)) is not None:
                 yield data or b":\n\n"
         finally:
-            self._later(hub.leave, subscriber)
+            _later(hub.leave, subscriber)
             sink.release()
 
     def release(self, subscriber: Subscriber) -> None:
@@ -198,14 +200,14 @@ class HubThread:
         Args:
             subscriber: From :meth:`admit`.
         """
-        self._later(self._opened().leave, subscriber)
+        _later(self._opened().leave, subscriber)
 
     def close(self) -> None:
         """End the streams of this process and close the broker. Reopens when used."""
         with self._lock:
             hub, self._hub = self._hub, None
         if hub is not None:
-            _run(hub.close(), _CLOSE_SECONDS)
+            _run(_close_hub(hub), _CLOSE_SECONDS)
 
     def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
         hub = self._opened()
@@ -224,6 +226,9 @@ class HubThread:
         with self._lock:
             if self._hub is None:
                 self._hub = _run(self._open(), _LOOP_SECONDS)
+                self._dropped = weakref.finalize(self, _later, _close_soon, self._hub)
+                # At the end of the process all hubs are closed, dropped or not.
+                self._dropped.atexit = False
             return self._hub
 
     async def _open(self) -> Hub:
@@ -232,12 +237,8 @@ class HubThread:
         )
         hub = Hub(open_broker(self.url, retention), self.config)
         await hub.open()
+        _open_hubs.add(hub)
         return hub
-
-    def _later(self, function: Callable[..., None], *args: object) -> None:
-        # The loop is closed when the process ends; there is nothing to do then.
-        with contextlib.suppress(RuntimeError):
-            _loop_thread().loop.call_soon_threadsafe(function, *args)
 
     def _forget_parent(self) -> None:
         # Our copies of the descriptors would keep clients from seeing the end of a
@@ -247,13 +248,17 @@ class HubThread:
         ):
             with contextlib.suppress(OSError):
                 os.close(connection.fileno())
-        _inherited.append(self._hub)
-        self._hub = None
+        if self._dropped is not None:
+            self._dropped.detach()
+        self._hub = self._dropped = None
         self._lock = threading.Lock()
 
 
 _all: weakref.WeakSet[HubThread] = weakref.WeakSet()
-_start_lock = threading.Lock()
+_open_hubs: set[Hub] = set()
+_closing: set[asyncio.Task[None]] = set()
+# Reentrant: the collector may drop a HubThread, and so come here, at any moment.
+_start_lock = threading.RLock()
 _current: _LoopThread | None = None
 _ended = False
 
@@ -289,6 +294,28 @@ def _run(coroutine: Coroutine[None, None, _Result], seconds: float) -> _Result:
         raise
 
 
+def _later(function: Callable[..., None], *args: object) -> None:
+    # The loop is closed when the process ends; there is nothing to do then.
+    with contextlib.suppress(RuntimeError, HubClosedError):
+        _loop_thread().loop.call_soon_threadsafe(function, *args)
+
+
+def _close_soon(hub: Hub) -> None:
+    task = asyncio.get_running_loop().create_task(_close_hub(hub))
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+async def _close_hub(hub: Hub) -> None:
+    if hub in _open_hubs:
+        _open_hubs.discard(hub)
+        await hub.close()
+
+
+async def _close_all() -> None:
+    await asyncio.gather(*(_close_hub(hub) for hub in tuple(_open_hubs)), *_closing)
+
+
 def _new_loop() -> asyncio.AbstractEventLoop:
     # gevent replaces the thread by a greenlet, in which uvloop would block the worker.
     if type(threading.current_thread()).__module__.startswith("gevent"):
@@ -305,11 +332,10 @@ def _close_with_process() -> None:
     global _ended  # noqa: PLW0603 - see above
     if _current is None:
         return
-    for hub_thread in tuple(_all):
-        try:
-            hub_thread.close()
-        except Exception:  # noqa: BLE001 - the other hubs are closed all the same
-            _log.exception("cannot close the hub")
+    try:
+        _run(_close_all(), _CLOSE_SECONDS)
+    except Exception:  # noqa: BLE001 - a hub that cannot be closed must not stop the exit
+        _log.exception("cannot close the hub")
     with _start_lock:
         _ended = True
     _current.stop()
@@ -317,9 +343,11 @@ def _close_with_process() -> None:
 
 def _begin_anew_in_child() -> None:
     global _current, _start_lock  # noqa: PLW0603 - see above
-    _inherited.append(_current)
+    _inherited.extend((_current, *_open_hubs, *_closing))
+    _open_hubs.clear()
+    _closing.clear()
     _current = None
-    _start_lock = threading.Lock()
+    _start_lock = threading.RLock()
     for hub_thread in tuple(_all):
         hub_thread._forget_parent()  # noqa: SLF001 - the same module
 

@@ -1,0 +1,46 @@
+"""An application as people write them, with what the tests want to look at."""
+
+import dataclasses
+import os
+
+from flask import Flask, request, session
+
+from heliograph.flask import sse
+
+app = Flask(__name__, instance_path=os.environ["INSTANCE"])
+app.config["SECRET_KEY"] = "for tests"
+app.config.from_prefixed_env("APP")
+app.register_blueprint(sse, url_prefix="/stream")
+
+
+@app.get("/ping")
+def ping():
+    return "pong"
+
+
+@app.post("/publish")
+def publish():
+    return sse.publish(request.get_json(), channel=request.args.getlist("channel") or "sse")
+
+
+@app.get("/statistics")
+def statistics():
+    return {"pid": os.getpid()} | dataclasses.asdict(sse.statistics())
+
+
+@app.post("/disconnect")
+def disconnect():
+    sse.disconnect(request.args["channel"])
+    return ""
+
+
+@app.before_request
+def visit():
+    if "cookie" in request.args:
+        session["visited"] = True
+
+
+@app.after_request
+def cors(response):
+    response.headers["Access-Control-Allow-Origin"] = "https://page.example"
+    return response

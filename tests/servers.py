@@ -1,0 +1,201 @@
+"""Real servers for the tests, in processes of their own, on free ports of loopback."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+APPS = Path(__file__).parent / "apps"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A server process with what a test wants to know of it."""
+
+    def __init__(self, process, port, log):
+        self.process = process
+        self.port = port
+        self.log = log
+
+    def get(self, path, method="GET", headers=None, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(connection):
+            connection.request(method, path, body=body, headers=headers or {})
+            response = connection.getresponse()
+            response.text = response.read().decode()
+            return response
+
+    def stream(self, path="/stream", **options):
+        return Stream(self.port, path, **options)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self):
+        self.signal(signal.SIGTERM)
+        self.process.wait(20)
+
+    def log_text(self):
+        return self.log.read_text()
+
+    def workers(self):
+        """The processes that serve: the children, else the server itself."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()] or [self.process.pid]
+
+    def threads(self):
+        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.workers())
+
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.workers())
+
+
+class Stream:
+    """A blocking client of a stream, byte for byte."""
+
+    def __init__(self, port, path="/stream", *, last_event_id=None, headers=(), method="GET", version="1.1"):
+        from heliograph import EventStreamParser
+
+        self.parser = EventStreamParser()
+        self.events = []
+        self.body = b""
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        lines = [f"{method} {path} HTTP/{version}", "Host: test", *headers]
+        if last_event_id is not None:
+            lines.append(f"Last-Event-ID: {last_event_id}")
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            data = self.socket.recv(1 << 16)
+            assert data, raw
+            raw += data
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        self.status = int(head.split()[1])
+        fields = [line.partition(b": ") for line in head.split(b"\r\n")[1:]]
+        self.headers = [(name.decode().lower(), value.decode("latin-1")) for name, _, value in fields]
+        self.chunked = ("transfer-encoding", "chunked") in self.headers
+        self._framed = b""
+        self._take(rest)
+
+    def header(self, name):
+        return ", ".join(value for found, value in self.headers if found == name)
+
+    def _take(self, data):
+        if self.chunked:
+            self._framed += data
+            data = b""
+            while b"\r\n" in self._framed:
+                size, _, rest = self._framed.partition(b"\r\n")
+                if len(rest) < int(size, 16) + 2:
+                    break
+                data += rest[: int(size, 16)]
+                self._framed = rest[int(size, 16) + 2 :]
+        self.body += data
+        if self.status == 200:
+            self.events += self.parser.feed(data)
+
+    def read(self):
+        data = self.socket.recv(1 << 16)
+        self._take(data)
+        return data
+
+    def wait(self, count):
+        while len(self.events) < count:
+            assert self.read(), f"the stream ended after {self.events}"
+        return self.events
+
+    def placed(self):
+        while not self.parser.last_event_id:
+            assert self.read(), "the stream ended"
+        return self
+
+    def ended(self):
+        with contextlib.suppress(ConnectionError):
+            while self.read():
+                pass
+        return self
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+@contextlib.contextmanager
+def serving(command, tmp_path, *, port=None, env=None, ready="/ping"):
+    """
+    Run a server until the end of the block.
+
+    ``{port}`` in the command is its port. It is killed hard if it does not stop.
+    """
+    port = port or free_port()
+    log = tmp_path / f"server-{port}.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [argument.replace("{port}", str(port)) for argument in command],
+            cwd=APPS,
+            env={**os.environ, "INSTANCE": str(tmp_path / "instance"), **(env or {})},
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    server = Server(process, port, log)
+    try:
+        _wait_until_ready(server, ready)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_until_ready(server, path):
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            server.get(path)
+        except OSError:
+            assert server.process.poll() is None, server.log_text()
+            assert time.monotonic() < deadline, server.log_text()
+            time.sleep(0.02)
+        else:
+            return
+
+
+def gunicorn(app, *options):
+    """The command line of gunicorn, quiet about its control socket."""
+    return [
+        sys.executable, "-m", "gunicorn", app, "--bind", "127.0.0.1:{port}",
+        "--access-logfile", "-", "--no-control-socket", *options,
+    ]  # fmt: skip
+
+
+def werkzeug(app, *options):
+    """The command line of Flask's own server."""
+    return [sys.executable, "-m", "flask", "--app", app, "run", "--port", "{port}", *options]
+
+
+def until(condition, seconds=20):
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
