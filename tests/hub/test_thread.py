@@ -1,0 +1,343 @@
+"""The hub for synchronous programs: lazy, fork-safe, gone with the process."""
+
+import asyncio
+import gc
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from heliograph import BrokerUnavailableError, Event, HubConfig
+from heliograph.hub import HubThread, thread
+from servers import until
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/log"
+
+
+@pytest.fixture
+def hub(url):
+    hub = HubThread(url, HubConfig())
+    yield hub
+    hub.close()
+
+
+def run(program, *arguments, **options):
+    """Run a program of its own; its output, and that it ended well and silently."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+        **options,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout
+
+
+def test_nothing_starts_before_it_is_needed(url):
+    """Importing and making cost no thread and no file."""
+    out = run(
+        """
+        import sys, threading
+        from heliograph import HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        print(threading.active_count())
+        """,
+        url,
+    )
+
+    assert out == "1\n"
+    assert not os.path.exists(url.removeprefix("sqlite:///"))
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_the_process_ends_with_its_hub(url, loop):
+    """A script that has published ends at once, cleanly, with either loop."""
+    out = run(
+        """
+        import sys
+        if sys.argv[2] == "asyncio":
+            sys.modules["uvloop"] = None
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread, thread
+        hub = HubThread(sys.argv[1], HubConfig())
+        print(hub.publish(["a"], Event("x"))[0].position.offset)
+        print(type(thread._current.loop).__module__.split(".")[0])
+        """,
+        url,
+        loop,
+    )
+
+    assert out.split() == ["1", loop]
+
+
+def test_publish_at_exit(url):
+    """A program's own hook may publish a last event."""
+    out = run(
+        """
+        import atexit, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        hub.publish(["a"], Event("x"))
+        atexit.register(lambda: print(hub.publish(["a"], Event("x"))[0].position.offset))
+        """,
+        url,
+    )
+
+    assert out == "2\n"
+
+
+def test_after_a_fork(url):
+    """The child begins anew, the parent goes on; both end cleanly."""
+    out = run(
+        """
+        import os, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        print(hub.publish(["a"], Event("parent"))[0].position.offset, flush=True)
+        child = os.fork()
+        if not child:
+            print(hub.publish(["a"], Event("child"))[0].position.offset, flush=True)
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        print(hub.publish(["a"], Event("parent"))[0].position.offset)
+        """,
+        url,
+    )
+
+    assert out == "1\n2\n3\n"
+
+
+def test_a_fork_does_not_keep_streams_open(url):
+    """A stream that the parent ends has ended, although a child lives."""
+    out = run(
+        """
+        import os, socket, sys
+        from heliograph import HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        ours, theirs = socket.socketpair()
+        hub.adopt(hub.admit(("a",)), ours, b"head")
+        while b"id:" not in theirs.recv(9999):
+            pass
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(writing)
+            theirs.close()
+            os.read(reading, 1)
+            sys.exit()
+        hub.disconnect("a")
+        theirs.settimeout(10)
+        while theirs.recv(9999):
+            pass
+        print("ended")
+        theirs.close()
+        os.close(writing)
+        os.waitpid(child, 0)
+        """,
+        url,
+    )
+
+    assert out == "ended\n"
+
+
+def test_many_threads_start_one_loop(url):
+    """Whoever comes first starts it; the others use it."""
+    hub = HubThread(url, HubConfig())
+    offsets, barrier = [], threading.Barrier(16)
+
+    def publish():
+        barrier.wait()
+        offsets.append(hub.publish(["a"], Event("x"))[0].position.offset)
+
+    threads = [threading.Thread(target=publish) for _ in range(16)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+
+    assert sorted(offsets) == list(range(1, 17))
+    assert sum(t.name == "heliograph-hub" for t in threading.enumerate()) == 1
+    hub.close()
+
+
+def test_close_and_use_again(hub):
+    """Closing ends what is open; the next use opens it anew."""
+    hub.publish(["a"], Event("x"))
+    hub.close()
+    hub.close()
+
+    assert hub.publish(["a"], Event("x"))[0].position.offset == 2
+
+
+def test_a_dropped_hub_is_closed(url):
+    """An application that is gone leaves no stream and no thread of a broker."""
+    before = threading.active_count()
+    hub = HubThread(url, HubConfig())
+    hub.publish(["a"], Event("x"))
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.settimeout(10)
+        hub.adopt(hub.admit(("a",)), ours, b"")
+
+        del hub
+        gc.collect()
+
+        while theirs.recv(9999):
+            pass
+    until(lambda: threading.active_count() <= before + 1)
+
+
+def test_from_its_own_thread(hub):
+    """It would wait for itself; it says so."""
+    hub.publish(["a"], Event("x"))
+    loop = thread._current.loop
+
+    async def publish():
+        return hub.publish(["a"], Event("x"))
+
+    with pytest.raises(RuntimeError, match="own thread"):
+        asyncio.run_coroutine_threadsafe(publish(), loop).result(10)
+
+
+def test_publish_that_takes_too_long(tmp_path):
+    """It fails by name after the configured time."""
+    import contextlib
+    import sqlite3
+
+    url = f"sqlite:///{tmp_path}/log"
+    hub = HubThread(url, HubConfig(publish_timeout_seconds=0.2))
+    hub.publish(["a"], Event("x"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "log", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BrokerUnavailableError, match="no answer within 0.2 seconds"):
+            hub.publish(["a"], Event("x"))
+
+    hub.close()
+
+
+# The generator, where a connection cannot be taken over.
+
+
+def test_pull(hub):
+    """Blocks come as they are published; closing leaves."""
+    stream = hub.pull(hub.admit(("a",)), None)
+    got = b""
+    while b"id:" not in got:
+        got += next(stream)
+    hub.publish(["a"], Event("hello"))
+    while b"hello" not in got:
+        got += next(stream)
+    assert hub.statistics().subscribers == 1
+
+    stream.close()
+
+    assert hub.statistics().subscribers == 0
+
+
+def test_pull_beats(url):
+    """Where a lost client shows only by writing, it writes often."""
+    hub = HubThread(url, HubConfig(heartbeat_seconds=0.05))
+    stream = hub.pull(hub.admit(("a",)), None)
+
+    got = b""
+    while got.count(b":\n\n") < 5:
+        got += next(stream)
+
+    stream.close()
+    hub.close()
+
+
+def test_pull_without_heartbeats_still_finds_lost_clients(url, monkeypatch):
+    """Turning heartbeats off does not make threads immortal."""
+    monkeypatch.setattr("heliograph.hub.thread._BLIND_HEARTBEAT_SECONDS", 0.05)
+    hub = HubThread(url, HubConfig(heartbeat_seconds=None))
+    stream = hub.pull(hub.admit(("a",)), None)
+
+    got = b""
+    while b":\n\n:\n\n" not in got:
+        got += next(stream)
+
+    stream.close()
+    hub.close()
+
+
+@pytest.mark.parametrize("end", ["close", "shutdown", "reset", "pipelined"])
+def test_pull_sees_its_client_leave(hub, end):
+    """A thread that waits for events is free as soon as its client has gone."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+    stream = hub.pull(hub.admit(("a",)), accepted.fileno())
+    got = b""
+    while b"id:" not in got:
+        got += next(stream)
+
+    if end == "pipelined":
+        client.sendall(b"GET /another HTTP/1.1\r\n\r\n")
+    if end == "reset":
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    timer = threading.Timer(0.1, client.shutdown, [socket.SHUT_WR]) if end == "shutdown" else threading.Timer(0.1, client.close)
+    timer.start()
+
+    assert list(stream) == []
+
+    timer.join()
+    client.close()
+    accepted.close()
+    assert hub.statistics().subscribers == 0
+
+
+def test_pull_of_a_slow_server_thread(hub):
+    """What a thread does not take is bounded: the hub goes on without it, then resumes."""
+    stream = hub.pull(hub.admit(("a",)), None)
+    got = b""
+    while b"id:" not in got:
+        got += next(stream)
+
+    for n in range(40):
+        hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+    while b"data: 039" not in got:
+        got += next(stream)
+        assert len(got) < 1_000_000
+
+    assert [n for n in range(40) if b"data: %03d" % n in got] == list(range(40))
+    stream.close()
+
+
+def test_pull_of_one_that_lags_too_far(url):
+    """It is ended, and comes back with its id."""
+    hub = HubThread(url, HubConfig(max_lag_bytes=100_000, max_event_bytes=50_000))
+    stream = hub.pull(hub.admit(("a",)), None)
+    got = b""
+    while b"id:" not in got:
+        got += next(stream)
+    for _ in range(30):
+        hub.publish(["a"], Event("x" * 20_000))
+    until(lambda: hub.statistics().subscribers == 0)
+
+    assert list(stream) == []
+    hub.close()
+
+
+def test_release(hub):
+    """A client that is not going to be served gives its place back."""
+    subscriber = hub.admit(("a",))
+    assert hub.statistics().subscribers == 1
+
+    hub.release(subscriber)
+
+    assert hub.statistics().subscribers == 0

@@ -1,0 +1,156 @@
+"""Taking a connection over: what is touched, and what the server still sees."""
+
+import socket
+import ssl
+
+import pytest
+
+from heliograph.servers.wsgi import client_socket, response_head, take_over
+
+
+@pytest.fixture
+def pair():
+    """A connection as a server and its client have it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+    with client, accepted:
+        client.settimeout(5)
+        yield client, accepted
+
+
+def environ(connection, key="gunicorn.socket", **changes):
+    return {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", key: connection} | changes
+
+
+@pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
+def test_the_connection_changes_hands(pair, key):
+    """We write to the client; whatever the server does hits the dummy."""
+    client, accepted = pair
+    number = accepted.fileno()
+
+    taken, body = take_over(environ(accepted, key))
+
+    with taken:
+        assert accepted.fileno() == number
+        accepted.sendall(b"HTTP/1.1 200 OK\r\n\r\nfrom the server")
+        assert list(body) == []
+        body.close()
+        accepted.shutdown(socket.SHUT_RDWR)
+        accepted.close()
+        taken.sendall(b"from us")
+        assert client.recv(99) == b"from us"
+        client.sendall(b"to us")
+        assert taken.recv(99) == b"to us"
+
+
+def test_a_server_that_reads_on_finds_the_end(pair):
+    """It does not wait for another request."""
+    _, accepted = pair
+
+    taken, body = take_over(environ(accepted))
+
+    assert accepted.recv(99) == b""
+    taken.close()
+    body.close()
+
+
+def test_descriptors_are_not_inherited(pair):
+    """A program that is started does not keep the client's connection open."""
+    _, accepted = pair
+
+    taken, body = take_over(environ(accepted))
+
+    assert not taken.get_inheritable()
+    assert not accepted.get_inheritable()
+    taken.close()
+    body.close()
+
+
+class OtherSocket(socket.socket):
+    """As gevent's: a socket that belongs to somebody's loop."""
+
+
+REFUSED = [
+    pytest.param({"REQUEST_METHOD": "HEAD"}, id="head"),
+    pytest.param({"REQUEST_METHOD": "POST"}, id="post"),
+    pytest.param({"SERVER_PROTOCOL": "HTTP/2"}, id="http2-shares-its-connection"),
+    pytest.param({"SERVER_PROTOCOL": None}, id="no-protocol"),
+    pytest.param({"gunicorn.socket": None}, id="no-socket"),
+    pytest.param({"gunicorn.socket": "socket"}, id="not-a-socket"),
+]
+
+
+@pytest.mark.parametrize("changes", REFUSED)
+def test_not_taken(pair, changes):
+    """Whatever is not known to work is left alone."""
+    _, accepted = pair
+
+    assert take_over(environ(accepted) | changes) is None
+    assert take_over({}) is None
+
+
+def test_a_closed_socket_is_not_taken(pair):
+    """There is nothing to take."""
+    _, accepted = pair
+    accepted.close()
+
+    assert take_over(environ(accepted)) is None
+    assert client_socket(environ(accepted)) is None
+
+
+def test_sockets_with_state_of_their_own_are_not_taken(pair):
+    """TLS and gevent: looked at, not touched."""
+    client, accepted = pair
+    with OtherSocket(fileno=accepted.detach()) as other:
+        assert take_over(environ(other)) is None
+        assert client_socket(environ(other)) is other
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with context.wrap_socket(
+            socket.socket(fileno=other.detach()), server_side=True, do_handshake_on_connect=False
+        ) as secure:
+            assert take_over(environ(secure)) is None
+            assert client_socket(environ(secure)) is secure
+
+
+def test_failure_leaves_the_connection(pair, monkeypatch):
+    """Without descriptors to spare the server keeps what it has."""
+    client, accepted = pair
+
+    def dup(number):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("heliograph.servers.wsgi.os.dup", dup)
+    with pytest.raises(OSError, match="Too many"):
+        take_over(environ(accepted))
+
+    accepted.sendall(b"still the server's")
+    assert client.recv(99) == b"still the server's"
+
+
+def test_response_head():
+    """Status and headers as given; what concerns the connection is ours to say."""
+    headers = [
+        ("Content-Type", "text/event-stream"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+        ("Content-Length", "0"),
+        ("Transfer-Encoding", "chunked"),
+        ("connection", "keep-alive"),
+        ("Date", "x"),
+        ("X-Name", "é"),
+    ]
+
+    head = response_head("200 OK", headers, "Mon, 01 Jan 2024 00:00:00 GMT")
+
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 200 OK",
+        b"Content-Type: text/event-stream",
+        b"Set-Cookie: a=1",
+        b"Set-Cookie: b=2",
+        b"X-Name: \xe9",
+        b"Date: Mon, 01 Jan 2024 00:00:00 GMT",
+        b"Connection: close",
+        b"",
+        b"",
+    ]
