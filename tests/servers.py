@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import streams
+from heliograph import EventStreamParser
+
 APPS = Path(__file__).parent / "apps"
 
 
@@ -64,12 +67,11 @@ class Stream:
     """A blocking client of a stream, byte for byte."""
 
     def __init__(self, port, path="/stream", *, last_event_id=None, headers=(), method="GET", version="1.1"):
-        from heliograph import EventStreamParser
-
         self.parser = EventStreamParser()
         self.events = []
         self.body = b""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        streams.connections.append(self.socket)
         lines = [f"{method} {path} HTTP/{version}", "Host: test", *headers]
         if last_event_id is not None:
             lines.append(f"Last-Event-ID: {last_event_id}")
@@ -140,7 +142,8 @@ def serving(command, tmp_path, *, port=None, env=None, ready="/ping"):
     """
     Run a server until the end of the block.
 
-    ``{port}`` in the command is its port. It is killed hard if it does not stop.
+    ``{port}`` in the command is its port; ``ready`` a path that answers when it is up, None
+    if connecting has to do. It is killed hard if it does not stop.
     """
     port = port or free_port()
     log = tmp_path / f"server-{port}.log"
@@ -171,7 +174,10 @@ def _wait_until_ready(server, path):
     deadline = time.monotonic() + 30
     while True:
         try:
-            server.get(path)
+            if path is None:
+                socket.create_connection(("127.0.0.1", server.port)).close()
+            else:
+                server.get(path)
         except OSError:
             assert server.process.poll() is None, server.log_text()
             assert time.monotonic() < deadline, server.log_text()

@@ -1,0 +1,340 @@
+"""The extension on real servers: nobody's thread is held, nothing is lost on the way."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from servers import APPS, gunicorn, serving, until, werkzeug
+
+TAKEN_OVER = {
+    "gunicorn-sync": gunicorn("plain:app", "--workers", "1"),
+    "gunicorn-gthread": gunicorn("plain:app", "--worker-class", "gthread", "--threads", "4"),
+    "werkzeug": werkzeug("plain"),
+    "werkzeug-debug": werkzeug("plain", "--debug"),
+}
+FALLBACK = {
+    # A generator is a request under way: gunicorn gives it this long when it stops.
+    "gunicorn-gthread-fallback": [*TAKEN_OVER["gunicorn-gthread"], "--graceful-timeout", "1"],
+    "werkzeug-fallback": TAKEN_OVER["werkzeug"],
+}
+NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
+
+
+@pytest.fixture(params=[*TAKEN_OVER, *FALLBACK])
+def server(request, tmp_path):
+    command = (TAKEN_OVER | FALLBACK)[request.param]
+    env = NO_TAKE_OVER if request.param in FALLBACK else None
+    with serving(command, tmp_path, env=env) as server:
+        server.debug = "debug" in request.param
+        yield server
+
+
+def publish(server, data, channel="sse"):
+    response = server.get(
+        f"/publish?channel={channel}",
+        "POST",
+        {"Content-Type": "application/json"},
+        json.dumps(data),
+    )
+    assert response.status == 200, response.text
+    return response.text
+
+
+def subscribers(server):
+    return json.loads(server.get("/statistics").text)["subscribers"]
+
+
+def test_stream(server):
+    """Head and place at once, then events; then the client leaves and is forgotten."""
+    with server.stream("/stream?cookie=1") as stream:
+        assert stream.status == 200
+        stream.placed()
+        assert stream.header("content-type") == "text/event-stream; charset=utf-8"
+        assert stream.header("cache-control") == "no-store, no-transform"
+        assert stream.header("x-accel-buffering") == "no"
+        assert "Accept-Encoding" in stream.header("vary")
+        assert "Cookie" in stream.header("vary")
+        # The application's own, with what its hooks added last.
+        assert "session=" in stream.header("set-cookie")
+        assert stream.header("access-control-allow-origin") == "https://page.example"
+        assert stream.header("date")
+
+        ids = [publish(server, str(n)) for n in range(5)]
+        events = stream.wait(5)
+
+    assert [event.data for event in events] == list("01234")
+    assert [event.id for event in events] == ids
+    until(lambda: subscribers(server) == 0)
+    with server.stream(last_event_id=ids[2]) as back:
+        assert [event.data for event in back.wait(2)] == ["3", "4"]
+
+
+def test_log(server):
+    """One line in the access log for each stream, and none about errors."""
+    with server.stream("/stream?channel=logged") as stream:
+        stream.placed()
+    until(lambda: subscribers(server) == 0)
+    server.get("/ping")
+    server.stop()
+
+    text = server.log_text()
+    assert text.count("channel=logged") == 1
+    assert "Traceback" not in text
+    assert "rror" not in text.replace("errorhandler", "")
+
+
+def test_head(server):
+    """HEAD answers the head alone, and the connection is the server's."""
+    with server.stream(method="HEAD") as stream:
+        assert stream.status == 200
+        assert stream.header("content-type") == "text/event-stream; charset=utf-8"
+        assert stream.body == b""
+    assert subscribers(server) == 0
+
+
+def test_http_1_0(server):
+    """As nginx asks its upstream by default."""
+    with server.stream(version="1.0") as stream:
+        stream.placed()
+        publish(server, "x")
+        assert stream.wait(1)[0].data == "x"
+
+
+def test_pipelined_request(server):
+    """Another request on the connection is not answered into the stream."""
+    with server.stream() as stream:
+        stream.placed()
+        stream.socket.sendall(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n")
+        publish(server, "x")
+        assert stream.wait(1)[0].data == "x"
+        assert b"pong" not in stream.body
+
+
+def test_after_keep_alive(server):
+    """A connection that has answered before can become a stream."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n")
+        answer = connection.recv(9999)
+        while b"pong" not in answer:
+            answer += connection.recv(9999)
+        if b"close" in answer.lower():
+            return  # this server does not keep connections
+        connection.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
+        got = b""
+        while b"id: " not in got:
+            got += connection.recv(9999)
+
+
+def test_stop_ends_streams(server):
+    """TERM ends them at once; the server does not wait for them."""
+    with server.stream() as stream:
+        stream.placed()
+        server.signal(signal.SIGTERM)
+        stream.ended()
+        if not server.debug:  # the reloader leaves its child to itself
+            server.process.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/stream?channel=%00", (), 400),
+        ("/stream?channel=%0A", (), 400),
+        ("/stream?" + "&".join(f"channel={n}" for n in range(65)), (), 400),
+        ("/stream?token=forged", (), 403),
+        ("/stream?lastEventId=" + "x" * 3000, (), 200),
+        ("/stream", ("Last-Event-ID: \xff\xfe junk",), 200),
+        ("/stream?channel=" + "x" * 5_000_000, (), None),
+    ],
+)
+def test_bad_input(server, path, headers, status):
+    """A clear 4xx, or a stream that says what is missing; never a 500, never silence."""
+    try:
+        stream = server.stream(path, headers=headers)
+    except (ConnectionError, AssertionError):
+        assert status is None  # the server itself refuses five megabytes
+    else:
+        with stream:
+            if status == 200:
+                assert stream.wait(1)[0].type == "heliograph.gap"
+            elif status is None:
+                assert 400 <= stream.status < 500
+            else:
+                assert stream.status == status
+    assert server.get("/ping").text == "pong"
+    assert subscribers(server) in {0, 1}
+
+
+def test_a_lost_client_frees_its_thread(tmp_path):
+    """Four generators on four threads block the site; when they leave it is free at once."""
+    with serving(FALLBACK["gunicorn-gthread-fallback"], tmp_path, env=NO_TAKE_OVER) as server:
+        streams = [server.stream().placed() for _ in range(3)]
+        assert subscribers(server) == 3
+        for _ in range(3):
+            for stream in streams:
+                stream.close()
+            until(lambda: subscribers(server) == 0)
+            streams = [server.stream().placed() for _ in range(3)]
+        for stream in streams:
+            stream.close()
+
+
+def test_caps(tmp_path):
+    """Over the cap: 503 and when to come back, with the server's own framing."""
+    command = TAKEN_OVER["gunicorn-gthread"]
+    with serving(command, tmp_path, env={"APP_SSE_MAX_SUBSCRIBERS": "2"}) as server:
+        with server.stream() as one, server.stream() as two:
+            one.placed()
+            two.placed()
+            refused = server.get("/stream")
+        assert refused.status == 503
+        assert refused.headers["Retry-After"] == "5"
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://page.example"
+        assert "subscribers already" in refused.text
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread"])
+def test_a_thousand_streams(tmp_path, name):
+    """One thread, or four, serve a thousand; afterwards all is as it was before."""
+    with serving(TAKEN_OVER[name], tmp_path) as server:
+        # Warm: the hub runs, both connections to the file are open, all threads are there.
+        with server.stream() as warm:
+            warm.placed()
+            publish(server, "warm")
+        until(lambda: subscribers(server) == 0)
+        threads = 1 + 4 * ("gthread" in name) + len(["hub", "read", "write"])
+        descriptors = server.descriptors()
+
+        streams = [server.stream().placed() for _ in range(1000)]
+        assert subscribers(server) == 1000
+        assert server.threads() <= threads
+        for _ in range(10):
+            assert server.get("/ping").text == "pong"
+        for n in range(20):
+            publish(server, str(n))
+        for stream in streams:
+            assert [event.data for event in stream.wait(20)] == [str(n) for n in range(20)]
+        for stream in streams:
+            stream.close()
+
+        until(lambda: subscribers(server) == 0)
+        until(lambda: server.descriptors() <= descriptors)
+        assert server.threads() <= threads
+
+
+def test_three_workers_without_redis(tmp_path):
+    """Published in any worker, or from flask shell, it reaches the streams of all."""
+    command = gunicorn("plain:app", "--workers", "3", "--worker-class", "gthread", "--threads", "2")
+    with serving(command, tmp_path) as server:
+        streams, pids = [], set()
+        while len(streams) < 12 or len(pids) < 3:
+            streams.append(server.stream().placed())
+            pids.add(json.loads(server.get("/statistics").text)["pid"])
+        for n in range(30):
+            publish(server, n)
+        subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "plain", "shell"],
+            input="from heliograph.flask import sse\nsse.publish('from the shell')\n",
+            env=server_env(tmp_path),
+            cwd=APPS,
+            text=True,
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
+        for stream in streams:
+            assert [event.data for event in stream.wait(31)] == [*map(str, range(30)), "from the shell"]
+            stream.close()
+
+        statistics = {}
+        while len(statistics) < 3:
+            found = json.loads(server.get("/statistics").text)
+            statistics[found["pid"]] = found["entries"]
+        assert sum(entries > 0 for entries in statistics.values()) >= 2
+
+        streams = [server.stream("/stream?channel=a").placed() for _ in range(9)]
+        server.get("/disconnect?channel=a", "POST")
+        for stream in streams:
+            stream.ended().close()
+
+
+def server_env(tmp_path):
+    import os
+
+    return {**os.environ, "INSTANCE": str(tmp_path / "instance")}
+
+
+def test_preload(tmp_path):
+    """A hub that was started in the master is dead in the workers; they begin anew."""
+    command = gunicorn("published_at_import:app", "--preload", "--workers", "2")
+    with serving(command, tmp_path) as server:
+        with server.stream("/stream?lastEventId=none") as stream:
+            assert stream.wait(1)[0].type == "heliograph.gap"
+            publish(server, "x")
+            assert stream.wait(2)[1].data == "x"
+        server.stop()
+        assert "Traceback" not in server.log_text()
+
+
+def test_unix_socket(tmp_path):
+    """A connection that is no TCP can be taken over as well."""
+    path = tmp_path / "socket"
+    command = [*gunicorn("plain:app"), "--bind", f"unix:{path}"]
+    command.remove("127.0.0.1:{port}")
+    command.remove("--bind")
+    log = (tmp_path / "log").open("w")
+    with subprocess.Popen(command, cwd=APPS, env=server_env(tmp_path), stdout=log, stderr=log) as process:
+        try:
+            until(path.exists)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(10)
+                connection.connect(str(path))
+                connection.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
+                got = b""
+                while b"id: " not in got:
+                    got += connection.recv(9999)
+        finally:
+            process.terminate()
+    log.close()
+
+
+def test_tls(tmp_path):
+    """TLS that ends in the server: the generator serves, and sees its client leave."""
+    import ssl
+
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-keyout", tmp_path / "key", "-out", tmp_path / "certificate"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    command = [*TAKEN_OVER["gunicorn-gthread"], "--keyfile", str(tmp_path / "key"), "--certfile", str(tmp_path / "certificate")]
+    context = ssl.create_default_context(cafile=tmp_path / "certificate")
+
+    def connection(port):
+        plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+        return context.wrap_socket(plain, server_hostname="localhost")
+
+    def request(secure, path):
+        secure.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+
+    def subscribers(port):
+        with connection(port) as secure:
+            request(secure, "/statistics")
+            got = b""
+            while data := secure.recv(9999):
+                got += data
+        return json.loads(got.partition(b"\r\n\r\n")[2])["subscribers"]
+
+    with serving(command, tmp_path, ready=None) as server:
+        with connection(server.port) as secure:
+            request(secure, "/stream")
+            got = b""
+            while b"id: " not in got:
+                got += secure.recv(9999)
+            assert subscribers(server.port) == 1
+        until(lambda: subscribers(server.port) == 0)
