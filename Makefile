@@ -1,0 +1,48 @@
+# Each target does all of its set-up on a fresh Debian machine with python3, python3-venv
+# and make. What is set up already is left as it is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Pinned, because the dependency groups of pyproject.toml need a recent one.
+PIP := pip==26.3
+
+.PHONY: demo test lint bench format clean
+
+demo: $(VENV)/demo
+	$(BIN)/heliograph demo
+
+test: $(VENV)/dev
+	sh tools/debian_packages chromium redis-server nginx
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev
+	$(BIN)/python bench/fanout.py
+
+format: $(VENV)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/pip: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(PIP)'
+	touch $@
+
+$(VENV)/demo: $(VENV)/pip pyproject.toml
+	$(BIN)/pip install --quiet -c constraints.txt --build-constraint constraints.txt -e '.[flask]'
+	touch $@
+
+$(VENV)/dev: $(VENV)/pip pyproject.toml
+	$(BIN)/pip install --quiet -c constraints.txt --build-constraint constraints.txt -e '.[all]' --group dev
+	touch $@ $(VENV)/demo

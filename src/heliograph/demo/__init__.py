@@ -1,0 +1,1 @@
+"""What ``heliograph demo`` shows: see :mod:`.run`."""

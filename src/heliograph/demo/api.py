@@ -1,0 +1,68 @@
+"""
+The demo's API: a Flask application as a user would write it, on an origin of its own.
+
+``python -m heliograph.demo.api PORT PAGE_ORIGIN FOLDER`` serves it until it is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from werkzeug.serving import run_simple
+
+from flask import Flask, Response, abort, request
+
+from ..flask import sse
+
+__all__ = ["create_app"]
+
+_LONGEST_MESSAGE = 200
+
+
+def create_app(page_origin: str, folder: str) -> Flask:
+    """
+    Make the application.
+
+    Args:
+        page_origin: Whose pages may read its answers.
+        folder: Where the events are kept.
+
+    Returns:
+        The application, with streams at ``/stream``.
+    """
+    app = Flask(__name__, instance_path=folder)
+    # A short wait: people watch the page while they press its buttons.
+    app.config.update(SSE_RETRY_MS=500, SSE_HEARTBEAT_SECONDS=5)
+    app.register_blueprint(sse, url_prefix="/stream")
+
+    @app.post("/say")
+    def say() -> str:
+        text = request.form.get("text", "").strip()
+        if not 0 < len(text) <= _LONGEST_MESSAGE:
+            abort(400, description=f"text: 1 to {_LONGEST_MESSAGE} characters")
+        return sse.publish({"text": text}, type="said", channel="chat")
+
+    @app.post("/cut")
+    def cut() -> str:
+        sse.disconnect(f"page:{request.form['page']}")
+        return ""
+
+    @app.get("/ready")
+    def ready() -> str:
+        return "yes"
+
+    @app.after_request
+    def let_the_page_read(response: Response) -> Response:
+        response.headers["Access-Control-Allow-Origin"] = page_origin
+        response.vary.add("Origin")
+        return response
+
+    return app
+
+
+if __name__ == "__main__":
+    # The page shows what happens; a line per request would hide the address.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    _port, _page_origin, _folder = sys.argv[1:]
+    run_simple("127.0.0.1", int(_port), create_app(_page_origin, _folder), threaded=True)
