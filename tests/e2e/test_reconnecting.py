@@ -1,0 +1,149 @@
+"""Two hundred clients that come and go for a minute while workers are restarted."""
+
+import asyncio
+import json
+import random
+import signal
+import time
+
+import pytest
+
+from heliograph import EventStreamParser
+from servers import gunicorn, serving
+
+CLIENTS = 200
+CHANNELS = [f"c{n}" for n in range(20)]
+SECONDS = 60
+
+
+class Reader:
+    """A client that is cut off at random, and keeps a record of what it was given."""
+
+    def __init__(self, port, channels):
+        self.port = port
+        self.channels = channels
+        self.last_event_id = None
+        self.record = {name: [] for name in channels}
+        self.gaps = []
+        self.connections = 0
+        self.done = asyncio.Event()
+
+    async def run(self, chance, ending):
+        while not self.done.is_set():
+            try:
+                # Long sits and short visits, also some that end before the first event.
+                limit = None if ending.is_set() else chance.choice([0.02, 0.2, 1, 3]) * chance.random()
+                async with asyncio.timeout(limit):
+                    await self.visit()
+            except (TimeoutError, OSError, asyncio.IncompleteReadError):
+                await asyncio.sleep(chance.random() * 0.3)
+
+    async def visit(self):
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            query = "&".join(f"channel={name}" for name in self.channels)
+            head = f"GET /stream?{query} HTTP/1.1\r\nHost: test\r\n"
+            if self.last_event_id:
+                head += f"Last-Event-ID: {self.last_event_id}\r\n"
+            writer.write(f"{head}\r\n".encode())
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            self.connections += 1
+            parser = EventStreamParser(last_event_id=self.last_event_id or "")
+            while data := await reader.read(1 << 16):
+                for event in parser.feed(data):
+                    self.take(event)
+                self.last_event_id = parser.last_event_id
+                if self.done.is_set():
+                    return
+        finally:
+            writer.close()
+
+    def take(self, event):
+        if event.type == "heliograph.gap":
+            self.gaps.append(event.data)
+            return
+        channel, n = json.loads(event.data)
+        self.record[channel].append(n)
+
+
+@pytest.mark.timeout(200)
+async def test_every_record_is_complete(tmp_path):
+    """In order, without a hole, without a duplicate, for each of them."""
+    chance = random.Random()
+    command = gunicorn("plain:app", "--workers", "2", "--worker-class", "gthread", "--threads", "8", "--log-level", "warning")
+    with serving(command, tmp_path, env={"APP_SSE_RETRY_MS": "0"}) as server:
+        readers = [
+            Reader(server.port, chance.sample(CHANNELS, chance.choice([1, 1, 2, 5, 20])))
+            for _ in range(CLIENTS)
+        ]
+        ending = asyncio.Event()
+        tasks = [asyncio.create_task(reader.run(chance, ending)) for reader in readers]
+        # A record begins where the client's first stream does, so all begin at the start.
+        while not all(reader.last_event_id for reader in readers):
+            await asyncio.sleep(0.05)
+
+        published = dict.fromkeys(CHANNELS, 0)
+
+        async def publish(channels):
+            while not ending.is_set():
+                channel = chance.choice(channels)
+                body = json.dumps([channel, published[channel]]).encode()
+                try:
+                    await post(server.port, f"/publish?channel={channel}", body)
+                except OSError:
+                    continue  # a worker that was about to end; it may have been stored
+                published[channel] += 1
+                await asyncio.sleep(chance.random() * 0.02)
+
+        publishers = [asyncio.create_task(publish(CHANNELS[n::4])) for n in range(4)]
+        ends = time.monotonic() + SECONDS
+        restarts = 0
+        while time.monotonic() < ends:
+            await asyncio.sleep(7)
+            server.signal(signal.SIGHUP)
+            restarts += 1
+        ending.set()
+        await asyncio.gather(*publishers)
+
+        def is_complete(reader):
+            return all(
+                reader.record[name] and reader.record[name][-1] >= published[name] - 1
+                for name in reader.channels
+            )
+
+        while not all(is_complete(reader) for reader in readers):
+            await asyncio.sleep(0.1)
+        for reader, task in zip(readers, tasks, strict=True):
+            reader.done.set()
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+
+    failures = [r for r in results if r is not None and not isinstance(r, asyncio.CancelledError)]
+    assert failures == []
+    assert restarts >= 8
+    assert sum(published.values()) > 1000
+    assert sum(reader.connections for reader in readers) > 2 * CLIENTS
+    assert [reader.gaps for reader in readers if reader.gaps] == []
+    for reader in readers:
+        for name, record in reader.record.items():
+            # A publish whose answer was lost may have been stored and was then repeated:
+            # the number comes twice, as two events, for everyone alike.
+            assert record == sorted(record)
+            assert set(record) == set(range(len(set(record))))
+    for name in CHANNELS:
+        records = {tuple(r.record[name]) for r in readers if name in r.record}
+        assert len(records) == 1
+    assert "Traceback" not in server.log_text()
+
+
+async def post(port, path, body):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        head = f"POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        answer = await reader.read()
+    finally:
+        writer.close()
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise OSError(answer)
