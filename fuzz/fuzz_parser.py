@@ -64,7 +64,9 @@ def main(seconds: float) -> int:
         data = bytearray(chance.randbytes(1) + b"".join(chance.choices(SEEDS, k=3)))
         for _ in range(chance.randrange(12)):
             place = chance.randrange(len(data))
-            data[place : place + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+            data[place : place + chance.randrange(3)] = chance.randbytes(
+                chance.randrange(3)
+            )
             data = data or bytearray(b"\0")
         fuzz_one_input(bytes(data))
         tried += 1

@@ -66,7 +66,16 @@ class Server:
 class Stream:
     """A blocking client of a stream, byte for byte."""
 
-    def __init__(self, port, path="/stream", *, last_event_id=None, headers=(), method="GET", version="1.1"):
+    def __init__(
+        self,
+        port,
+        path="/stream",
+        *,
+        last_event_id=None,
+        headers=(),
+        method="GET",
+        version="1.1",
+    ):
         self.parser = EventStreamParser()
         self.events = []
         self.body = b""
@@ -84,7 +93,9 @@ class Stream:
         head, _, rest = raw.partition(b"\r\n\r\n")
         self.status = int(head.split()[1])
         fields = [line.partition(b": ") for line in head.split(b"\r\n")[1:]]
-        self.headers = [(name.decode().lower(), value.decode("latin-1")) for name, _, value in fields]
+        self.headers = [
+            (name.decode().lower(), value.decode("latin-1")) for name, _, value in fields
+        ]
         self.chunked = ("transfer-encoding", "chunked") in self.headers
         self._framed = b""
         self._take(rest)
@@ -196,7 +207,17 @@ def gunicorn(app, *options):
 
 def werkzeug(app, *options):
     """The command line of Flask's own server."""
-    return [sys.executable, "-m", "flask", "--app", app, "run", "--port", "{port}", *options]
+    return [
+        sys.executable,
+        "-m",
+        "flask",
+        "--app",
+        app,
+        "run",
+        "--port",
+        "{port}",
+        *options,
+    ]
 
 
 def until(condition, seconds=20):

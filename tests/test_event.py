@@ -23,7 +23,9 @@ REFUSED = [
     pytest.param({"data": "", "retry_ms": True}, "retry_ms", id="retry-bool"),
     pytest.param({"data": "", "retry_ms": 1.0}, "retry_ms", id="retry-float"),
     pytest.param({"data": "", "retry_ms": "1"}, "retry_ms", id="retry-str"),
-    pytest.param({"data": "", "retry_ms": MAX_RETRY_MS + 1}, "retry_ms", id="retry-64-bits"),
+    pytest.param(
+        {"data": "", "retry_ms": MAX_RETRY_MS + 1}, "retry_ms", id="retry-64-bits"
+    ),
     pytest.param({"data": "", "retry_ms": 10**5000}, "retry_ms", id="retry-unprintable"),
 ]
 

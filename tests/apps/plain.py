@@ -4,7 +4,6 @@ import dataclasses
 import os
 
 from flask import Flask, request, session
-
 from heliograph.flask import sse
 
 app = Flask(__name__, instance_path=os.environ["INSTANCE"])

@@ -81,7 +81,9 @@ class BrokerContract:
         """However many append at once, no offset is given twice or left out."""
         broker = await opened(events=1000)
 
-        entries = await asyncio.gather(*(broker.append("a", Event(str(n))) for n in range(300)))
+        entries = await asyncio.gather(
+            *(broker.append("a", Event(str(n))) for n in range(300))
+        )
 
         assert sorted(e.position.offset for e in entries) == list(range(1, 301))
         history = await broker.read("a", None, 1000)
@@ -164,7 +166,11 @@ class BrokerContract:
 
         history = await broker.read("a", Position(last.position.epoch, 9), 9)
 
-        assert (history.gap, offsets(history), history.start) == ("unknown", [], last.position)
+        assert (history.gap, offsets(history), history.start) == (
+            "unknown",
+            [],
+            last.position,
+        )
 
     async def test_retention_by_number(self, opened):
         """The newest are kept; a position before them is a gap; the one next to them is not."""

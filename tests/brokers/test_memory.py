@@ -1,8 +1,8 @@
 """The memory broker keeps the contract."""
 
 import pytest
-
 from contract import BrokerContract
+
 from heliograph.brokers.memory import MemoryBroker
 
 

@@ -23,7 +23,21 @@ def test_sqlite(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "url",
-    ["", "memory", "memory:x", "sqlite:", "sqlite:x", "sqlite://x", "sqlite:///", "sqlite:///dir/", "sqlite:///a\0b", "http://x", "http://[", None, 5],
+    [
+        "",
+        "memory",
+        "memory:x",
+        "sqlite:",
+        "sqlite:x",
+        "sqlite://x",
+        "sqlite:///",
+        "sqlite:///dir/",
+        "sqlite:///a\0b",
+        "http://x",
+        "http://[",
+        None,
+        5,
+    ],
 )
 def test_bad_url(url):
     """The message names the URL and what may be written."""

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from contract import BrokerContract, Clock, Ear, offsets
+
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers import Retention
 from heliograph.brokers.sqlite import SqliteBroker
@@ -51,7 +51,9 @@ class TestSqliteWithoutBells(BrokerContract):
     @pytest.fixture
     def new_broker(self, tmp_path):
         (tmp_path / "log-bells").write_text("in the way of the folder")
-        return lambda retention, clock: SqliteBroker(tmp_path / "log", retention, clock=clock)
+        return lambda retention, clock: SqliteBroker(
+            tmp_path / "log", retention, clock=clock
+        )
 
 
 @contextlib.asynccontextmanager
@@ -129,7 +131,8 @@ async def test_only_the_owner_may_read(path):
     async with opened(path) as broker:
         await broker.append("a", Event("x"))
         modes = {
-            found.name: stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()
+            found.name: stat.S_IMODE(found.stat().st_mode)
+            for found in path.parent.iterdir()
         }
 
     assert modes == {
@@ -144,7 +147,9 @@ async def test_the_file_does_not_grow_without_bound(path):
     """Trimming goes on as events come, and space is used again."""
     async with opened(path, retention=Retention(events=50, seconds=1000)) as broker:
         for _ in range(400):
-            await asyncio.gather(*(broker.append("a", Event("x" * 1000)) for _ in range(50)))
+            await asyncio.gather(
+                *(broker.append("a", Event("x" * 1000)) for _ in range(50))
+            )
         size = sum(found.stat().st_size for found in path.parent.iterdir())
 
     # 20 MB were published; SQLite lets the write-ahead log grow to 4 MB.
@@ -154,7 +159,9 @@ async def test_the_file_does_not_grow_without_bound(path):
 async def test_sweep_without_publishing(path):
     """Old events go, and channels long silent are forgotten, without one being published."""
     clock = Clock()
-    async with opened(path, retention=Retention(events=9, seconds=10), clock=clock) as broker:
+    async with opened(
+        path, retention=Retention(events=9, seconds=10), clock=clock
+    ) as broker:
         old = await broker.append("a", Event("x"))
         clock.now += 11
         await broker._writer.run(broker._writer_store.sweep)
@@ -260,7 +267,9 @@ async def test_corrupt_pages(path):
     path.write_bytes(damaged)
 
     async with opened(path) as broker:
-        with pytest.raises(BrokerUnavailableError, match="malformed|corrupt|not a database"):
+        with pytest.raises(
+            BrokerUnavailableError, match=r"malformed|corrupt|not a database"
+        ):
             await broker.append("a", Event("x"))
 
 
@@ -353,7 +362,9 @@ def test_full_disk(path):
     assert after == f"readable {stored}"
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="root drops its rights for this; others cannot")
+@pytest.mark.skipif(
+    os.getuid() != 0, reason="root drops its rights for this; others cannot"
+)
 def test_read_only(path):
     """A file that may not be written is an error that names it."""
     with contextlib.closing(sqlite3.connect(path)):

@@ -49,7 +49,9 @@ class Delivery(RuleBasedStateMachine):
         # All that was ever published: (channel, epoch, offset) -> data.
         self.published = {}
         self.logs = {
-            name: ChannelLog(Position("e0", 0), max_events=5, max_bytes=200, max_age_seconds=50)
+            name: ChannelLog(
+                Position("e0", 0), max_events=5, max_bytes=200, max_age_seconds=50
+            )
             for name in CHANNELS
         }
         self.feed = Feed(Positions({name: Position("e0", 0) for name in CHANNELS}))
@@ -130,7 +132,9 @@ class Delivery(RuleBasedStateMachine):
         for item in items:
             data += entry_block(item, positions)
         assert positions == self.feed.positions
-        client = Client(self.feed.join(), EventStreamParser(last_event_id=last_event_id), expected)
+        client = Client(
+            self.feed.join(), EventStreamParser(last_event_id=last_event_id), expected
+        )
         client.receive(data)
         assert client.expected == []
         self.clients.append(client)
@@ -159,5 +163,7 @@ class Delivery(RuleBasedStateMachine):
             assert bool(self.feed.lag_bytes(client.cursor)) is bool(client.expected)
 
 
-Delivery.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Delivery.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None
+)
 TestDelivery = Delivery.TestCase

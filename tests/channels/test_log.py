@@ -13,7 +13,9 @@ def item(offset, epoch="e", data="x", at=0.0):
 
 
 def log(head=0, *, events=10, size=1 << 20, age=1e9):
-    return ChannelLog(Position("e", head), max_events=events, max_bytes=size, max_age_seconds=age)
+    return ChannelLog(
+        Position("e", head), max_events=events, max_bytes=size, max_age_seconds=age
+    )
 
 
 def offsets(items):

@@ -6,7 +6,9 @@ from heliograph import InvalidFieldError
 from heliograph.channels.names import check_channel, check_selection
 
 
-@pytest.mark.parametrize("name", ["sse", "user:42", "a,b", "x y", "é", "/", "x" * 255, "é" * 127])
+@pytest.mark.parametrize(
+    "name", ["sse", "user:42", "a,b", "x y", "é", "/", "x" * 255, "é" * 127]
+)
 def test_names(name):
     """A name is any text of a sane length."""
     assert check_channel(name) == name
@@ -14,7 +16,21 @@ def test_names(name):
 
 @pytest.mark.parametrize(
     "name",
-    [None, 5, b"x", "", "a\nb", "\0", "\x01", "\x7f", "\x85", "\ud800", "x" * 256, "é" * 128, "x" * 5_000_000],
+    [
+        None,
+        5,
+        b"x",
+        "",
+        "a\nb",
+        "\0",
+        "\x01",
+        "\x7f",
+        "\x85",
+        "\ud800",
+        "x" * 256,
+        "é" * 128,
+        "x" * 5_000_000,
+    ],
 )
 def test_no_names(name):
     """Control characters, surrogates and megabytes are refused."""

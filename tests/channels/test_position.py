@@ -58,8 +58,27 @@ TAG = Positions({"a": Position("e", 1), "b": Position("e", 1)}).id.split(".")[0]
 
 @pytest.mark.parametrize(
     "rest",
-    ["", ".", ".e-1", ".e-1.", ".e-1.2.3", ".1.e-2", ".e-1.e-2", ".e-01.2", ".e-1.+2", ".e-1.-2", ".e-1. 2",
-     ".e-1.2 ", ".e-1.٣", ".-1.2", ".e_-1.2", ".e-1.2\n", f".e-1.{MAX_OFFSET + 1}", ".e-1." + "9" * 5000, ".eeeeeeeeeeeeeeeee-1.2"],
+    [
+        "",
+        ".",
+        ".e-1",
+        ".e-1.",
+        ".e-1.2.3",
+        ".1.e-2",
+        ".e-1.e-2",
+        ".e-01.2",
+        ".e-1.+2",
+        ".e-1.-2",
+        ".e-1. 2",
+        ".e-1.2 ",
+        ".e-1.٣",
+        ".-1.2",
+        ".e_-1.2",
+        ".e-1.2\n",
+        f".e-1.{MAX_OFFSET + 1}",
+        ".e-1." + "9" * 5000,
+        ".eeeeeeeeeeeeeeeee-1.2",
+    ],
 )
 def test_not_quite_an_id(rest):
     """There is one way to write positions; near misses are refused."""

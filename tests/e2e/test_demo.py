@@ -26,7 +26,9 @@ def demo(folder):
     ports = free_port(), free_port()
     command = [sys.executable, "-m", "heliograph", "demo", "--port", str(ports[0]),
                "--api-port", str(ports[1]), "--folder", str(folder)]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         line = process.stdout.readline()
         assert f"Open http://127.0.0.1:{ports[0]} (the API is on port {ports[1]})" in line
@@ -103,7 +105,9 @@ def test_nothing_is_lost(tmp_path):
         for one in (page, other):
             one.wait_for_selector(f"li:has-text('{sent[-1]}')")
             # The newest is on top; the list shows the last two hundred lines.
-            texts = one.eval_on_selector_all("li:not(.note) span", "all => all.map(e => e.textContent)")
+            texts = one.eval_on_selector_all(
+                "li:not(.note) span", "all => all.map(e => e.textContent)"
+            )
             got = [text for text in reversed(texts) if re.fullmatch(r"m\d+\.", text)]
             assert got == sent[-len(got) :]
             assert len(got) > 50
@@ -114,7 +118,10 @@ def test_nothing_is_lost(tmp_path):
         page.click("#cut")
         wait_for(page, "document.querySelectorAll('li.note').length >= 6")
         before = number(page, "received")
-        wait_for(page, f"+document.querySelector('#received').textContent.replace(',', '') > {before + 10}")
+        wait_for(
+            page,
+            f"+document.querySelector('#received').textContent.replace(',', '') > {before + 10}",
+        )
         assert is_complete(page)
         # Only this page's connection was cut.
         assert other.locator("li.note").count() == 2
@@ -126,7 +133,9 @@ def test_narrow_and_dark(tmp_path, scheme):
     """On a telephone nothing is cut off, in either scheme."""
     SCREENSHOTS.mkdir(exist_ok=True)
     with demo(tmp_path) as (_, url), chromium() as browser:
-        page = open_page(browser, url, viewport={"width": 340, "height": 700}, color_scheme=scheme)
+        page = open_page(
+            browser, url, viewport={"width": 340, "height": 700}, color_scheme=scheme
+        )
 
         assert page.evaluate("document.documentElement.scrollWidth") <= 340
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -140,7 +149,9 @@ def test_needs_nothing_from_the_internet(tmp_path):
     with demo(tmp_path) as (_, url), chromium() as browser:
         hosts = set()
         page = browser.new_page()
-        page.on("request", lambda request: hosts.add(request.url.split("/")[2].split(":")[0]))
+        page.on(
+            "request", lambda request: hosts.add(request.url.split("/")[2].split(":")[0])
+        )
         page.goto(url)
         wait_for(page, "+document.querySelector('#received').textContent > 5")
 
@@ -163,7 +174,9 @@ def test_a_port_in_use(option):
         done = run("demo", *(str(word) for pair in ports.items() for word in pair))
 
     assert done.returncode == 1
-    assert done.stderr == f"heliograph: port {port} is in use; choose another with {option}\n"
+    assert (
+        done.stderr == f"heliograph: port {port} is in use; choose another with {option}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,7 +216,9 @@ def test_help():
 def test_missing_extra():
     """Without Flask the command says what to install."""
     program = "import sys; sys.modules['flask'] = None; from heliograph.cli import main; sys.exit(main(['demo']))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
 
     assert (done.returncode, "heliograph[flask]" in done.stderr) == (1, True)
 
@@ -211,6 +226,8 @@ def test_missing_extra():
 def test_ends_with_everything(tmp_path):
     """Ctrl-C ends the API as well."""
     with demo(tmp_path) as (process, _):
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = (
+            Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        )
         assert children
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))

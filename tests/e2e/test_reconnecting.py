@@ -32,7 +32,11 @@ class Reader:
         while not self.done.is_set():
             try:
                 # Long sits and short visits, also some that end before the first event.
-                limit = None if ending.is_set() else chance.choice([0.02, 0.2, 1, 3]) * chance.random()
+                limit = (
+                    None
+                    if ending.is_set()
+                    else chance.choice([0.02, 0.2, 1, 3]) * chance.random()
+                )
                 async with asyncio.timeout(limit):
                     await self.visit()
             except (TimeoutError, OSError, asyncio.IncompleteReadError):
@@ -71,7 +75,17 @@ class Reader:
 async def test_every_record_is_complete(tmp_path):
     """In order, without a hole, without a duplicate, for each of them."""
     chance = random.Random()
-    command = gunicorn("plain:app", "--workers", "2", "--worker-class", "gthread", "--threads", "8", "--log-level", "warning")
+    command = gunicorn(
+        "plain:app",
+        "--workers",
+        "2",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "8",
+        "--log-level",
+        "warning",
+    )
     with serving(command, tmp_path, env={"APP_SSE_RETRY_MS": "0"}) as server:
         readers = [
             Reader(server.port, chance.sample(CHANNELS, chance.choice([1, 1, 2, 5, 20])))
@@ -119,14 +133,16 @@ async def test_every_record_is_complete(tmp_path):
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
 
-    failures = [r for r in results if r is not None and not isinstance(r, asyncio.CancelledError)]
+    failures = [
+        r for r in results if r is not None and not isinstance(r, asyncio.CancelledError)
+    ]
     assert failures == []
     assert restarts >= 8
     assert sum(published.values()) > 1000
     assert sum(reader.connections for reader in readers) > 2 * CLIENTS
     assert [reader.gaps for reader in readers if reader.gaps] == []
     for reader in readers:
-        for name, record in reader.record.items():
+        for record in reader.record.values():
             # A publish whose answer was lost may have been stored and was then repeated:
             # the number comes twice, as two events, for everyone alike.
             assert record == sorted(record)

@@ -12,13 +12,19 @@ from servers import APPS, gunicorn, serving, until, werkzeug
 
 TAKEN_OVER = {
     "gunicorn-sync": gunicorn("plain:app", "--workers", "1"),
-    "gunicorn-gthread": gunicorn("plain:app", "--worker-class", "gthread", "--threads", "4"),
+    "gunicorn-gthread": gunicorn(
+        "plain:app", "--worker-class", "gthread", "--threads", "4"
+    ),
     "werkzeug": werkzeug("plain"),
     "werkzeug-debug": werkzeug("plain", "--debug"),
 }
 FALLBACK = {
     # A generator is a request under way: gunicorn gives it this long when it stops.
-    "gunicorn-gthread-fallback": [*TAKEN_OVER["gunicorn-gthread"], "--graceful-timeout", "1"],
+    "gunicorn-gthread-fallback": [
+        *TAKEN_OVER["gunicorn-gthread"],
+        "--graceful-timeout",
+        "1",
+    ],
     "werkzeug-fallback": TAKEN_OVER["werkzeug"],
 }
 NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
@@ -171,7 +177,9 @@ def test_bad_input(server, path, headers, status):
 
 def test_a_lost_client_frees_its_thread(tmp_path):
     """Four generators on four threads block the site; when they leave it is free at once."""
-    with serving(FALLBACK["gunicorn-gthread-fallback"], tmp_path, env=NO_TAKE_OVER) as server:
+    with serving(
+        FALLBACK["gunicorn-gthread-fallback"], tmp_path, env=NO_TAKE_OVER
+    ) as server:
         streams = [server.stream().placed() for _ in range(3)]
         assert subscribers(server) == 3
         for _ in range(3):
@@ -229,7 +237,9 @@ def test_a_thousand_streams(tmp_path, name):
 
 def test_three_workers_without_redis(tmp_path):
     """Published in any worker, or from flask shell, it reaches the streams of all."""
-    command = gunicorn("plain:app", "--workers", "3", "--worker-class", "gthread", "--threads", "2")
+    command = gunicorn(
+        "plain:app", "--workers", "3", "--worker-class", "gthread", "--threads", "2"
+    )
     with serving(command, tmp_path) as server:
         streams, pids = [], set()
         while len(streams) < 12 or len(pids) < 3:
@@ -248,7 +258,10 @@ def test_three_workers_without_redis(tmp_path):
             timeout=30,
         )
         for stream in streams:
-            assert [event.data for event in stream.wait(31)] == [*map(str, range(30)), "from the shell"]
+            assert [event.data for event in stream.wait(31)] == [
+                *map(str, range(30)),
+                "from the shell",
+            ]
             stream.close()
 
         statistics = {}
@@ -288,7 +301,9 @@ def test_unix_socket(tmp_path):
     command.remove("127.0.0.1:{port}")
     command.remove("--bind")
     log = (tmp_path / "log").open("w")
-    with subprocess.Popen(command, cwd=APPS, env=server_env(tmp_path), stdout=log, stderr=log) as process:
+    with subprocess.Popen(
+        command, cwd=APPS, env=server_env(tmp_path), stdout=log, stderr=log
+    ) as process:
         try:
             until(path.exists)
             with socket.socket(socket.AF_UNIX) as connection:
@@ -312,7 +327,13 @@ def test_tls(tmp_path):
          "-keyout", tmp_path / "key", "-out", tmp_path / "certificate"],
         check=True, capture_output=True,
     )  # fmt: skip
-    command = [*TAKEN_OVER["gunicorn-gthread"], "--keyfile", str(tmp_path / "key"), "--certfile", str(tmp_path / "certificate")]
+    command = [
+        *TAKEN_OVER["gunicorn-gthread"],
+        "--keyfile",
+        str(tmp_path / "key"),
+        "--certfile",
+        str(tmp_path / "certificate"),
+    ]
     context = ssl.create_default_context(cafile=tmp_path / "certificate")
 
     def connection(port):
@@ -320,7 +341,9 @@ def test_tls(tmp_path):
         return context.wrap_socket(plain, server_hostname="localhost")
 
     def request(secure, path):
-        secure.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+        secure.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode()
+        )
 
     def subscribers(port):
         with connection(port) as secure:

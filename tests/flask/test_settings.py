@@ -1,8 +1,8 @@
 """Configuration keys are checked at start, all of them at once."""
 
 import pytest
-from flask import Flask
 
+from flask import Flask
 from heliograph import ConfigError, HubConfig
 from heliograph.flask import SSE
 from heliograph.flask.settings import read_settings
@@ -25,8 +25,18 @@ def test_defaults(app, tmp_path):
 @pytest.mark.parametrize(
     ("config", "url"),
     [
-        ({"SSE_URL": "memory:", "SSE_REDIS_URL": "sqlite:///b", "REDIS_URL": "sqlite:///c"}, "memory:"),
-        ({"SSE_URL": None, "SSE_REDIS_URL": "sqlite:///b", "REDIS_URL": "sqlite:///c"}, "sqlite:///b"),
+        (
+            {
+                "SSE_URL": "memory:",
+                "SSE_REDIS_URL": "sqlite:///b",
+                "REDIS_URL": "sqlite:///c",
+            },
+            "memory:",
+        ),
+        (
+            {"SSE_URL": None, "SSE_REDIS_URL": "sqlite:///b", "REDIS_URL": "sqlite:///c"},
+            "sqlite:///b",
+        ),
         ({"SSE_URL": "", "SSE_REDIS_URL": "", "REDIS_URL": "sqlite:///c"}, "sqlite:///c"),
     ],
 )
@@ -41,16 +51,24 @@ def test_every_hub_setting_has_a_key(app):
     """In capitals, with SSE_ in front."""
     app.config.update(SSE_HEARTBEAT_SECONDS=None, SSE_MAX_SUBSCRIBERS=7, SSE_RETRY_MS=5)
 
-    assert read_settings(app).hub == HubConfig(heartbeat_seconds=None, max_subscribers=7, retry_ms=5)
+    assert read_settings(app).hub == HubConfig(
+        heartbeat_seconds=None, max_subscribers=7, retry_ms=5
+    )
 
 
 MISTAKES = [
-    ({"SSE_HEARTBEAT": 5}, "SSE_HEARTBEAT is no setting of Heliograph; did you mean SSE_HEARTBEAT_SECONDS?"),
+    (
+        {"SSE_HEARTBEAT": 5},
+        "SSE_HEARTBEAT is no setting of Heliograph; did you mean SSE_HEARTBEAT_SECONDS?",
+    ),
     ({"SSE_PRIVAT": True}, "did you mean SSE_PRIVATE?"),
     ({"SSE_PRIVATE": "yes"}, "SSE_PRIVATE must be True or False, not 'yes'"),
     ({"SSE_TAKE_OVER": 1}, "SSE_TAKE_OVER must be True or False, not 1"),
     ({"SSE_RETRY_MS": "5"}, "SSE_RETRY_MS must be a whole number, not '5'"),
-    ({"SSE_MAX_EVENT_BYTES": 4000, "SSE_MAX_LAG_BYTES": 3000}, "SSE_MAX_EVENT_BYTES must be at most SSE_MAX_LAG_BYTES (3000)"),
+    (
+        {"SSE_MAX_EVENT_BYTES": 4000, "SSE_MAX_LAG_BYTES": 3000},
+        "SSE_MAX_EVENT_BYTES must be at most SSE_MAX_LAG_BYTES (3000)",
+    ),
     ({"SSE_URL": "http://x"}, "SSE_URL: no broker for 'http://x'; write \"sqlite:///"),
     ({"SSE_URL": 5}, "SSE_URL: a broker's URL must be str"),
     ({"REDIS_URL": "amqp://u:secret@h"}, "SSE_URL takes precedence over it"),
@@ -71,7 +89,9 @@ def test_mistakes_fail_at_start(app, config, message):
 
 def test_all_mistakes_at_once(app):
     """One start shows them all."""
-    app.config.update(SSE_FOO=1, SSE_PRIVATE="x", SSE_URL="x:", SSE_RETRY_MS=-1, SSE_LOG_EVENTS=0)
+    app.config.update(
+        SSE_FOO=1, SSE_PRIVATE="x", SSE_URL="x:", SSE_RETRY_MS=-1, SSE_LOG_EVENTS=0
+    )
 
     with pytest.raises(ConfigError) as caught:
         SSE(app)

@@ -7,9 +7,9 @@ import threading
 import uuid
 
 import pytest
-from flask import Blueprint, Flask, abort, g
 from flask.json.provider import JSONProvider
 
+from flask import Blueprint, Flask, abort, g
 from heliograph import (
     BrokerUnavailableError,
     ConfigError,
@@ -136,7 +136,9 @@ loop = []
 loop.append(loop)
 
 
-@pytest.mark.parametrize("data", [object(), b"x", {1, 2}, float("nan"), {"a": float("inf")}, loop, {(1, 2): 3}])
+@pytest.mark.parametrize(
+    "data", [object(), b"x", {1, 2}, float("nan"), {"a": float("inf")}, loop, {(1, 2): 3}]
+)
 def test_data_that_is_no_json(app, data):
     """The error names the field; nothing is sent."""
     with pytest.raises(InvalidFieldError) as caught:
@@ -175,8 +177,13 @@ def test_returned_ids(app, stream):
     app.sse.publish("4", channel="a")
 
     assert own == "5"
-    assert [e.data for e in stream(f"/stream?channel=a&lastEventId={one}").wait(2)] == ["3", "4"]
-    assert [e.data for e in stream(f"/stream?channel=a&channel=b&lastEventId={several}").wait(1)] == ["4"]
+    assert [e.data for e in stream(f"/stream?channel=a&lastEventId={one}").wait(2)] == [
+        "3",
+        "4",
+    ]
+    assert [
+        e.data for e in stream(f"/stream?channel=a&channel=b&lastEventId={several}").wait(1)
+    ] == ["4"]
 
 
 # Which application.
@@ -393,7 +400,9 @@ def test_last_event_id_beyond_ascii(app, stream):
     assert [e.data for e in reader.wait(1)] == ["2"]
 
 
-@pytest.mark.parametrize("junk", ["junk", "\xff\xfe", "'; DROP TABLE entry --", "x" * 8190, "1.2.3"])
+@pytest.mark.parametrize(
+    "junk", ["junk", "\xff\xfe", "'; DROP TABLE entry --", "x" * 8190, "1.2.3"]
+)
 def test_junk_last_event_id(app, stream, junk):
     """The client is told, and the stream goes on."""
     reader = stream(headers={"Last-Event-ID": junk})
@@ -514,7 +523,9 @@ def signed(app, *channels, expires_in=60):
 FORGERIES = [
     pytest.param(lambda url: url + "x", id="signature"),
     pytest.param(lambda url: url.replace("channel=a&", "channel=b&"), id="another-channel"),
-    pytest.param(lambda url: url.replace("channel=a&", "channel=a&channel=b&"), id="one-more-channel"),
+    pytest.param(
+        lambda url: url.replace("channel=a&", "channel=a&channel=b&"), id="one-more-channel"
+    ),
     pytest.param(lambda url: url.split("token=")[0] + "token=", id="empty"),
     pytest.param(lambda url: url.split("token=")[0] + "token=" + "A" * 100_000, id="long"),
     pytest.param(lambda url: url.split("token=")[0] + "token=%00%FF", id="junk"),
@@ -560,7 +571,9 @@ def test_expiry_ends_the_stream(app):
     reader.response.close()
 
 
-@pytest.mark.parametrize("expires_in", [0, -1, "60", None, True, float("nan"), float("inf"), 1e300])
+@pytest.mark.parametrize(
+    "expires_in", [0, -1, "60", None, True, float("nan"), float("inf"), 1e300]
+)
 def test_bad_expiry(app, expires_in):
     """A time that is none is refused."""
     with pytest.raises(InvalidFieldError, match="expires_in"):
@@ -569,12 +582,17 @@ def test_bad_expiry(app, expires_in):
 
 def test_url_for(app):
     """A timedelta will do; channels are checked; a key and a route are needed."""
-    assert signed(app, "user:42", expires_in=datetime.timedelta(hours=1)).startswith("/stream?channel=user:42&token=")
+    assert signed(app, "user:42", expires_in=datetime.timedelta(hours=1)).startswith(
+        "/stream?channel=user:42&token="
+    )
     with pytest.raises(InvalidFieldError):
         signed(app, "a\n")
     with pytest.raises(InvalidFieldError):
         signed(app)
-    with app.test_request_context(), pytest.raises(RuntimeError, match="register_blueprint"):
+    with (
+        app.test_request_context(),
+        pytest.raises(RuntimeError, match="register_blueprint"),
+    ):
         SSE(name="other").url_for("a", expires_in=5)
     app.config["SECRET_KEY"] = None
     with pytest.raises(ConfigError, match="SECRET_KEY"):
@@ -636,6 +654,8 @@ def test_missing_extra(name):
     import sys
 
     program = f"import sys; sys.modules[{name!r}] = None\nimport heliograph.flask"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
 
     assert "pip install 'heliograph[flask]'" in done.stderr

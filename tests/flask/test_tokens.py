@@ -1,8 +1,8 @@
 """Tokens open one selection until they expire."""
 
 import pytest
-from flask import Flask
 
+from flask import Flask
 from heliograph import ConfigError
 from heliograph.flask.tokens import InvalidTokenError, check_token, make_token
 
@@ -38,7 +38,18 @@ def test_expired(app, monkeypatch):
         check_token(app, token, ("a",))
 
 
-@pytest.mark.parametrize("change", [lambda t: "", lambda t: "x", lambda t: t[:-1], lambda t: t + "A", lambda t: t.replace(".", "", 1), lambda t: "é" + t, lambda t: "." * 9999])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: "",
+        lambda t: "x",
+        lambda t: t[:-1],
+        lambda t: t + "A",
+        lambda t: t.replace(".", "", 1),
+        lambda t: "é" + t,
+        lambda t: "." * 9999,
+    ],
+)
 def test_forged(app, change):
     """A changed token is none."""
     with pytest.raises(InvalidTokenError, match="not signed"):

@@ -75,7 +75,9 @@ async def test_everyone_gets_every_event(url):
         await hub.publish(["b"], Event("end"))
 
         for client in here:
-            assert [(e.data, e.type) for e in await client.wait(20)] == [(str(n), "t") for n in range(20)]
+            assert [(e.data, e.type) for e in await client.wait(20)] == [
+                (str(n), "t") for n in range(20)
+            ]
         assert [e.data for e in await both.wait(21)] == [*map(str, range(20)), "end"]
         assert [e.data for e in await there.wait(1)] == ["end"]
 
@@ -182,14 +184,19 @@ async def test_resume_far_behind(sqlite):
         client.leave()
         for first in range(0, 1000, 50):
             await asyncio.gather(
-                *(hub.publish(["ab"[n % 2]], Event(f"{n:04}" + "x" * 500)) for n in range(first, first + 50))
+                *(
+                    hub.publish(["ab"[n % 2]], Event(f"{n:04}" + "x" * 500))
+                    for n in range(first, first + 50)
+                )
             )
 
         back = await resume(hub, client, "a", "b")
         got = [e.data[:4] for e in await back.wait(1000)]
 
         for parity in (0, 1):
-            assert [n for n in got if int(n) % 2 == parity] == [f"{n:04}" for n in range(parity, 1000, 2)]
+            assert [n for n in got if int(n) % 2 == parity] == [
+                f"{n:04}" for n in range(parity, 1000, 2)
+            ]
 
 
 async def test_publishing_while_clients_come_back(url):
@@ -338,7 +345,11 @@ async def test_a_client_from_a_later_life(tmp_path, sqlite):
             assert back.events == []
             await other.publish(["a"], Event("new"))
             assert (await back.wait(1))[0].data == "new"
-            assert [e.type for e in await warm.wait(3)] == ["message", "heliograph.gap", "message"]
+            assert [e.type for e in await warm.wait(3)] == [
+                "message",
+                "heliograph.gap",
+                "message",
+            ]
 
 
 # Ids of the publisher's own.
@@ -431,7 +442,9 @@ async def test_a_client_that_catches_up_without_reading_costs_one_page():
         for n in range(500):
             await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
 
-        back = connect(hub, "a", last_event_id=client.parser.last_event_id, read_buffer=4096)
+        back = connect(
+            hub, "a", last_event_id=client.parser.last_event_id, read_buffer=4096
+        )
         await back.read()
         await until(lambda: back.subscriber.sink.paused)
         assert back.subscriber.sink._transport.get_write_buffer_size() < 200_000
@@ -441,11 +454,17 @@ async def test_a_client_that_catches_up_without_reading_costs_one_page():
 
 async def test_caps():
     """A cap per process and one per channel, named in the error."""
-    async with opened(max_subscribers=3, max_subscribers_per_channel=2, retry_after_seconds=7) as hub:
+    async with opened(
+        max_subscribers=3, max_subscribers_per_channel=2, retry_after_seconds=7
+    ) as hub:
         held = [connect(hub, "a"), connect(hub, "a", "b")]
         with pytest.raises(TooManySubscribersError) as caught:
             hub.admit(("a", "b"))
-        assert (caught.value.channel, caught.value.limit, caught.value.retry_after_seconds) == ("a", 2, 7)
+        assert (
+            caught.value.channel,
+            caught.value.limit,
+            caught.value.retry_after_seconds,
+        ) == ("a", 2, 7)
         held.append(connect(hub, "b"))
         with pytest.raises(TooManySubscribersError) as caught:
             hub.admit(("c",))
@@ -495,7 +514,11 @@ async def test_clients_that_leave_are_forgotten(url):
     """Nothing of them stays, and the channel is let go of after a while."""
     async with opened(url, linger_seconds=0.05) as hub:
         clients = [await connect(hub, "a", f"own{n}").placed() for n in range(10)]
-        assert (hub.statistics().subscribers, hub.statistics().channels, hub.statistics().feeds) == (10, 11, 10)
+        assert (
+            hub.statistics().subscribers,
+            hub.statistics().channels,
+            hub.statistics().feeds,
+        ) == (10, 11, 10)
 
         for client in clients:
             client.leave()

@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
-import os
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +31,14 @@ def hub(url):
 def run(program, *arguments, **options):
     """Run a program of its own; its output, and that it ended well and silently."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *map(str, arguments)],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            textwrap.dedent(program),
+            *map(str, arguments),
+        ],
         capture_output=True,
         text=True,
         timeout=40,
@@ -57,7 +64,7 @@ def test_nothing_starts_before_it_is_needed(url):
     )
 
     assert out == "1\n"
-    assert not os.path.exists(url.removeprefix("sqlite:///"))
+    assert not Path(url.removeprefix("sqlite:///")).exists()
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
@@ -221,9 +228,11 @@ def test_publish_that_takes_too_long(tmp_path):
     url = f"sqlite:///{tmp_path}/log"
     hub = HubThread(url, HubConfig(publish_timeout_seconds=0.2))
     hub.publish(["a"], Event("x"))
-    with contextlib.closing(sqlite3.connect(tmp_path / "log", isolation_level=None)) as holder:
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "log", isolation_level=None)
+    ) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(BrokerUnavailableError, match="no answer within 0.2 seconds"):
+        with pytest.raises(BrokerUnavailableError, match=r"no answer within 0\.2 seconds"):
             hub.publish(["a"], Event("x"))
 
     hub.close()
@@ -290,7 +299,11 @@ def test_pull_sees_its_client_leave(hub, end):
         client.sendall(b"GET /another HTTP/1.1\r\n\r\n")
     if end == "reset":
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    timer = threading.Timer(0.1, client.shutdown, [socket.SHUT_WR]) if end == "shutdown" else threading.Timer(0.1, client.close)
+    timer = (
+        threading.Timer(0.1, client.shutdown, [socket.SHUT_WR])
+        if end == "shutdown"
+        else threading.Timer(0.1, client.close)
+    )
     timer.start()
 
     assert list(stream) == []

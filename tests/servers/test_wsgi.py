@@ -20,7 +20,11 @@ def pair():
 
 
 def environ(connection, key="gunicorn.socket", **changes):
-    return {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", key: connection} | changes
+    return {
+        "REQUEST_METHOD": "GET",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        key: connection,
+    } | changes
 
 
 @pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
@@ -101,13 +105,15 @@ def test_a_closed_socket_is_not_taken(pair):
 
 def test_sockets_with_state_of_their_own_are_not_taken(pair):
     """TLS and gevent: looked at, not touched."""
-    client, accepted = pair
+    _, accepted = pair
     with OtherSocket(fileno=accepted.detach()) as other:
         assert take_over(environ(other)) is None
         assert client_socket(environ(other)) is other
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with context.wrap_socket(
-            socket.socket(fileno=other.detach()), server_side=True, do_handshake_on_connect=False
+            socket.socket(fileno=other.detach()),
+            server_side=True,
+            do_handshake_on_connect=False,
         ) as secure:
             assert take_over(environ(secure)) is None
             assert client_socket(environ(secure)) is secure

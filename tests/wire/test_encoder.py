@@ -11,9 +11,19 @@ BLOCKS = [
     pytest.param(Event(""), b"data: \n\n", id="empty-data-is-dispatched"),
     pytest.param(Event(" a"), b"data:  a\n\n", id="leading-space"),
     pytest.param(Event("a\n"), b"data: a\ndata: \n\n", id="trailing-newline"),
-    pytest.param(Event("a\r\nb\rc\nd"), b"data: a\ndata: b\ndata: c\ndata: d\n\n", id="line-ends"),
-    pytest.param(Event("a\u2028b\x0bc\x85d"), "data: a\u2028b\x0bc\x85d\n\n".encode(), id="no-line-ends"),
-    pytest.param(Event("a", type="t", id="1", retry_ms=5), b"id: 1\nevent: t\nretry: 5\ndata: a\n\n", id="all-fields"),
+    pytest.param(
+        Event("a\r\nb\rc\nd"), b"data: a\ndata: b\ndata: c\ndata: d\n\n", id="line-ends"
+    ),
+    pytest.param(
+        Event("a\u2028b\x0bc\x85d"),
+        "data: a\u2028b\x0bc\x85d\n\n".encode(),
+        id="no-line-ends",
+    ),
+    pytest.param(
+        Event("a", type="t", id="1", retry_ms=5),
+        b"id: 1\nevent: t\nretry: 5\ndata: a\n\n",
+        id="all-fields",
+    ),
     pytest.param(Event("a", id=""), b"id: \ndata: a\n\n", id="id-reset"),
 ]
 

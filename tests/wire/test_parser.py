@@ -1,5 +1,7 @@
 """The client's half of the format, to the letter."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,23 +25,51 @@ STREAMS = [
     pytest.param(b"data:a\n\n", [message("a")], id="no-space"),
     pytest.param(b"data: a\ndata: b\ndata:\n\n", [message("a\nb\n")], id="several-lines"),
     pytest.param(b"id: 1\n\n\n\n", [], id="no-data-no-event"),
-    pytest.param(b"id: 1\n\ndata: a\n\n", [message("a", "1")], id="id-of-an-empty-block-is-kept"),
-    pytest.param(b"event: t\n\ndata: a\n\n", [message("a")], id="type-of-an-empty-block-is-not"),
-    pytest.param(b"id: 1\ndata: a\n\ndata: b\n\n", [message("a", "1"), message("b", "1")], id="id-stays"),
-    pytest.param(b"id: 1\ndata: a\n\nid\ndata: b\n\n", [message("a", "1"), message("b")], id="id-reset"),
+    pytest.param(
+        b"id: 1\n\ndata: a\n\n", [message("a", "1")], id="id-of-an-empty-block-is-kept"
+    ),
+    pytest.param(
+        b"event: t\n\ndata: a\n\n", [message("a")], id="type-of-an-empty-block-is-not"
+    ),
+    pytest.param(
+        b"id: 1\ndata: a\n\ndata: b\n\n",
+        [message("a", "1"), message("b", "1")],
+        id="id-stays",
+    ),
+    pytest.param(
+        b"id: 1\ndata: a\n\nid\ndata: b\n\n",
+        [message("a", "1"), message("b")],
+        id="id-reset",
+    ),
     pytest.param(b"id: a\0b\ndata: a\n\n", [message("a")], id="id-with-nul-ignored"),
-    pytest.param(b"event: t\ndata: a\n\ndata: b\n\n", [message("a", type="t"), message("b")], id="type-is-for-one"),
-    pytest.param(b"event: t\nevent: u\ndata: a\n\n", [message("a", type="u")], id="last-type-wins"),
+    pytest.param(
+        b"event: t\ndata: a\n\ndata: b\n\n",
+        [message("a", type="t"), message("b")],
+        id="type-is-for-one",
+    ),
+    pytest.param(
+        b"event: t\nevent: u\ndata: a\n\n", [message("a", type="u")], id="last-type-wins"
+    ),
     pytest.param(b": comment\ndata: a\n:\n\n", [message("a")], id="comments"),
-    pytest.param(b"Data: a\n data: b\nfoo: c\ndata: d\n\n", [message("d")], id="unknown-fields"),
+    pytest.param(
+        b"Data: a\n data: b\nfoo: c\ndata: d\n\n", [message("d")], id="unknown-fields"
+    ),
     pytest.param(b"data: a\n", [], id="eof-before-blank-line"),
     pytest.param(b"data: a\n\ndata: b", [message("a")], id="eof-inside-a-line"),
     pytest.param(b"\xef\xbb\xbfdata: a\n\n", [message("a")], id="byte-order-mark"),
-    pytest.param(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [message("b")], id="one-byte-order-mark-only"),
-    pytest.param(b"\xef\xbbdata: a\n\ndata: b\n\n", [message("b")], id="half-a-byte-order-mark"),
+    pytest.param(
+        b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n",
+        [message("b")],
+        id="one-byte-order-mark-only",
+    ),
+    pytest.param(
+        b"\xef\xbbdata: a\n\ndata: b\n\n", [message("b")], id="half-a-byte-order-mark"
+    ),
     pytest.param(b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [message("a")], id="no-mark-later"),
     pytest.param(b"data: \xff\xe2\x82\n\n", [message("\ufffd\ufffd")], id="invalid-utf8"),
-    pytest.param("data: \u2028\x0b\x85\n\n".encode(), [message("\u2028\x0b\x85")], id="no-line-ends"),
+    pytest.param(
+        "data: \u2028\x0b\x85\n\n".encode(), [message("\u2028\x0b\x85")], id="no-line-ends"
+    ),
     pytest.param(b"data: a:b: c\n\n", [message("a:b: c")], id="first-colon-only"),
     pytest.param(b":data: a\n\n", [], id="comment-that-looks-like-data"),
 ]
@@ -102,7 +132,13 @@ def test_last_event_id():
 
 
 @pytest.mark.parametrize(
-    "wire", [b"data: " + b"x" * 100, b":" + b"x" * 100, b"data: 1234567890\n" * 12, b"data\n" * 101]
+    "wire",
+    [
+        b"data: " + b"x" * 100,
+        b":" + b"x" * 100,
+        b"data: 1234567890\n" * 12,
+        b"data\n" * 101,
+    ],
 )
 @pytest.mark.parametrize("chunk_size", [1, 7, 1 << 16])
 def test_too_large(wire, chunk_size):
@@ -156,7 +192,26 @@ def test_linear_time(piece, times):
 
 
 wires = st.lists(
-    st.sampled_from([b"data", b"id", b"event", b"retry", b":", b" ", b"\r", b"\n", b"\r\n", b"\n\n", b"x", b"1", b"\0", b"\xff", b"\xef\xbb\xbf", "é".encode()])
+    st.sampled_from(
+        [
+            b"data",
+            b"id",
+            b"event",
+            b"retry",
+            b":",
+            b" ",
+            b"\r",
+            b"\n",
+            b"\r\n",
+            b"\n\n",
+            b"x",
+            b"1",
+            b"\0",
+            b"\xff",
+            b"\xef\xbb\xbf",
+            "é".encode(),
+        ]
+    )
     | st.binary(max_size=3),
     max_size=60,
 ).map(b"".join)
@@ -170,7 +225,7 @@ def test_any_chunking_gives_the_same(wire, data):
 
     expected = whole.feed(wire)
     edges = [0, *places, len(wire)]
-    got = [e for a, b in zip(edges, edges[1:], strict=False) for e in cut.feed(wire[a:b])]
+    got = [e for a, b in pairwise(edges) for e in cut.feed(wire[a:b])]
 
     assert got == expected
     assert cut.last_event_id == whole.last_event_id

@@ -205,12 +205,11 @@ class Hub:
         names = list(dict.fromkeys(channels))
         for name in names:
             _refuse_position_as_id(name, event)
-        entries = await asyncio.gather(
-            *(
-                self._patience.once(partial(self._broker.append, name, event))
-                for name in names
-            )
-        )
+        if len(names) == 1:
+            # The usual case needs no task, and so no turn of a busy loop.
+            entries = [await self._append(names[0], event)]
+        else:
+            entries = await asyncio.gather(*(self._append(name, event) for name in names))
         self._published += len(entries)
         return entries
 
@@ -229,8 +228,10 @@ class Hub:
         """
         if self._closed:
             raise HubClosedError("the hub has been closed")
-        command = Event(channel, type=_DISCONNECT)
-        await self._patience.once(partial(self._broker.append, _CONTROL, command))
+        await self._append(_CONTROL, Event(channel, type=_DISCONNECT))
+
+    async def _append(self, channel: str, event: Event) -> Entry:
+        return await self._patience.once(partial(self._broker.append, channel, event))
 
     def admit(
         self,

@@ -1,0 +1,115 @@
+"""Imports point down only, and what is said to be free of I/O is."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "heliograph"
+
+# Lowest first. A module may import from its own row and from those below.
+ROWS = [
+    {"errors", "event", "config"},
+    {"wire", "channels", "cors"},
+    {"brokers"},
+    {"hub"},
+    {"servers"},
+    {"flask", "asgi", "client"},
+    {"cli", "demo", "__main__"},
+]
+# Leaves and sans-IO: no loop, no socket, no thread, no clock, no framework.
+PURE_ROWS = 2
+IMPURE = {
+    "asyncio", "socket", "select", "selectors", "ssl", "threading", "_thread", "multiprocessing",
+    "concurrent", "subprocess", "time", "datetime", "sqlite3", "http", "urllib", "os", "pathlib", "random",
+}  # fmt: skip
+
+MODULES = sorted(
+    path.relative_to(SOURCE)
+    for path in SOURCE.rglob("*.py")
+    if path != SOURCE / "__init__.py"
+)
+
+
+def row_of(name):
+    (found,) = [index for index, row in enumerate(ROWS) if name in row]
+    return found
+
+
+def imports(path):
+    """Absolute names that a module imports; ours begin with ``heliograph.``."""
+    package = ["heliograph", *path.parts[:-1]]
+    for node in ast.walk(ast.parse((SOURCE / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            yield module
+            if module == "heliograph" or module in {
+                f"heliograph.{m.parts[0]}" for m in MODULES
+            }:
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def own_row(path):
+    return row_of(path.parts[0].removesuffix(".py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_point_down(path):
+    """No module knows of one above it."""
+    for name in imports(path):
+        parts = name.split(".")
+        if (
+            parts[0] == "heliograph"
+            and len(parts) > 1
+            and (SOURCE / parts[1]).with_suffix(".py").exists()
+            | (SOURCE / parts[1]).is_dir()
+        ):
+            assert row_of(parts[1]) <= own_row(path), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if own_row(p) < PURE_ROWS], ids=str)
+def test_sans_io(path):
+    """The lower rows handle values: they can do nothing else."""
+    allowed = (set(sys.stdlib_module_names) | {"heliograph"}) - IMPURE
+
+    assert {name.split(".")[0] for name in imports(path)} <= allowed
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if own_row(p) < row_of("flask")], ids=str
+)
+def test_below_the_faces_there_is_no_framework(path):
+    """Only drivers and the faster loop are third parties there, where they are named."""
+    third = (
+        {n.split(".")[0] for n in imports(path)}
+        - set(sys.stdlib_module_names)
+        - {"heliograph"}
+    )
+
+    assert third <= {"hub/thread.py": {"uvloop"}}.get(path.as_posix(), set())
+
+
+def test_the_test_can_fail():
+    """An arrow that points up is seen, whichever way it is written."""
+    assert "heliograph.errors" in set(imports(Path("event.py")))
+    assert "heliograph.channels.position" in set(imports(Path("brokers/base.py")))
+    assert row_of("hub") > row_of("brokers")
+
+
+def test_import_needs_the_standard_library_only():
+    """``import heliograph`` imports no third party."""
+    program = (
+        "import sys; before = set(sys.modules); import heliograph\n"
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert set(out.split()) - set(sys.stdlib_module_names) == {"heliograph"}
+    assert not {"asyncio", "sqlite3", "socket"} & set(out.split())
