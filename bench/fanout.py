@@ -274,7 +274,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=5.0)
     options = parser.parse_args()
     print(
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"Python {platform.python_version()}, {os.cpu_count()} cores,"
+        f" load {os.getloadavg()[0]:.1f}"
     )
     print(
         f"\n{'saturated, deliveries a second':40}",
