@@ -1,0 +1,85 @@
+"""The documentation says what the code does."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from browser import chromium
+from heliograph import HubConfig
+from heliograph.flask.settings import _KNOWN_KEYS
+from servers import serving, until
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_key_is_documented():
+    """Each with its default, and no other."""
+    table = dict(
+        re.findall(
+            r"^\| `(\w+)` \| `([^`]*)`", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE
+        )
+    )
+    defaults = {
+        f"SSE_{field.name.upper()}": repr(field.default)
+        for field in dataclasses.fields(HubConfig)
+    }
+
+    assert set(table) | {"SSE_REDIS_URL", "REDIS_URL"} == set(_KNOWN_KEYS)
+    for key, default in defaults.items():
+        assert table[key] == default, key
+    assert (table["SSE_PRIVATE"], table["SSE_TAKE_OVER"]) == ("False", "True")
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("*.md")), ids=lambda p: p.name
+)
+def test_links(page):
+    """What a page refers to in this repository is there."""
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_readme_in_a_browser(tmp_path):
+    """The example of the README, as it stands there, does what it says."""
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "app.py").write_text(program)
+    command = [
+        sys.executable,
+        "-m",
+        "flask",
+        "--app",
+        str(tmp_path / "app.py"),
+        "run",
+        "--port",
+        "{port}",
+    ]
+    with serving(command, tmp_path, ready="/") as server, chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.port}/")
+
+        def greeted():
+            # Whoever publishes before the page listens has to publish again.
+            server.get("/hello", "POST")
+            return page.inner_text("#out") == "Hello!"
+
+        until(greeted)
+
+
+def test_the_example_is_short():
+    """Whoever reads it has understood it before he scrolls."""
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert len([line for line in program.splitlines() if line.strip()]) <= 15
+
+
+def test_commands_of_the_readme_exist():
+    """Each make target that is named can be made."""
+    for target in re.findall(r"`?make (\w+)", (ROOT / "README.md").read_text()):
+        subprocess.run(
+            ["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True
+        )
