@@ -20,7 +20,9 @@ def test_every_key_is_documented():
     """Each with its default, and no other."""
     table = dict(
         re.findall(
-            r"^\| `(\w+)` \| `([^`]*)`", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE
+            r"^\| `(\w+)` \| `([^`]*)`",
+            (ROOT / "docs/configuration.md").read_text(),
+            re.MULTILINE,
         )
     )
     defaults = {
@@ -46,7 +48,9 @@ def test_links(page):
 
 def test_readme_in_a_browser(tmp_path):
     """The example of the README, as it stands there, does what it says."""
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (program,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
     (tmp_path / "app.py").write_text(program)
     command = [
         sys.executable,
@@ -72,7 +76,9 @@ def test_readme_in_a_browser(tmp_path):
 
 def test_the_example_is_short():
     """Whoever reads it has understood it before he scrolls."""
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (program,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
 
     assert len([line for line in program.splitlines() if line.strip()]) <= 15
 

@@ -15,7 +15,7 @@ __all__ = ["Broker", "History", "Retention", "check_url", "open_broker"]
 
 _KNOWN = (
     'write "sqlite:///relative/or//absolute/path" (an embedded file that all processes '
-    'of the machine share) or "memory:" (this process only)'
+    'of the machine share), "redis://host:6379/0" or "memory:" (this process only)'
 )
 
 _DEFAULT_RETENTION = Retention(events=10_000, seconds=86_400.0)
@@ -28,7 +28,8 @@ def open_broker(url: str, retention: Retention = _DEFAULT_RETENTION) -> Broker:
     Nothing is opened before :meth:`Broker.open`, so a broker may be made before a fork.
 
     Args:
-        url: ``memory:``, or ``sqlite:///path`` (``sqlite:////path`` if absolute).
+        url: ``memory:``; ``sqlite:///path`` (``sqlite:////path`` if absolute); or
+            ``redis://``, ``rediss://`` or ``unix://`` as redis-py reads it.
         retention: How much history is kept per channel.
 
     Returns:
@@ -67,6 +68,13 @@ def check_url(url: str) -> Callable[[Retention], Broker]:
 
             path = _sqlite_path(url)
             return lambda retention: SqliteBroker(path, retention)
+        case "redis" | "rediss" | "unix":
+            try:
+                from .redis import RedisBroker  # noqa: PLC0415 - see above
+            except ModuleNotFoundError as error:
+                raise ConfigError([str(error)]) from error
+
+            return lambda retention: RedisBroker(url, retention)
         case _:
             raise ConfigError([f"no broker for {_without_password(url)!r}; {_KNOWN}"])
 

@@ -1,0 +1,230 @@
+"""The Redis broker keeps the contract, and misses nothing when Redis goes away."""
+
+import asyncio
+import contextlib
+import logging
+import subprocess
+
+import pytest
+import redis
+
+from contract import BrokerContract, Ear, offsets
+from heliograph import BrokerUnavailableError, ConfigError, Event
+from heliograph.brokers import Retention, open_broker
+from heliograph.brokers.redis import RedisBroker
+from heliograph.channels.position import Position
+from servers import free_port
+
+RETENTION = Retention(events=1000, seconds=86_400)
+
+
+class RedisServer:
+    """A redis-server of the test's own, which can be killed and started again."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder,
+             "--appendonly", "yes", "--appendfsync", "always", "--save", ""],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        with self.client() as client:
+            while True:
+                try:
+                    client.ping()
+                except redis.RedisError:
+                    assert self.process.poll() is None
+                else:
+                    return
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def client(self):
+        return redis.Redis(port=self.port, decode_responses=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(autouse=True)
+def _empty(server):
+    with server.client() as client:
+        client.flushall()
+
+
+class TestRedis(BrokerContract):
+    """On one server."""
+
+    @pytest.fixture
+    def new_broker(self, server):
+        return lambda retention, clock: RedisBroker(server.url, retention, clock=clock)
+
+
+@contextlib.asynccontextmanager
+async def opened(url, listener=None, retention=RETENTION):
+    broker = open_broker(url, retention)
+    await broker.open(listener or Ear())
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+async def test_two_processes(server):
+    """What one appends the other hears."""
+    ear = Ear()
+    async with opened(server.url, ear) as here, opened(server.url) as there:
+        await here.listen("a{}b:é")
+        one = await there.append("a{}b:é", Event("there"))
+        two = await here.append("a{}b:é", Event("here"))
+
+        assert await ear.hear(2) == [one, two]
+
+
+async def test_clients_killed(server):
+    """A connection that is cut is made anew, and what was missed is read first."""
+    ear = Ear()
+    async with opened(server.url, ear) as here, opened(server.url) as there:
+        await here.listen("a")
+        with server.client() as client:
+            for round_ in range(1, 6):
+                client.client_kill_filter(_type="pubsub")
+                for _ in range(20):
+                    await there.append("a", Event("x"))
+                await ear.hear(20 * round_)
+
+    assert ear.offsets("a") == list(range(1, 101))
+
+
+async def test_restart(server, caplog):
+    """Redis is killed and comes back with its file: nothing is lost, numbering goes on."""
+    caplog.set_level(logging.WARNING)
+    ear = Ear()
+    async with opened(server.url, ear) as here, opened(server.url) as there:
+        await here.listen("a")
+        for _ in range(5):
+            last = await there.append("a", Event("before"))
+        await ear.hear(5)
+
+        server.kill()
+        with pytest.raises(BrokerUnavailableError, match="127"):
+            await there.append("a", Event("while it is away"))
+        server.start()
+        after = await there.append("a", Event("after"))
+
+        assert after.position == Position(last.position.epoch, 6)
+        await ear.hear(6)
+        assert ear.offsets("a") == [1, 2, 3, 4, 5, 6]
+    assert "connecting anew" in caplog.text
+
+
+async def test_data_lost(server):
+    """FLUSHALL is another life, for readers and for listeners."""
+    ear = Ear()
+    async with opened(server.url, ear) as broker:
+        await broker.listen("a")
+        first = await broker.append("a", Event("x"))
+        await ear.hear(1)
+        with server.client() as client:
+            client.flushall()
+
+        second = await broker.append("a", Event("y"))
+
+        assert second.position.offset == 1
+        assert second.position.epoch != first.position.epoch
+        assert await ear.hear(2) == [first, second]
+        assert (await broker.read("a", first.position, 9)).gap == "epoch"
+
+
+async def test_script_flush(server):
+    """Scripts that Redis has forgotten are given to it again."""
+    async with opened(server.url) as broker:
+        await broker.append("a", Event("x"))
+        with server.client() as client:
+            client.script_flush()
+
+        assert (await broker.append("a", Event("x"))).position.offset == 2
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "junk",
+        "e 1 0 not-json",
+        'e 1 0 {"id": "x"}',
+        "e x 0 {}",
+        'e 1 0 {"data": 5}',
+        "- 1 0 {}",
+    ],
+)
+async def test_foreign_messages(server, message, caplog):
+    """They are logged and skipped."""
+    ear = Ear()
+    async with opened(server.url, ear) as broker:
+        await broker.listen("a")
+        with server.client() as client:
+            client.publish("heliograph:{a}:live", message)
+        entry = await broker.append("a", Event("x"))
+
+        assert await ear.hear(1) == [entry]
+    assert "'a'" in caplog.text
+
+
+async def test_nobody_there():
+    """The error names the address and keeps the password to itself."""
+    async with opened(f"redis://user:secret@127.0.0.1:{free_port()}/0") as broker:
+        for call in (
+            broker.append("a", Event("x")),
+            broker.read("a", None, 1),
+            broker.find("a", "x"),
+        ):
+            with pytest.raises(BrokerUnavailableError) as caught:
+                await call
+            assert "127.0.0.1" in str(caught.value)
+            assert "secret" not in str(caught.value)
+
+
+async def test_one_connection_listens(server):
+    """However many channels there are."""
+    async with opened(server.url) as broker:
+        for n in range(50):
+            await broker.listen(f"c{n}")
+        with server.client() as client:
+            assert len(client.client_list(_type="pubsub")) == 1
+
+
+async def test_history(server):
+    """A page that is trimmed while it is read is never a hole."""
+    async with opened(server.url, retention=Retention(events=50, seconds=1000)) as broker:
+
+        async def append():
+            for _ in range(300):
+                await broker.append("a", Event("x"))
+
+        appending = asyncio.create_task(append())
+        while not appending.done():
+            found = offsets(await broker.read("a", None, 10))
+            assert found == list(range(found[0], found[0] + len(found))) if found else True
+        await appending
+
+
+def test_missing_driver(monkeypatch):
+    """The error says which extra to install."""
+    import sys
+
+    monkeypatch.delitem(sys.modules, "heliograph.brokers.redis")
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+
+    with pytest.raises(ConfigError, match=r"heliograph\[redis\]"):
+        open_broker("redis://localhost")
