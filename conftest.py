@@ -29,7 +29,7 @@ pytest_collect_file = Sybil(
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Examples of a page build on each other: they stay in order when tests are shuffled."""
+    """Examples of a page build on each other: they stay in order."""
     examples = [item for item in items if isinstance(item, SybilItem)]
     tests = [item for item in items if not isinstance(item, SybilItem)]
     examples.sort(key=lambda item: (str(item.path), item.example.line))

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 import redis
-
 from contract import BrokerContract, Ear, offsets
+
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.redis import RedisBroker

@@ -256,6 +256,14 @@ class ServerSentEventsBlueprint(Blueprint):
         if self._authorizer is None:
             if state.settings.private:
                 abort(403, description="a signed URL is needed")
+            if len(channels) > 1 and _has_hooks_of_its_own():
+                # Hooks written for Flask-SSE look at request.args["channel"], the first:
+                # what they would refuse must not come in as the second.
+                abort(
+                    403,
+                    description="where before_request guards the stream, several channels"
+                    " need an authorizer or a signed URL",
+                )
             return None
         verdict = self._authorizer(channels)
         if verdict is False:
@@ -336,6 +344,11 @@ def _dumps(app: Flask) -> Callable[[Any], str]:
         # NaN is no JSON: the browser's JSON.parse would throw at the other end.
         return partial(app.json.dumps, allow_nan=False)
     return app.json.dumps
+
+
+def _has_hooks_of_its_own() -> bool:
+    hooks = current_app.before_request_funcs
+    return any(hooks.get(name) for name in request.blueprints)
 
 
 def _requested_channels() -> tuple[str, ...]:
