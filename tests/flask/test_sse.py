@@ -458,10 +458,19 @@ def test_authorizer_sees_the_selection(app):
     assert asked == [(("a", "b"), "alice")]
 
 
-@pytest.mark.parametrize(("verdict", "status"), [(True, 200), (None, 200), (False, 403)])
-@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize(
+    ("private", "verdict", "status"),
+    [
+        (True, True, 200),
+        (True, None, 403),
+        (True, False, 403),
+        (False, True, 200),
+        (False, None, 200),
+        (False, False, 403),
+    ],
+)
 def test_verdicts(tmp_path, verdict, status, private):
-    """False refuses, True and None let in."""
+    """False refuses, True lets in; nothing does too, unless everything is private."""
     app = make_app(tmp_path, SSE_PRIVATE=private)
     app.sse.authorizer(lambda channels: verdict)
 

@@ -75,6 +75,48 @@ class OtherSocket(socket.socket):
     """As gevent's: a socket that belongs to somebody's loop."""
 
 
+def test_the_head_that_the_server_writes(pair):
+    """With what middleware has added, less what concerns the server's own connection."""
+    _, accepted = pair
+    taken, body = take_over(environ(accepted))
+
+    def write(data):
+        accepted.sendall(
+            b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Mw: a: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+
+    assert body.written_head(write) == (
+        b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Mw: a: b\r\nConnection: close\r\n\r\n"
+    )
+    taken.close()
+    body.close()
+
+
+@pytest.mark.parametrize("write", [None, lambda data: None])
+def test_no_head_yet(pair, write):
+    """Middleware that holds it back does not hold us up."""
+    _, accepted = pair
+    taken, body = take_over(environ(accepted))
+
+    assert body.written_head(write) is None
+    taken.close()
+    body.close()
+
+
+def test_a_server_that_forks_for_each_request(pair):
+    """Its process ends with the response; gunicorn's does not, whatever it says."""
+    _, accepted = pair
+
+    assert (
+        take_over(environ(accepted, "werkzeug.socket", **{"wsgi.multiprocess": True}))
+        is None
+    )
+
+    taken, body = take_over(environ(accepted, **{"wsgi.multiprocess": True}))
+    taken.close()
+    body.close()
+
+
 REFUSED = [
     pytest.param({"REQUEST_METHOD": "HEAD"}, id="head"),
     pytest.param({"REQUEST_METHOD": "POST"}, id="post"),
@@ -143,19 +185,19 @@ def test_response_head():
         ("Content-Length", "0"),
         ("Transfer-Encoding", "chunked"),
         ("connection", "keep-alive"),
-        ("Date", "x"),
+        ("Date", "Mon, 01 Jan 2024 00:00:00 GMT"),
         ("X-Name", "é"),
     ]
 
-    head = response_head("200 OK", headers, "Mon, 01 Jan 2024 00:00:00 GMT")
+    head = response_head("200 OK", headers)
 
     assert head.split(b"\r\n") == [
         b"HTTP/1.1 200 OK",
         b"Content-Type: text/event-stream",
         b"Set-Cookie: a=1",
         b"Set-Cookie: b=2",
-        b"X-Name: \xe9",
         b"Date: Mon, 01 Jan 2024 00:00:00 GMT",
+        b"X-Name: \xe9",
         b"Connection: close",
         b"",
         b"",

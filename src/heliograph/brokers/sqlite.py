@@ -77,8 +77,8 @@ class SqliteBroker(Broker):
     async def open(self, listener: Listener) -> None:
         """Begin to work on the running loop. The file is opened when it is needed."""
         self._listener = listener
-        self._writer = Worker("heliograph-sqlite-write")
-        self._reader = Worker("heliograph-sqlite-read")
+        self._writer = Worker("heliograph-sqlite-write", self._writer_store.close)
+        self._reader = Worker("heliograph-sqlite-read", self._reader_store.close)
         self._hang_bell()
         self._tasks = [
             asyncio.create_task(self._follow()),

@@ -4,13 +4,20 @@ A thread that runs blocking calls for an event loop, one after the other.
 Not :class:`concurrent.futures.ThreadPoolExecutor`: the interpreter shuts executors down
 before ``atexit`` hooks run, so a hub that is still open at exit, or a publish from such a
 hook, would fail with a traceback. A daemon thread lives until the hub has closed it.
+
+A fork waits until no call is under way, and what the calls hold is released before it.
+Otherwise the child inherits the mutexes that a library holds at that moment, and nobody
+there would ever open them. SQLite, besides, counts its locks on a file per process and
+does not notice that a child is another: its parent could remove the log that it writes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import queue
 import threading
-from queue import SimpleQueue
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -27,15 +34,22 @@ class Worker:
 
     Args:
         name: The thread's name.
+        release: Called before a fork, while no call is under way, to let go of what
+            must not be inherited.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, release: Callable[[], None]) -> None:
+        self._release = release
+        self._busy = threading.Lock()
         self._loop = asyncio.get_running_loop()
-        self._calls: SimpleQueue[
+        # By way of the module, because gevent may have patched it since we were imported:
+        # the thread is a greenlet then, and the queue has to be one of gevent's.
+        self._calls: queue.SimpleQueue[
             tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None
-        ] = SimpleQueue()
+        ] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+        _workers.add(self)
 
     async def run(self, function: Callable[..., _Result], *args: object) -> _Result:
         """
@@ -67,7 +81,8 @@ class Worker:
             result: Any = None
             error: BaseException | None = None
             try:
-                result = function(*args)
+                with self._busy:
+                    result = function(*args)
             except BaseException as raised:  # noqa: BLE001 - handed to the caller
                 error = raised
             try:
@@ -75,6 +90,15 @@ class Worker:
             except RuntimeError:
                 # The loop was closed without waiting for us: nobody is left to tell.
                 return
+
+    def before_fork(self) -> None:
+        """Wait for the call under way, and let no other begin."""
+        self._busy.acquire()
+        self._release()
+
+    def after_fork(self) -> None:
+        """Go on."""
+        self._busy.release()
 
 
 def _settle(
@@ -86,3 +110,33 @@ def _settle(
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+# Those that a fork waits for, kept from the moment before to the moment after.
+_waiting: list[Worker] = []
+
+
+def _before_fork() -> None:
+    for worker in tuple(_workers):
+        worker.before_fork()
+        _waiting.append(worker)
+
+
+def _after_fork_in_parent() -> None:
+    while _waiting:
+        _waiting.pop().after_fork()
+
+
+def _after_fork_in_child() -> None:
+    # Their threads are the parent's; here they are dead.
+    _waiting.clear()
+    _workers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -13,6 +13,7 @@ from werkzeug.serving import run_simple
 
 from flask import Flask, Response, abort, request
 
+from ..errors import InvalidFieldError
 from ..flask import sse
 
 __all__ = ["create_app"]
@@ -45,7 +46,10 @@ def create_app(page_origin: str, folder: str) -> Flask:
 
     @app.post("/cut")
     def cut() -> str:
-        sse.disconnect(f"page:{request.form['page']}")
+        try:
+            sse.disconnect(f"page:{request.form['page']}")
+        except InvalidFieldError as error:
+            abort(400, description=str(error))
         return ""
 
     @app.get("/ready")

@@ -13,6 +13,7 @@ import errno
 import http.client
 import math
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -56,27 +57,39 @@ def run(*, page_port: int, api_port: int, folder: str | None) -> None:
         folder: Where the events are kept; :obj:`None` for a folder that is removed.
 
     Raises:
-        DemoError: A port is in use, or the API does not start.
+        DemoError: A port is in use, the folder cannot be made, or the API does not
+            start.
     """
     if page_port == api_port:
         raise DemoError("--port and --api-port must differ: two ports are two origins")
     _check_port(api_port, "--api-port")
     page_origin = f"http://{_HOST}:{page_port}"
-    with contextlib.ExitStack() as stack:
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        # As Ctrl-C does: the API must not outlive us.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="heliograph-"))
-        api = _Api(api_port, page_origin, str(Path(folder).absolute()))
+        absolute = _make_folder(folder)
+        api = _Api(api_port, page_origin, absolute)
         page = stack.enter_context(_page_server(page_port, api))
         stack.callback(api.kill)
         api.start()
-        ticker = _Ticker(create_app(page_origin, str(Path(folder).absolute())))
+        ticker = _Ticker(create_app(page_origin, absolute))
         stack.callback(ticker.stop)
         ticker.start()
         print(
             f"Open {page_origin} (the API is on port {api_port}). Ctrl-C stops.", flush=True
         )
-        with contextlib.suppress(KeyboardInterrupt):
-            page.serve_forever()
+        page.serve_forever()
+
+
+def _make_folder(folder: str) -> str:
+    path = Path(folder).absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DemoError(f"cannot use --folder {folder}: {error.strerror}") from error
+    return str(path)
 
 
 class _Api:
@@ -143,6 +156,7 @@ class _Ticker:
 
     def _tick(self) -> None:
         n = 0
+        available = True
         with self._app.app_context():
             while not self._stopped.wait(1 / _TICKS_PER_SECOND):
                 value = (
@@ -153,9 +167,12 @@ class _Ticker:
                         {"n": n, "value": round(value, 1)}, "tick", channel="ticker"
                     )
                 except BrokerUnavailableError as error:
-                    print(f"heliograph: {error}", file=sys.stderr)
+                    if available:
+                        print(f"heliograph: {error}", file=sys.stderr)
+                    available = False
                 else:
                     n += 1
+                    available = True
 
 
 def _page_server(port: int, api: _Api) -> ThreadingHTTPServer:

@@ -8,6 +8,7 @@ which one is meant when there is no application context.
 
 from __future__ import annotations
 
+import gc
 import threading
 import weakref
 from datetime import timedelta
@@ -161,7 +162,8 @@ class ServerSentEventsBlueprint(Blueprint):
 
         The function is called within the request, before the stream begins, unless the
         client has a valid token. ``return False`` refuses with 403, :func:`flask.abort`
-        with what it says; ``return True`` or nothing lets the client in.
+        with what it says; ``return True`` lets the client in. So does returning nothing,
+        unless ``SSE_PRIVATE`` is set.
 
         Args:
             function: Takes the channels asked for, sorted, each once.
@@ -237,6 +239,9 @@ class ServerSentEventsBlueprint(Blueprint):
     def _state(self) -> _State:
         if has_app_context():
             return _state_of(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Flask documents it for this
+        if len(self._apps) > 1:
+            # A factory that was called twice: the first may be garbage already.
+            gc.collect()
         apps = list(self._apps)
         if len(apps) == 1:
             return _state_of(apps[0])
@@ -266,10 +271,13 @@ class ServerSentEventsBlueprint(Blueprint):
                 )
             return None
         verdict = self._authorizer(channels)
-        if verdict is False:
-            abort(403, description="not allowed to listen to these channels")
-        if verdict is not None and verdict is not True:
+        # By identity: 0 equals False, and is no answer.
+        if not any(verdict is answer for answer in (True, False, None)):
             raise TypeError(f"an authorizer returns True, False or None, not {verdict!r}")
+        # Nothing is no consent where privacy was asked for: `return user and user.is_admin`
+        # gives None for nobody.
+        if verdict is False or (verdict is None and state.settings.private):
+            abort(403, description="not allowed to listen to these channels")
         return None
 
 

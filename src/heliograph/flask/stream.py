@@ -7,7 +7,7 @@ run: so cookies and the headers of ``after_request`` are in the head that is sen
 
 from __future__ import annotations
 
-from functools import partial
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.http import http_date
@@ -82,7 +82,11 @@ class EventStream(Response):
         except HubClosedError as error:
             self._refuse(str(error), _RESTART_SECONDS)
         else:
-            return self._serve(subscriber, environ, start_response)
+            try:
+                return self._serve(subscriber, environ, start_response)
+            except BaseException:
+                self._hub.release(subscriber)
+                raise
         return super().__call__(environ, start_response)
 
     def _refuse(self, reason: str, retry_after_seconds: int) -> None:
@@ -94,6 +98,9 @@ class EventStream(Response):
     def _serve(
         self, subscriber: Subscriber, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
+        headers = list(self.get_wsgi_headers(environ))
+        # Made before anything is taken: the server can still answer if it cannot be.
+        head = response_head(self.status, [*headers, ("Date", http_date())])
         try:
             taken = take_over(environ) if self._may_take_over else None
         except OSError:
@@ -102,11 +109,14 @@ class EventStream(Response):
         if taken is None:
             return self._pull(subscriber, environ, start_response)
         connection, dummy = taken
-        headers = list(self.get_wsgi_headers(environ))
-        self._hub.adopt(
-            subscriber, connection, response_head(self.status, headers, http_date())
-        )
-        start_response(self.status, headers)  # for the server's log, and its own peace
+        try:
+            write = start_response(self.status, headers)
+            head = dummy.written_head(write) or head
+        except BaseException:
+            connection.close()
+            dummy.close()
+            raise
+        self._hub.adopt(subscriber, connection, head)
         return ClosingIterator(dummy, self.close)
 
     def _pull(
@@ -115,6 +125,11 @@ class EventStream(Response):
         connection = client_socket(environ)
         client = None if connection is None else connection.fileno()
         self.response = self._hub.pull(subscriber, client)
-        # A generator that was never begun has nothing to run when it is closed.
-        self.call_on_close(partial(self._hub.release, subscriber))
+        # Frozen by somebody's hook, the response has the length of nothing.
+        self.headers.pop("Content-Length", None)
+        # A generator that was never begun has nothing to run when it is closed, and a
+        # response that is dropped on its way to the server is not closed at all.
+        left = weakref.finalize(self, self._hub.release, subscriber)
+        left.atexit = False
+        self.call_on_close(left)
         return super().__call__(environ, start_response)

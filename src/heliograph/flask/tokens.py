@@ -61,8 +61,9 @@ def check_token(app: Flask, token: str, channels: tuple[str, ...]) -> float:
 
     Raises:
         InvalidTokenError: It is forged, expired, or for other channels.
-        ConfigError: The application has no ``SECRET_KEY``.
     """
+    if not app.secret_key:
+        raise InvalidTokenError("this application signs no tokens")
     try:
         payload = _serializer(app).loads(token)
     except BadSignature as error:

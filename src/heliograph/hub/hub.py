@@ -141,6 +141,7 @@ class Hub:
         self.connections: dict[SocketSink, socket.socket] = {}
         self._connection_lost = asyncio.Event()
         self._writes = 0
+        self._ending = False
         self._closed = False
         self._published = 0
         self._entries = 0
@@ -157,11 +158,16 @@ class Hub:
         if self.config.heartbeat_seconds is not None:
             self._start(self._beat_for_ever(self.config.heartbeat_seconds))
 
+    def end_streams(self) -> None:
+        """End all streams and let no other begin. Publishing goes on."""
+        self._ending = True
+        for subscriber in tuple(self._subscribers):
+            self.end(subscriber)
+
     async def close(self) -> None:
         """End all streams, finish the publishes that have begun, and close the broker."""
         self._closed = True
-        for subscriber in tuple(self._subscribers):
-            self.end(subscriber)
+        self.end_streams()
         await self._last_bytes()
         tasks = tuple(self._tasks)
         for task in tasks:
@@ -256,8 +262,8 @@ class Hub:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The hub has been closed.
         """
-        if self._closed:
-            raise HubClosedError("the hub has been closed")
+        if self._ending:
+            raise HubClosedError("the process is about to end")
         self._check_caps(channels)
         subscriber = Subscriber(channels, last_event_id, expires_at)
         self._subscribers.add(subscriber)

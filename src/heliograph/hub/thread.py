@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
+import concurrent.futures.thread
 import contextlib
 import logging
 import os
@@ -341,6 +341,16 @@ def _close_with_process() -> None:
     _current.stop()
 
 
+def _end_streams() -> None:
+    if _current is not None:
+        _later(_end_all_streams)
+
+
+def _end_all_streams() -> None:
+    for hub in _open_hubs:
+        hub.end_streams()
+
+
 def _begin_anew_in_child() -> None:
     global _current, _start_lock  # noqa: PLW0603 - see above
     _inherited.extend((_current, *_open_hubs, *_closing))
@@ -353,5 +363,11 @@ def _begin_anew_in_child() -> None:
 
 
 atexit.register(_close_with_process)
+# Threads of an executor, as gunicorn's gthread has them, are waited for before atexit hooks
+# run. Those that serve a generator would wait for us to end their streams, so that is done
+# first. The hub stays open for what hooks may publish. The interpreter has had this since
+# 3.9; where it is gone, such a worker ends with gunicorn's time-out.
+if hasattr(threading, "_register_atexit"):
+    threading._register_atexit(_end_streams)  # noqa: SLF001 - see above
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew_in_child)

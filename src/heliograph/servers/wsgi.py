@@ -12,14 +12,18 @@ Only what was seen to work is touched. Everything else keeps its connection.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["Dummy", "client_socket", "response_head", "take_over"]
+
+# More than a head may have.
+_HEAD_BYTES = 65_536
 
 # Where servers say which connection a request came on.
 _ENVIRON_KEYS = ("gunicorn.socket", "werkzeug.socket")
@@ -27,13 +31,12 @@ _ENVIRON_KEYS = ("gunicorn.socket", "werkzeug.socket")
 # HTTP/2 shares a connection between requests: it is nobody's to take.
 _PROTOCOLS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 
-# Headers about the connection between the server and its client, and those that we
-# write ourselves. RFC 9110 section 7.6.1, RFC 9112 section 6.
+# Headers about the connection between the server and its client: ours is another one.
+# RFC 9110 section 7.6.1, RFC 9112 section 6.
 _NOT_OURS_TO_PASS = frozenset(
     {
         "connection",
         "content-length",
-        "date",
         "keep-alive",
         "proxy-connection",
         "te",
@@ -56,6 +59,35 @@ class Dummy:
 
     def __init__(self, peer: socket.socket) -> None:
         self._peer = peer
+
+    def written_head(self, write: Callable[[bytes], object] | None) -> bytes | None:
+        """
+        Give the head that the server writes for the response, fit for a stream.
+
+        Middleware may have added headers on their way to the server, so what comes out
+        at the end is what counts.
+
+        Args:
+            write: What ``start_response`` returned (PEP 3333).
+
+        Returns:
+            :obj:`None` if the server has not written one yet: middleware may hold it back.
+        """
+        if not callable(write):
+            return None
+        write(b"")
+        self._peer.setblocking(False)  # noqa: FBT003 - no keyword
+        written = b""
+        with contextlib.suppress(BlockingIOError):
+            while data := self._peer.recv(_HEAD_BYTES):
+                written += data
+        head, end, _ = written.partition(b"\r\n\r\n")
+        if not end:
+            return None
+        status_line, *lines = head.decode("latin-1").split("\r\n")
+        fields = (line.partition(":") for line in lines)
+        headers = [(name, value.strip()) for name, _, value in fields]
+        return response_head(status_line.partition(" ")[2], headers)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(())
@@ -94,14 +126,18 @@ def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
     Returns:
         The client's connection, which is the caller's from now on, and the body to
         give to the server. :obj:`None` if this connection is not to be taken: not a
-        GET, a server that is not known, TLS that ends in the server, or gevent.
+        GET, a server that is not known, TLS that ends in the server, or a process that
+        ends with the response.
     """
     if environ.get("REQUEST_METHOD") != "GET":
         return None
     connection = client_socket(environ)
-    # Exactly the plain class: an SSLSocket has state of its own that a descriptor does
-    # not carry, and gevent's sockets belong to a loop.
+    # Exactly the plain class, which gevent replaces by its own: an SSLSocket has state
+    # that a descriptor does not carry.
     if type(connection) is not socket.socket:
+        return None
+    if "werkzeug.socket" in environ and environ.get("wsgi.multiprocess"):
+        # Its server forks for each request, and the child ends with the response.
         return None
     return _swap(connection)
 
@@ -122,7 +158,7 @@ def _swap(connection: socket.socket) -> tuple[socket.socket, Dummy]:
     return taken, Dummy(peer)
 
 
-def response_head(status: str, headers: Iterable[tuple[str, str]], date: str) -> bytes:
+def response_head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """
     Write the head of a response whose body ends with the connection.
 
@@ -130,11 +166,13 @@ def response_head(status: str, headers: Iterable[tuple[str, str]], date: str) ->
 
     Args:
         status: Code and reason, as WSGI has it.
-        headers: Names and values that can be sent as they are.
-        date: The current time as RFC 9110 section 5.6.7 writes it.
+        headers: Names and values. Those about the connection are left out.
 
     Returns:
         The head with the empty line that ends it.
+
+    Raises:
+        UnicodeEncodeError: A header is not Latin-1, which is all that HTTP/1 can carry.
     """
     lines = [f"HTTP/1.1 {status}"]
     lines += [
@@ -142,5 +180,5 @@ def response_head(status: str, headers: Iterable[tuple[str, str]], date: str) ->
         for name, value in headers
         if name.lower() not in _NOT_OURS_TO_PASS
     ]
-    lines += [f"Date: {date}", "Connection: close", "", ""]
+    lines += ["Connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1")
