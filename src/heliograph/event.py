@@ -63,6 +63,17 @@ class Event:
                 )
         if self.retry_ms is not None:
             _check_retry(self.retry_ms)
+        self._make_plain()
+
+    def _make_plain(self) -> None:
+        # A member of an enumeration is a str or an int, but formats itself as another
+        # text: what was checked is what is kept.
+        for name in ("data", "type", "id"):
+            text = getattr(self, name)
+            if text is not None and type(text) is not str:
+                object.__setattr__(self, name, str.__str__(text))
+        if self.retry_ms is not None and type(self.retry_ms) is not int:
+            object.__setattr__(self, "retry_ms", int.__int__(self.retry_ms))
 
 
 def _check_text(field: str, value: object) -> None:

@@ -118,7 +118,8 @@ class Broker(Protocol):
         Args:
             channel: A valid name; one without entries is at offset 0.
             after: Where to begin; :obj:`None` for the oldest entry held.
-            limit: Most entries to give; 0 asks only whether ``after`` holds.
+            limit: Most entries to give, fewer if they are large but at least one; 0 asks
+                only whether ``after`` holds.
 
         Returns:
             Entries from ``after`` on. If it cannot be honoured, ``gap`` says why:

@@ -39,6 +39,9 @@ _log = logging.getLogger("heliograph.brokers.sqlite")
 _POLL_WITH_BELL_SECONDS = 1.0
 _POLL_WITHOUT_BELL_SECONDS = 0.05
 
+# A listener may have many feeds to append to; it is given so many entries in one step.
+_ENTRIES_BETWEEN_YIELDS = 16
+
 # How often each process removes what is too old although nobody publishes.
 _SWEEP_SECONDS = 60.0
 
@@ -71,6 +74,7 @@ class SqliteBroker(Broker):
         self._committing: asyncio.Task[None] | None = None
         self._rung = asyncio.Event()
         self._bell: Doorbell | None = None
+        self._mend_bell_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
 
@@ -154,18 +158,26 @@ class SqliteBroker(Broker):
     async def _follow(self) -> None:
         available = True
         while True:
-            await self._wait_for_ring()
             try:
-                while entries := await self._reader.run(self._reader_store.news):
-                    self._listener(entries)
+                await self._wait_for_ring()
+                await self._hand_on_news()
             except BrokerUnavailableError as error:
                 if available:
                     _log.warning("cannot read events, trying again: %s", error)
                 available = False
+            except Exception:  # noqa: BLE001 - logged; the reason follows
+                # The boundary of a task: without this the process would be deaf.
+                _log.exception("cannot follow %s, trying again", self._path)
             else:
                 if not available:
                     _log.warning("reading events again: %s", self._path)
                 available = True
+
+    async def _hand_on_news(self) -> None:
+        while entries := await self._reader.run(self._reader_store.news):
+            for first in range(0, len(entries), _ENTRIES_BETWEEN_YIELDS):
+                self._listener(entries[first : first + _ENTRIES_BETWEEN_YIELDS])
+                await asyncio.sleep(0)
 
     async def _wait_for_ring(self) -> None:
         poll = _POLL_WITHOUT_BELL_SECONDS if self._bell is None else _POLL_WITH_BELL_SECONDS
@@ -173,16 +185,25 @@ class SqliteBroker(Broker):
             async with asyncio.timeout(poll):
                 await self._rung.wait()
         except TimeoutError:
-            if self._bell is not None and not self._bell.is_hung():
-                self._take_bell_down()
-                self._hang_bell()
+            self._mend_bell()
         self._rung.clear()
+
+    def _mend_bell(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._mend_bell_at:
+            return
+        self._mend_bell_at = now + _POLL_WITH_BELL_SECONDS
+        if self._bell is not None and not self._bell.is_hung():
+            self._take_bell_down()
+        if self._bell is None:
+            self._hang_bell()
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
-                await self._writer.run(self._writer_store.sweep)
+                while await self._writer.run(self._writer_store.sweep):
+                    pass
             except BrokerUnavailableError as error:
                 _log.warning("cannot remove old events, trying again: %s", error)
 
@@ -190,7 +211,7 @@ class SqliteBroker(Broker):
         try:
             self._bell = Doorbell(self._bells)
         except OSError as error:
-            _log.info("no doorbell beside %s, polling: %s", self._path, error)
+            _log.debug("no doorbell beside %s, polling: %s", self._path, error)
             return
         asyncio.get_running_loop().add_reader(self._bell.fileno(), self._on_ring)
 

@@ -13,6 +13,8 @@ when rows of channels are forgotten, so that a name that comes back has another 
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sqlite3
 import time
@@ -21,25 +23,27 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..channels.entry import Entry
 from ..channels.position import Position
-from ..errors import BrokerUnavailableError
+from ..errors import BrokerUnavailableError, InvalidFieldError
 from ..event import Event
 from .base import History, Retention, resolve
 from .epoch import new_epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["SqliteStore"]
 
 _Result = TypeVar("_Result")
 
+_log = logging.getLogger("heliograph.brokers.sqlite")
+
 # "heli": tells our files from those of other programs.
 _APPLICATION_ID = 0x68656C69
 _SCHEMA_VERSION = 1
 
 _SCHEMA = f"""
-CREATE TABLE meta (epoch TEXT NOT NULL, file_id TEXT NOT NULL);
+CREATE TABLE meta (epoch TEXT NOT NULL, file_id TEXT NOT NULL, inode INTEGER NOT NULL);
 CREATE TABLE channel (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -80,6 +84,12 @@ _FORGET_CHANNEL_SECONDS = 30 * 86_400
 # Entries looked at for their age beside each batch: more than a batch adds, so the
 # old ones never pile up, and few enough to cost nothing.
 _AGED_PER_BATCH = 200
+
+# What the write-ahead log is cut down to after a burst.
+_LOG_BYTES = 8 * 1024 * 1024
+
+# Bytes of data that are read at once, or one entry: what a client that catches up costs.
+_READ_BYTES = 256 * 1024
 
 # Entries handed on at once: bounds the memory of a listener that has much to catch up.
 _NEWS_AT_ONCE = 2_000
@@ -164,17 +174,20 @@ class SqliteStore:
             self._trim_aged(connection, now, len(batch) + _AGED_PER_BATCH)
         return entries
 
-    def sweep(self) -> None:
+    def sweep(self) -> bool:
         """
-        Remove what is too old, and forget channels that have long been silent.
+        Remove some of what is too old, and forget channels that have long been silent.
+
+        Returns:
+            Whether there is more to remove: nobody is to wait long for the lock.
 
         Raises:
             BrokerUnavailableError: The file cannot be written.
         """
         with self._writing() as connection:
             now = self._clock()
-            while self._trim_aged(connection, now, _NEWS_AT_ONCE) == _NEWS_AT_ONCE:
-                pass
+            if self._trim_aged(connection, now, _NEWS_AT_ONCE) == _NEWS_AT_ONCE:
+                return True
             forgotten = connection.execute(
                 "DELETE FROM channel WHERE published_at < ? AND NOT EXISTS"
                 " (SELECT 1 FROM entry WHERE entry.channel_id = channel.id)",
@@ -182,6 +195,7 @@ class SqliteStore:
             ).rowcount
             if forgotten:
                 connection.execute("UPDATE meta SET epoch = ?", (new_epoch(),))
+        return False
 
     def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Give what follows a position. See :meth:`.base.Broker.read`."""
@@ -202,7 +216,7 @@ class SqliteStore:
                 " ORDER BY entry.offset LIMIT ?",
                 (channel, offset, limit),
             )
-            entries = tuple(_entry(row) for row in rows)
+            entries = tuple(self._entries(rows))
         start = Position(head.epoch, offset)
         return History(entries=entries, start=start, head=head, gap=gap)
 
@@ -255,13 +269,14 @@ class SqliteStore:
                 last = self._last_seq(connection)
                 rows = connection.execute(
                     f"SELECT entry.seq, {_ENTRY_COLUMNS}"  # noqa: S608 - our constant
-                    " FROM entry JOIN channel ON channel.id = entry.channel_id"
+                    # CROSS: in this order, or all history of the channels is looked at.
+                    " FROM entry CROSS JOIN channel ON channel.id = entry.channel_id"
                     " WHERE entry.seq > ? AND channel.name IN temp.listened"
                     " ORDER BY entry.seq LIMIT ?",
                     (self._seen_seq, _NEWS_AT_ONCE),
                 ).fetchall()
                 for _, *row in rows:
-                    self._add_if_new(fresh, _entry(tuple(row)))
+                    self._add_if_new(fresh, tuple(row))
                 full = len(rows) == _NEWS_AT_ONCE
                 self._seen_seq = rows[-1][0] if full else max(last, self._seen_seq)
                 if not full:
@@ -274,7 +289,28 @@ class SqliteStore:
         if connection is not None:
             connection.close()
 
-    def _add_if_new(self, fresh: list[Entry], entry: Entry) -> None:
+    def _entries(self, rows: Iterable[_Row]) -> Iterator[Entry]:
+        size = 0
+        for row in rows:
+            try:
+                entry = _entry(row)
+            except InvalidFieldError as error:
+                raise BrokerUnavailableError(
+                    str(self._path),
+                    f"damaged entry {row[2]} in channel {row[0]!r}: {error}",
+                ) from error
+            yield entry
+            size += len(entry.event.data)
+            if size > _READ_BYTES:
+                return
+
+    def _add_if_new(self, fresh: list[Entry], row: _Row) -> None:
+        try:
+            entry = _entry(row)
+        except InvalidFieldError as error:
+            # Left out, so that the others come; the hole that it makes is announced.
+            _log.error("%s: skipped a damaged entry: %s", self._path, error)
+            return
         handed_on = self._handed_on[entry.channel]
         position = entry.position
         if position.epoch == handed_on.epoch and position.offset <= handed_on.offset:
@@ -368,9 +404,7 @@ class SqliteStore:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
-        # SQLite would make the file with the umask's mode, and gives the mode of the
-        # file to those that it puts beside it.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _make_file(self._path)
         inode = _inode(self._path)
         connection = sqlite3.connect(
             self._path, timeout=0, isolation_level=None, check_same_thread=False
@@ -381,7 +415,10 @@ class SqliteStore:
             # loss of power, for an fsync per commit.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             _ensure_schema(connection)
+            if inode is not None:
+                _renew_copy(connection, inode[1])
             (file_id,) = connection.execute("SELECT file_id FROM meta").fetchone()
             self._resume_listening(connection, file_id)
         except BaseException:
@@ -401,6 +438,15 @@ class SqliteStore:
             self._seen_seq = 0
 
 
+def _make_file(path: Path) -> None:
+    # SQLite would make the file with the umask's mode, and gives the mode of the file to
+    # those that it puts beside it. A file that is there must not be opened: closing it
+    # again would drop the locks of this process's other connection (POSIX), and another
+    # process could take the log away from under it.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 def _ensure_schema(connection: sqlite3.Connection) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -416,7 +462,7 @@ def _ensure_schema(connection: sqlite3.Connection) -> None:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 connection.execute(statement)
             connection.execute(
-                "INSERT INTO meta (epoch, file_id) VALUES (?, ?)",
+                "INSERT INTO meta (epoch, file_id, inode) VALUES (?, ?, 0)",
                 (new_epoch(), new_epoch()),
             )
         elif application_id != _APPLICATION_ID:
@@ -432,6 +478,21 @@ def _ensure_schema(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _renew_copy(connection: sqlite3.Connection, inode: int) -> None:
+    # A copy that was put back would give offsets a second time: it is another life. The
+    # number of the device is not looked at, since it may change with a reboot.
+    if connection.execute("SELECT 1 FROM meta WHERE inode = ?", (inode,)).fetchone():
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    (known,) = connection.execute("SELECT inode FROM meta").fetchone()
+    if known not in (0, inode):
+        epoch = new_epoch()
+        connection.execute("UPDATE channel SET epoch = ?", (epoch,))
+        connection.execute("UPDATE meta SET epoch = ?, file_id = ?", (epoch, new_epoch()))
+    connection.execute("UPDATE meta SET inode = ?", (inode,))
+    connection.execute("COMMIT")
 
 
 def _when_unlocked(function: Callable[[], _Result]) -> _Result:

@@ -123,7 +123,7 @@ class Feed:
 
     __slots__ = (
         "_blocks",
-        "_cursors",
+        "_cursors_at",
         "_end_bytes",
         "_first",
         "_joined",
@@ -133,7 +133,9 @@ class Feed:
 
     def __init__(self, positions: Positions) -> None:
         self.positions = positions
-        self._cursors: set[Cursor] = set()
+        # Number of a block -> how many cursors will take it next. Few keys: most cursors
+        # are at the end.
+        self._cursors_at: dict[int, int] = {}
         self._blocks: list[bytes] = []
         self._starts: list[int] = []
         self._first = 0
@@ -154,7 +156,7 @@ class Feed:
     @property
     def cursors(self) -> int:
         """How many cursors there are."""
-        return len(self._cursors)
+        return sum(self._cursors_at.values())
 
     def append(self, item: LogItem) -> None:
         """
@@ -182,9 +184,9 @@ class Feed:
 
     def join(self) -> Cursor:
         """Give a cursor that will take every block appended from now on."""
-        cursor = Cursor(self.end)
-        self._cursors.add(cursor)
-        return cursor
+        end = self.end
+        self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
+        return Cursor(end)
 
     def leave(self, cursor: Cursor) -> None:
         """
@@ -193,10 +195,8 @@ class Feed:
         Args:
             cursor: One that :meth:`join` gave, and that has not left.
         """
-        self._cursors.remove(cursor)
-        # Only the last one behind can free a block; asking each time would make a mass
-        # departure quadratic.
-        if self._blocks and cursor.block == self._first:
+        self._depart(cursor.block)
+        if self._blocks and self._first not in self._cursors_at:
             self.trim()
 
     def take(self, cursor: Cursor) -> bytes:
@@ -212,8 +212,12 @@ class Feed:
         Returns:
             Joined blocks, ``b""`` at the end. Cursors at the same place share them.
         """
-        start = cursor.block
-        cursor.block = self._first + len(self._blocks)
+        start, end = cursor.block, self._first + len(self._blocks)
+        if start == end:
+            return b""
+        self._depart(start)
+        self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
+        cursor.block = end
         joined = self._joined.get(start)
         if joined is None:
             behind = self._blocks[start - self._first :]
@@ -235,15 +239,23 @@ class Feed:
 
     def trim(self) -> None:
         """Drop the blocks that every cursor has passed."""
-        oldest = min((cursor.block for cursor in self._cursors), default=self.end)
+        oldest = min(self._cursors_at, default=self.end)
         passed = oldest - self._first
         del self._blocks[:passed]
         del self._starts[:passed]
         self._first = oldest
-        self._joined.clear()
+        for start in [start for start in self._joined if start < oldest]:
+            del self._joined[start]
+
+    def _depart(self, block: int) -> None:
+        left = self._cursors_at[block] - 1
+        if left:
+            self._cursors_at[block] = left
+        else:
+            del self._cursors_at[block]
 
     def _push(self, block: bytes) -> None:
-        if not self._cursors:
+        if not self._cursors_at:
             # Nobody to take it: only the positions matter.
             self._first += 1
             return

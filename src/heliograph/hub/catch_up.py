@@ -142,7 +142,14 @@ class CatchUp:
         )
 
     async def _read(self, behind: list[str]) -> list[LogItem]:
-        return _merge([await self._read_channel(name) for name in behind])
+        pages, size = [], 0
+        for name in behind:
+            page = await self._read_channel(name)
+            pages.append(page)
+            size += sum(len(item.body) for item in page)
+            if size > _PAGE_BYTES:
+                break  # the others have their turn when this has been taken
+        return _merge(pages)
 
     async def _read_channel(self, name: str) -> list[LogItem]:
         log, moved = self._logs[name], self._listening[name].moved

@@ -68,6 +68,9 @@ _WRITES_BETWEEN_YIELDS = 256
 # not will be given it again after reconnecting.
 _LAST_BYTES_SECONDS = 0.5
 
+# Clients send an id back in a header, and servers allow those some thousand bytes.
+_MAX_ID_BYTES = 1_024
+
 # How exactly a heartbeat is kept: a tenth of it, but no more often than needed.
 _TICKS_PER_HEARTBEAT = 10
 _TICK_SECONDS_AT_MOST = 1.0
@@ -200,7 +203,8 @@ class Hub:
 
         Raises:
             EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
-            InvalidFieldError: Its id looks like a position in one of the channels.
+            InvalidFieldError: Its id is over 1,024 bytes, or reads as a position in one of
+                the channels.
             BrokerUnavailableError: Storage failed.
             HubClosedError: The hub has been closed.
         """
@@ -210,7 +214,7 @@ class Hub:
             raise EventTooLargeError(self.config.max_event_bytes)
         names = list(dict.fromkeys(channels))
         for name in names:
-            _refuse_position_as_id(name, event)
+            _check_own_id(name, event)
         if len(names) == 1:
             # The usual case needs no task, and so no turn of a busy loop.
             entries = [await self._append(names[0], event)]
@@ -360,7 +364,10 @@ class Hub:
         Args:
             subscriber: From :meth:`admit`; one that has gone is left alone.
         """
-        sink = subscriber.sink
+        sink, cursor = subscriber.sink, subscriber.cursor
+        if sink is not None and cursor is not None:
+            # What was published before the end is part of the stream.
+            sink.write(self._audiences[subscriber.channels].feed.take(cursor))
         self.leave(subscriber)
         if sink is not None:
             sink.close()
@@ -481,6 +488,7 @@ class Hub:
             # One sink's fault must not end the pass that serves all the others.
             _log.exception("cannot write to a stream of %s", subscriber.channels)
             self.leave(subscriber)
+            sink.abort()
 
     async def _beat_for_ever(self, heartbeat_seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -576,9 +584,13 @@ class Hub:
             _log.error("a task of the hub has failed", exc_info=task.exception())
 
 
-def _refuse_position_as_id(channel: str, event: Event) -> None:
+def _check_own_id(channel: str, event: Event) -> None:
     if event.id is None:
         return
+    if len(event.id.encode()) > _MAX_ID_BYTES:
+        raise InvalidFieldError(
+            "id", event.id, f"must be at most {_MAX_ID_BYTES} bytes: clients send it back"
+        )
     try:
         Positions.parse(event.id, (channel,))
     except InvalidStreamIdError:

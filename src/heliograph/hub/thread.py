@@ -149,13 +149,24 @@ class HubThread:
 
         Raises:
             TooManySubscribersError: A cap is reached.
-            HubClosedError: The process is about to end.
+            HubClosedError: The process is about to end, or has no time to answer.
         """
+        given_up = threading.Event()
 
         async def admit(hub: Hub) -> Subscriber:
-            return hub.admit(channels, last_event_id=last_event_id, expires_at=expires_at)
+            subscriber = hub.admit(
+                channels, last_event_id=last_event_id, expires_at=expires_at
+            )
+            if given_up.is_set():
+                # Whoever asked has had no answer in time, so nobody will give this back.
+                hub.leave(subscriber)
+            return subscriber
 
-        return self._call(admit)
+        try:
+            return _run(admit(self._opened()), _LOOP_SECONDS)
+        except TimeoutError as error:
+            given_up.set()
+            raise HubClosedError("the hub does not answer") from error
 
     def adopt(self, subscriber: Subscriber, connection: socket.socket, head: bytes) -> None:
         """
@@ -198,14 +209,19 @@ class HubThread:
         Give a client's place back that is not going to be served.
 
         Args:
-            subscriber: From :meth:`admit`.
+            subscriber: From :meth:`admit`; one that has left is left alone.
         """
-        _later(self._opened().leave, subscriber)
+        # May be called by the garbage collector, at any moment: no lock, no opening.
+        hub = self._hub
+        if hub is not None:
+            _later(hub.leave, subscriber)
 
     def close(self) -> None:
         """End the streams of this process and close the broker. Reopens when used."""
         with self._lock:
             hub, self._hub = self._hub, None
+            if self._dropped is not None:
+                self._dropped.detach()
         if hub is not None:
             _run(_close_hub(hub), _CLOSE_SECONDS)
 
@@ -347,7 +363,7 @@ def _end_streams() -> None:
 
 
 def _end_all_streams() -> None:
-    for hub in _open_hubs:
+    for hub in tuple(_open_hubs):
         hub.end_streams()
 
 

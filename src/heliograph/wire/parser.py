@@ -40,7 +40,8 @@ class EventStreamParser:
             there is one. Numbers over 2**63 - 1 count as 2**63 - 1.
 
     Raises:
-        InvalidFieldError: ``max_event_bytes`` is less than 1.
+        InvalidFieldError: ``max_event_bytes`` is less than 1, or ``last_event_id`` is
+            none that a stream can have given.
     """
 
     __slots__ = (
@@ -63,7 +64,8 @@ class EventStreamParser:
             raise InvalidFieldError(
                 "max_event_bytes", max_event_bytes, "must be at least 1"
             )
-        self.last_event_id = last_event_id
+        # An event checks the id that it is given.
+        self.last_event_id = Event("", id=last_event_id).id or ""
         self.reconnection_time_ms: int | None = None
         self._max_event_bytes = max_event_bytes
         self._lines = LineSplitter(max_event_bytes)
