@@ -1,8 +1,10 @@
 """Events refuse what the format would tear apart, and nothing else."""
 
+import enum
+
 import pytest
 
-from heliograph import Event, InvalidFieldError
+from heliograph import Event, InvalidFieldError, encode
 from heliograph.event import MAX_RETRY_MS
 
 REFUSED = [
@@ -70,6 +72,23 @@ def test_frozen_and_hashable():
     with pytest.raises(AttributeError):
         event.data = "b"
     assert {event, Event("a", type="t")} == {event}
+
+
+class Kind(str, enum.Enum):  # noqa: UP042 - formats itself as another text than StrEnum
+    HELLO = "hello"
+
+
+class Soon(enum.IntEnum):
+    SECOND = 1000
+
+
+def test_enumerations():
+    """A member is sent as its value, whatever text it formats itself as."""
+    event = Event(Kind.HELLO, type=Kind.HELLO, id=Kind.HELLO, retry_ms=Soon.SECOND)
+
+    assert encode(event) == b"id: hello\nevent: hello\nretry: 1000\ndata: hello\n\n"
+    assert {type(event.data), type(event.type), type(event.id)} == {str}
+    assert type(event.retry_ms) is int
 
 
 def test_message_of_a_huge_value_is_short():

@@ -231,6 +231,134 @@ async def test_a_bell_that_was_removed_is_hung_again(path):
             await asyncio.sleep(0.05)
 
 
+def inode(path):
+    return path.stat().st_ino
+
+
+async def read_all(broker, channel):
+    """The whole history, page by page."""
+    entries, after = [], None
+    while True:
+        page = await broker.read(channel, after, 10_000)
+        if not page.entries:
+            return entries, page.head
+        entries += page.entries
+        after = entries[-1].position
+
+
+async def test_pages_are_bounded_by_bytes(path):
+    """Large entries come a few at a time, and all of them come."""
+    async with opened(path) as broker:
+        for n in range(10):
+            await broker.append("a", Event(f"{n}" + "x" * 100_000))
+
+        page = await broker.read("a", None, 10)
+        entries, _ = await read_all(broker, "a")
+
+        assert len(page.entries) == 3
+        assert [entry.position.offset for entry in entries] == list(range(1, 11))
+
+
+async def test_a_process_that_ends_takes_nothing_away(path):
+    """Others that come and go cleanly leave us our log and our locks."""
+    ear = Ear()
+    async with opened(path, ear) as broker:
+        await broker.listen("a")
+        for n in range(3):
+            mine = await broker.append("a", Event("mine"))
+            with run_program("publish.py", path, 20, n, "a") as program:
+                program.communicate(timeout=30)
+            assert mine.position.offset == 1 + 21 * n
+        await ear.hear(63)
+        assert f":{inode(path)} " in Path("/proc/locks").read_text()  # noqa: ASYNC240 - no file
+
+    assert ear.offsets("a") == list(range(1, 64))
+    async with opened(path) as broker:
+        entries, _ = await read_all(broker, "a")
+    assert len(entries) == 63
+
+
+async def test_a_damaged_entry(path, caplog):
+    """It is an error to who reads it, and skipped for who listens: nobody goes deaf."""
+    ear = Ear()
+    async with opened(path, ear) as broker:
+        await broker.listen("a")
+        await broker.append("a", Event("1"))
+        await ear.hear(1)
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("UPDATE channel SET head = 2")
+            other.execute(
+                "INSERT INTO entry (channel_id, offset, published_at, type, data)"
+                " SELECT id, 2, published_at, 'line' || char(10), 'x' FROM channel"
+            )
+            other.commit()
+
+        await broker.append("a", Event("3"))
+
+        await ear.hear(2)
+        assert ear.offsets("a") == [1, 3]
+        with pytest.raises(BrokerUnavailableError, match="damaged entry 2 in channel 'a'"):
+            await broker.read("a", None, 9)
+    assert "damaged" in caplog.text
+
+
+async def test_a_backup_that_was_put_back_is_another_life(path):
+    """It gives offsets a second time; nobody takes them for the first."""
+    ear = Ear()
+    async with opened(path) as broker:
+        first = await broker.append("a", Event("1"))
+    backup = path.read_bytes()
+    async with opened(path, ear) as broker:
+        await broker.listen("a")
+        lost = await broker.append("a", Event("lost"))
+        await ear.hear(1)
+        for found in path.parent.glob("log.sqlite3*"):
+            if found.is_file():
+                found.unlink()
+        restored = path.with_name("restored")
+        restored.write_bytes(backup)
+        restored.rename(path)
+
+        again = await broker.append("a", Event("again"))
+
+        assert again.position.offset == lost.position.offset == 2
+        assert again.position.epoch != first.position.epoch
+        # All that the file holds is of the new life.
+        await ear.hear(3)
+        assert ear.entries[1].position == Position(again.position.epoch, 1)
+        assert ear.entries[2] == again
+
+
+async def test_a_bell_that_could_not_be_hung_is_hung_later(tmp_path):
+    """A folder that comes late is no reason to poll for ever."""
+    path = tmp_path / "later" / "log"
+    async with opened(path) as broker:
+        await asyncio.sleep(0)
+        assert broker._bell is None
+
+        path.parent.mkdir()
+
+        while broker._bell is None:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_large_sweep_leaves_room_for_others(path):
+    """Old events are removed some at a time."""
+    clock = Clock()
+    async with opened(
+        path, retention=Retention(events=100_000, seconds=10), clock=clock
+    ) as broker:
+        await asyncio.gather(*(broker.append("a", Event("x")) for _ in range(5000)))
+        clock.now += 60
+
+        rounds = 0
+        while await broker._writer.run(broker._writer_store.sweep):
+            rounds += 1
+
+        assert rounds == 2
+        assert (await broker.read("a", None, 1)).entries == ()
+
+
 # Failures. Each is undone afterwards, and the same broker must work again.
 
 
@@ -417,14 +545,14 @@ def test_kill_9_of_a_publisher(path):
 
     async def check():
         async with opened(path) as broker:
-            history = await broker.read("a", None, 1_000_000)
+            entries, head = await read_all(broker, "a")
             appended = await broker.append("a", Event("afterwards"))
-            return history, appended
+            return entries, head, appended
 
-    history, appended = asyncio.run(check())
+    entries, head, appended = asyncio.run(check())
     returned.discard("")
-    assert offsets(history) == list(range(1, history.head.offset + 1))
-    assert appended.position.offset == history.head.offset + 1
-    stored = {f"{e.position.offset} {e.event.data}" for e in history.entries}
+    assert [e.position.offset for e in entries] == list(range(1, head.offset + 1))
+    assert appended.position.offset == head.offset + 1
+    stored = {f"{e.position.offset} {e.event.data}" for e in entries}
     assert len(returned) > 50
     assert returned <= stored

@@ -21,7 +21,7 @@ SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
 
 
 @contextlib.contextmanager
-def demo(folder):
+def demo(folder, end=signal.SIGINT):
     """The demo on two free ports; its page's address and the API's process id."""
     ports = free_port(), free_port()
     command = [sys.executable, "-m", "heliograph", "demo", "--port", str(ports[0]),
@@ -34,7 +34,7 @@ def demo(folder):
         assert f"Open http://127.0.0.1:{ports[0]} (the API is on port {ports[1]})" in line
         yield process, f"http://127.0.0.1:{ports[0]}/"
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         try:
             assert process.wait(20) == 0
         finally:
@@ -204,6 +204,49 @@ def test_same_port_twice():
     assert (done.returncode, "must differ" in done.stderr) == (1, True)
 
 
+def test_a_folder_that_is_none(tmp_path):
+    """Said at once, and once."""
+    (tmp_path / "file").write_text("")
+    done = run(
+        "demo",
+        "--port",
+        str(free_port()),
+        "--api-port",
+        str(free_port()),
+        "--folder",
+        str(tmp_path / "file"),
+    )
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "cannot use --folder" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/cut", "page=%0a", 400),
+        ("/cut", "page=" + "x" * 300, 400),
+        ("/cut", "", 400),
+        ("/say", "text=", 400),
+        ("/say", "text=" + "x" * 201, 400),
+        ("/say", "text=x", 200),
+        ("/nothing", "", 404),
+    ],
+)
+def test_bad_requests_to_the_api(tmp_path, path, body, status):
+    """A clear 4xx."""
+    from heliograph.demo.api import create_app
+
+    app = create_app("http://page.example", str(tmp_path))
+    answer = app.test_client().post(
+        path, data=body, content_type="application/x-www-form-urlencoded"
+    )
+
+    assert answer.status_code == status
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://page.example"
+    app.extensions["heliograph"].hub.close()
+
+
 def test_help():
     """Every option is explained."""
     text = run("demo", "--help").stdout
@@ -223,9 +266,10 @@ def test_missing_extra():
     assert (done.returncode, "heliograph[flask]" in done.stderr) == (1, True)
 
 
-def test_ends_with_everything(tmp_path):
-    """Ctrl-C ends the API as well."""
-    with demo(tmp_path) as (process, _):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_ends_with_everything(tmp_path, end):
+    """However it is ended, the API ends as well."""
+    with demo(tmp_path, end) as (process, _):
         children = (
             Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         )

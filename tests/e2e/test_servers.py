@@ -294,6 +294,68 @@ def test_preload(tmp_path):
         assert "Traceback" not in server.log_text()
 
 
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+@pytest.mark.parametrize("take_over", ["true", "false"])
+def test_headers_of_middleware(tmp_path, worker, take_over):
+    """What middleware adds on the way to the server is in the head of the stream."""
+    command = gunicorn("middleware:app", "--worker-class", worker)
+    env = {"APP_SSE_TAKE_OVER": take_over}
+    with serving(command, tmp_path, env=env) as server, server.stream() as stream:
+        assert stream.header("x-middleware") == "added"
+        assert stream.header("server") == "gunicorn"
+        assert stream.header("date")
+        stream.placed()
+
+
+@pytest.mark.parametrize("take_over", ["true", "false"])
+def test_a_header_that_cannot_be_sent(tmp_path, take_over):
+    """The application's mistake is answered with 500, and costs no place."""
+    command = gunicorn("bad_header:app", "--worker-class", "gthread")
+    with serving(command, tmp_path, env={"APP_SSE_TAKE_OVER": take_over}) as server:
+        for _ in range(3):
+            with server.stream() as stream:
+                assert stream.status == 500
+        assert subscribers(server) == 0
+
+
+def test_gevent_with_preload(tmp_path):
+    """What was imported before gevent's patches works after them."""
+    command = gunicorn("published_at_import:app", "--preload", "--worker-class", "gevent")
+    env = {"APP_SSE_URL": f"sqlite:///{tmp_path}/log"}
+    with serving(command, tmp_path, env=env) as server:
+        streams = [server.stream().placed() for _ in range(20)]
+        publish(server, "x")
+        for stream in streams:
+            assert stream.wait(1)[0].data == "x"
+            stream.close()
+        until(lambda: subscribers(server) == 0)
+
+
+def test_a_worker_that_is_recycled(tmp_path):
+    """Its generators end with it; nobody has to kill it."""
+    command = gunicorn("plain:app", "--worker-class", "gthread", "--threads", "4", "--max-requests", "6",
+                       "--graceful-timeout", "1", "--timeout", "30")  # fmt: skip
+    with serving(command, tmp_path, env=NO_TAKE_OVER) as server:
+        stream = server.stream().placed()
+        (before,) = server.workers()
+        for _ in range(6):
+            server.get("/ping")
+        stream.ended()
+        until(lambda: before not in server.workers())
+        with server.stream() as again:
+            again.placed()
+        assert "WORKER TIMEOUT" not in server.log_text()
+
+
+def test_a_server_that_forks_for_each_request(tmp_path):
+    """Werkzeug with processes: the generator serves, in the child that stays for it."""
+    command = [sys.executable, "forking.py", "{port}"]
+    with serving(command, tmp_path) as server, server.stream() as stream:
+        stream.placed()
+        publish(server, "x")
+        assert stream.wait(1)[0].data == "x"
+
+
 def test_unix_socket(tmp_path):
     """A connection that is no TCP can be taken over as well."""
     path = tmp_path / "socket"

@@ -19,6 +19,7 @@ from heliograph import (
 )
 from heliograph.flask import SSE, ServerSentEventsBlueprint
 from heliograph.flask import sse as module_sse
+from servers import until
 
 
 def make_app(tmp_path, extension=None, **config):
@@ -427,6 +428,42 @@ def test_caps(tmp_path):
         assert "'sse' has its 1 subscribers" in refused.text
 
 
+def test_a_header_that_cannot_be_sent(app):
+    """The application's mistake costs no place."""
+    app.after_request(lambda response: response.headers.add("X-Name", "Łukasz") or response)
+
+    for _ in range(3):
+        with pytest.raises(UnicodeEncodeError):
+            app.test_client().get("/stream")
+
+    assert app.sse.statistics().subscribers == 0
+
+
+def test_a_response_that_is_dropped(app):
+    """A hook that fails after the response was made costs no place either."""
+    app.testing = True
+
+    @app.teardown_request
+    def fail(error):
+        raise ZeroDivisionError
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            app.test_client().get("/stream").close()
+    gc.collect()
+
+    until(lambda: app.sse.statistics().subscribers == 0)
+
+
+def test_a_frozen_response(app):
+    """Frozen by a hook, it has no length all the same."""
+    app.after_request(lambda response: response.freeze() or response)
+
+    with app.test_client().get("/stream") as response:
+        assert "Content-Length" not in response.headers
+        Reader(response).placed()
+
+
 def test_leaving_frees_the_place(app, stream):
     """A closed response is a subscriber less, begun or not."""
     reader = stream()
@@ -552,6 +589,30 @@ def test_forged_tokens(tmp_path, forge, private):
 
     assert response.status_code == 403
     assert "token" in response.text
+
+
+def test_a_token_without_a_key(tmp_path):
+    """Where nothing is signed a token opens nothing, and is no error of ours."""
+    app = make_app(tmp_path)
+    app.config["SECRET_KEY"] = None
+
+    response = app.test_client().get("/stream?token=x")
+
+    assert (response.status_code, "signs no tokens" in response.text) == (403, True)
+
+
+def test_several_channels_where_a_hook_guards(tmp_path):
+    """A hook that looks at the first channel does not let a second one slip by."""
+    extension = SSE()
+    extension.before_request(lambda: None)
+    app = make_app(tmp_path, extension)
+
+    assert app.test_client().head("/stream?channel=a").status_code == 200
+    refused = app.test_client().get("/stream?channel=a&channel=b")
+    assert (refused.status_code, "authorizer" in refused.text) == (403, True)
+    assert app.test_client().head(signed(app, "a", "b")).status_code == 200
+    extension.authorizer(lambda channels: True)
+    assert app.test_client().head("/stream?channel=a&channel=b").status_code == 200
 
 
 def test_tokens_spare_the_authorizer(app):

@@ -577,6 +577,24 @@ async def test_disconnect_in_all_processes(sqlite):
         assert other.statistics().subscribers == 1
 
 
+@pytest.mark.parametrize("end", ["disconnect", "close"])
+async def test_what_was_published_before_the_end_arrives(url, end):
+    """A last event is part of the stream."""
+    async with opened(url) as hub:
+        clients = [await connect(hub, "a").placed() for _ in range(300)]
+
+        await hub.publish(["a"], Event("goodbye"))
+        if end == "disconnect":
+            await hub.disconnect("a")
+        else:
+            await until(lambda: hub.statistics().entries == 1)
+            await hub.close()
+            hub._broker = open_broker("memory:")
+
+        for client in clients:
+            assert (await client.ended()).data == ["goodbye"]
+
+
 async def test_unknown_commands_are_logged(caplog):
     """A later version's command does no harm."""
     async with opened() as hub:
@@ -721,6 +739,15 @@ async def test_a_fault_of_a_sink_spares_the_others(caplog):
         assert len(await first.wait(1)) == len(await last.wait(1)) == 1
         assert hub.statistics().subscribers == 2
     assert "a bug" in caplog.text
+
+
+async def test_own_ids_are_bounded(url):
+    """A client has to send an id back in a header."""
+    async with opened(url) as hub:
+        with pytest.raises(InvalidFieldError, match="1024 bytes"):
+            await hub.publish(["a"], Event("x", id="é" * 513))
+
+        assert await hub.publish(["a"], Event("x", id="é" * 512))
 
 
 async def test_too_large(url):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph import BrokerUnavailableError, Event, HubConfig
+from heliograph import BrokerUnavailableError, Event, HubClosedError, HubConfig
 from heliograph.hub import HubThread, thread
 from servers import until
 
@@ -159,6 +159,97 @@ def test_a_fork_does_not_keep_streams_open(url):
     )
 
     assert out == "ended\n"
+
+
+def test_a_fork_takes_no_log_away(url):
+    """What a child publishes after its parent has closed is on the disk."""
+    out = run(
+        """
+        import os, signal, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        hub.publish(["a"], Event("parent"))
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            hub.publish(["a"], Event("child"))
+            os.close(writing)
+            os.read(reading, 1)
+            hub.publish(["a"], Event("child, after its parent has closed"))
+            os.kill(os.getpid(), signal.SIGKILL)
+        while hub.publish(["b"], Event("wait"))[0].position.offset < 50:
+            pass
+        hub.close()
+        os.close(writing)
+        os.waitpid(child, 0)
+        print(hub.publish(["a"], Event("parent"))[0].position.offset)
+        """,
+        url,
+    )
+
+    assert out == "4\n"
+
+
+def test_forks_in_the_middle_of_publishing(url):
+    """A child inherits no mutex that nobody opens."""
+    out = run(
+        """
+        import os, sys, threading
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        stop = threading.Event()
+        def publish():
+            while not stop.is_set():
+                hub.publish(["a"], Event("x"))
+        threads = [threading.Thread(target=publish) for _ in range(3)]
+        for thread in threads: thread.start()
+        for _ in range(30):
+            child = os.fork()
+            if not child:
+                hub.publish(["a"], Event("child"))
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        for thread in threads: thread.join()
+        print("all")
+        """,
+        url,
+    )
+
+    assert out == "all\n"
+
+
+def test_an_answer_that_comes_too_late(url, monkeypatch):
+    """Whoever gave up waiting for a place does not hold one."""
+    monkeypatch.setattr("heliograph.hub.thread._LOOP_SECONDS", 0.1)
+    hub = HubThread(url, HubConfig())
+    hub.publish(["a"], Event("x"))
+    busy, done = threading.Event(), threading.Event()
+
+    def block():
+        busy.set()
+        done.wait(10)
+
+    thread._current.loop.call_soon_threadsafe(block)
+    busy.wait()
+    with pytest.raises(HubClosedError, match="does not answer"):
+        hub.admit(("a",))
+    done.set()
+
+    assert hub.statistics().subscribers == 0
+    hub.close()
+
+
+def test_release_after_close(hub):
+    """Giving back what is gone opens nothing."""
+    subscriber = hub.admit(("a",))
+    hub.close()
+
+    hub.release(subscriber)
+
+    assert hub._hub is None
 
 
 def test_many_threads_start_one_loop(url):

@@ -171,6 +171,12 @@ def test_largest_event():
     assert len(event.data) == 95
 
 
+def test_last_event_id_is_checked():
+    """An id that no stream can have given is refused at once."""
+    with pytest.raises(InvalidFieldError, match="id"):
+        EventStreamParser(last_event_id="a\0")
+
+
 def test_limit_is_checked():
     """A limit that allows nothing is refused."""
     with pytest.raises(InvalidFieldError, match="max_event_bytes"):

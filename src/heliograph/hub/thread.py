@@ -19,7 +19,10 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
-from ..brokers import open_broker
+from ..brokers import (
+    open_broker,
+    worker,  # noqa: F401 - imported first: its hooks before a fork have to run after ours
+)
 from ..brokers.base import Retention
 from ..errors import BrokerUnavailableError, HubClosedError
 from .hub import Hub, HubStatistics
@@ -256,7 +259,16 @@ class HubThread:
         _open_hubs.add(hub)
         return hub
 
-    def _forget_parent(self) -> None:
+    def hold_opening(self) -> None:
+        """Wait for an opening under way, and let no other begin: before a fork."""
+        self._lock.acquire()
+
+    def let_opening_go_on(self) -> None:
+        """Go on: after a fork, in the parent."""
+        self._lock.release()
+
+    def forget_parent(self) -> None:
+        """Begin anew: after a fork, in the child."""
         # Our copies of the descriptors would keep clients from seeing the end of a
         # stream that the parent closes.
         for connection in (
@@ -273,6 +285,8 @@ class HubThread:
 _all: weakref.WeakSet[HubThread] = weakref.WeakSet()
 _open_hubs: set[Hub] = set()
 _closing: set[asyncio.Task[None]] = set()
+# Those that a fork holds, from the moment before to the moment after.
+_held: list[HubThread] = []
 # Reentrant: the collector may drop a HubThread, and so come here, at any moment.
 _start_lock = threading.RLock()
 _current: _LoopThread | None = None
@@ -367,6 +381,21 @@ def _end_all_streams() -> None:
         hub.end_streams()
 
 
+def _hold_openings() -> None:
+    # Whoever opens a hub imports modules; a child would inherit the locks of a half-done
+    # import, and nobody there would finish it.
+    for hub_thread in tuple(_all):
+        hub_thread.hold_opening()
+        _held.append(hub_thread)
+    _start_lock.acquire()
+
+
+def _let_openings_go_on() -> None:
+    _start_lock.release()
+    while _held:
+        _held.pop().let_opening_go_on()
+
+
 def _begin_anew_in_child() -> None:
     global _current, _start_lock  # noqa: PLW0603 - see above
     _inherited.extend((_current, *_open_hubs, *_closing))
@@ -374,8 +403,9 @@ def _begin_anew_in_child() -> None:
     _closing.clear()
     _current = None
     _start_lock = threading.RLock()
+    _held.clear()
     for hub_thread in tuple(_all):
-        hub_thread._forget_parent()  # noqa: SLF001 - the same module
+        hub_thread.forget_parent()
 
 
 atexit.register(_close_with_process)
@@ -386,4 +416,8 @@ atexit.register(_close_with_process)
 if hasattr(threading, "_register_atexit"):
     threading._register_atexit(_end_streams)  # noqa: SLF001 - see above
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_in_child)
+    os.register_at_fork(
+        before=_hold_openings,
+        after_in_parent=_let_openings_go_on,
+        after_in_child=_begin_anew_in_child,
+    )

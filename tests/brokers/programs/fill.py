@@ -19,8 +19,11 @@ async def main(path):
     except BrokerUnavailableError as error:
         print(stored)
         print(error)
-    history = await broker.read("a", None, 1_000_000)
-    print("readable", len(history.entries))
+    readable, page = 0, await broker.read("a", None, 100)
+    while page.entries:
+        readable += len(page.entries)
+        page = await broker.read("a", page.entries[-1].position, 100)
+    print("readable", readable)
     await broker.close()
 
 
