@@ -648,6 +648,28 @@ async def test_a_subscriber_that_left_before_it_was_served():
         await client.ended()
 
 
+async def test_half_closed_while_slow(caplog):
+    """A client that stopped reading and says goodbye is forgotten at once, silently."""
+    import socket
+
+    async with opened(send_buffer_bytes=4096) as hub:
+        clients = [await connect(hub, "a", read_buffer=4096).placed() for _ in range(20)]
+        for _ in range(20):
+            await hub.publish(["a"], Event("x" * 20_000))
+        await until(lambda: all(client.subscriber.sink.paused for client in clients))
+
+        for client in clients[::2]:
+            client.connection.shutdown(socket.SHUT_WR)
+        for client in clients[1::2]:
+            client.leave()
+        for _ in range(20):
+            await hub.publish(["a"], Event("x" * 20_000))
+
+        await until(lambda: hub.connections == {})
+        assert hub.statistics().subscribers == 0
+    assert caplog.text == ""
+
+
 async def test_a_connection_that_is_dead_already():
     """A client that left while it was taken over is forgotten."""
     import socket

@@ -86,7 +86,13 @@ class SocketSink(asyncio.Protocol):
         """Drop it: a client has nothing more to say. Reading is what shows a FIN."""
 
     def eof_received(self) -> None:
-        """Close, as returning None does: who only half-closes is not worth waiting for."""
+        """
+        Give the client up: who only half-closes is not worth waiting for.
+
+        Closing would let the transport flush first; in that state a write from
+        :meth:`resume_writing` that fails makes asyncio report the loss twice.
+        """
+        self._transport.abort()
 
     def pause_writing(self) -> None:
         """Note that the client is slower than what it is given."""
