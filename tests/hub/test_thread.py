@@ -329,6 +329,23 @@ def test_publish_that_takes_too_long(tmp_path):
     hub.close()
 
 
+def test_a_password_is_not_shown(monkeypatch):
+    """The URL in an error is without it."""
+    import socket as sockets
+
+    with sockets.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        hub = HubThread(
+            f"redis://user:secret@127.0.0.1:{port}/0",
+            HubConfig(publish_timeout_seconds=0.2),
+        )
+        with pytest.raises(BrokerUnavailableError) as caught:
+            hub.publish(["a"], Event("x"))
+        assert "secret" not in str(caught.value)
+        assert f"…@127.0.0.1:{port}" in str(caught.value)
+        hub.close()
+
+
 # The generator, where a connection cannot be taken over.
 
 

@@ -11,7 +11,7 @@ from .base import Broker, History, Retention
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Broker", "History", "Retention", "check_url", "open_broker"]
+__all__ = ["Broker", "History", "Retention", "check_url", "open_broker", "without_password"]
 
 _KNOWN = (
     'write "sqlite:///relative/or//absolute/path" (an embedded file that all processes '
@@ -76,7 +76,7 @@ def check_url(url: str) -> Callable[[Retention], Broker]:
 
             return lambda retention: RedisBroker(url, retention)
         case _:
-            raise ConfigError([f"no broker for {_without_password(url)!r}; {_KNOWN}"])
+            raise ConfigError([f"no broker for {without_password(url)!r}; {_KNOWN}"])
 
 
 def _sqlite_path(url: str) -> str:
@@ -86,10 +86,16 @@ def _sqlite_path(url: str) -> str:
     return path
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """
+    Give a URL as it may be shown: without user and password.
+
+    Args:
+        url: Any text.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return url.partition(":")[0] + ":…"
     _, at, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"…@{host}" if at else parts.netloc).geturl()
+    return parts._replace(netloc=f"…@{host}").geturl() if at else url

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..brokers import (
     open_broker,
+    without_password,
     worker,  # noqa: F401 - imported first: its hooks before a fork have to run after ours
 )
 from ..brokers.base import Retention
@@ -234,7 +235,7 @@ class HubThread:
             return _run(function(hub), self.config.publish_timeout_seconds)
         except TimeoutError as error:
             raise BrokerUnavailableError(
-                self.url,
+                without_password(self.url),
                 f"no answer within {self.config.publish_timeout_seconds} seconds",
             ) from error
 
