@@ -28,16 +28,16 @@ def test_defaults(app, tmp_path):
         (
             {
                 "SSE_URL": "memory:",
-                "SSE_REDIS_URL": "sqlite:///b",
-                "REDIS_URL": "sqlite:///c",
+                "SSE_REDIS_URL": "redis://b",
+                "REDIS_URL": "redis://c",
             },
             "memory:",
         ),
         (
-            {"SSE_URL": None, "SSE_REDIS_URL": "sqlite:///b", "REDIS_URL": "sqlite:///c"},
-            "sqlite:///b",
+            {"SSE_URL": None, "SSE_REDIS_URL": "redis://b", "REDIS_URL": "redis://c"},
+            "redis://b",
         ),
-        ({"SSE_URL": "", "SSE_REDIS_URL": "", "REDIS_URL": "sqlite:///c"}, "sqlite:///c"),
+        ({"SSE_URL": "", "SSE_REDIS_URL": "", "REDIS_URL": "redis://c"}, "redis://c"),
     ],
 )
 def test_precedence(app, config, url):
@@ -45,6 +45,21 @@ def test_precedence(app, config, url):
     app.config.update(config)
 
     assert read_settings(app).url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [("sqlite:///mine", "instance/mine"), ("sqlite:///deep/mine", "instance/deep/mine")],
+)
+def test_relative_files_are_in_the_instance_folder(app, tmp_path, url, file):
+    """Wherever a process was started, it finds the same file; its folder is made."""
+    app.config["SSE_URL"] = url
+    extension = SSE(app)
+
+    extension.publish("x")
+
+    assert (tmp_path / file).exists()
+    app.extensions["heliograph"].hub.close()
 
 
 def test_every_hub_setting_has_a_key(app):

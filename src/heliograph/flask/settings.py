@@ -28,6 +28,7 @@ DEFAULT_FILE = "heliograph.sqlite3"
 """Name of the embedded log in the application's instance folder."""
 
 _PREFIX = "SSE_"
+_SQLITE = "sqlite:///"
 
 # The first of these that is set wins.
 _URL_KEYS = ("SSE_URL", "SSE_REDIS_URL", "REDIS_URL")
@@ -43,14 +44,14 @@ class Settings:
 
     Args:
         url: Where the channels live.
-        default_folder: The folder to make if ``url`` is the embedded default.
+        folder: The folder to make first: that of a file below the instance folder.
         hub: Limits and timings.
         private: Whether nothing unsigned or unauthorised gets in.
         take_over: Whether connections are taken over where that is possible.
     """
 
     url: str
-    default_folder: Path | None
+    folder: Path | None
     hub: HubConfig
     private: bool
     take_over: bool
@@ -71,7 +72,7 @@ def read_settings(app: Flask) -> Settings:
     """
     config = app.config
     problems = [_unknown(key) for key in config if _is_unknown(key)]
-    url, default_folder = _url(app, problems)
+    url, folder = _url(app, problems)
     private = _flag(config, "SSE_PRIVATE", problems, default=False)
     take_over = _flag(config, "SSE_TAKE_OVER", problems, default=True)
     given = {name: config[key] for key, name in _HUB_KEYS.items() if key in config}
@@ -84,7 +85,7 @@ def read_settings(app: Flask) -> Settings:
         raise ConfigError(problems)
     return Settings(
         url=url,
-        default_folder=default_folder,
+        folder=folder,
         hub=hub,
         private=private,
         take_over=take_over,
@@ -101,9 +102,18 @@ def _url(app: Flask, problems: list[str]) -> tuple[str, Path | None]:
         except ConfigError as error:
             hint = "" if key == "SSE_URL" else "; SSE_URL takes precedence over it"
             problems += [f"{key}: {problem}{hint}" for problem in error.problems]
+            return url, None
+        return _in_instance_folder(app, url)
+    return _in_instance_folder(app, f"{_SQLITE}{DEFAULT_FILE}")
+
+
+def _in_instance_folder(app: Flask, url: str) -> tuple[str, Path | None]:
+    # Not in the current folder: processes that share the file may be started anywhere.
+    path = Path(url.removeprefix(_SQLITE))
+    if not url.startswith(_SQLITE) or path.is_absolute():
         return url, None
     folder = Path(app.instance_path)
-    return f"sqlite:///{folder / DEFAULT_FILE}", folder
+    return f"{_SQLITE}{folder / path}", (folder / path).parent
 
 
 def _flag(

@@ -65,7 +65,7 @@ class _State:
             if self._hub is None:
                 # Read again: tests and factories configure after registering.
                 self.settings = read_settings(self.app)
-                _make_default_folder(self.settings)
+                _make_folder(self.settings)
                 self._hub = HubThread(self.settings.url, self.settings.hub)
             return self._hub
 
@@ -333,8 +333,8 @@ def _state_of(app: Flask) -> _State:
         return state
 
 
-def _make_default_folder(settings: Settings) -> None:
-    folder = settings.default_folder
+def _make_folder(settings: Settings) -> None:
+    folder = settings.folder
     if folder is None:
         return
     try:
