@@ -72,7 +72,10 @@ class SocketSink(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the stream at once."""
-        self._transport.abort()
+        # There is none yet if the hub is closed while the loop takes the connection.
+        transport = getattr(self, "_transport", None)
+        if transport is not None:
+            transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the head, so that the client knows at once that it is connected."""
