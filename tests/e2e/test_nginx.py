@@ -85,12 +85,12 @@ def test_silence_is_survived(tmp_path):
     """Heartbeats keep the connection through a short time-out for silent upstreams."""
     command = gunicorn("plain:app")
     env = {"APP_SSE_HEARTBEAT_SECONDS": "0.3"}
-    with serving(command, tmp_path, env=env) as server:
-        with (
-            nginx(tmp_path, server.port, "proxy_read_timeout 1s;") as port,
-            Stream(port) as stream,
-        ):
-            while stream.body.count(b"\n:\n\n") < 8:
-                assert stream.read()
-            server.get("/publish", "POST", {"Content-Type": "application/json"}, '"x"')
-            assert stream.wait(1)[0].data == "x"
+    with (
+        serving(command, tmp_path, env=env) as server,
+        nginx(tmp_path, server.port, "proxy_read_timeout 1s;") as port,
+        Stream(port) as stream,
+    ):
+        while stream.body.count(b"\n:\n\n") < 8:
+            assert stream.read()
+        server.get("/publish", "POST", {"Content-Type": "application/json"}, '"x"')
+        assert stream.wait(1)[0].data == "x"

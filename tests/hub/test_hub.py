@@ -430,7 +430,7 @@ async def test_a_slow_client_is_given_all_it_missed():
             await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
 
         assert [e.data[:3] for e in await slow.wait(60)] == [f"{n:03}" for n in range(60)]
-        assert hub._audiences["a",].feed.held_blocks == 0
+        assert hub._delivery._audiences["a",].feed.held_blocks == 0
 
 
 async def test_a_client_that_catches_up_without_reading_costs_one_page():
@@ -525,7 +525,8 @@ async def test_clients_that_leave_are_forgotten(url):
 
         await until(lambda: hub.statistics().channels == 0)
         assert (hub.statistics().subscribers, hub.statistics().feeds) == (0, 0)
-        assert hub._audiences_of == hub._audiences == hub._dirty == {}
+        delivery = hub._delivery
+        assert delivery._audiences_of == delivery._audiences == delivery._dirty == {}
         assert hub.connections == {}
 
 

@@ -5,13 +5,7 @@ Theory of operation. An entry from the broker goes into its channel's log and in
 feeds of that channel in one step, so a feed's positions are always the heads of its
 channels' logs. That is what makes joining exact: a subscriber is brought to those heads
 (:mod:`.catch_up`), and in the step in which it gets there it becomes a cursor at the
-feed's end. An :class:`_Audience` is a feed with the subscribers that have got there.
-
-Sending is the business of one task. A flush pass gives every subscriber of an audience
-what is behind its cursor. It yields to the loop every so often; entries that arrive in
-between wait for the next pass, so under load writes get larger instead of more.
-
-Nothing here waits for a client: a paused sink is passed over until it resumes.
+feed's end (:mod:`.delivery`).
 """
 
 from __future__ import annotations
@@ -25,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..channels.feed import HEARTBEAT, Feed, place_block
+from ..channels.feed import HEARTBEAT, place_block
 from ..channels.position import Positions
 from ..errors import (
     EventTooLargeError,
@@ -37,6 +31,7 @@ from ..errors import (
 from ..event import Event
 from ..wire.encoder import encode_body
 from .catch_up import CatchUp
+from .delivery import Delivery
 from .listening import Listening
 from .patience import Patience
 from .sinks import SocketSink, tune_socket
@@ -48,7 +43,6 @@ if TYPE_CHECKING:
 
     from ..brokers.base import Broker
     from ..channels.entry import Entry
-    from ..channels.feed import Cursor
     from ..channels.log import LogItem
     from ..channels.position import GapReason, Position
     from ..config import HubConfig
@@ -60,9 +54,6 @@ _log = logging.getLogger("heliograph.hub")
 # Where hubs tell each other to end streams. No channel of a user can have this name.
 _CONTROL = "\x01heliograph.control"
 _DISCONNECT = "disconnect"
-
-# A flush pass lets the loop do other things after this many writes: about a millisecond.
-_WRITES_BETWEEN_YIELDS = 256
 
 # When the hub is closed, clients have this long to take what was written to them. Who does
 # not will be given it again after reconnecting.
@@ -104,17 +95,6 @@ class HubStatistics:
     broker_available: bool
 
 
-class _Audience:
-    """A feed and the subscribers that have caught up with it."""
-
-    __slots__ = ("feed", "quiet_since", "subscribers")
-
-    def __init__(self, feed: Feed, now: float) -> None:
-        self.feed = feed
-        self.subscribers: dict[Subscriber, None] = {}
-        self.quiet_since = now
-
-
 class Hub:
     """
     The streams of a process. Everything but the constructor runs on one loop.
@@ -134,22 +114,16 @@ class Hub:
         self._broker = broker
         self._patience = Patience()
         self._listening = Listening(broker, self._patience, config, self)
-        self._audiences: dict[tuple[str, ...], _Audience] = {}
-        self._audiences_of: dict[str, set[_Audience]] = {}
+        self._delivery = Delivery(config.max_lag_bytes, self.leave)
         self._subscribers: set[Subscriber] = set()
-        # Audiences with something to send, in the order in which it came.
-        self._dirty: dict[_Audience, None] = {}
-        self._something_dirty = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.connections: dict[SocketSink, socket.socket] = {}
         self._connection_lost = asyncio.Event()
-        self._writes = 0
         self._ending = False
         self._closed = False
         self._published = 0
         self._entries = 0
         self._gaps = 0
-        self._lagging_disconnected = 0
         self._refused = 0
 
     async def open(self) -> None:
@@ -157,7 +131,7 @@ class Hub:
         await self._broker.open(self._listening.on_entries)
         # In use for as long as the hub is, so that other processes can reach us.
         self._listening.use(_CONTROL)
-        self._start(self._flush_for_ever())
+        self._start(self._delivery.flush_for_ever())
         if self.config.heartbeat_seconds is not None:
             self._start(self._beat_for_ever(self.config.heartbeat_seconds))
 
@@ -352,8 +326,7 @@ class Hub:
             subscriber.expiry.cancel()
         if subscriber.joining is not None:
             subscriber.joining.cancel()
-        if subscriber.cursor is not None:
-            self._leave_audience(subscriber, subscriber.cursor)
+        self._delivery.leave(subscriber)
         for name in subscriber.channels:
             self._listening.release(name)
 
@@ -364,10 +337,9 @@ class Hub:
         Args:
             subscriber: From :meth:`admit`; one that has gone is left alone.
         """
-        sink, cursor = subscriber.sink, subscriber.cursor
-        if sink is not None and cursor is not None:
-            # What was published before the end is part of the stream.
-            sink.write(self._audiences[subscriber.channels].feed.take(cursor))
+        sink = subscriber.sink
+        # What was published before the end is part of the stream.
+        self._delivery.give_rest(subscriber)
         self.leave(subscriber)
         if sink is not None:
             sink.close()
@@ -380,23 +352,18 @@ class Hub:
             subscriber: Whose sink is ready again.
         """
         subscriber.on_drained()
-        if subscriber.cursor is None or subscriber.sink is None:
-            return
-        feed = self._audiences[subscriber.channels].feed
-        if feed.lag_bytes(subscriber.cursor):
-            subscriber.sink.write(feed.take(subscriber.cursor))
-            feed.trim()
+        self._delivery.give_rest(subscriber)
 
     def statistics(self) -> HubStatistics:
         """Give what the hub holds and has done."""
         return HubStatistics(
             subscribers=len(self._subscribers),
             channels=len(self._listening) - 1,  # without the one for commands
-            feeds=len(self._audiences),
+            feeds=len(self._delivery),
             published=self._published,
             entries=self._entries,
             gaps=self._gaps,
-            lagging_disconnected=self._lagging_disconnected,
+            lagging_disconnected=self._delivery.lagging_disconnected,
             refused=self._refused,
             broker_available=self._patience.available,
         )
@@ -415,9 +382,7 @@ class Hub:
             self._obey(item.entry.event)
             return
         self._entries += 1
-        for audience in self._audiences_of.get(channel, ()):
-            audience.feed.append(item)
-            self._mark_dirty(audience)
+        self._delivery.append(channel, item)
 
     def on_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
         """
@@ -435,10 +400,7 @@ class Hub:
             go_on.offset + 1,
             reason,
         )
-        for audience in self._audiences_of.get(channel, ()):
-            audience.feed.announce_gap(channel, reason, go_on)
-            self._gaps += 1
-            self._mark_dirty(audience)
+        self._gaps += self._delivery.announce_gap(channel, reason, go_on)
 
     def _obey(self, command: Event) -> None:
         if command.type != _DISCONNECT:
@@ -448,47 +410,7 @@ class Hub:
             if command.data in subscriber.channels:
                 self.end(subscriber)
 
-    # Blocks out.
-
-    def _mark_dirty(self, audience: _Audience) -> None:
-        self._dirty[audience] = None
-        self._something_dirty.set()
-
-    async def _flush_for_ever(self) -> None:
-        while True:
-            await self._something_dirty.wait()
-            self._something_dirty.clear()
-            while self._dirty:
-                audience = next(iter(self._dirty))
-                del self._dirty[audience]
-                await self._flush(audience)
-
-    async def _flush(self, audience: _Audience) -> None:
-        feed = audience.feed
-        audience.quiet_since = asyncio.get_running_loop().time()
-        for subscriber in tuple(audience.subscribers):
-            cursor, sink = subscriber.cursor, subscriber.sink
-            if cursor is None or sink is None:
-                continue  # it left while the pass yielded
-            if not sink.paused:
-                self._write(subscriber, sink, feed.take(cursor))
-            elif feed.lag_bytes(cursor) > self.config.max_lag_bytes:
-                self._lagging_disconnected += 1
-                self.leave(subscriber)
-                sink.abort()
-            self._writes += 1
-            if self._writes % _WRITES_BETWEEN_YIELDS == 0:
-                await asyncio.sleep(0)
-        feed.trim()
-
-    def _write(self, subscriber: Subscriber, sink: Sink, data: bytes) -> None:
-        try:
-            sink.write(data)
-        except Exception:  # noqa: BLE001 - logged; the reason follows
-            # One sink's fault must not end the pass that serves all the others.
-            _log.exception("cannot write to a stream of %s", subscriber.channels)
-            self.leave(subscriber)
-            sink.abort()
+    # Heartbeats.
 
     async def _beat_for_ever(self, heartbeat_seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -499,10 +421,7 @@ class Hub:
             self._beat(loop.time(), heartbeat_seconds - tick)
 
     def _beat(self, now: float, silence_seconds: float) -> None:
-        for audience in self._audiences.values():
-            if now - audience.quiet_since >= silence_seconds:
-                audience.feed.append_heartbeat()
-                self._mark_dirty(audience)
+        self._delivery.beat(now, silence_seconds)
         for subscriber in self._subscribers:
             sink = subscriber.sink
             if subscriber.joining is None or sink is None or sink.paused:
@@ -546,32 +465,10 @@ class Hub:
             self._gaps += catch_up.gaps
 
     def _join(self, subscriber: Subscriber) -> None:
-        channels = subscriber.channels
-        audience = self._audiences.get(channels)
-        if audience is None:
-            heads = self._listening.heads(channels)
-            assert heads is not None  # noqa: S101 - all are known by now
-            audience = _Audience(Feed(heads), asyncio.get_running_loop().time())
-            self._audiences[channels] = audience
-            for name in channels:
-                self._audiences_of.setdefault(name, set()).add(audience)
+        heads = self._listening.heads(subscriber.channels)
+        assert heads is not None  # noqa: S101 - all are known by now
         subscriber.joining = None
-        subscriber.cursor = audience.feed.join()
-        audience.subscribers[subscriber] = None
-
-    def _leave_audience(self, subscriber: Subscriber, cursor: Cursor) -> None:
-        audience = self._audiences[subscriber.channels]
-        audience.feed.leave(cursor)
-        subscriber.cursor = None
-        del audience.subscribers[subscriber]
-        if audience.subscribers:
-            return
-        del self._audiences[subscriber.channels]
-        self._dirty.pop(audience, None)
-        for name in subscriber.channels:
-            self._audiences_of[name].discard(audience)
-            if not self._audiences_of[name]:
-                del self._audiences_of[name]
+        self._delivery.join(subscriber, heads)
 
     def _start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -1,0 +1,208 @@
+"""
+Blocks out: the feeds that have subscribers, and the one task that sends.
+
+A flush pass gives every subscriber of an audience what is behind its cursor. It yields to
+the loop every so often; entries that arrive in between wait for the next pass, so under
+load writes get larger instead of more. Nothing here waits for a client: a paused sink is
+passed over until it resumes, and given up when it is too far behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from ..channels.feed import Feed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..channels.log import LogItem
+    from ..channels.position import GapReason, Position, Positions
+    from .subscriber import Sink, Subscriber
+
+__all__ = ["Delivery"]
+
+_log = logging.getLogger("heliograph.hub")
+
+# A flush pass lets the loop do other things after this many writes: about a millisecond.
+_WRITES_BETWEEN_YIELDS = 256
+
+
+class _Audience:
+    """A feed and the subscribers that have caught up with it."""
+
+    __slots__ = ("feed", "quiet_since", "subscribers")
+
+    def __init__(self, feed: Feed, now: float) -> None:
+        self.feed = feed
+        self.subscribers: dict[Subscriber, None] = {}
+        self.quiet_since = now
+
+
+class Delivery:
+    """
+    Feeds and their subscribers, by selection.
+
+    Args:
+        max_lag_bytes: Bytes that a subscriber may be behind.
+        forget: Called with a subscriber that is given up, before its sink is aborted.
+
+    Attributes:
+        lagging_disconnected: Subscribers given up because they were too far behind.
+    """
+
+    def __init__(self, max_lag_bytes: int, forget: Callable[[Subscriber], None]) -> None:
+        self.lagging_disconnected = 0
+        self._max_lag_bytes = max_lag_bytes
+        self._forget = forget
+        self._audiences: dict[tuple[str, ...], _Audience] = {}
+        self._audiences_of: dict[str, set[_Audience]] = {}
+        # Audiences with something to send, in the order in which it came.
+        self._dirty: dict[_Audience, None] = {}
+        self._something_dirty = asyncio.Event()
+        self._writes = 0
+
+    def __len__(self) -> int:
+        return len(self._audiences)
+
+    def join(self, subscriber: Subscriber, heads: Positions) -> None:
+        """
+        Send to a subscriber from now on.
+
+        Args:
+            subscriber: Has been given everything up to the heads.
+            heads: Of the logs of its channels.
+        """
+        channels = subscriber.channels
+        audience = self._audiences.get(channels)
+        if audience is None:
+            audience = _Audience(Feed(heads), asyncio.get_running_loop().time())
+            self._audiences[channels] = audience
+            for name in channels:
+                self._audiences_of.setdefault(name, set()).add(audience)
+        subscriber.cursor = audience.feed.join()
+        audience.subscribers[subscriber] = None
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """
+        Send to a subscriber no more.
+
+        Args:
+            subscriber: One that has joined, or not.
+        """
+        cursor = subscriber.cursor
+        if cursor is None:
+            return
+        audience = self._audiences[subscriber.channels]
+        audience.feed.leave(cursor)
+        subscriber.cursor = None
+        del audience.subscribers[subscriber]
+        if audience.subscribers:
+            return
+        del self._audiences[subscriber.channels]
+        self._dirty.pop(audience, None)
+        for name in subscriber.channels:
+            self._audiences_of[name].discard(audience)
+            if not self._audiences_of[name]:
+                del self._audiences_of[name]
+
+    def give_rest(self, subscriber: Subscriber) -> None:
+        """
+        Give a subscriber all that is behind its cursor, at once.
+
+        Args:
+            subscriber: One that has joined, or not.
+        """
+        cursor, sink = subscriber.cursor, subscriber.sink
+        if cursor is None or sink is None:
+            return
+        feed = self._audiences[subscriber.channels].feed
+        if feed.lag_bytes(cursor):
+            self._write(subscriber, sink, feed.take(cursor))
+            feed.trim()
+
+    def append(self, channel: str, item: LogItem) -> None:
+        """
+        Carry a channel's next entry in all of its feeds.
+
+        Args:
+            channel: Its name.
+            item: The entry, encoded.
+        """
+        for audience in self._audiences_of.get(channel, ()):
+            audience.feed.append(item)
+            self._mark_dirty(audience)
+
+    def announce_gap(self, channel: str, reason: GapReason, go_on: Position) -> int:
+        """
+        Tell all feeds of a channel that entries are missing.
+
+        Args:
+            channel: Its name.
+            reason: Why.
+            go_on: Just before the next entry.
+
+        Returns:
+            How many feeds there are.
+        """
+        audiences = self._audiences_of.get(channel, ())
+        for audience in audiences:
+            audience.feed.announce_gap(channel, reason, go_on)
+            self._mark_dirty(audience)
+        return len(audiences)
+
+    def beat(self, now: float, silence_seconds: float) -> None:
+        """
+        Break the silence of feeds that have been quiet.
+
+        Args:
+            now: The loop's time.
+            silence_seconds: For how long.
+        """
+        for audience in self._audiences.values():
+            if now - audience.quiet_since >= silence_seconds:
+                audience.feed.append_heartbeat()
+                self._mark_dirty(audience)
+
+    async def flush_for_ever(self) -> None:
+        """Send what there is to send, until cancelled."""
+        while True:
+            await self._something_dirty.wait()
+            self._something_dirty.clear()
+            while self._dirty:
+                audience = next(iter(self._dirty))
+                del self._dirty[audience]
+                await self._flush(audience)
+
+    def _mark_dirty(self, audience: _Audience) -> None:
+        self._dirty[audience] = None
+        self._something_dirty.set()
+
+    async def _flush(self, audience: _Audience) -> None:
+        feed = audience.feed
+        audience.quiet_since = asyncio.get_running_loop().time()
+        for subscriber in tuple(audience.subscribers):
+            cursor, sink = subscriber.cursor, subscriber.sink
+            if cursor is None or sink is None:
+                continue  # it left while the pass yielded
+            if not sink.paused:
+                self._write(subscriber, sink, feed.take(cursor))
+            elif feed.lag_bytes(cursor) > self._max_lag_bytes:
+                self.lagging_disconnected += 1
+                self._forget(subscriber)
+                sink.abort()
+            self._writes += 1
+            if self._writes % _WRITES_BETWEEN_YIELDS == 0:
+                await asyncio.sleep(0)
+        feed.trim()
+
+    def _write(self, subscriber: Subscriber, sink: Sink, data: bytes) -> None:
+        try:
+            sink.write(data)
+        except Exception:  # noqa: BLE001 - logged; the reason follows
+            # One sink's fault must not end the pass that serves all the others.
+            _log.exception("cannot write to a stream of %s", subscriber.channels)
+            self._forget(subscriber)
+            sink.abort()
