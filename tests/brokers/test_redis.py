@@ -204,6 +204,24 @@ async def test_one_connection_listens(server):
             assert len(client.client_list(_type="pubsub")) == 1
 
 
+async def test_listening_while_it_connects(server, monkeypatch):
+    """Channels that come one after the other are all heard at once."""
+    # Long enough to fail by the test's own limit: nobody is left for a second try.
+    monkeypatch.setattr("heliograph.brokers.redis._TIMEOUT_SECONDS", 100.0)
+    ear = Ear()
+    async with opened(server.url, ear) as broker:
+        listening = []
+        for n in range(50):
+            listening.append(asyncio.create_task(broker.listen(f"c{n}")))
+            await asyncio.sleep(0)
+        await asyncio.gather(*listening)
+
+        for n in range(50):
+            await broker.append(f"c{n}", Event("x"))
+
+        assert len(await ear.hear(50)) == 50
+
+
 async def test_history(server):
     """A page that is trimmed while it is read is never a hole."""
     async with opened(server.url, retention=Retention(events=50, seconds=1000)) as broker:

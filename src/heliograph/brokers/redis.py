@@ -276,6 +276,10 @@ class RedisBroker(Broker):
                     names = [_ALIVE, *map(_live, self._handed_on)]
                     await pubsub.subscribe(*names)
                     self._pubsub = pubsub
+                    # Listened to while we were connecting.
+                    late = {_live(channel) for channel in self._handed_on} - set(names)
+                    if late:
+                        await pubsub.subscribe(*late)
                     delay = _RETRY_SECONDS
                     await self._receive(pubsub)
             except (RedisError, OSError, BrokerUnavailableError) as error:
