@@ -181,6 +181,28 @@ async def test_foreign_messages(server, message, caplog):
     assert "'a'" in caplog.text
 
 
+async def test_a_damaged_entry(server, caplog):
+    """It is an error to who reads it, and skipped for who listens: nobody goes deaf."""
+    ear = Ear()
+    async with opened(server.url, ear) as broker:
+        await broker.listen("a")
+        await broker.append("a", Event("1"))
+        await ear.hear(1)
+        with server.client() as client:
+            client.hincrby("heliograph:{a}:channel", "head", 1)
+            client.xadd("heliograph:{a}:events", {"event": "{bad", "at": "9e9"}, id="2-0")
+
+        await broker.append("a", Event("3"))
+        with pytest.raises(BrokerUnavailableError, match="damaged entry 2 in channel 'a'"):
+            await broker.read("a", None, 9)
+        while "skipped" not in caplog.text:
+            await asyncio.sleep(0.01)
+        last = await broker.append("a", Event("4"))
+
+        while ear.entries[-1] != last:
+            await ear.hear(len(ear.entries) + 1)
+
+
 async def test_nobody_there():
     """The error names the address and keeps the password to itself."""
     async with opened(f"redis://user:secret@127.0.0.1:{free_port()}/0") as broker:

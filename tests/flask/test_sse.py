@@ -698,6 +698,48 @@ def test_disconnect(app, stream):
         app.sse.disconnect("")
 
 
+def test_forks_while_the_application_is_used(tmp_path):
+    """A child inherits no lock that somebody held."""
+    import subprocess
+    import sys
+    import textwrap
+
+    program = """
+        import os, signal, sys, threading
+        from flask import Flask
+        from heliograph.flask import SSE
+        sys.setswitchinterval(1e-5)
+        sse = SSE()
+        app = Flask("app", instance_path=sys.argv[1])
+        sse.init_app(app)
+        stop = threading.Event()
+        def use():
+            while not stop.is_set():
+                sse.statistics()
+        threads = [threading.Thread(target=use) for _ in range(3)]
+        for thread in threads: thread.start()
+        for _ in range(40):
+            child = os.fork()
+            if not child:
+                signal.alarm(10)
+                sse.statistics()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        for thread in threads: thread.join()
+        print("all")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("all\n", "")
+
+
 def test_publish_from_many_threads(app, stream):
     """Nothing is lost, and each channel keeps its order."""
     reader = stream()

@@ -117,6 +117,10 @@ return {epoch, head, first and first[1] or ''}
 )
 
 
+# What comes of reading an entry or a message that somebody else has written.
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, AssertionError)
+
+
 class RedisBroker(Broker):
     """
     A broker in Redis 5 or later.
@@ -260,12 +264,18 @@ class RedisBroker(Broker):
         rows: Any = await self._redis.xrange(
             _keys(channel)[1], min=f"({offset}-0", max=f"{head.offset}-0", count=limit
         )
-        return tuple(
-            _load(
-                channel, head.epoch, row.partition(b"-")[0], fields[b"at"], fields[b"event"]
-            )
-            for row, fields in rows
-        )
+        entries = []
+        for row, fields in rows:
+            number = row.partition(b"-")[0]
+            try:
+                entry = _load(channel, head.epoch, number, fields[b"at"], fields[b"event"])
+            except _DAMAGED as error:
+                raise BrokerUnavailableError(
+                    self._resource,
+                    f"damaged entry {number.decode()} in channel {channel!r}: {error}",
+                ) from error
+            entries.append(entry)
+        return tuple(entries)
 
     async def _follow(self) -> None:
         delay = _RETRY_SECONDS
@@ -284,6 +294,9 @@ class RedisBroker(Broker):
                     await self._receive(pubsub)
             except (RedisError, OSError, BrokerUnavailableError) as error:
                 _log.warning("no longer listening, connecting anew: %s", error)
+            except Exception:  # noqa: BLE001 - logged; the reason follows
+                # The boundary of a task: without this the process would be deaf.
+                _log.exception("cannot listen, connecting anew")
             finally:
                 self._pubsub = None
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
@@ -321,7 +334,7 @@ class RedisBroker(Broker):
         try:
             epoch, offset, now, event = data.split(b" ", 3)
             entry = _load(channel, epoch.decode(), offset, now, event)
-        except (ValueError, KeyError, TypeError, AssertionError):
+        except _DAMAGED:
             _log.warning("channel %r: skipped a message that is none of ours", channel)
             return
         if handed_on is None:
@@ -335,7 +348,16 @@ class RedisBroker(Broker):
 
     async def _fill(self, channel: str) -> None:
         while (handed_on := self._handed_on.get(channel)) is not None:
-            history = await self.read(channel, handed_on, _PAGE)
+            try:
+                history = await self.read(channel, handed_on, _PAGE)
+            except BrokerUnavailableError as error:
+                if not isinstance(error.__cause__, _DAMAGED):
+                    raise
+                # Past it: the others come, and the hole that it makes is announced.
+                _log.error("skipped: %s", error)
+                head, _ = await self._look(channel)
+                self._handed_on[channel] = head
+                return
             if channel not in self._handed_on:
                 return
             self._handed_on[channel] = history.start

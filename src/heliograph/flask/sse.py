@@ -9,6 +9,7 @@ which one is meant when there is no application context.
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import weakref
 from datetime import timedelta
@@ -56,12 +57,14 @@ class _State:
         self.app = app
         # Read at once, so that a mistake shows at start.
         self.settings = read_settings(app)
-        self._lock = threading.Lock()
         self._hub: HubThread | None = None
 
     @property
     def hub(self) -> HubThread:
-        with self._lock:
+        hub = self._hub
+        if hub is not None:
+            return hub
+        with _making:
             if self._hub is None:
                 # Read again: tests and factories configure after registering.
                 self.settings = read_settings(self.app)
@@ -321,16 +324,26 @@ sse = ServerSentEventsBlueprint("sse", __name__)
 
 sse.add_url_rule(rule="", endpoint="stream", view_func=sse.stream)
 
-_states_lock = threading.Lock()
+# Held while something is made that there is one of for each application. A fork waits for
+# it, or the child would inherit it held.
+_making = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_making.acquire,
+        after_in_parent=_making.release,
+        after_in_child=_making.release,
+    )
 
 
 def _state_of(app: Flask) -> _State:
-    with _states_lock:
-        state = app.extensions.get(_EXTENSION)
-        if state is None:
-            state = app.extensions[_EXTENSION] = _State(app)
-        assert isinstance(state, _State)  # noqa: S101 - the key is ours
-        return state
+    state = app.extensions.get(_EXTENSION)
+    if state is None:
+        with _making:
+            state = app.extensions.get(_EXTENSION)
+            if state is None:
+                state = app.extensions[_EXTENSION] = _State(app)
+    assert isinstance(state, _State)  # noqa: S101 - the key is ours
+    return state
 
 
 def _make_folder(settings: Settings) -> None:

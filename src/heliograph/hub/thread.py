@@ -326,9 +326,14 @@ def _run(coroutine: Coroutine[None, None, _Result], seconds: float) -> _Result:
 
 
 def _later(function: Callable[..., None], *args: object) -> None:
+    # No lock: the garbage collector may come here in any thread, also in one that a fork
+    # waits for while it holds them all. Whoever has a hub has a loop.
+    current = _current
+    if current is None:
+        return
     # The loop is closed when the process ends; there is nothing to do then.
-    with contextlib.suppress(RuntimeError, HubClosedError):
-        _loop_thread().loop.call_soon_threadsafe(function, *args)
+    with contextlib.suppress(RuntimeError):
+        current.loop.call_soon_threadsafe(function, *args)
 
 
 def _close_soon(hub: Hub) -> None:
