@@ -244,6 +244,48 @@ async def test_listening_while_it_connects(server, monkeypatch):
         assert len(await ear.hear(50)) == 50
 
 
+async def test_silence(server, monkeypatch, caplog):
+    """A listener that hears nothing for long hears what comes then."""
+    monkeypatch.setattr("heliograph.brokers.redis._SILENCE_SECONDS", 0.05)
+    ear = Ear()
+    async with opened(server.url, ear) as broker:
+        await broker.listen("a")
+        task = broker._task
+        await asyncio.sleep(0.5)
+
+        entry = await broker.append("a", Event("x"))
+
+        assert await ear.hear(1) == [entry]
+        assert broker._task is task
+    assert caplog.text == ""
+
+
+async def test_published_while_it_begins_to_listen(server):
+    """What comes between Redis's confirmation and its answer is not lost, nor given twice."""
+    ear = Ear()
+    async with opened(server.url, ear) as broker, opened(server.url) as other:
+        stop = asyncio.Event()
+
+        async def publish(channel):
+            while not stop.is_set():
+                await other.append(channel, Event("x"))
+
+        publishers = [asyncio.create_task(publish(f"c{n}")) for n in range(4)]
+        heads = {}
+        for n in range(4):
+            heads[f"c{n}"] = await broker.listen(f"c{n}")
+            await asyncio.sleep(0.05)
+        stop.set()
+        await asyncio.gather(*publishers)
+
+        for n in range(4):
+            last = (await other.append(f"c{n}", Event("last"))).position.offset
+            expected = list(range(heads[f"c{n}"].offset + 1, last + 1))
+            while ear.offsets(f"c{n}")[-1:] != [last]:
+                await asyncio.sleep(0.01)
+            assert ear.offsets(f"c{n}") == expected
+
+
 async def test_history(server):
     """A page that is trimmed while it is read is never a hole."""
     async with opened(server.url, retention=Retention(events=50, seconds=1000)) as broker:

@@ -143,6 +143,15 @@ async def test_only_the_owner_may_read(path):
     }
 
 
+async def test_a_link_to_a_file_that_is_not_there(path, tmp_path):
+    """What it leads to is made with the same mode."""
+    path.symlink_to(tmp_path / "elsewhere")
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+
+    assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) == 0o600
+
+
 async def test_the_file_does_not_grow_without_bound(path):
     """Trimming goes on as events come, and space is used again."""
     async with opened(path, retention=Retention(events=50, seconds=1000)) as broker:

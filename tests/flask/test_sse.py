@@ -601,6 +601,14 @@ def test_a_token_without_a_key(tmp_path):
     assert (response.status_code, "signs no tokens" in response.text) == (403, True)
 
 
+def test_private_after_registering(tmp_path):
+    """What was configured before the first request holds for the first request."""
+    app = make_app(tmp_path)
+    app.config["SSE_PRIVATE"] = True
+
+    assert app.test_client().get("/stream").status_code == 403
+
+
 def test_several_channels_where_a_hook_guards(tmp_path):
     """A hook that looks at the first channel does not let a second one slip by."""
     extension = SSE()

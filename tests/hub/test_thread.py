@@ -105,6 +105,29 @@ def test_publish_at_exit(url):
     assert out == "2\n"
 
 
+def test_a_program_that_goes_on_without_its_main_thread(url):
+    """A server in another thread serves new streams after the last line of the script."""
+    out = run(
+        """
+        import sys, threading, time
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        hub.publish(["a"], Event("x"))
+        def serve():
+            threading.main_thread().join()
+            time.sleep(0.3)
+            stream = hub.pull(hub.admit(("a",)), None)
+            print(next(stream)[:2])
+            stream.close()
+        threading.Thread(target=serve).start()
+        """,
+        url,
+    )
+
+    assert out == "b':\\n'\n"
+
+
 def test_after_a_fork(url):
     """The child begins anew, the parent goes on; both end cleanly."""
     out = run(

@@ -63,6 +63,10 @@ _FORGET_CHANNEL_SECONDS = 30 * 86_400
 # How long Redis may take to connect or to answer.
 _TIMEOUT_SECONDS = 5.0
 
+# Silence after which Redis is asked whether it is still there; and again, before the
+# connection is given up.
+_SILENCE_SECONDS = 5.0
+
 # One listens; the others are for appends and reads at the same time.
 _CONNECTIONS = 9
 
@@ -86,7 +90,9 @@ if now == '' then
     local time = redis.call('TIME')
     now = time[1] .. '.' .. string.format('%06d', time[2])
 end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
+-- A channel that nobody has published to is only a question that somebody asked.
+local unused = redis.call('HGET', KEYS[1], 'head') == '0'
+redis.call('EXPIRE', KEYS[1], unused and 86400 or ARGV[4])
 local oldest_allowed = tonumber(now) - tonumber(ARGV[3])
 while true do
     local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
@@ -101,6 +107,7 @@ _APPEND = (
     + """
 local offset = redis.call('HINCRBY', KEYS[1], 'head', 1)
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[6], offset .. '-0', 'event', ARGV[5], 'at', now)
+redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('PUBLISH', ARGV[7], epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. ARGV[5])
 return {epoch, offset, now}
@@ -235,7 +242,9 @@ class RedisBroker(Broker):
                 await confirmed.wait()
             head, _ = await self._look(channel)
         self._handed_on[channel] = head
-        self._hand_on([e for e in self._early.pop(channel, ()) if self._is_next(e)])
+        for entry in self._early.pop(channel, ()):
+            if self._is_next(entry):
+                self._hand_on([entry])
         return head
 
     async def unlisten(self, channel: str) -> None:
@@ -305,7 +314,7 @@ class RedisBroker(Broker):
     async def _receive(self, pubsub: PubSub) -> None:
         asked = False
         while True:
-            message = await pubsub.get_message(timeout=_TIMEOUT_SECONDS)
+            message = await pubsub.get_message(timeout=_SILENCE_SECONDS)
             if message is not None:
                 asked = False
                 await self._on_message(message)
@@ -316,6 +325,8 @@ class RedisBroker(Broker):
                 await pubsub.ping()
 
     async def _on_message(self, message: dict[str, Any]) -> None:
+        if message["type"] not in {"subscribe", "message"}:
+            return  # a pong names no channel
         channel = _channel_of(message["channel"])
         if channel is None or channel not in self._handed_on:
             return

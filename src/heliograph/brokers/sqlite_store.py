@@ -17,6 +17,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -73,6 +74,8 @@ _ENTRY_COLUMNS = (
     " entry.type, entry.event_id, entry.retry_ms, entry.data"
 )
 
+_LARGEST_INTEGER = 2**63 - 1
+
 # How long to wait for another process that writes, and how long between two tries.
 # SQLite's own waiting backs off to 100 ms and is unfair to whoever came first.
 _LOCK_TIMEOUT_SECONDS = 5.0
@@ -95,6 +98,9 @@ _READ_BYTES = 256 * 1024
 _NEWS_AT_ONCE = 2_000
 
 _Row = tuple[str, str, int, float, str | None, str | None, int | None, str]
+
+
+_making_file = threading.Lock()
 
 
 class SqliteStore:
@@ -443,8 +449,11 @@ def _make_file(path: Path) -> None:
     # those that it puts beside it. A file that is there must not be opened: closing it
     # again would drop the locks of this process's other connection (POSIX), and another
     # process could take the log away from under it.
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    # One at a time: the other store must not have locked the file before it is closed here.
+    with _making_file, contextlib.suppress(FileExistsError):
+        # Where a link leads to, since O_EXCL does not follow one.
+        os.close(os.open(os.path.realpath(path), flags, 0o600))
 
 
 def _ensure_schema(connection: sqlite3.Connection) -> None:
@@ -523,7 +532,8 @@ def _inode(path: Path) -> tuple[int, int] | None:
         status = path.stat()
     except FileNotFoundError:
         return None
-    return status.st_dev, status.st_ino
+    # Some file systems number with 64 bits; SQLite has 63 for them.
+    return status.st_dev, status.st_ino & _LARGEST_INTEGER
 
 
 def _entry(row: _Row) -> Entry:

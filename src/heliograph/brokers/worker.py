@@ -14,6 +14,7 @@ does not notice that a child is another: its parent could remove the log that it
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import threading
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Worker"]
+
+_log = logging.getLogger("heliograph.brokers")
 
 _Result = TypeVar("_Result")
 
@@ -94,7 +97,10 @@ class Worker:
     def before_fork(self) -> None:
         """Wait for the call under way, and let no other begin."""
         self._busy.acquire()
-        self._release()
+        try:
+            self._release()
+        except Exception:  # noqa: BLE001 - logged; the fork goes on, and others are waited for
+            _log.exception("cannot let go of everything before a fork")
 
     def after_fork(self) -> None:
         """Go on."""

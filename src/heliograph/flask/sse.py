@@ -149,10 +149,12 @@ class ServerSentEventsBlueprint(Blueprint):
                 what an authorizer aborts with.
         """
         state = self._state()
+        # First, since it reads the settings that decide who is let in.
+        hub = state.hub
         channels = _requested_channels()
         expires_at = self._authorize(state, channels)
         return EventStream(
-            state.hub,
+            hub,
             channels,
             last_event_id=_last_event_id(),
             expires_at=expires_at,

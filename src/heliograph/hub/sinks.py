@@ -122,7 +122,9 @@ class PullSink:
     def __init__(self, *, on_resumed: Callable[[], None]) -> None:
         self.paused = False
         self._on_resumed = on_resumed
-        self._lock = threading.Lock()
+        # Reentrant: the collector may close a generator, and so come to release(), at any
+        # moment.
+        self._lock = threading.RLock()
         self._chunks: list[bytes] = []
         self._size = 0
         self._ended = False

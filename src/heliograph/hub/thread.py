@@ -378,8 +378,20 @@ def _close_with_process() -> None:
 
 
 def _end_streams() -> None:
-    if _current is not None:
+    if not _others_go_on():
         _later(_end_all_streams)
+
+
+def _others_go_on() -> bool:
+    # A program may leave its main thread and go on in another, which the interpreter waits
+    # for; a server's, perhaps.
+    executors = getattr(concurrent.futures.thread, "_threads_queues", {})
+    return any(
+        not thread.daemon
+        and thread is not threading.main_thread()
+        and thread not in executors
+        for thread in threading.enumerate()
+    )
 
 
 def _end_all_streams() -> None:
