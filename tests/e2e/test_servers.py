@@ -214,6 +214,7 @@ def test_a_thousand_streams(tmp_path, name):
         with server.stream() as warm:
             warm.placed()
             publish(server, "warm")
+            warm.wait(1)
         until(lambda: subscribers(server) == 0)
         threads = 1 + 4 * ("gthread" in name) + len(["hub", "read", "write"])
         descriptors = server.descriptors()

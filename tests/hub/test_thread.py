@@ -13,7 +13,7 @@ import pytest
 
 from heliograph import BrokerUnavailableError, Event, HubClosedError, HubConfig
 from heliograph.hub import HubThread, thread
-from servers import until
+from servers import unmeasured, until
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def run(program, *arguments, **options):
         text=True,
         timeout=40,
         check=False,
+        env=unmeasured(),
         **options,
     )
     assert done.stderr == ""
