@@ -142,7 +142,13 @@ class Hub:
             self.end(subscriber)
 
     async def close(self) -> None:
-        """End all streams, finish the publishes that have begun, and close the broker."""
+        """
+        End all streams, finish the publishes that have begun, and close the broker.
+
+        Closing twice is the same as once.
+        """
+        if self._closed:
+            return
         self._closed = True
         self.end_streams()
         await self._last_bytes()
