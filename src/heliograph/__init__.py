@@ -2,7 +2,8 @@
 Push events from Python web applications to browsers.
 
 The names here need the standard library only. The faces are modules of their own, named
-for what they need: :mod:`heliograph.flask`.
+for what they need: :mod:`heliograph.flask`, :mod:`heliograph.asgi`. The CORS engine is
+:mod:`heliograph.cors`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from .config import HubConfig
 from .errors import (
     BrokerUnavailableError,
     ConfigError,
+    CorsConfigError,
     EventTooLargeError,
     HeliographError,
     HubClosedError,
@@ -26,6 +28,7 @@ from .wire.parser import EventStreamParser
 __all__ = [
     "BrokerUnavailableError",
     "ConfigError",
+    "CorsConfigError",
     "Event",
     "EventStreamParser",
     "EventTooLargeError",

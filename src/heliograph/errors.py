@@ -5,6 +5,7 @@ Every exception that Heliograph raises on purpose.
 
     HeliographError
     ├── ConfigError (ValueError)             a setting is wrong; lists all of them
+    │   └── CorsConfigError                  an option of CORS is wrong or unsafe
     ├── WireError (ValueError)               text/event-stream cannot carry it
     │   ├── InvalidFieldError                a local value; always the caller's bug
     │   ├── InvalidStreamIdError             an id that is none of ours
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BrokerUnavailableError",
     "ConfigError",
+    "CorsConfigError",
     "EventTooLargeError",
     "HeliographError",
     "HubClosedError",
@@ -54,6 +56,16 @@ class ConfigError(HeliographError, ValueError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class CorsConfigError(ConfigError):
+    """
+    One or more options of CORS are wrong, or would let in whom nobody meant to let in.
+
+    Attributes:
+        problems: One sentence for each mistake: the option, the value, and what to write
+            instead. Never empty.
+    """
 
 
 class WireError(HeliographError, ValueError):

@@ -1,5 +1,7 @@
 """
-Server-Sent Events for Flask: what Flask-SSE offers, under the same names, and more.
+Server-Sent Events and CORS for Flask.
+
+What Flask-SSE and Flask-CORS offer, under the same names, and more.
 
 Needs the extra ``heliograph[flask]``.
 """
@@ -16,7 +18,8 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from .cors import CORS, cross_origin
 from .message import Message
 from .sse import SSE, ServerSentEventsBlueprint, sse
 
-__all__ = ["SSE", "Message", "ServerSentEventsBlueprint", "sse"]
+__all__ = ["CORS", "SSE", "Message", "ServerSentEventsBlueprint", "cross_origin", "sse"]

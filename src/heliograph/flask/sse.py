@@ -9,8 +9,6 @@ which one is meant when there is no application context.
 from __future__ import annotations
 
 import gc
-import os
-import threading
 import weakref
 from datetime import timedelta
 from functools import partial
@@ -24,6 +22,7 @@ from ..channels.names import check_channel, check_selection
 from ..channels.position import Positions
 from ..errors import BrokerUnavailableError, InvalidFieldError
 from ..hub import HubStatistics, HubThread
+from .making import making
 from .message import make_event
 from .settings import Settings, read_settings
 from .stream import EventStream
@@ -64,7 +63,7 @@ class _State:
         hub = self._hub
         if hub is not None:
             return hub
-        with _making:
+        with making:
             if self._hub is None:
                 # Read again: tests and factories configure after registering.
                 self.settings = read_settings(self.app)
@@ -326,21 +325,11 @@ sse = ServerSentEventsBlueprint("sse", __name__)
 
 sse.add_url_rule(rule="", endpoint="stream", view_func=sse.stream)
 
-# Held while something is made that there is one of for each application. A fork waits for
-# it, or the child would inherit it held.
-_making = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_making.acquire,
-        after_in_parent=_making.release,
-        after_in_child=_making.release,
-    )
-
 
 def _state_of(app: Flask) -> _State:
     state = app.extensions.get(_EXTENSION)
     if state is None:
-        with _making:
+        with making:
             state = app.extensions.get(_EXTENSION)
             if state is None:
                 state = app.extensions[_EXTENSION] = _State(app)

@@ -1,0 +1,397 @@
+"""
+CORS for Flask: what Flask-CORS offers, under the same names.
+
+Strategy: two methods of the application are wrapped. What comes out of them is the answer,
+whichever hook, view or error made it, so there is one place where headers are added and
+none that can be missed. Preflights are answered there before the application sees them.
+
+What applies to a request is looked up by what the request is for: the route's own
+:func:`cross_origin`; else the blueprint's :class:`CORS`; else the application's. The first
+that has something to say decides.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from urllib.parse import unquote, urlsplit
+
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect
+
+from flask import Blueprint, Flask, Response, appcontext_pushed, current_app, request
+
+from ..cors import CorsRequest, Decision, decide, missing_vary
+from ..cors.decision import ALLOW_ORIGIN
+from ..cors.resources import Resources, resolve_dots
+from ..errors import CorsConfigError
+from .making import making
+from .options import (
+    CorsOptions,
+    CrossOriginOptions,
+    Rule,
+    check_options,
+    make_rule,
+    make_rules,
+    options_of_config,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask.blueprints import BlueprintSetupState
+
+    from ..cors.resources import Resource
+
+__all__ = ["CORS", "cross_origin"]
+
+_log = logging.getLogger("heliograph.cors")
+
+_EXTENSION = "heliograph.cors"
+
+# Where a function carries what cross_origin() said of it, and a request what was said of
+# the function that serves it.
+_MARK = "_heliograph_cross_origin"
+_ENVIRON_KEY = "heliograph.cross_origin"
+
+_PRIVATE_NETWORK = "Access-Control-Allow-Private-Network"
+
+_View = TypeVar("_View", bound="Callable[..., Any]")
+
+
+class CORS:
+    """
+    Let pages of other origins use an application or a blueprint.
+
+    ``CORS(app)``, or ``cors = CORS()`` and ``cors.init_app(app)``. Options are taken from
+    the resource, else from :meth:`init_app`, else from the constructor, else from the
+    application's configuration (``CORS_ORIGINS`` and so on; not for a blueprint).
+
+    Args:
+        app: What to let them use.
+        options: Those of :class:`~heliograph.cors.CorsPolicy`, as in Flask-CORS:
+            ``origins`` is ``"*"`` and ``send_wildcard`` :obj:`False` if not given, ``"*"``
+            in ``allow_headers`` covers ``Authorization``, ``methods`` may be in lower
+            case, lists may be texts with commas, and ``max_age`` a
+            :class:`~datetime.timedelta`. Two more: ``resources``, the paths that the
+            options are for, as a list, or as a dict with options of each;
+            ``intercept_exceptions``, whether the answer to an unhandled exception gets
+            the headers.
+
+    Raises:
+        CorsConfigError: Listing every option that is unknown, wrong or unsafe.
+    """
+
+    def __init__(
+        self, app: Flask | Blueprint | None = None, **options: Unpack[CorsOptions]
+    ) -> None:
+        self._options = options
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask | Blueprint, **options: Unpack[CorsOptions]) -> None:
+        """
+        Let pages of other origins use an application or a blueprint.
+
+        Args:
+            app: An application, configured already, or a blueprint that is not
+                registered yet.
+            options: They take precedence over those of the constructor.
+
+        Raises:
+            CorsConfigError: Listing every option that is unknown, wrong or unsafe.
+        """
+        if isinstance(app, Flask):
+            configured = options_of_config(app.config)
+            rules = make_rules({**configured, **self._options, **options})
+            _cors_of(app).add(rules)
+        elif isinstance(app, Blueprint):
+            rules = make_rules({**self._options, **options})
+            app.record(functools.partial(_add_to_blueprint, rules))
+        else:
+            raise TypeError(f"CORS() takes an application or a blueprint, not {app!r}")
+
+
+def cross_origin(
+    *misplaced: Any, **options: Unpack[CrossOriginOptions]
+) -> Callable[[_View], _View]:
+    """
+    Let pages of other origins use a route: a decorator, below ``@app.route``.
+
+    It takes precedence over :class:`CORS`, for every answer that the route may give:
+    errors, redirects to it, and methods that it does not have, too.
+
+    Args:
+        misplaced: Options have names.
+        options: Those of :class:`CORS` but for ``resources`` and ``intercept_exceptions``.
+            One more: ``automatic_options``, whether preflights are answered before the
+            view.
+
+    Returns:
+        The decorator. The view may be ``async``.
+
+    Raises:
+        CorsConfigError: Listing every option that is unknown, wrong or unsafe. What
+            depends on the application's configuration shows with the first request.
+        TypeError: An option was given without its name.
+    """
+    if misplaced:
+        raise TypeError(
+            f"cross_origin() takes options by name, not {misplaced[0]!r}: write"
+            " @cross_origin(origins=…)"
+        )
+    check_options(options)
+    said = _CrossOrigin(options)
+    # Applications are not known yet: they are met when they are used.
+    appcontext_pushed.connect(_cors_of)
+
+    def decorate(view: _View) -> _View:
+        @functools.wraps(view)
+        def marking(*arguments: Any, **named: Any) -> Any:
+            # Also for views that the route does not lead to by itself: methods of a class,
+            # or a function below a decorator that hides what is below it.
+            request.environ[_ENVIRON_KEY] = said
+            return current_app.ensure_sync(view)(*arguments, **named)
+
+        setattr(marking, _MARK, said)
+        return marking  # type: ignore[return-value]  # it takes and gives the same
+
+    return decorate
+
+
+class _CrossOrigin:
+    """What was said of a route. Compared by identity."""
+
+    def __init__(self, options: CrossOriginOptions) -> None:
+        self.options = options
+
+
+class _Cors:
+    """What was said of an application."""
+
+    def __init__(self, app: Flask) -> None:
+        self._resources: Resources[Rule] = Resources()
+        # Name, as in endpoints, and fixed prefix of each blueprint that has its own.
+        self._blueprints: dict[str, Resources[Rule]] = {}
+        self._prefixes: dict[str, str] = {}
+        self._routes: dict[_CrossOrigin, Rule] = {}
+        dispatch, handle = app.full_dispatch_request, app.handle_exception
+
+        def full_dispatch_request(*arguments: Any, **named: Any) -> Response:
+            answer = self._preflight()
+            if answer is not None:
+                return answer
+            return self._finish(dispatch(*arguments, **named), self._rule())
+
+        def handle_exception(*arguments: Any, **named: Any) -> Response:
+            response = handle(*arguments, **named)
+            try:
+                rule = self._rule()
+                if rule is None or not rule.intercept_exceptions:
+                    return response
+                return self._finish(response, rule)
+            except Exception:  # noqa: BLE001 - the last chance to answer at all
+                # It is the exception that is being answered, or another of the same origin.
+                _log.exception("cannot decide on the answer to an exception")
+                return response
+
+        app.full_dispatch_request = full_dispatch_request  # type: ignore[method-assign]  # see the module's docstring
+        app.handle_exception = handle_exception  # type: ignore[method-assign]  # likewise
+
+    def add(self, rules: list[tuple[Resource, Rule]]) -> None:
+        self._resources = self._resources.before(rules)
+
+    def add_blueprint(
+        self, name: str, prefix: str | None, rules: list[tuple[Resource, Rule]]
+    ) -> None:
+        self._blueprints[name] = self._blueprints.get(name, Resources()).before(rules)
+        if prefix:
+            self._prefixes[name] = prefix
+
+    def _preflight(self) -> Response | None:
+        """Answer a preflight, if that is ours to do."""
+        asked = _request()
+        if not asked.is_preflight:
+            return None
+        rule = self._rule(asked.request_method)
+        if rule is None or not rule.automatic_options:
+            return None
+        decision = _decide(rule, asked)
+        assert decision.status is not None  # noqa: S101 - preflights always have one
+        if decision.reason is not None:
+            response = _refusal(decision)
+        else:
+            response = Response(status=decision.status)
+            del response.headers["Content-Type"]
+        _apply(response, decision, rule)
+        return response
+
+    def _finish(self, response: Response, rule: Rule | None) -> Response:
+        """Add to an answer what its page has to be told."""
+        if rule is None or ALLOW_ORIGIN in response.headers:
+            return response
+        decision = _decide(rule, _request())
+        if (
+            decision.reason is not None
+            and request.method == "GET"
+            and response.mimetype == "text/event-stream"
+        ):
+            # Nobody would read it, and it would hold its place for as long as the client
+            # likes. Only a GET: others have an Origin on pages of our own, too.
+            response.close()
+            response = _refusal(decision)
+        _apply(response, decision, rule)
+        return response
+
+    def _rule(self, preflight_for: str | None = None) -> Rule | None:
+        endpoint = _endpoint(preflight_for or request.method)
+        said = request.environ.get(_ENVIRON_KEY) or _said_of(endpoint, preflight_for)
+        if said is not None:
+            return self._route(said, is_preflight=preflight_for is not None)
+        path = request.path
+        rule = self._for_path(path, endpoint)
+        resolved = resolve_dots(path)
+        if resolved is not path and self._for_path(resolved, endpoint) is not rule:
+            # What the path is for depends on who reads it.
+            return None
+        return rule
+
+    def _route(self, said: _CrossOrigin, *, is_preflight: bool) -> Rule | None:
+        rule = self._routes.get(said)
+        if rule is None:
+            problems: list[str] = []
+            options = {**options_of_config(current_app.config), **said.options}
+            options.pop("resources", None)
+            rule = make_rule(options, problems)
+            if rule is None:
+                raise CorsConfigError(problems)
+            self._routes[said] = rule
+        if (
+            request.method == "OPTIONS"
+            and not is_preflight
+            and not rule.automatic_options
+            and getattr(request.url_rule, "provide_automatic_options", False)
+        ):
+            # Flask has answered, for a view that wanted to.
+            return None
+        return rule
+
+    def _for_path(self, path: str, endpoint: str | None) -> Rule | None:
+        for name in self._blueprints_of(path, endpoint) if self._blueprints else ():
+            rule = self._blueprints[name].find(path)
+            if rule is not None:
+                return rule
+        return self._resources.find(path)
+
+    def _blueprints_of(self, path: str, endpoint: str | None) -> Iterator[str]:
+        """Give the blueprints that a request is for, the innermost first."""
+        if endpoint is None:
+            # No route is there, but it would be the blueprint's.
+            by_length = sorted(self._prefixes.items(), key=lambda pair: -len(pair[1]))
+            for name, prefix in by_length:
+                if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
+                    yield name
+            return
+        name = endpoint.rpartition(".")[0]
+        while name:
+            if name in self._blueprints:
+                yield name
+            name = name.rpartition(".")[0]
+
+
+def _cors_of(app: Flask, **_: object) -> _Cors:
+    cors = app.extensions.get(_EXTENSION)
+    if cors is None:
+        with making:
+            cors = app.extensions.get(_EXTENSION)
+            if cors is None:
+                cors = app.extensions[_EXTENSION] = _Cors(app)
+    assert isinstance(cors, _Cors)  # noqa: S101 - the key is ours
+    return cors
+
+
+def _add_to_blueprint(
+    rules: list[tuple[Resource, Rule]], setup: BlueprintSetupState
+) -> None:
+    assert isinstance(setup.app, Flask)  # noqa: S101 - blueprints register with nothing else
+    name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
+    _cors_of(setup.app).add_blueprint(name, setup.url_prefix, rules)
+
+
+def _request() -> CorsRequest:
+    environ = request.environ
+    return CorsRequest(
+        request.method,
+        request.path,
+        environ.get("HTTP_HOST"),
+        environ.get("HTTP_ORIGIN"),
+        environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD"),
+        environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"),
+        environ.get("HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK"),
+    )
+
+
+def _decide(rule: Rule, asked: CorsRequest) -> Decision:
+    decision = decide(rule.policy, asked)
+    if decision.reason is not None:
+        _log.debug("refused %s %a: %s", asked.method, asked.path, decision.reason)
+    return decision
+
+
+def _refusal(decision: Decision) -> Response:
+    return Response(f"{decision.reason}\n", status=decision.status, mimetype="text/plain")
+
+
+def _apply(response: Response, decision: Decision, rule: Rule) -> None:
+    if not isinstance(response.headers, Headers):
+        # Some libraries put a dict there, which holds no name twice.
+        response.headers = Headers(response.headers)
+    for name, value in decision.headers:
+        if name != "Vary":
+            response.headers[name] = value
+        elif missing := missing_vary(response.headers.getlist("Vary"), value):
+            response.headers.add("Vary", missing)
+    if (
+        rule.private_network is not None
+        and request.environ.get("HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK") == "true"
+        and ALLOW_ORIGIN in response.headers
+    ):
+        # As Flask-CORS does, whatever the method: browsers ask in preflights only.
+        response.headers[_PRIVATE_NETWORK] = str(rule.private_network).lower()
+
+
+def _said_of(endpoint: str | None, preflight_for: str | None) -> _CrossOrigin | None:
+    if endpoint is None:
+        return None
+    view = current_app.view_functions.get(endpoint)
+    said = getattr(view, _MARK, None)
+    if said is None and preflight_for is not None:
+        # The method of a class.
+        view_class = getattr(view, "view_class", None)
+        said = getattr(getattr(view_class, preflight_for.lower(), None), _MARK, None)
+    return said
+
+
+def _endpoint(method: str) -> str | None:
+    """Give the endpoint that a request is for, were its method another one."""
+    if method == request.method and request.routing_exception is None:
+        return request.endpoint
+    adapter = current_app.create_url_adapter(request)
+    assert adapter is not None  # noqa: S101 - there is a request to make it of
+    path = request.path
+    # A redirect, and a method that is not there: no more can come between.
+    for _ in range(3):
+        try:
+            endpoint: str = adapter.match(path, method=method)[0]
+        except RequestRedirect as redirect:
+            path = unquote(urlsplit(redirect.new_url).path)
+            path = "/" + path.removeprefix(request.root_path).lstrip("/")
+        except MethodNotAllowed as error:
+            method = next(iter(error.valid_methods or ()))
+        except NotFound:
+            break
+        else:
+            return endpoint
+    return None
