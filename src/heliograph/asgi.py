@@ -6,7 +6,9 @@ Needs the standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -38,9 +40,8 @@ class CORSMiddleware:
     carries the visitor's cookies, so where the policy says ``"*"`` it is refused if it has
     any. What does not come from a page is let through.
 
-    Make it the outermost: ``app = CORSMiddleware(app, policy)``. With Starlette's
-    ``app.add_middleware(CORSMiddleware, policy=policy)`` what Starlette answers to
-    unhandled exceptions, a handler of yours for ``Exception`` included, is outside.
+    ``app = CORSMiddleware(app, policy)``, or with Starlette and FastAPI
+    ``app.add_middleware(CORSMiddleware, policy=policy)``.
 
     Args:
         app: The application.
@@ -52,7 +53,9 @@ class CORSMiddleware:
 
     def __init__(self, app: _App, policy: CorsPolicy) -> None:
         if not isinstance(policy, CorsPolicy):
-            raise TypeError(f"policy: {policy!r} is no CorsPolicy; write CorsPolicy(origins=…)")
+            raise TypeError(
+                f"policy: {policy!r} is no CorsPolicy; write CorsPolicy(origins=…)"
+            )
         self._app = app
         self._policy = policy
 
@@ -79,14 +82,14 @@ class CORSMiddleware:
                 _log.debug("the application ended with %r", error)
                 return
             if not response.started:
-                await response.send_error()
+                await _answer_error(error, scope, receive, response.send)
             raise
 
     async def _websocket(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         request = _request(scope)
         if request.origin is not None and not _is_own(request):
             decision = await self._decide(request)
-            reason = decision.reason or self._hijacked(scope, decision)
+            reason = decision.reason or self._hijacking(scope, request)
             if reason is not None:
                 _log.debug("refused a WebSocket at %a: %s", request.path, reason)
                 await receive()
@@ -96,14 +99,15 @@ class CORSMiddleware:
                 return
         await self._app(scope, receive, send)
 
-    def _hijacked(self, scope: _Scope, decision: Decision) -> str | None:
-        """Say why somebody else's page must not have a handshake that grants it all."""
-        is_open = self._policy.compiled.origins.any_origin
-        if is_open and not self._policy.supports_credentials:
+    def _hijacking(self, scope: _Scope, request: CorsRequest) -> str | None:
+        """Say why a page that only ``"*"`` lets in must not have this handshake."""
+        origins = self._policy.compiled.origins
+        if self._policy.supports_credentials or request.origin in origins.exact:
+            return None
+        if origins.any_origin:
             for name in ("cookie", "authorization"):
                 if _field(scope, name) is not None:
                     return f"'*' allows no credentials, and there is a field {name!r}"
-        assert decision.status is None  # noqa: S101 - it was granted
         return None
 
     async def _decide(self, request: CorsRequest) -> Decision:
@@ -141,13 +145,6 @@ class _Response:
                 raise _RefusedError("the stream was refused")
             message = {**message, "headers": _merged(headers, self._decision)}
         await self._send(message)
-
-    async def send_error(self) -> None:
-        body = b"Internal Server Error"
-        headers = [(b"content-type", b"text/plain; charset=utf-8"),
-                   (b"content-length", b"%d" % len(body))]
-        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
 
 
 def _request(scope: _Scope) -> CorsRequest:
@@ -199,14 +196,42 @@ def _merged(headers: _Headers, decision: Decision) -> _Headers:
 
 
 async def _answer(send: _Send, decision: Decision) -> None:
+    assert decision.status is not None  # noqa: S101 - what we answer has one
+    text = "" if decision.reason is None else f"{decision.reason}\n"
+    await _send_text(send, decision.status, text, decision)
+
+
+async def _answer_error(
+    error: Exception, scope: _Scope, receive: _Receive, send: _Send
+) -> None:
+    """Answer to an exception that nobody has answered to, before it goes on its way."""
+    # Starlette would answer outside of us, so that nothing could be added: it is asked to
+    # do so inside. Whoever has an application of Starlette's has imported it.
+    module = sys.modules.get("starlette.middleware.errors")
+    app = scope.get("app")
+    handlers = getattr(app, "exception_handlers", None)
+    if module is None or handlers is None:
+        await _send_text(send, 500, "Internal Server Error")
+        return
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    handler = handlers.get(500) or handlers.get(Exception)
+    answering = module.ServerErrorMiddleware(fail, handler, getattr(app, "debug", False))
+    with contextlib.suppress(type(error)):
+        await answering(scope, receive, send)
+
+
+async def _send_text(
+    send: _Send, status: int, text: str, decision: Decision | None = None
+) -> None:
+    body = text.encode()
     headers: _Headers = []
-    body = b""
-    if decision.reason is not None:
-        body = f"{decision.reason}\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8"),
-                   (b"content-length", b"%d" % len(body))]
-    headers = _merged(headers, decision)
-    await send(
-        {"type": "http.response.start", "status": decision.status, "headers": headers}
-    )
+    if body:
+        headers.append((b"content-type", b"text/plain; charset=utf-8"))
+        headers.append((b"content-length", b"%d" % len(body)))
+    if decision is not None:
+        headers = _merged(headers, decision)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -31,6 +31,9 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # but no header has them. A star alone does not tell: it stands for any characters.
 _REGEX = re.compile(r"[\\()\[\]{}^$|?+]|\.\*")
 
+# A name with a star in it, such as "X-Company-*".
+_STARRED = re.compile(r"(?=.*\*)(?=.*[^*])[!#%&'*.`~_0-9A-Za-z-]+")
+
 # A century. More is a unit that was mistaken.
 _MAX_AGE_SECONDS = 100 * 366 * 86_400
 
@@ -317,7 +320,7 @@ def _parse_allow_headers(option: HeadersOption, problems: list[str]) -> HeaderRu
                     f"allow_headers: {rule!r} is taken for a regular expression, but"
                     f" {error}"
                 )
-        elif isinstance(rule, str) and "*" in rule.strip("*") and TOKEN.fullmatch(rule):
+        elif isinstance(rule, str) and _STARRED.fullmatch(rule):
             parts = map(re.escape, rule.split("*"))
             expressions.append(re.compile(".*".join(parts), re.IGNORECASE))
         else:

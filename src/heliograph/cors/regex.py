@@ -226,7 +226,7 @@ class _Automaton:
     def _repeat(self, least: int, most: int, body: Any) -> _Fragment:
         part = self.add(body)
         shortest, longest = body.getwidth()
-        if part.is_empty and least != most:
+        if part.is_empty and (least, most) != (1, 1):
             raise UnsafeRegexError(f"it repeats what may be empty; {_HINT}")
         if most > 1 and not (least == most and shortest == longest):
             # A bound on the number of turns would be hundreds of copies; a loop without

@@ -389,7 +389,7 @@ def _endpoint(method: str) -> str | None:
             path = unquote(urlsplit(redirect.new_url).path)
             path = "/" + path.removeprefix(request.root_path).lstrip("/")
         except MethodNotAllowed as error:
-            method = next(iter(error.valid_methods or ()))
+            method = next(iter(error.valid_methods or ["GET"]))
         except NotFound:
             break
         else:

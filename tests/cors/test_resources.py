@@ -1,0 +1,100 @@
+"""The most specific resource wins."""
+
+import re
+
+import pytest
+
+from heliograph.cors.regex import UnsafeRegexError
+from heliograph.cors.resources import Resources, parse_resource, resolve_dots
+
+
+def resources(*texts):
+    return Resources([(parse_resource(text), text) for text in texts])
+
+
+# (resource, paths that it is for, paths that it is not for)
+RESOURCES = [
+    ("/api/users", ["/api/users"], ["/api/users/", "/api/users/1", "/Api/users", "/api"]),
+    ("/api/*", ["/api", "/api/", "/api/x/y", "/api/\n"], ["/apiary", "/x/api/", "/Api/x"]),
+    ("/*", ["/", "/x", ""], []),
+    ("*", ["/", "/x", ""], []),
+    ("/api/*/users", ["/api/1/users", "/api/1/2/users"], ["/api/users", "/api/1/users/2"]),
+    ("/api*", ["/api", "/apiary", "/api/x"], ["/ap"]),
+    ("/api/v1.0/*", ["/api/v1.0/x"], ["/api/v1x0/x"]),
+    ("/a**b", ["/ab", "/axb"], ["/a"]),
+    ("/a+b{c}|d", ["/a+b{c}|d"], ["/aab"]),
+    (r"/api/v\d+/", ["/api/v1/", "/api/v12/x"], ["/api/vx/", "/x/api/v1/"]),
+    (r"/api/.*", ["/api/", "/api/x"], ["/api"]),
+    (re.compile("/api/v1"), ["/api/v1", "/api/v1/x"], ["/x/api/v1"]),
+    (re.compile("/api$", re.IGNORECASE), ["/api", "/API"], ["/api/x"]),
+    ("}", ["}"], ["/"]),
+]
+
+
+@pytest.mark.parametrize(("text", "inside", "outside"), RESOURCES, ids=lambda v: str(v))
+def test_paths(text, inside, outside):
+    """A resource is a path, a path with stars, or the beginning of one as an expression."""
+    found = resources(text)
+
+    assert [path for path in inside if found.find(path) is None] == []
+    assert [path for path in outside if found.find(path) is not None] == []
+
+
+# (resources, path, the one that wins), whatever the order in which they are written.
+WINNERS = [
+    (["/api/secret", "/[a-zA-Z0-9_/-]*.*"], "/api/secret", "/api/secret"),
+    (["/api/v1/.*", "/[a-z]*/[a-z0-9]*/[a-z]*"], "/api/v1/x", "/api/v1/.*"),
+    (["/*", "/api/*", "/api/v1/*"], "/api/v1/x", "/api/v1/*"),
+    (["/*", "/api/*", "/api/v1/*"], "/api/x", "/api/*"),
+    (["/*", "/api/*", "/api/v1/*"], "/x", "/*"),
+    (["/api/secret", "/api/secret*"], "/api/secret", "/api/secret"),
+    ([r"/api/\d+", r"/api/\d+/secret"], "/api/1/secret", r"/api/\d+/secret"),
+    (["*", "/*"], "/x", "/*"),
+    ([re.compile("/api/x"), "/api/*"], "/api/x", re.compile("/api/x")),
+]
+
+
+@pytest.mark.parametrize(("texts", "path", "winner"), WINNERS)
+def test_specificity(texts, path, winner):
+    """Neither the number of slashes nor that of characters makes an expression specific."""
+    assert resources(*texts).find(path) == winner
+    assert resources(*reversed(texts)).find(path) == winner
+
+
+def test_order_decides_between_equals():
+    """What comes first wins; what is added before the others comes first."""
+    first = Resources([(parse_resource("/a*"), 1), (parse_resource("/a*"), 2)])
+
+    assert first.find("/a") == 1
+    assert first.before([(parse_resource("/a*"), 0)]).find("/a") == 0
+    assert first.before([(parse_resource("/b"), 0)]).find("/a") == 1
+
+
+def test_dangerous_expressions():
+    """A path is the client's, too."""
+    with pytest.raises(UnsafeRegexError, match="exponential"):
+        parse_resource("/(a+)+$")
+
+
+@pytest.mark.parametrize(
+    ("path", "resolved"),
+    [
+        ("/a/b", "/a/b"),
+        ("/a/./b", "/a/b"),
+        ("/a/../b", "/b"),
+        ("/a/b/..", "/a/"),
+        ("/a/b/../", "/a/"),
+        ("/a/b/.", "/a/b/"),
+        ("/..", "/"),
+        ("/../../b", "/b"),
+        ("/.", "/"),
+        ("/...", "/..."),
+        ("/a/.b", "/a/.b"),
+        ("/a//../b", "/a/b"),
+        ("/a/../../b/./c/..", "/b/"),
+        ("/", "/"),
+    ],
+)
+def test_dots(path, resolved):
+    """Dot segments are removed as RFC 3986 section 5.2.4 says."""
+    assert resolve_dots(path) == resolved
