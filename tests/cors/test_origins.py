@@ -126,7 +126,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "words"), MISTAKES, ids=lambda value: ascii(value))
+@pytest.mark.parametrize(("rule", "words"), MISTAKES, ids=ascii)
 def test_mistakes(rule, words):
     """Each is named, with what to write instead; the others are read all the same."""
     problems = []

@@ -31,7 +31,7 @@ RESOURCES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "inside", "outside"), RESOURCES, ids=lambda v: str(v))
+@pytest.mark.parametrize(("text", "inside", "outside"), RESOURCES, ids=str)
 def test_paths(text, inside, outside):
     """A resource is a path, a path with stars, or the beginning of one as an expression."""
     found = resources(text)

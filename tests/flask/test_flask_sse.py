@@ -1,16 +1,13 @@
 """The code of Flask-SSE's documentation, as it stands there, with one line changed."""
 
-import hashlib
-import io
 import re
 import subprocess
-import sys
-import tarfile
 
 import pytest
 import redis
 
 from browser import chromium
+from sdists import fetch
 from servers import free_port, gunicorn, serving, until
 
 SDIST = (
@@ -23,21 +20,8 @@ SDIST = (
 @pytest.fixture(scope="module")
 def documentation(tmp_path_factory):
     """The pages of the source distribution, by name."""
-    name, version, digest = SDIST
-    folder = tmp_path_factory.mktemp("sdist")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-         "--no-binary", ":all:", "--dest", folder, f"{name}=={version}"],
-        check=True,
-    )  # fmt: skip
-    (path,) = folder.iterdir()
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as archive:
-        return {
-            member.name.rpartition("/")[2]: archive.extractfile(member).read().decode()
-            for member in archive
-            if member.name.endswith(".rst")
-        }
+    folder = fetch(tmp_path_factory.mktemp("sdist"), *SDIST)
+    return {path.name: path.read_text() for path in folder.rglob("*.rst")}
 
 
 def blocks(page, language):

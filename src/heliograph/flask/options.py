@@ -45,7 +45,8 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 _FLAGS = ("automatic_options", "intercept_exceptions")
 _FOR_ROUTES = (*OPTIONS, "automatic_options")
-_FOR_APPS = (*_FOR_ROUTES, "intercept_exceptions", "resources")
+_FOR_RESOURCES = (*_FOR_ROUTES, "intercept_exceptions")
+_FOR_APPS = (*_FOR_RESOURCES, "resources")
 
 _PREFIX = "CORS_"
 CONFIG_KEYS = tuple(f"{_PREFIX}{name.upper()}" for name in _FOR_APPS)
@@ -187,15 +188,12 @@ def make_rules(options: Mapping[str, Any]) -> list[tuple[Resource, Rule]]:
         CorsConfigError: Listing every mistake once, with the resource that it is in.
     """
     problems = _unknown(options, _FOR_APPS)
-    root = {
-        name: value
-        for name, value in options.items()
-        if name in _FOR_APPS and name != "resources"
-    }
     rules = []
     for path, own in _resources(options.get("resources", "/*"), problems):
-        found = _unknown(own, _FOR_APPS)
-        rule = make_rule({**root, **{k: own[k] for k in own if k in _FOR_APPS}}, found)
+        found = _unknown(own, _FOR_RESOURCES)
+        merged = {**options, **own}
+        known = {name: merged[name] for name in _FOR_RESOURCES if name in merged}
+        rule = make_rule(known, found)
         try:
             resource = parse_resource(path)
         except UnsafeRegexError as error:
