@@ -27,6 +27,7 @@ def test_exported(name):
     ("error", "text"),
     [
         (errors.ConfigError(["a", "b"]), "a\nb"),
+        (errors.CorsConfigError(["origins: x"]), "origins: x"),
         (errors.InvalidFieldError("id", 5, "no"), "invalid id 5: no"),
         (errors.InvalidFieldError("data", list(range(99)), "no"), "…: no"),
         (errors.InvalidStreamIdError("x"), "'x'"),

@@ -7,7 +7,14 @@ import pytest
 
 import heliograph
 
-PUBLIC = ["heliograph", "heliograph.brokers", "heliograph.hub", "heliograph.flask"]
+PUBLIC = [
+    "heliograph",
+    "heliograph.asgi",
+    "heliograph.brokers",
+    "heliograph.cors",
+    "heliograph.flask",
+    "heliograph.hub",
+]
 
 
 @pytest.mark.parametrize("module", PUBLIC)

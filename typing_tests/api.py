@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from flask import Flask
+from flask import Blueprint, Flask
 from heliograph import Event, EventStreamParser, HubConfig, encode, encode_comment
+from heliograph.asgi import CORSMiddleware
 from heliograph.brokers import Broker, open_broker
-from heliograph.flask import SSE, Message, sse
+from heliograph.cors import CorsPolicy, CorsRequest, Decision, decide
+from heliograph.flask import CORS, SSE, Message, cross_origin, sse
 from heliograph.hub import HubStatistics
 
 event = Event("data", type="t", id="1", retry_ms=5)
@@ -40,3 +42,43 @@ def may_listen(channels: tuple[str, ...]) -> bool:
 
 
 assert_type(may_listen(("a",)), bool)
+
+
+def tenant(origin: str, request: CorsRequest) -> bool:
+    return origin.endswith(request.path)
+
+
+async def tenant_async(origin: str, request: CorsRequest) -> bool:
+    return tenant(origin, request)
+
+
+policy = CorsPolicy(origins=["https://a.example", tenant, tenant_async], max_age=5)
+assert_type(policy.max_age, int | None)
+assert_type(decide(policy, CorsRequest("GET")), Decision)
+assert_type(decide(policy, CorsRequest("GET")).reason, str | None)
+CorsPolicy()  # type: ignore[call-arg]  # who may is yours to say
+CorsPolicy("https://a.example")  # type: ignore[call-arg]  # keyword-only
+CorsPolicy(origins="*", origin="*")  # type: ignore[arg-type]  # no such option
+CorsPolicy(origins=len)  # type: ignore[arg-type]  # a function takes two and says yes or no
+policy.max_age = 6  # type: ignore[misc]  # frozen
+
+CORS(app, resources={r"/api/*": {"origins": ["https://a.example"]}}, max_age="600")
+CORS(Blueprint("b", __name__), origins=tenant)
+CORS(app, origin="https://a.example")  # type: ignore[call-arg]  # no such option
+CORS("app")  # type: ignore[arg-type]  # an application or a blueprint
+
+
+@app.get("/")
+@cross_origin(origins="https://a.example", supports_credentials=True)
+def view() -> str:
+    return ""
+
+
+assert_type(view(), str)
+cross_origin(resources="/x")  # type: ignore[call-arg]  # of CORS() alone
+
+
+async def asgi_app(scope: object, receive: object, send: object) -> None: ...
+
+
+CORSMiddleware(asgi_app, policy)

@@ -11,10 +11,10 @@ import sys
 
 from werkzeug.serving import run_simple
 
-from flask import Flask, Response, abort, request
+from flask import Flask, abort, request
 
 from ..errors import InvalidFieldError
-from ..flask import sse
+from ..flask import CORS, sse
 
 __all__ = ["create_app"]
 
@@ -35,6 +35,7 @@ def create_app(page_origin: str, folder: str) -> Flask:
     app = Flask(__name__, instance_path=folder)
     # A short wait: people watch the page while they press its buttons.
     app.config.update(SSE_RETRY_MS=500, SSE_HEARTBEAT_SECONDS=5)
+    CORS(app, origins=page_origin)
     app.register_blueprint(sse, url_prefix="/stream")
 
     @app.post("/say")
@@ -55,12 +56,6 @@ def create_app(page_origin: str, folder: str) -> Flask:
     @app.get("/ready")
     def ready() -> str:
         return "yes"
-
-    @app.after_request
-    def let_the_page_read(response: Response) -> Response:
-        response.headers["Access-Control-Allow-Origin"] = page_origin
-        response.vary.add("Origin")
-        return response
 
     return app
 

@@ -1,0 +1,191 @@
+"""One application in four frameworks, each with the middleware where its users put it."""
+
+import asyncio
+
+from fastapi import FastAPI
+from quart import Quart
+from quart import websocket as quart_websocket
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+
+from heliograph import Event, encode
+from heliograph.asgi import CORSMiddleware
+from heliograph.cors import CorsPolicy
+
+
+async def tenant(origin, request):
+    await asyncio.sleep(0)
+    return origin.endswith(".tenant.example")
+
+
+policy = CorsPolicy(
+    origins=["https://a.example", tenant],
+    supports_credentials=True,
+    allow_headers=["X-A"],
+    expose_headers=["X-B"],
+    max_age=600,
+)
+ended = []
+
+
+async def numbers(last_event_id):
+    n = int(last_event_id or 0)
+    try:
+        while True:
+            n += 1
+            yield encode(Event(str(n), id=str(n)))
+            await asyncio.sleep(0.01)
+    finally:
+        ended.append(n)
+
+
+async def hello(request):
+    return PlainTextResponse("hello", headers={"Vary": "Cookie", "X-B": "b"})
+
+
+async def own(request):
+    return PlainTextResponse(
+        "own", headers={"Access-Control-Allow-Origin": "https://own.example"}
+    )
+
+
+async def crash(request):
+    raise LookupError("crash")
+
+
+async def stream(request):
+    return StreamingResponse(
+        numbers(request.headers.get("last-event-id")), media_type="text/event-stream"
+    )
+
+
+async def count(request):
+    return PlainTextResponse(str(len(ended)))
+
+
+async def echo(websocket):
+    await websocket.accept()
+    await websocket.send_text(await websocket.receive_text())
+    await websocket.close()
+
+
+def routes():
+    return [
+        Route("/", hello),
+        Route("/own", own),
+        Route("/crash", crash),
+        Route("/stream", stream),
+        Route("/ended", count),
+        WebSocketRoute("/echo", echo),
+    ]
+
+
+starlette = CORSMiddleware(Starlette(routes=routes()), policy)
+
+inside = Starlette(routes=routes())
+inside.add_middleware(CORSMiddleware, policy=policy)
+
+fastapi = FastAPI(routes=routes())
+fastapi.add_middleware(CORSMiddleware, policy=policy)
+
+
+async def sorry(request, error):
+    return PlainTextResponse(f"sorry: {error}", status_code=500, headers={"X-B": "mine"})
+
+
+handled = FastAPI(routes=routes(), exception_handlers={Exception: sorry})
+handled.add_middleware(CORSMiddleware, policy=policy)
+
+quart_app = Quart(__name__)
+
+
+@quart_app.get("/")
+async def quart_hello():
+    return "hello", 200, {"Vary": "Cookie", "X-B": "b"}
+
+
+@quart_app.get("/own")
+async def quart_own():
+    return "own", 200, {"Access-Control-Allow-Origin": "https://own.example"}
+
+
+@quart_app.get("/crash")
+async def quart_crash():
+    raise LookupError("crash")
+
+
+@quart_app.get("/stream")
+async def quart_stream():
+    from quart import request
+
+    return (
+        numbers(request.headers.get("last-event-id")),
+        200,
+        {"Content-Type": "text/event-stream"},
+    )
+
+
+@quart_app.get("/ended")
+async def quart_count():
+    return str(len(ended))
+
+
+@quart_app.websocket("/echo")
+async def quart_echo():
+    await quart_websocket.send(await quart_websocket.receive())
+
+
+quart_app.asgi_app = CORSMiddleware(quart_app.asgi_app, policy)
+quart = quart_app
+
+
+async def left(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def bare(scope, receive, send):
+    """A plain application."""
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        message = await receive()
+        await send({"type": "websocket.send", "text": message["text"]})
+        return
+    headers = {
+        "/": [(b"Vary", b"Cookie"), (b"X-B", b"b")],
+        "/own": [(b"Access-Control-Allow-Origin", b"https://own.example")],
+        "/stream": [(b"Content-Type", b"text/event-stream; charset=utf-8")],
+        "/ended": [],
+    }
+    if scope["path"] not in headers:
+        raise LookupError("crash")
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": headers[scope["path"]]}
+    )
+    if scope["path"] == "/stream":
+        last = dict(scope["headers"]).get(b"last-event-id", b"").decode()
+        blocks = numbers(last)
+        leaving = asyncio.create_task(left(receive))
+        try:
+            async for block in blocks:
+                if leaving.done():
+                    break
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+        finally:
+            leaving.cancel()
+            await blocks.aclose()
+        return
+    body = str(len(ended)) if scope["path"] == "/ended" else scope["path"][1:] or "hello"
+    await send({"type": "http.response.body", "body": body.encode()})
+
+
+plain = CORSMiddleware(bare, policy)
+
+open_to_all = CORSMiddleware(bare, CorsPolicy(origins=["*", "https://a.example"]))

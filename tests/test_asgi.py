@@ -1,0 +1,247 @@
+"""CORS for ASGI applications, on real servers."""
+
+import contextlib
+import logging
+import sys
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from heliograph.asgi import CORSMiddleware
+from heliograph.cors import CorsPolicy
+from servers import serving, until
+
+A = "https://a.example"
+TENANT = "https://x.tenant.example"
+EVIL = "https://evil.example"
+ORIGIN = "Access-Control-Allow-Origin"
+PREFLIGHT = {
+    "Access-Control-Request-Method": "PUT",
+    "Access-Control-Request-Headers": "x-a",
+}
+FRAMEWORKS = ["starlette", "inside", "fastapi", "handled", "quart", "plain"]
+
+
+@contextlib.contextmanager
+def uvicorn(app, folder):
+    command = [
+        sys.executable, "-m", "uvicorn", f"asgi:{app}", "--port", "{port}", "--no-access-log",
+        "--timeout-graceful-shutdown", "1",
+    ]  # fmt: skip
+    with serving(command, folder, ready="/") as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def server(request, tmp_path_factory):
+    """A uvicorn that serves one of the applications."""
+    with uvicorn(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        server.name = request.param
+        yield server
+
+
+def granted(response):
+    return response.getheader(ORIGIN)
+
+
+def is_refused(response):
+    return not any(
+        name.lower().startswith("access-control") for name, _ in response.getheaders()
+    )
+
+
+@pytest.mark.parametrize("origin", [A, TENANT])
+def test_granted(server, origin):
+    """The origin, credentials, what may be read; ``Vary`` is merged."""
+    answer = server.get("/", headers={"Origin": origin})
+
+    assert (answer.status, answer.text, granted(answer)) == (200, "hello", origin)
+    assert answer.getheader("Access-Control-Allow-Credentials") == "true"
+    assert answer.getheader("Access-Control-Expose-Headers") == "X-B"
+    vary = answer.getheader("Vary").replace(" ", "").split(",")
+    assert sorted(vary) == ["Cookie", "Origin"]
+
+
+@pytest.mark.parametrize(
+    "origin", [EVIL, "null", f"{A},{A}", f"{A}/", "https://tenant.example"]
+)
+def test_refused(server, origin):
+    """The application answers, and the page cannot read it."""
+    answer = server.get("/", headers={"Origin": origin})
+
+    assert (answer.status, is_refused(answer)) == (200, True)
+    assert "Origin" in answer.getheader("Vary")
+
+
+def test_nobody(server):
+    """Who is no page of another origin is answered as ever; caches are told."""
+    answer = server.get("/")
+
+    assert (answer.status, is_refused(answer)) == (200, True)
+    assert "Origin" in answer.getheader("Vary")
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/crash"])
+def test_preflight(server, path):
+    """It is answered before the application, whatever is there."""
+    answer = server.get(path, "OPTIONS", {"Origin": TENANT, **PREFLIGHT})
+
+    assert (answer.status, answer.text, granted(answer)) == (204, "", TENANT)
+    assert answer.getheader("Access-Control-Allow-Headers") == "x-a"
+    assert answer.getheader("Access-Control-Max-Age") == "600"
+    assert answer.getheader("Access-Control-Expose-Headers") is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"Origin": EVIL}, "evil.example"), ({"Origin": A, "Access-Control-Request-Headers": "x-c"}, "x-c")],
+)  # fmt: skip
+def test_refused_preflight(server, fields, words):
+    """403, nothing granted, and the reason."""
+    answer = server.get("/", "OPTIONS", {**PREFLIGHT, **fields})
+
+    assert (answer.status, is_refused(answer)) == (403, True)
+    assert words in answer.text
+    assert answer.getheader("Content-Type").startswith("text/plain")
+
+
+def test_the_header_is_there_already(server):
+    """It is left alone."""
+    answer = server.get("/own", headers={"Origin": A})
+
+    assert [v for n, v in answer.getheaders() if n.lower() == ORIGIN.lower()] == [
+        "https://own.example"
+    ]
+
+
+def test_unhandled_exception(server):
+    """The page that caused it reads the answer, the application's own if it has one."""
+    answer = server.get("/crash", headers={"Origin": A})
+
+    assert (answer.status, granted(answer)) == (500, A)
+    assert answer.text.startswith("sorry: crash" if server.name == "handled" else "")
+    assert is_refused(server.get("/crash", headers={"Origin": EVIL}))
+    until(lambda: "LookupError: crash" in server.log_text())
+
+
+def test_stream(server):
+    """It begins where the client was; who may not listen gets nothing, and holds nothing."""
+    ended = int(server.get("/ended").text)
+    with server.stream(headers=[f"Origin: {A}"], last_event_id="5") as stream:
+        assert stream.header("access-control-allow-origin") == A
+        assert [event.data for event in stream.wait(2)][:2] == ["6", "7"]
+    until(lambda: int(server.get("/ended").text) > ended)
+    ended = int(server.get("/ended").text)
+
+    with server.stream(headers=[f"Origin: {EVIL}"]) as refused:
+        assert refused.status == 403
+        assert refused.header("content-type").startswith("text/plain")
+        assert b"data:" not in refused.body
+        assert not [
+            name for name, _ in refused.headers if name.startswith("access-control")
+        ]
+        # The generator has ended although the connection is open; or was never begun.
+        assert int(server.get("/ended").text) <= ended + 1
+    assert "ClientDisconnect" not in server.log_text()
+    assert "_RefusedError" not in server.log_text()
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_let_in"),
+    [(A, True), (TENANT, True), (None, True), ("http://127.0.0.1:{port}", True),
+     ("https://127.0.0.1:{port}", True), (EVIL, False), ("null", False),
+     ("http://127.0.0.1:{port}0", False), ("http://127.0.0.1", False), ("ws://127.0.0.1:{port}", False)],
+)  # fmt: skip
+def test_websocket(server, origin, is_let_in):
+    """Allowed origins, the server's own pages, and who is no page."""
+    if origin is not None:
+        origin = origin.format(port=server.port)
+    url = f"ws://127.0.0.1:{server.port}/echo"
+    if is_let_in:
+        with connect(url, origin=origin) as websocket:
+            websocket.send("hello")
+            assert websocket.recv() == "hello"
+        return
+    with pytest.raises(InvalidStatus) as caught, connect(url, origin=origin):
+        pass
+    assert caught.value.response.status_code == 403
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """A server whose policy says ``*``, and one name."""
+    with uvicorn("open_to_all", tmp_path_factory.mktemp("open")) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("origin", "field", "is_let_in"),
+    [
+        (EVIL, None, True),
+        (EVIL, "Cookie", False),
+        (EVIL, "Authorization", False),
+        ("null", "Cookie", False),
+        (A, "Cookie", True),
+        (None, "Cookie", True),
+        ("http://127.0.0.1:{port}", "Cookie", True),
+    ],
+)
+def test_websocket_open_to_all(opened, origin, field, is_let_in):
+    """A handshake has the visitor's cookies, which ``*`` never allows."""
+    url = f"ws://127.0.0.1:{opened.port}/echo"
+    options = {
+        "origin": origin and origin.format(port=opened.port),
+        "additional_headers": {field: "secret"} if field else {},
+    }
+    if is_let_in:
+        with connect(url, **options) as websocket:
+            websocket.send("hello")
+            assert websocket.recv() == "hello"
+        return
+    with pytest.raises(InvalidStatus), connect(url, **options):
+        pass
+
+
+def test_open_to_all(opened):
+    """One answer for everyone, so that caches can keep it."""
+    answer = opened.get("/", headers={"Origin": EVIL})
+
+    assert (granted(answer), answer.getheader("Vary")) == ("*", "Cookie")
+
+
+def test_lifespan(tmp_path):
+    """What is no request is passed on: the application starts and stops."""
+    with uvicorn("plain", tmp_path) as server:
+        pass
+
+    assert "Application startup complete" in server.log_text()
+    assert "Application shutdown complete" in server.log_text()
+
+
+def test_logs(caplog):
+    """What a client sends reaches no log unescaped."""
+    import asyncio
+
+    async def nothing(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    async def drop(message):
+        assert message
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/a\r\nFAKE\x1b",
+        "headers": [(b"origin", b"https://evil.example\x1b[31m")],
+    }  # fmt: skip
+    with caplog.at_level(logging.DEBUG, "heliograph.cors"):
+        asyncio.run(CORSMiddleware(nothing, CorsPolicy(origins=A))(scope, None, drop))
+
+    (record,) = caplog.records
+    assert record.getMessage().isprintable()
+
+
+@pytest.mark.parametrize("policy", [None, {"origins": A}, [A]])
+def test_no_policy(policy):
+    """Said at once."""
+    with pytest.raises(TypeError, match="CorsPolicy"):
+        CORSMiddleware(lambda: None, policy)
