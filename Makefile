@@ -26,6 +26,7 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python bench/fanout.py
+	$(BIN)/python bench/cors.py
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .

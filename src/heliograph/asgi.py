@@ -29,6 +29,16 @@ _Headers: TypeAlias = list[tuple[bytes, bytes]]
 _ALLOW_ORIGIN = ALLOW_ORIGIN.lower().encode()
 _POLICY_VIOLATION = 1008
 
+# Field -> attribute of CorsRequest. ASGI has names in lower case.
+_FIELDS = {
+    b"host": "host",
+    b"origin": "origin",
+    b"access-control-request-method": "request_method",
+    b"access-control-request-headers": "request_headers",
+    b"access-control-request-private-network": "request_private_network",
+}
+_CREDENTIALS = frozenset({b"cookie", b"authorization"})
+
 
 class CORSMiddleware:
     """
@@ -105,8 +115,8 @@ class CORSMiddleware:
         if self._policy.supports_credentials or request.origin in origins.exact:
             return None
         if origins.any_origin:
-            for name in ("cookie", "authorization"):
-                if _field(scope, name) is not None:
+            for name, _ in scope["headers"]:
+                if name in _CREDENTIALS:
                     return f"'*' allows no credentials, and there is a field {name!r}"
         return None
 
@@ -148,23 +158,17 @@ class _Response:
 
 
 def _request(scope: _Scope) -> CorsRequest:
-    return CorsRequest(
-        # A handshake is a GET.
-        scope.get("method", "GET"),
-        scope["path"],
-        _field(scope, "host"),
-        _field(scope, "origin"),
-        _field(scope, "access-control-request-method"),
-        _field(scope, "access-control-request-headers"),
-        _field(scope, "access-control-request-private-network"),
-    )
-
-
-def _field(scope: _Scope, name: str) -> str | None:
-    wanted = name.encode()
-    found = [value for field, value in scope["headers"] if field == wanted]
-    # Fields of one name are a list (RFC 9110 section 5.3), and no list is an origin.
-    return b",".join(found).decode("latin-1") if found else None
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        attribute = _FIELDS.get(name)
+        if attribute is not None:
+            text = value.decode("latin-1")
+            # Fields of one name are a list (RFC 9110 section 5.3), and no list is an
+            # origin.
+            before = found.get(attribute)
+            found[attribute] = text if before is None else f"{before},{text}"
+    # A handshake is a GET.
+    return CorsRequest(scope.get("method", "GET"), scope["path"], **found)
 
 
 def _is_own(request: CorsRequest) -> bool:

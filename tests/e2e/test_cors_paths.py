@@ -4,7 +4,7 @@ import pytest
 
 from servers import gunicorn, serving, werkzeug
 
-PAGE = "https://page.example"
+PAGE = "https://page.example:8443"
 SERVERS = {"gunicorn": gunicorn("cors_flask:app"), "werkzeug": werkzeug("cors_flask")}
 
 PATHS = {

@@ -21,7 +21,15 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
-from flask import Blueprint, Flask, Response, appcontext_pushed, current_app, request
+from flask import (
+    Blueprint,
+    Flask,
+    Request,
+    Response,
+    appcontext_pushed,
+    current_app,
+    request,
+)
 
 from ..cors import CorsRequest, Decision, decide, missing_vary
 from ..cors.decision import ALLOW_ORIGIN
@@ -177,21 +185,27 @@ class _Cors:
         self._blueprints: dict[str, Resources[Rule]] = {}
         self._prefixes: dict[str, str] = {}
         self._routes: dict[_CrossOrigin, Rule] = {}
+        self._config = app.config
+        self._views = app.view_functions
         dispatch, handle = app.full_dispatch_request, app.handle_exception
 
         def full_dispatch_request(*arguments: Any, **named: Any) -> Response:
-            answer = self._preflight()
-            if answer is not None:
-                return answer
-            return self._finish(dispatch(*arguments, **named), self._rule())
+            asked = _current()
+            if asked.method == "OPTIONS":
+                answer = self._preflight(asked)
+                if answer is not None:
+                    return answer
+            response = dispatch(*arguments, **named)
+            return self._finish(response, asked, self._rule(asked))
 
         def handle_exception(*arguments: Any, **named: Any) -> Response:
             response = handle(*arguments, **named)
+            asked = _current()
             try:
-                rule = self._rule()
+                rule = self._rule(asked)
                 if rule is None or not rule.intercept_exceptions:
                     return response
-                return self._finish(response, rule)
+                return self._finish(response, asked, rule)
             except Exception:  # noqa: BLE001 - the last chance to answer at all
                 # It is the exception that is being answered, or another of the same origin.
                 _log.exception("cannot decide on the answer to an exception")
@@ -210,47 +224,47 @@ class _Cors:
         if prefix:
             self._prefixes[name] = prefix
 
-    def _preflight(self) -> Response | None:
+    def _preflight(self, asked: Request) -> Response | None:
         """Answer a preflight, if that is ours to do."""
-        asked = _request()
-        if not asked.is_preflight:
+        preflight = _cors_request(asked)
+        if not preflight.is_preflight:
             return None
-        rule = self._rule(asked.request_method)
+        rule = self._rule(asked, preflight.request_method)
         if rule is None or not rule.automatic_options:
             return None
-        decision = _decide(rule, asked)
+        decision = _decide(rule, preflight)
         assert decision.status is not None  # noqa: S101 - preflights always have one
         if decision.reason is not None:
             response = _refusal(decision)
         else:
             response = Response(status=decision.status)
             del response.headers["Content-Type"]
-        _apply(response, decision, rule)
+        _apply(response, asked, decision, rule)
         return response
 
-    def _finish(self, response: Response, rule: Rule | None) -> Response:
+    def _finish(self, response: Response, asked: Request, rule: Rule | None) -> Response:
         """Add to an answer what its page has to be told."""
         if rule is None or ALLOW_ORIGIN in response.headers:
             return response
-        decision = _decide(rule, _request())
+        decision = _decide(rule, _cors_request(asked))
         if (
             decision.reason is not None
-            and request.method == "GET"
+            and asked.method == "GET"
             and response.mimetype == "text/event-stream"
         ):
             # Nobody would read it, and it would hold its place for as long as the client
             # likes. Only a GET: others have an Origin on pages of our own, too.
             response.close()
             response = _refusal(decision)
-        _apply(response, decision, rule)
+        _apply(response, asked, decision, rule)
         return response
 
-    def _rule(self, preflight_for: str | None = None) -> Rule | None:
-        endpoint = _endpoint(preflight_for or request.method)
-        said = request.environ.get(_ENVIRON_KEY) or _said_of(endpoint, preflight_for)
+    def _rule(self, asked: Request, preflight_for: str | None = None) -> Rule | None:
+        endpoint = _endpoint(asked, preflight_for or asked.method)
+        said = asked.environ.get(_ENVIRON_KEY) or self._said_of(endpoint, preflight_for)
         if said is not None:
-            return self._route(said, is_preflight=preflight_for is not None)
-        path = request.path
+            return self._route(said, asked, is_preflight=preflight_for is not None)
+        path = asked.path
         rule = self._for_path(path, endpoint)
         resolved = resolve_dots(path)
         if resolved is not path and self._for_path(resolved, endpoint) is not rule:
@@ -258,21 +272,34 @@ class _Cors:
             return None
         return rule
 
-    def _route(self, said: _CrossOrigin, *, is_preflight: bool) -> Rule | None:
+    def _said_of(
+        self, endpoint: str | None, preflight_for: str | None
+    ) -> _CrossOrigin | None:
+        view = self._views.get(endpoint or "")
+        said: _CrossOrigin | None = getattr(view, _MARK, None)
+        if said is None and preflight_for is not None:
+            # The method of a class.
+            view_class = getattr(view, "view_class", None)
+            said = getattr(getattr(view_class, preflight_for.lower(), None), _MARK, None)
+        return said
+
+    def _route(
+        self, said: _CrossOrigin, asked: Request, *, is_preflight: bool
+    ) -> Rule | None:
         rule = self._routes.get(said)
         if rule is None:
             problems: list[str] = []
-            options = {**options_of_config(current_app.config), **said.options}
+            options = {**options_of_config(self._config), **said.options}
             options.pop("resources", None)
             rule = make_rule(options, problems)
             if rule is None:
                 raise CorsConfigError(problems)
             self._routes[said] = rule
         if (
-            request.method == "OPTIONS"
+            asked.method == "OPTIONS"
             and not is_preflight
             and not rule.automatic_options
-            and getattr(request.url_rule, "provide_automatic_options", False)
+            and getattr(asked.url_rule, "provide_automatic_options", False)
         ):
             # Flask has answered, for a view that wanted to.
             return None
@@ -320,11 +347,18 @@ def _add_to_blueprint(
     _cors_of(setup.app).add_blueprint(name, setup.url_prefix, rules)
 
 
-def _request() -> CorsRequest:
-    environ = request.environ
+def _current() -> Request:
+    # Not the proxy: each look through it costs as much as all that is done with it.
+    asked = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask documents it for this
+    assert isinstance(asked, Request)  # noqa: S101 - it is what it says
+    return asked
+
+
+def _cors_request(asked: Request) -> CorsRequest:
+    environ = asked.environ
     return CorsRequest(
-        request.method,
-        request.path,
+        asked.method,
+        asked.path,
         environ.get("HTTP_HOST"),
         environ.get("HTTP_ORIGIN"),
         environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD"),
@@ -344,7 +378,7 @@ def _refusal(decision: Decision) -> Response:
     return Response(f"{decision.reason}\n", status=decision.status, mimetype="text/plain")
 
 
-def _apply(response: Response, decision: Decision, rule: Rule) -> None:
+def _apply(response: Response, asked: Request, decision: Decision, rule: Rule) -> None:
     if not isinstance(response.headers, Headers):
         # Some libraries put a dict there, which holds no name twice.
         response.headers = Headers(response.headers)
@@ -355,39 +389,27 @@ def _apply(response: Response, decision: Decision, rule: Rule) -> None:
             response.headers.add("Vary", missing)
     if (
         rule.private_network is not None
-        and request.environ.get("HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK") == "true"
+        and asked.environ.get("HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK") == "true"
         and ALLOW_ORIGIN in response.headers
     ):
         # As Flask-CORS does, whatever the method: browsers ask in preflights only.
         response.headers[_PRIVATE_NETWORK] = str(rule.private_network).lower()
 
 
-def _said_of(endpoint: str | None, preflight_for: str | None) -> _CrossOrigin | None:
-    if endpoint is None:
-        return None
-    view = current_app.view_functions.get(endpoint)
-    said = getattr(view, _MARK, None)
-    if said is None and preflight_for is not None:
-        # The method of a class.
-        view_class = getattr(view, "view_class", None)
-        said = getattr(getattr(view_class, preflight_for.lower(), None), _MARK, None)
-    return said
-
-
-def _endpoint(method: str) -> str | None:
+def _endpoint(asked: Request, method: str) -> str | None:
     """Give the endpoint that a request is for, were its method another one."""
-    if method == request.method and request.routing_exception is None:
-        return request.endpoint
-    adapter = current_app.create_url_adapter(request)
+    if method == asked.method and asked.routing_exception is None:
+        return asked.endpoint
+    adapter = current_app.create_url_adapter(asked)
     assert adapter is not None  # noqa: S101 - there is a request to make it of
-    path = request.path
+    path = asked.path
     # A redirect, and a method that is not there: no more can come between.
     for _ in range(3):
         try:
             endpoint: str = adapter.match(path, method=method)[0]
         except RequestRedirect as redirect:
             path = unquote(urlsplit(redirect.new_url).path)
-            path = "/" + path.removeprefix(request.root_path).lstrip("/")
+            path = "/" + path.removeprefix(asked.root_path).lstrip("/")
         except MethodNotAllowed as error:
             method = next(iter(error.valid_methods or ["GET"]))
         except NotFound:

@@ -1,0 +1,266 @@
+"""
+What CORS costs a request, beside Flask-CORS and Starlette's middleware, in one run.
+
+    python bench/cors.py [ROUNDS]
+
+Each application is asked in turn, over and over, in this process, without a network: WSGI and
+ASGI calls as a server makes them. What is shown is the time of a request beyond that of the
+same application without CORS, the whole time of a preflight, medians of the rounds, and how
+many times ours the others take. The machine's noise is the spread of the application without
+CORS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import statistics
+import sys
+import time
+
+import flask_cors
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware as StarlettesMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import heliograph.flask
+from flask import Flask
+from heliograph.asgi import CORSMiddleware
+from heliograph.cors import CorsPolicy
+
+REQUESTS_PER_ROUND = 200
+ROUNDS = 60
+
+
+def origins(count):
+    return [f"https://site-{n}.example.com" for n in range(count)]
+
+
+def hello():
+    return "hello"
+
+
+def flask_app(decorate=lambda view: view):
+    app = Flask(__name__)
+    app.add_url_rule("/api/v1/users/7", view_func=decorate(hello))
+    return app
+
+
+def resources(count):
+    """As many paths as there are, with the one that is asked for among the last."""
+    others = {f"/other/{n}/*": {"origins": origins(1)} for n in range(count - 1)}
+    return {**others, "/api/*": {"origins": origins(10)}}
+
+
+FLASK = {
+    "1 origin": {"origins": origins(1)},
+    "10 origins": {"origins": origins(10)},
+    "1,000 origins": {"origins": origins(1000)},
+    "50 resources": {"resources": resources(50)},
+    "any origin": {},
+}
+DECORATED = "@cross_origin, 10 origins"
+ASGI = {
+    "1 origin": origins(1),
+    "10 origins": origins(10),
+    "1,000 origins": origins(1000),
+    "any origin": ["*"],
+}
+
+
+def asked_by(origin, *, preflight):
+    fields = {"Origin": origin}
+    if preflight:
+        fields |= {
+            "Access-Control-Request-Method": "PUT",
+            "Access-Control-Request-Headers": "content-type,x-requested-with",
+        }
+    return fields
+
+
+def wsgi_caller(app, fields, *, preflight):
+    environ = {
+        "REQUEST_METHOD": "OPTIONS" if preflight else "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/api/v1/users/7",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "localhost",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        **{
+            f"HTTP_{name.upper().replace('-', '_')}": value
+            for name, value in fields.items()
+        },
+    }
+    answered = []
+
+    def start_response(status, headers, exc_info=None):
+        answered[:] = [status, dict(headers)]
+
+    def call():
+        for chunk in (body := app(dict(environ), start_response)):
+            assert isinstance(chunk, bytes)
+        body.close()
+        return answered
+
+    return call
+
+
+def asgi_caller(app, fields, *, preflight, loop):
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "OPTIONS" if preflight else "GET",
+        "scheme": "http",
+        "path": "/api/v1/users/7",
+        "raw_path": b"/api/v1/users/7",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost"), *((n.lower().encode(), v.encode()) for n, v in fields.items())],
+        "server": ("localhost", 80),
+        "client": ("127.0.0.1", 5),
+    }  # fmt: skip
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    async def one():
+        sent.clear()
+        await app(dict(scope), receive, send)
+        headers = {n.decode().title(): v.decode() for n, v in sent[0]["headers"]}
+        return [str(sent[0]["status"]), headers]
+
+    async def many(count):
+        for _ in range(count):
+            sent.clear()
+            await app(dict(scope), receive, send)
+
+    return lambda count=None: loop.run_until_complete(
+        one() if count is None else many(count)
+    )
+
+
+def time_of(call, count):
+    begin = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - begin) / count
+
+
+def measure(callers, timer, rounds):
+    """The times of each, in microseconds, a round at a time in turn."""
+    times = {name: [] for name in callers}
+    for _ in range(rounds):
+        for name, call in callers.items():
+            times[name].append(timer(call) * 1e6)
+    return times
+
+
+def report(title, times, peer, *, preflight):
+    bare = statistics.median(times["bare"])
+    quarters = statistics.quantiles(times["bare"], n=4)
+    # No application needs to be asked for a preflight: it is measured whole.
+    beyond = 0 if preflight else bare
+    ours, theirs = (
+        statistics.median(times[name]) - beyond for name in ("heliograph", peer)
+    )
+    title += ", preflight (whole)" if preflight else ", request"
+    noise = (quarters[2] - quarters[0]) / 2
+    print(
+        f"{title:<36} {bare:8.1f} ±{noise:5.1f} {ours:10.1f} {theirs:10.1f}"
+        f" {theirs / ours:8.1f}"
+    )
+
+
+def check(answers, origin):
+    """All have to have granted the same thing, or there is nothing to compare."""
+    for name, (status, headers) in answers.items():
+        if name != "bare":
+            assert status[0] == "2", (name, status)
+            assert headers["Access-Control-Allow-Origin"] in {origin, "*"}, (name, headers)
+
+
+def heading(framework, peer):
+    print(f"\n{framework}, µs per request")
+    print(f"{'':<36} {'without':>15} {'heliograph':>10} {peer:>10} {'times':>8}")
+
+
+def bench_flask(rounds):
+    heading("Flask", "flask-cors")
+    for title, options in {**FLASK, DECORATED: {"origins": origins(10)}}.items():
+        if title == DECORATED:
+            ours = flask_app(heliograph.flask.cross_origin(**options))
+            theirs = flask_app(flask_cors.cross_origin(**options))
+        else:
+            ours, theirs = flask_app(), flask_app()
+            heliograph.flask.CORS(ours, **options)
+            flask_cors.CORS(theirs, **options)
+        apps = {"bare": flask_app(), "heliograph": ours, "flask-cors": theirs}
+        origin = (options.get("origins") or origins(10))[-1]
+        for preflight in (False, True):
+            fields = asked_by(origin, preflight=preflight)
+            callers = {
+                n: wsgi_caller(a, fields, preflight=preflight) for n, a in apps.items()
+            }
+            check({name: call() for name, call in callers.items()}, origin)
+            times = measure(callers, lambda call: time_of(call, REQUESTS_PER_ROUND), rounds)
+            report(title, times, "flask-cors", preflight=preflight)
+
+
+def bench_asgi(rounds):
+    heading("Starlette", "starlette")
+    loop = asyncio.new_event_loop()
+
+    async def greet(_):
+        return PlainTextResponse("hello")
+
+    def app():
+        return Starlette(
+            routes=[Route("/api/v1/users/7", greet, methods=["GET", "OPTIONS"])]
+        )
+
+    def timer(call):
+        begin = time.perf_counter()
+        call(REQUESTS_PER_ROUND)
+        return (time.perf_counter() - begin) / REQUESTS_PER_ROUND
+
+    for title, listed in ASGI.items():
+        apps = {
+            "bare": app(),
+            "heliograph": CORSMiddleware(app(), CorsPolicy(origins=listed)),
+            "starlette": StarlettesMiddleware(
+                app(), allow_origins=listed, allow_methods=["*"], allow_headers=["*"]
+            ),
+        }
+        for preflight in (False, True):
+            fields = asked_by(
+                listed[-1] if listed != ["*"] else "https://a.example", preflight=preflight
+            )
+            callers = {
+                n: asgi_caller(a, fields, preflight=preflight, loop=loop)
+                for n, a in apps.items()
+            }
+            check({name: call() for name, call in callers.items()}, fields["Origin"])
+            times = measure(callers, timer, rounds)
+            report(title, times, "starlette", preflight=preflight)
+    loop.close()
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    bench_flask(number)
+    bench_asgi(number)
