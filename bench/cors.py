@@ -103,7 +103,7 @@ def wsgi_caller(app, fields, *, preflight):
     }
     answered = []
 
-    def start_response(status, headers, exc_info=None):
+    def start_response(status, headers, *_):
         answered[:] = [status, dict(headers)]
 
     def call():

@@ -10,6 +10,8 @@ import pytest
 
 from browser import chromium
 from heliograph import HubConfig
+from heliograph.cors.policy import DEFAULT_METHODS, OPTIONS
+from heliograph.flask.options import CONFIG_KEYS, make_rules
 from heliograph.flask.settings import _KNOWN_KEYS
 from servers import serving, until
 
@@ -34,6 +36,29 @@ def test_every_key_is_documented():
     for key, default in defaults.items():
         assert table[key] == default, key
     assert (table["SSE_PRIVATE"], table["SSE_TAKE_OVER"]) == ("False", "True")
+
+
+def test_every_option_of_cors_is_documented():
+    """Each with its default in Flask, and no other."""
+    table = dict(
+        re.findall(
+            r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs/cors.md").read_text(), re.MULTILINE
+        )
+    )
+    ((_, rule),) = make_rules({})
+    defaults = {name: getattr(rule.policy, name) for name in OPTIONS}
+    defaults |= {"automatic_options": True, "intercept_exceptions": True, "resources": "/*"}
+    written = {
+        "origins": '`"*"`',
+        "methods": ", ".join(f"`{method}`" for method in DEFAULT_METHODS),
+        "allow_headers": '`"*"`',
+        "expose_headers": "none",
+        "resources": '`"/*"`',
+    }
+
+    assert {f"CORS_{name.upper()}" for name in table} == set(CONFIG_KEYS)
+    for name, default in defaults.items():
+        assert table[name] == written.get(name, f"`{default!r}`"), name
 
 
 @pytest.mark.parametrize(
