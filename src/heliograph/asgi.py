@@ -1,33 +1,38 @@
 """
 CORS for ASGI applications: Starlette, FastAPI, Quart, or plain ones.
 
+Strategy: headers are added where the first of us stands, to whatever is sent through it. Others
+that stand further in only say what the headers are, so the innermost decides, and what is
+outside of it (a framework's answer to an exception) is covered all the same.
+
 Needs the standard library only.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from .cors import CorsPolicy, CorsRequest, Decision, decide_async, missing_vary
 from .cors.decision import ALLOW_ORIGIN
+from .errors import CorsConfigError
 
 __all__ = ["CORSMiddleware"]
 
 _log = logging.getLogger("heliograph.cors")
 
-_Scope: TypeAlias = MutableMapping[str, Any]
-_Message: TypeAlias = MutableMapping[str, Any]
-_Receive: TypeAlias = Callable[[], Awaitable[_Message]]
-_Send: TypeAlias = Callable[[_Message], Awaitable[None]]
-_App: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
+# Frameworks type these in ways that do not go together: asgiref's dicts are no mappings of
+# Starlette's.
+_App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 _Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 _ALLOW_ORIGIN = ALLOW_ORIGIN.lower().encode()
 _POLICY_VIOLATION = 1008
+
+# Where a scope holds the response of the first of us that it came to.
+_SCOPE_KEY = "heliograph.cors"
 
 # Field -> attribute of CorsRequest. ASGI has names in lower case.
 _FIELDS = {
@@ -38,6 +43,7 @@ _FIELDS = {
     b"access-control-request-private-network": "request_private_network",
 }
 _CREDENTIALS = frozenset({b"cookie", b"authorization"})
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class CORSMiddleware:
@@ -45,10 +51,14 @@ class CORSMiddleware:
     Lets pages of other origins use an ASGI application.
 
     Preflights are answered before the application sees them, and its answers get the
-    headers, that to an unhandled exception too. A WebSocket handshake from a page is let
-    through if the page's origin is allowed, or is that of the server itself: it always
-    carries the visitor's cookies, so where the policy says ``"*"`` it is refused if it has
-    any. What does not come from a page is let through.
+    headers, that to an unhandled exception too. Of several the outermost answers
+    preflights, and the innermost decides on everything else.
+
+    A WebSocket handshake is let through if it comes from a page of the server itself, or
+    of an origin that the policy allows; and from who is no page. It may carry the visitor's
+    cookies whatever the policy says; so if it does, and the policy has no
+    ``supports_credentials``, only rules count that could be trusted with them: not
+    ``"*"``, ``"null"``, or expressions that may end in any name.
 
     ``app = CORSMiddleware(app, policy)``, or with Starlette and FastAPI
     ``app.add_middleware(CORSMiddleware, policy=policy)``.
@@ -68,96 +78,161 @@ class CORSMiddleware:
             )
         self._app = app
         self._policy = policy
+        self._trusted = _trusted_with_credentials(policy)
 
-    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a connection. See the ASGI specification."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
+            _go_around(scope)
             await self._app(scope, receive, send)
 
-    async def _http(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        decision = await self._decide(_request(scope))
-        if decision.preflight:
-            await _answer(send, decision)
-            return
-        response = _Response(send, decision, is_get=scope["method"] == "GET")
-        try:
-            await self._app(scope, receive, response.send)
-        except Exception as error:
-            if response.refused:
-                # It was told that its client has gone, by an error that it may wrap.
-                _log.debug("the application ended with %r", error)
-                return
-            if not response.started:
-                await _answer_error(error, scope, receive, response.send)
-            raise
-
-    async def _websocket(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
         request = _request(scope)
-        if request.origin is not None and not _is_own(request):
-            decision = await self._decide(request)
-            reason = decision.reason or self._hijacking(scope, request)
-            if reason is not None:
-                _log.debug("refused a WebSocket at %a: %s", request.path, reason)
-                await receive()
-                await send(
-                    {"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""}
-                )
-                return
-        await self._app(scope, receive, send)
-
-    def _hijacking(self, scope: _Scope, request: CorsRequest) -> str | None:
-        """Say why a page that only ``"*"`` lets in must not have this handshake."""
-        origins = self._policy.compiled.origins
-        if self._policy.supports_credentials or request.origin in origins.exact:
-            return None
-        if origins.any_origin:
-            for name, _ in scope["headers"]:
-                if name in _CREDENTIALS:
-                    return f"'*' allows no credentials, and there is a field {name!r}"
-        return None
-
-    async def _decide(self, request: CorsRequest) -> Decision:
         decision = await decide_async(self._policy, request)
         if decision.reason is not None:
             _log.debug("refused %s %a: %s", request.method, request.path, decision.reason)
-        return decision
+        if decision.preflight:
+            await _answer(send, decision)
+            return
+        response = scope.get(_SCOPE_KEY)
+        if response is not None:
+            response.decision = decision
+            await self._app(scope, receive, send)
+            return
+        _go_around(scope)
+        response = _Response(send, decision, is_get=request.method == "GET")
+        # Inside of a framework it is the framework that answers to exceptions.
+        await response.run(self._app, scope, receive, is_outermost="app" not in scope)
+
+    async def _websocket(self, scope: Any, receive: Any, send: Any) -> None:
+        request = _request(scope)
+        if request.origin is not None and not _is_own(request, scope.get("scheme", "ws")):
+            reason = await self._refused_handshake(scope, request)
+            if reason is not None:
+                _log.debug("refused a WebSocket at %a: %s", request.path, reason)
+                await receive()
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
+        await self._app(scope, receive, send)
+
+    async def _refused_handshake(self, scope: Any, request: CorsRequest) -> str | None:
+        if not any(name in _CREDENTIALS for name, _ in scope["headers"]):
+            return (await decide_async(self._policy, request)).reason
+        if self._trusted is None:
+            return "it has credentials, and no rule could be trusted with them"
+        return (await decide_async(self._trusted, request)).reason
+
+
+class _Response:
+    """
+    What is sent through the first of us, with the headers of a decision.
+
+    Attributes:
+        decision: Of the innermost of us; :obj:`None` as long as there is none.
+    """
+
+    def __init__(self, send: Any, decision: Decision | None, *, is_get: bool) -> None:
+        self.decision = decision
+        self._is_started = False
+        self._is_refused = False
+        self._send = send
+        self._is_get = is_get
+
+    async def run(self, app: _App, scope: Any, receive: Any, *, is_outermost: bool) -> None:
+        try:
+            await app({**scope, _SCOPE_KEY: self}, receive, self.send)
+        except Exception as error:
+            if self._is_refused and _comes_of_refusal(error):
+                _log.debug("the application ended with %r", error)
+                return
+            if is_outermost and not self._is_started:
+                await _send_text(self.send, 500, "Internal Server Error")
+            raise
+
+    async def send(self, message: Any) -> None:
+        if self._is_refused:
+            raise _RefusedError("the stream was refused")
+        decision = self.decision
+        if message["type"] == "http.response.start" and decision is not None:
+            headers: _Headers = list(message.get("headers", ()))
+            if self._is_get and decision.reason is not None and _is_stream(headers):
+                # Nobody would read it, and it would hold its place for as long as the
+                # client likes. Only a GET: others have an Origin on pages of our own, too.
+                self._is_refused = True
+                await _answer(self._send, decision)
+                raise _RefusedError("the stream was refused")
+            message = {**message, "headers": _merged(headers, decision)}
+        self._is_started = True
+        await self._send(message)
 
 
 class _RefusedError(OSError):
     """What ``send`` raises after a stream was refused: as if its client had gone."""
 
 
-class _Response:
-    """What an application sends, with the headers of a decision."""
+class _Around:
+    """
+    The middleware of an application of Starlette's, with us around it.
 
-    def __init__(self, send: _Send, decision: Decision, *, is_get: bool) -> None:
-        self.started = False
-        self.refused = False
-        self._send = send
-        self._decision = decision
-        self._is_get = is_get
+    Starlette puts what answers to unhandled exceptions outside of all other middleware.
 
-    async def send(self, message: _Message) -> None:
-        if self.refused:
-            raise _RefusedError("the stream was refused")
-        if message["type"] == "http.response.start":
-            self.started = True
-            headers: _Headers = list(message.get("headers", ()))
-            if self._is_get and self._decision.reason is not None and _is_stream(headers):
-                # Nobody would read it, and it would hold its place for as long as the
-                # client likes. Only a GET: others have an Origin on pages of our own, too.
-                self.refused = True
-                await _answer(self._send, self._decision)
-                raise _RefusedError("the stream was refused")
-            message = {**message, "headers": _merged(headers, self._decision)}
-        await self._send(message)
+    Args:
+        stack: What was there.
+    """
+
+    def __init__(self, stack: _App) -> None:
+        self._stack = stack
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or _SCOPE_KEY in scope:
+            await self._stack(scope, receive, send)
+            return
+        response = _Response(send, None, is_get=scope["method"] == "GET")
+        await response.run(self._stack, scope, receive, is_outermost=False)
 
 
-def _request(scope: _Scope) -> CorsRequest:
+def _go_around(scope: Any) -> None:
+    """Take our place around the middleware of an application of Starlette's."""
+    app = scope.get("app")
+    # Whoever has such an application has imported it.
+    module = sys.modules.get("starlette.applications")
+    if module is None or not isinstance(app, module.Starlette):
+        return
+    stack = app.middleware_stack
+    if stack is not None and not isinstance(stack, _Around):
+        app.middleware_stack = _Around(stack)
+
+
+def _trusted_with_credentials(policy: CorsPolicy) -> CorsPolicy | None:
+    """Give the policy of those rules only that may have credentials, if there are any."""
+    if policy.supports_credentials:
+        return policy
+    trusted = []
+    for rule in policy.origins:
+        try:
+            CorsPolicy(origins=rule, supports_credentials=True)
+        except CorsConfigError:
+            continue
+        trusted.append(rule)
+    return CorsPolicy(origins=trusted, supports_credentials=True) if trusted else None
+
+
+def _comes_of_refusal(error: BaseException | None) -> bool:
+    """Tell whether an exception is what ``send`` raised, or was raised because of it."""
+    while error is not None:
+        if isinstance(error, _RefusedError):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            return all(map(_comes_of_refusal, error.exceptions))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _request(scope: Any) -> CorsRequest:
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
         attribute = _FIELDS.get(name)
@@ -171,12 +246,15 @@ def _request(scope: _Scope) -> CorsRequest:
     return CorsRequest(scope.get("method", "GET"), scope["path"], **found)
 
 
-def _is_own(request: CorsRequest) -> bool:
+def _is_own(request: CorsRequest, server_scheme: str) -> bool:
     """Tell whether a page is the server's own: a browser says so for a WebSocket."""
     scheme, _, authority = (request.origin or "").partition("://")
-    # Whether TLS ends in a proxy is not to be seen, so the scheme tells nothing; but
-    # only the scheme's own port may be left out.
-    return scheme in {"http", "https"} and authority == (request.host or "").lower()
+    default_port = _DEFAULT_PORTS.get(scheme)
+    # TLS may end in a proxy, which is not to be seen; where it ends here, it has to be.
+    if default_port is None or (server_scheme == "wss" and scheme != "https"):
+        return False
+    host = (request.host or "").lower().removesuffix(default_port)
+    return bool(host) and authority == host
 
 
 def _is_stream(headers: _Headers) -> bool:
@@ -199,36 +277,14 @@ def _merged(headers: _Headers, decision: Decision) -> _Headers:
     return headers
 
 
-async def _answer(send: _Send, decision: Decision) -> None:
+async def _answer(send: Any, decision: Decision) -> None:
     assert decision.status is not None  # noqa: S101 - what we answer has one
     text = "" if decision.reason is None else f"{decision.reason}\n"
     await _send_text(send, decision.status, text, decision)
 
 
-async def _answer_error(
-    error: Exception, scope: _Scope, receive: _Receive, send: _Send
-) -> None:
-    """Answer to an exception that nobody has answered to, before it goes on its way."""
-    # Starlette would answer outside of us, so that nothing could be added: it is asked to
-    # do so inside. Whoever has an application of Starlette's has imported it.
-    module = sys.modules.get("starlette.middleware.errors")
-    app = scope.get("app")
-    handlers = getattr(app, "exception_handlers", None)
-    if module is None or handlers is None:
-        await _send_text(send, 500, "Internal Server Error")
-        return
-
-    async def fail(*_: object) -> None:
-        raise error
-
-    handler = handlers.get(500) or handlers.get(Exception)
-    answering = module.ServerErrorMiddleware(fail, handler, getattr(app, "debug", False))
-    with contextlib.suppress(type(error)):
-        await answering(scope, receive, send)
-
-
 async def _send_text(
-    send: _Send, status: int, text: str, decision: Decision | None = None
+    send: Any, status: int, text: str, decision: Decision | None = None
 ) -> None:
     body = text.encode()
     headers: _Headers = []

@@ -28,6 +28,7 @@ _FORBIDDEN = 403
 # A browser lists the few names that a script has set. More is an attack, and is not read.
 _MAX_LIST_CHARACTERS = 8_190
 _MAX_NAMES = 256
+_MAX_NAME_CHARACTERS = 256
 
 # What of a client's text a message shows.
 _SHOWN_CHARACTERS = 80
@@ -219,7 +220,9 @@ def _requested(value: str | None) -> list[str] | None:
     # Proxies may split a field and join it again; an empty element means nothing (RFC 9110
     # section 5.6.1).
     names = sorted({name for part in value.split(",") if (name := part.strip(" \t"))})
-    if len(names) > _MAX_NAMES or not all(map(TOKEN.fullmatch, names)):
+    if len(names) > _MAX_NAMES or max(map(len, names), default=0) > _MAX_NAME_CHARACTERS:
+        return None
+    if not all(map(TOKEN.fullmatch, names)):
         return None
     return names
 

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, TypeAlias
 
-from .regex import UnsafeRegexError, compile_bounded, has_open_end, literal_beginning
+from .regex import UnsafeRegexError, compile_bounded, host_endings, literal_beginning
 
 if TYPE_CHECKING:
     from .request import CorsRequest
@@ -35,14 +35,14 @@ MAX_CHARACTERS = 300
 
 # Narrower than the URL standard, which lets "!" and "'" into a host. No name in the DNS
 # has them, and the regular expressions of policies do not reckon with them.
-_HOST = r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])"
+_HOST = r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])"
 _ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://({_HOST})(?::([1-9][0-9]{{0,4}}))?")
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21"}
 _MAX_PORT = 65_535
 
 # What people write when they mean an origin.
 _NEARLY = re.compile(
-    rf"(?:([a-z][a-z0-9+.-]*):/+)?(?:[^/@\s]*@)?({_HOST[:-1]}|[a-z0-9._*-]+))"
+    r"(?:([a-z][a-z0-9+.-]*):/+)?(?:[^/@\s]*@)?(\[[0-9a-f:.]+\]|[a-z0-9._*-]+)"
     r"(?::([0-9]+|\*))?(?:[/?#].*)?",
     re.IGNORECASE,
 )
@@ -50,7 +50,8 @@ _NEARLY = re.compile(
 # A star stands for part of one label, so it never crosses a dot.
 _STAR = "[a-z0-9_-]+"
 _PATTERN = re.compile(
-    r"([a-z][a-z0-9+.-]*)://((?:[a-z0-9_*-]+\.)*[a-z0-9_*-]+)(?::([1-9][0-9]{0,4}|\*))?"
+    r"([a-z][a-z0-9+.-]*)://((?:[a-z0-9_*-]+\.)*[a-z0-9_*-]+|\[[0-9a-f:.]+\])"
+    r"(?::([1-9][0-9]{0,4}|\*))?"
 )
 _ANY_PORT = "(?::[0-9]+)?"
 
@@ -59,6 +60,9 @@ _ANY_PORT = "(?::[0-9]+)?"
 _PRIVATE = frozenset(
     {"example", "home", "internal", "invalid", "lan", "local", "localhost", "test"}
 )
+
+# A list that somebody has forgotten to read: it would pass for a set of characters.
+_JSON = re.compile(r"""\s*[\[{]\s*["'].*""")
 
 # What is in no origin, and tells that a text is a regular expression. A star alone does
 # not: it is a pattern.
@@ -206,22 +210,35 @@ def parse_origins(option: OriginsOption, problems: list[str]) -> Origins:
 
 
 def lets_strangers_in(expression: re.Pattern[str]) -> bool:
-    """
+    r"""
     Tell whether an expression lets in web sites that anybody may set up.
 
-    It does if the name may go on for ever: ``https://app.example.*`` matches
-    ``https://app.example.evil.example``. Origins of browser extensions have random names
-    that only an expression can name.
+    It does not if every host that it matches ends in two labels that are written out:
+    ``https://app.example.*`` matches ``https://app.example.evil.example``, and
+    ``https://.*app\.example`` matches ``https://evilapp.example``. Origins of browser
+    extensions have random names that only an expression can name.
     """
-    scheme, ends, _ = literal_beginning(expression).partition("://")
-    is_web = not ends or scheme in {"http", "https"}
-    return is_web and has_open_end(expression)
+    scheme, ends, _ = literal_beginning(expression).lower().partition("://")
+    if ends and scheme not in {"http", "https"}:
+        return False
+    found = host_endings(expression)
+    return found is None or not all(
+        ending.is_whole or _is_somebodys(ending.text.partition(".")[2]) for ending in found
+    )
+
+
+def _is_somebodys(name: str) -> bool:
+    """Tell whether nobody else can have a name that ends in a dot and this."""
+    *above, last = name.split(".")
+    return bool(last) and (bool(above) or last in _PRIVATE)
 
 
 def _expression(rule: str) -> re.Pattern[str]:
     match = _PATTERN.fullmatch(rule)
     if match is not None and "*" in rule:
         return _pattern(rule, *match.groups())
+    if _JSON.fullmatch(rule):
+        raise ValueError("looks like a list that was not read; write json.loads(…)")
     if not _REGEX.search(rule):
         raise ValueError(_what_is_wrong(rule))
     try:
@@ -233,8 +250,13 @@ def _expression(rule: str) -> re.Pattern[str]:
 
 def _pattern(rule: str, scheme: str, host: str, port: str | None) -> re.Pattern[str]:
     if _DEFAULT_PORTS.get(scheme) == port:
-        raise ValueError(_what_is_wrong(rule))
+        raise ValueError(
+            "is not what a browser sends, and so would never match; write"
+            f" {rule.rpartition(':')[0]!r}"
+        )
     *_, parent, name = ["", *host.split(".")]
+    if "*" not in host:
+        return re.compile(re.escape(f"{scheme}://{host}") + _ANY_PORT)
     if "*" in name or ("*" in parent and name not in _PRIVATE):
         raise ValueError(
             "lets in names that anybody may have; let it end in a name of yours, such as"
@@ -254,6 +276,8 @@ def _pattern(rule: str, scheme: str, host: str, port: str | None) -> re.Pattern[
 def _what_is_wrong(rule: str) -> str:
     """Say what keeps a text from being an origin, and what to write instead."""
     match = _NEARLY.fullmatch(rule.strip())
+    if rule.lower().startswith("file:"):
+        return "is no origin; pages that are opened from files have the origin 'null'"
     if match is None:
         if "," in rule or " " in rule.strip():
             return "is no origin; write several as a list, each as a string of its own"
@@ -261,16 +285,27 @@ def _what_is_wrong(rule: str) -> str:
             return "is not ASCII; write the name as browsers send it, as 'https://xn--…'"
         return "is no origin; write scheme, host and port, such as 'https://app.example'"
     scheme, host, port = match.groups()
-    if scheme == "file":
-        return "is no origin; pages that are opened from files have the origin 'null'"
     origin = f"{scheme or 'https'}://{host}".lower()
     if port is not None and _DEFAULT_PORTS.get((scheme or "https").lower()) != port:
         origin += f":{port}"
-    if not (is_origin(origin) or ("*" in origin and _PATTERN.fullmatch(origin))):
+    if not _can_be_written(origin):
         return "is no origin; write scheme, host and port, such as 'https://app.example'"
     if scheme is None:
         return f"has no scheme; write {origin!r}"
     return f"is not what a browser sends, and so would never match; write {origin!r}"
+
+
+def _can_be_written(rule: str) -> bool:
+    if is_origin(rule):
+        return True
+    match = _PATTERN.fullmatch(rule)
+    if match is None or "*" not in rule:
+        return False
+    try:
+        _pattern(rule, *match.groups())
+    except ValueError:
+        return False
+    return True
 
 
 def _verdict(

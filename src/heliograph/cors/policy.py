@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Never, TypeAlias
 
 from ..errors import CorsConfigError
 from .origins import Origins, OriginsOption, Rule, lets_strangers_in, parse_origins
-from .regex import UnsafeRegexError, compile_bounded
+from .regex import Stars, UnsafeRegexError, compile_bounded
 
 __all__ = ["DEFAULT_METHODS", "OPTIONS", "CorsPolicy", "HeadersOption", "unknown_option"]
 
@@ -166,12 +166,14 @@ class HeaderRules(NamedTuple):
         rules: As they were given.
         any_name: Whether ``"*"`` is among them.
         names: In lower case.
+        patterns: Of which one has to match, in lower case.
         expressions: Of which one has to match the whole name.
     """
 
     rules: tuple[str | re.Pattern[str], ...]
     any_name: bool
     names: frozenset[str]
+    patterns: tuple[Stars, ...]
     expressions: tuple[re.Pattern[str], ...]
 
     def allow(self, name: str) -> bool:
@@ -179,6 +181,7 @@ class HeaderRules(NamedTuple):
         return (
             name in self.names
             or (self.any_name and name != NON_WILDCARD)
+            or any(pattern.match(name) for pattern in self.patterns)
             or any(expression.fullmatch(name) for expression in self.expressions)
         )
 
@@ -290,8 +293,9 @@ def _unsafe_origins(origins: Origins) -> Iterator[str]:
         if lets_strangers_in(expression):
             yield (
                 f"origins: {expression.pattern!r} with supports_credentials lets in web"
-                " sites that anybody may set up, since it may end in any text; let it end"
-                f" in a name of yours, or {way_out}"
+                " sites that anybody may set up, since what it ends in is no name of yours"
+                r" (write '\.' for a dot, as in 'https://.*\.yours\.example'); or"
+                f" {way_out}"
             )
 
 
@@ -309,6 +313,7 @@ def _parse_methods(option: str | Iterable[str], problems: list[str]) -> tuple[st
 def _parse_allow_headers(option: HeadersOption, problems: list[str]) -> HeaderRules:
     names: list[str] = []
     expressions: list[re.Pattern[str]] = []
+    patterns: list[Stars] = []
     rules = _listed("allow_headers", option, problems)
     for rule in rules:
         if isinstance(rule, re.Pattern) or (isinstance(rule, str) and _REGEX.search(rule)):
@@ -321,12 +326,11 @@ def _parse_allow_headers(option: HeadersOption, problems: list[str]) -> HeaderRu
                     f" {error}"
                 )
         elif isinstance(rule, str) and _STARRED.fullmatch(rule):
-            parts = map(re.escape, rule.split("*"))
-            expressions.append(re.compile(".*".join(parts), re.IGNORECASE))
+            patterns.append(Stars(rule.lower()))
         else:
             names += _names("allow_headers", [rule], problems)
     lower = frozenset(name.lower() for name in names) - {"*"}
-    return HeaderRules(rules, "*" in names, lower, tuple(expressions))
+    return HeaderRules(rules, "*" in names, lower, tuple(patterns), tuple(expressions))
 
 
 def _parse_names(

@@ -1,16 +1,17 @@
 """
 Which paths a policy is for.
 
-The most specific resource wins, in this order: a path letter by letter; else what has the
-longest fixed beginning; then what has more fixed characters; then what comes first.
+The most specific resource wins, in this order: a path letter by letter; else what has more
+fixed characters; then what has the longer fixed beginning; then what comes first.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
-from .regex import compile_bounded, fixed_characters, literal_beginning
+from .regex import Stars, compile_bounded, fixed_characters, literal_beginning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,10 @@ _Value = TypeVar("_Value")
 
 # Tells that a text is a regular expression, as Flask-CORS tells. A star alone does not: it
 # stands for any text.
-_REGEX = re.compile(r"[\\()\[\]^$?]|\.\*")
+_REGEX = re.compile(r"[\\()\[\]^$?]|\.\*|\*.*\||\|.*\*")
+
+# A path has no limit of its own, and the cost of an expression grows with its square.
+_MAX_CHARACTERS = 2_048
 
 
 class Resource(NamedTuple):
@@ -30,12 +34,14 @@ class Resource(NamedTuple):
 
     Attributes:
         text: As it was written.
-        expression: What a path has to begin with; :obj:`None` if it has to be the text.
-        fixed: How many characters at the beginning are fixed, and how many in all.
+        matches: Tells whether a path is one; :obj:`None` if it has to be the text.
+        is_expression: Whether it does so by a regular expression.
+        fixed: How many characters are fixed, and how many of them at the beginning.
     """
 
     text: str
-    expression: re.Pattern[str] | None
+    matches: Callable[[str], object] | None
+    is_expression: bool
     fixed: tuple[int, int]
 
 
@@ -53,13 +59,14 @@ class Resources(Generic[_Value]):
     def __init__(self, rules: Iterable[tuple[Resource, _Value]] = ()) -> None:
         self._rules = list(rules)
         self._exact: dict[str, _Value] = {}
-        self._others: list[tuple[re.Pattern[str], _Value]] = []
+        self._others: list[tuple[Callable[[str], object], _Value]] = []
+        self._has_expressions = any(rule.is_expression for rule, _ in self._rules)
         # Sorting keeps the order of what is as specific.
         for resource, value in sorted(self._rules, key=_specificity):
-            if resource.expression is None:
+            if resource.matches is None:
                 self._exact.setdefault(resource.text, value)
             else:
-                self._others.append((resource.expression, value))
+                self._others.append((resource.matches, value))
 
     def before(self, rules: Iterable[tuple[Resource, _Value]]) -> Resources[_Value]:
         """Give the same with more rules, which win where none is more specific."""
@@ -71,12 +78,19 @@ class Resources(Generic[_Value]):
 
         Args:
             path: Decoded once.
+
+        Returns:
+            :obj:`None` also for a path of more than 2,048 characters, if there are
+            regular expressions: none of them is asked, and what one of them restricts
+            must not fall to another.
         """
         found = self._exact.get(path)
         if found is not None:
             return found
-        for expression, value in self._others:
-            if expression.match(path):
+        if self._has_expressions and len(path) > _MAX_CHARACTERS:
+            return None
+        for matches, value in self._others:
+            if matches(path):
                 return value
         return None
 
@@ -96,8 +110,8 @@ def parse_resource(text: str | re.Pattern[str]) -> Resource:
     if isinstance(text, str) and not _REGEX.search(text):
         return _with_stars(text)
     expression = compile_bounded(text, ignore_case=False)
-    fixed = len(literal_beginning(expression)), fixed_characters(expression)
-    return Resource(expression.pattern, expression, fixed)
+    fixed = fixed_characters(expression), len(literal_beginning(expression))
+    return Resource(expression.pattern, expression.match, is_expression=True, fixed=fixed)
 
 
 def resolve_dots(path: str) -> str:
@@ -123,17 +137,19 @@ def resolve_dots(path: str) -> str:
 
 def _with_stars(text: str) -> Resource:
     beginning, star, _ = text.partition("*")
+    fixed = len(text) - text.count("*"), len(beginning)
     if not star:
-        return Resource(text, None, (len(text), len(text)))
-    fixed = len(beginning), len(text) - text.count("*")
-    if text == "*":
-        return Resource(text, re.compile(""), fixed)
-    body, below = (text[:-2], "(?:/.*)?") if text.endswith("/*") else (text, "")
-    # Stars in a row are one: more would only take longer.
-    parts = [re.escape(part) for part in re.split(r"\*+", body)]
-    return Resource(text, re.compile(".*".join(parts) + below + r"\Z", re.DOTALL), fixed)
+        return Resource(text, None, is_expression=False, fixed=fixed)
+    matches: Callable[[str], object] = Stars(text).match
+    if text.endswith("/*") and text.count("*") == 1:
+        folder = text[:-2]
+
+        def matches(path: str) -> bool:
+            return path.startswith(folder) and path[len(folder) : len(folder) + 1] in "/"
+
+    return Resource(text, matches, is_expression=False, fixed=fixed)
 
 
 def _specificity(rule: tuple[Resource, object]) -> tuple[int, int]:
-    beginning, characters = rule[0].fixed
-    return -beginning, -characters
+    characters, beginning = rule[0].fixed
+    return -characters, -beginning
