@@ -1,9 +1,9 @@
 """
 CORS for ASGI applications: Starlette, FastAPI, Quart, or plain ones.
 
-Strategy: headers are added where the first of us stands, to whatever is sent through it. Others
-that stand further in only say what the headers are, so the innermost decides, and what is
-outside of it (a framework's answer to an exception) is covered all the same.
+Strategy: headers are added where the first of us stands, to whatever is sent through it.
+Others that stand further in only say what the headers are, so the innermost decides, and
+what is outside of it (a framework's answer to an exception) is covered all the same.
 
 Needs the standard library only.
 """

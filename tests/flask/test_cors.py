@@ -739,7 +739,7 @@ def test_views_that_are_classes():
 
 
 def test_below_other_decorators():
-    """One that hides what is below it hides nothing from an answer."""
+    """One that hides what is below it hides that it may be read, and so nobody reads it."""
     app = Flask(__name__)
 
     def polite(view):
@@ -762,7 +762,7 @@ def test_below_other_decorators():
 
     assert granted(preflight(app, "/polite")) == A
     assert granted(ask(app, "/polite")) == A
-    assert granted(ask(app, "/rude")) == A
+    assert is_refused(ask(app, "/rude"))
 
 
 def test_several_views_of_one_path():
@@ -979,7 +979,7 @@ def test_cve_2024_6221():
 
 
 @pytest.mark.parametrize(
-    "pattern", ["/[a-zA-Z0-9_/-]*.*", r"/[a-z]*/[a-z0-9]*/[a-z]*", "/*", r"/.*/.*/.*/.*"]
+    "pattern", ["/[a-zA-Z0-9_/-]*.*", r"/[a-z]*/[a-z0-9]*/[a-z]*", "/*", r"/[^/]*/[^/]*/.*"]
 )
 @pytest.mark.parametrize("secret", ["/api/secret", r"/api/sec.*", "/api/*"])
 def test_cve_2024_6839(pattern, secret):

@@ -261,7 +261,7 @@ class Automaton:
         )
 
     def _pairs_of_loops(self) -> int:
-        """Count the loops in a row of which one can take over a text from the one before."""
+        """Count the loops in a row of which each can take over a text from the last."""
         members: dict[int, list[int]] = {}
         for number in self._loops():
             members.setdefault(self._leader[number], []).append(number)
@@ -318,7 +318,7 @@ class Automaton:
                         waiting.append(after)
 
     def _ways(self) -> int:
-        """Bound the ways beside those of loops: states that one text can lead to at once."""
+        """Bound the ways beside those of loops: the states that a text can lead to."""
         # Of a loop, by its first state: it may be left at any of its states.
         ways: Counter[int] = Counter()
         # States are numbered from left to right: from the back, what follows is known.

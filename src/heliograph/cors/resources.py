@@ -8,13 +8,12 @@ fixed characters; then what has the longer fixed beginning; then what comes firs
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
 from .regex import Stars, compile_bounded, fixed_characters, literal_beginning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Resource", "Resources", "parse_resource", "resolve_dots"]
 
@@ -145,7 +144,7 @@ def _with_stars(text: str) -> Resource:
         folder = text[:-2]
 
         def matches(path: str) -> bool:
-            return path.startswith(folder) and path[len(folder) : len(folder) + 1] in "/"
+            return path == folder or path.startswith(f"{folder}/")
 
     return Resource(text, matches, is_expression=False, fixed=fixed)
 

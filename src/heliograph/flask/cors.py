@@ -13,12 +13,14 @@ that has something to say decides.
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack
 from urllib.parse import unquote, urlsplit
 
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from flask import (
@@ -41,6 +43,7 @@ from .options import (
     CrossOriginOptions,
     Rule,
     check_options,
+    kept,
     make_rule,
     make_rules,
     options_of_config,
@@ -59,10 +62,11 @@ _log = logging.getLogger("heliograph.cors")
 
 _EXTENSION = "heliograph.cors"
 
-# Where a function carries what cross_origin() said of it, and a request what was said of
-# the function that serves it.
+# Where a function carries what cross_origin() said of it, and a request what was decided.
 _MARK = "_heliograph_cross_origin"
-_ENVIRON_KEY = "heliograph.cross_origin"
+_DECIDED = "_heliograph_cors"
+
+_ALLOW_CREDENTIALS = "Access-Control-Allow-Credentials"
 
 _PRIVATE_NETWORK = "Access-Control-Allow-Private-Network"
 
@@ -82,9 +86,9 @@ class CORS:
         options: Those of :class:`~heliograph.cors.CorsPolicy`, as in Flask-CORS:
             ``origins`` is ``"*"`` and ``send_wildcard`` :obj:`False` if not given, ``"*"``
             in ``allow_headers`` covers ``Authorization``, ``methods`` may be in lower
-            case, lists may be texts with commas, and ``max_age`` a
-            :class:`~datetime.timedelta`. Two more: ``resources``, the paths that the
-            options are for, as a list, or as a dict with options of each;
+            case, ``methods`` and ``expose_headers`` may be texts with commas, and
+            ``max_age`` a :class:`~datetime.timedelta`. Two more: ``resources``, the paths
+            that the options are for, as a list, or as a dict with options of each;
             ``intercept_exceptions``, whether the answer to an unhandled exception gets
             the headers.
 
@@ -95,7 +99,7 @@ class CORS:
     def __init__(
         self, app: Flask | Blueprint | None = None, **options: Unpack[CorsOptions]
     ) -> None:
-        self._options = options
+        self._options = kept(options)
         if app is not None:
             self.init_app(app)
 
@@ -111,12 +115,12 @@ class CORS:
         Raises:
             CorsConfigError: Listing every option that is unknown, wrong or unsafe.
         """
+        given = {**self._options, **kept(options)}
         if isinstance(app, Flask):
-            configured = options_of_config(app.config)
-            rules = make_rules({**configured, **self._options, **options})
+            rules = make_rules({**options_of_config(app.config), **given})
             _cors_of(app).add(rules)
         elif isinstance(app, Blueprint):
-            rules = make_rules({**self._options, **options})
+            rules = make_rules(given)
             app.record(functools.partial(_add_to_blueprint, rules))
         else:
             raise TypeError(f"CORS() takes an application or a blueprint, not {app!r}")
@@ -129,7 +133,8 @@ def cross_origin(
     Let pages of other origins use a route: a decorator, below ``@app.route``.
 
     It takes precedence over :class:`CORS`, for every answer that the route may give:
-    errors, redirects to it, and methods that it does not have, too.
+    errors, redirects to it, and methods that it does not have, too. Decorators between
+    the two have to use :func:`functools.wraps`.
 
     Args:
         misplaced: Options have names.
@@ -142,7 +147,8 @@ def cross_origin(
 
     Raises:
         CorsConfigError: Listing every option that is unknown, wrong or unsafe. What
-            depends on the application's configuration shows with the first request.
+            depends on the application's configuration shows with the route's first
+            request, before the view.
         TypeError: An option was given without its name.
     """
     if misplaced:
@@ -150,21 +156,26 @@ def cross_origin(
             f"cross_origin() takes options by name, not {misplaced[0]!r}: write"
             " @cross_origin(origins=…)"
         )
-    check_options(options)
-    said = _CrossOrigin(options)
+    given = kept(options)
+    check_options(given)
     # Applications are not known yet: they are met when they are used.
     appcontext_pushed.connect(_cors_of)
 
     def decorate(view: _View) -> _View:
-        @functools.wraps(view)
-        def marking(*arguments: Any, **named: Any) -> Any:
-            # Also for views that the route does not lead to by itself: methods of a class,
-            # or a function below a decorator that hides what is below it.
-            request.environ[_ENVIRON_KEY] = said
-            return current_app.ensure_sync(view)(*arguments, **named)
+        # A function of its own: the one below may be another route's, too.
+        if inspect.iscoroutinefunction(view):
 
-        setattr(marking, _MARK, said)
-        return marking  # type: ignore[return-value]  # it takes and gives the same
+            @functools.wraps(view)
+            async def marked(*arguments: Any, **named: Any) -> Any:
+                return await view(*arguments, **named)
+        else:
+
+            @functools.wraps(view)
+            def marked(*arguments: Any, **named: Any) -> Any:
+                return view(*arguments, **named)
+
+        setattr(marked, _MARK, _CrossOrigin(given))
+        return marked  # type: ignore[return-value]  # it takes and gives the same
 
     return decorate
 
@@ -172,8 +183,18 @@ def cross_origin(
 class _CrossOrigin:
     """What was said of a route. Compared by identity."""
 
-    def __init__(self, options: CrossOriginOptions) -> None:
+    is_used = False
+
+    def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
+        _CrossOrigin.is_used = True
+
+
+class _Decided(NamedTuple):
+    """What applies to a request, and what follows from it."""
+
+    rule: Rule
+    decision: Decision
 
 
 class _Cors:
@@ -181,9 +202,10 @@ class _Cors:
 
     def __init__(self, app: Flask) -> None:
         self._resources: Resources[Rule] = Resources()
-        # Name, as in endpoints, and fixed prefix of each blueprint that has its own.
+        # Name, as in endpoints, of each blueprint that has its own, and what its paths
+        # begin with.
         self._blueprints: dict[str, Resources[Rule]] = {}
-        self._prefixes: dict[str, str] = {}
+        self._prefixes: dict[str, re.Pattern[str]] = {}
         self._routes: dict[_CrossOrigin, Rule] = {}
         self._config = app.config
         self._views = app.view_functions
@@ -191,25 +213,29 @@ class _Cors:
 
         def full_dispatch_request(*arguments: Any, **named: Any) -> Response:
             asked = _current()
+            # Until it is known; if it is the decision that fails, nobody is let in.
+            asked.__dict__[_DECIDED] = None
             if asked.method == "OPTIONS":
                 answer = self._preflight(asked)
                 if answer is not None:
                     return answer
+            # Before the view: what goes wrong with the decision must not be found out when
+            # the work has been done.
+            decided = self._decide(asked)
             response = dispatch(*arguments, **named)
-            return self._finish(response, asked, self._rule(asked))
+            return response if decided is None else _finish(response, asked, decided)
 
         def handle_exception(*arguments: Any, **named: Any) -> Response:
             response = handle(*arguments, **named)
             asked = _current()
-            try:
-                rule = self._rule(asked)
-                if rule is None or not rule.intercept_exceptions:
-                    return response
-                return self._finish(response, asked, rule)
-            except Exception:  # noqa: BLE001 - the last chance to answer at all
-                # It is the exception that is being answered, or another of the same origin.
-                _log.exception("cannot decide on the answer to an exception")
+            if _DECIDED in asked.__dict__:
+                decided = asked.__dict__[_DECIDED]
+            else:
+                # What failed came before: the session, or what finds the route.
+                decided = self._decide(asked)
+            if decided is None or not decided.rule.intercept_exceptions:
                 return response
+            return _finish(response, asked, decided)
 
         app.full_dispatch_request = full_dispatch_request  # type: ignore[method-assign]  # see the module's docstring
         app.handle_exception = handle_exception  # type: ignore[method-assign]  # likewise
@@ -222,7 +248,9 @@ class _Cors:
     ) -> None:
         self._blueprints[name] = self._blueprints.get(name, Resources()).before(rules)
         if prefix:
-            self._prefixes[name] = prefix
+            # A variable of the prefix is taken for one segment.
+            fixed = map(re.escape, re.split(r"<[^>]*>", prefix.rstrip("/")))
+            self._prefixes[name] = re.compile("[^/]+".join(fixed) + r"(?:/|\Z)")
 
     def _preflight(self, asked: Request) -> Response | None:
         """Answer a preflight, if that is ours to do."""
@@ -239,31 +267,26 @@ class _Cors:
         else:
             response = Response(status=decision.status)
             del response.headers["Content-Type"]
-        _apply(response, asked, decision, rule)
+        _apply(response, asked, _Decided(rule, decision))
         return response
 
-    def _finish(self, response: Response, asked: Request, rule: Rule | None) -> Response:
-        """Add to an answer what its page has to be told."""
-        if rule is None or ALLOW_ORIGIN in response.headers:
-            return response
-        decision = _decide(rule, _cors_request(asked))
-        if (
-            decision.reason is not None
-            and asked.method == "GET"
-            and response.mimetype == "text/event-stream"
-        ):
-            # Nobody would read it, and it would hold its place for as long as the client
-            # likes. Only a GET: others have an Origin on pages of our own, too.
-            response.close()
-            response = _refusal(decision)
-        _apply(response, asked, decision, rule)
-        return response
+    def _decide(self, asked: Request) -> _Decided | None:
+        rule = self._rule(asked)
+        if rule is None:
+            return None
+        decided = _Decided(rule, _decide(rule, _cors_request(asked)))
+        asked.__dict__[_DECIDED] = decided
+        return decided
 
     def _rule(self, asked: Request, preflight_for: str | None = None) -> Rule | None:
-        endpoint = _endpoint(asked, preflight_for or asked.method)
-        said = asked.environ.get(_ENVIRON_KEY) or self._said_of(endpoint, preflight_for)
-        if said is not None:
-            return self._route(said, asked, is_preflight=preflight_for is not None)
+        endpoint = None
+        if _CrossOrigin.is_used or self._blueprints:
+            # Looked for only if somebody asks: it takes a second look at the routes.
+            method = preflight_for or asked.method
+            endpoint = _endpoint(asked, method)
+            said = _said_of(self._views.get(endpoint or ""), method)
+            if said is not None:
+                return self._route(said, asked, is_preflight=preflight_for is not None)
         path = asked.path
         rule = self._for_path(path, endpoint)
         resolved = resolve_dots(path)
@@ -271,17 +294,6 @@ class _Cors:
             # What the path is for depends on who reads it.
             return None
         return rule
-
-    def _said_of(
-        self, endpoint: str | None, preflight_for: str | None
-    ) -> _CrossOrigin | None:
-        view = self._views.get(endpoint or "")
-        said: _CrossOrigin | None = getattr(view, _MARK, None)
-        if said is None and preflight_for is not None:
-            # The method of a class.
-            view_class = getattr(view, "view_class", None)
-            said = getattr(getattr(view_class, preflight_for.lower(), None), _MARK, None)
-        return said
 
     def _route(
         self, said: _CrossOrigin, asked: Request, *, is_preflight: bool
@@ -316,9 +328,11 @@ class _Cors:
         """Give the blueprints that a request is for, the innermost first."""
         if endpoint is None:
             # No route is there, but it would be the blueprint's.
-            by_length = sorted(self._prefixes.items(), key=lambda pair: -len(pair[1]))
+            by_length = sorted(
+                self._prefixes.items(), key=lambda pair: -len(pair[1].pattern)
+            )
             for name, prefix in by_length:
-                if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
+                if prefix.match(path):
                     yield name
             return
         name = endpoint.rpartition(".")[0]
@@ -326,6 +340,18 @@ class _Cors:
             if name in self._blueprints:
                 yield name
             name = name.rpartition(".")[0]
+
+
+def _said_of(view: Any, method: str) -> _CrossOrigin | None:
+    said: _CrossOrigin | None = getattr(view, _MARK, None)
+    if said is None:
+        # The method of a class; without one for HEAD that of GET answers.
+        view_class = getattr(view, "view_class", None)
+        function = getattr(view_class, method.lower(), None)
+        if function is None and method == "HEAD":
+            function = getattr(view_class, "get", None)
+        said = getattr(function, _MARK, None)
+    return said
 
 
 def _cors_of(app: Flask, **_: object) -> _Cors:
@@ -378,41 +404,75 @@ def _refusal(decision: Decision) -> Response:
     return Response(f"{decision.reason}\n", status=decision.status, mimetype="text/plain")
 
 
-def _apply(response: Response, asked: Request, decision: Decision, rule: Rule) -> None:
-    if not isinstance(response.headers, Headers):
+def _finish(response: Response, asked: Request, decided: _Decided) -> Response:
+    """Add to an answer what its page has to be told."""
+    if ALLOW_ORIGIN in response.headers:
+        return response
+    if (
+        decided.decision.reason is not None
+        and asked.method == "GET"
+        and response.mimetype == "text/event-stream"
+    ):
+        # Nobody would read it, and it would hold its place for as long as the client likes.
+        # Only a GET: others have an Origin on pages of our own, too.
+        response.close()
+        response = _refusal(decided.decision)
+    _apply(response, asked, decided)
+    return response
+
+
+def _apply(response: Response, asked: Request, decided: _Decided) -> None:
+    rule = decided.rule
+    headers = response.headers
+    if not isinstance(headers, Headers):
         # Some libraries put a dict there, which holds no name twice.
-        response.headers = Headers(response.headers)
-    for name, value in decision.headers:
-        if name != "Vary":
-            response.headers[name] = value
-        elif missing := missing_vary(response.headers.getlist("Vary"), value):
-            response.headers.add("Vary", missing)
+        headers = response.headers = Headers(headers)
+    for name, value in decided.decision.headers:
+        if name == "Vary":
+            missing = missing_vary(headers.getlist("Vary"), value)
+            if missing:
+                headers.add("Vary", missing)
+        elif name == ALLOW_ORIGIN and _is_opened(headers, rule):
+            # Not its own origin to everyone, with credentials that somebody else allows.
+            headers[name] = "*"
+        else:
+            headers[name] = value
     if (
         rule.private_network is not None
         and asked.environ.get("HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK") == "true"
-        and ALLOW_ORIGIN in response.headers
+        and ALLOW_ORIGIN in headers
     ):
         # As Flask-CORS does, whatever the method: browsers ask in preflights only.
-        response.headers[_PRIVATE_NETWORK] = str(rule.private_network).lower()
+        headers[_PRIVATE_NETWORK] = str(rule.private_network).lower()
+
+
+def _is_opened(headers: Headers, rule: Rule) -> bool:
+    policy = rule.policy
+    return (
+        _ALLOW_CREDENTIALS in headers
+        and not policy.supports_credentials
+        and policy.compiled.origins.any_origin
+    )
 
 
 def _endpoint(asked: Request, method: str) -> str | None:
     """Give the endpoint that a request is for, were its method another one."""
     if method == asked.method and asked.routing_exception is None:
         return asked.endpoint
-    adapter = current_app.create_url_adapter(asked)
-    assert adapter is not None  # noqa: S101 - there is a request to make it of
     path = asked.path
     # A redirect, and a method that is not there: no more can come between.
     for _ in range(3):
         try:
+            adapter = current_app.create_url_adapter(asked)
+            assert adapter is not None  # noqa: S101 - there is a request to make it of
             endpoint: str = adapter.match(path, method=method)[0]
         except RequestRedirect as redirect:
             path = unquote(urlsplit(redirect.new_url).path)
             path = "/" + path.removeprefix(asked.root_path).lstrip("/")
         except MethodNotAllowed as error:
             method = next(iter(error.valid_methods or ["GET"]))
-        except NotFound:
+        except HTTPException:
+            # There is none; or the host is not to be trusted, or it is a WebSocket's.
             break
         else:
             return endpoint

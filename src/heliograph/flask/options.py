@@ -7,7 +7,7 @@ They are those of Flask-CORS, as they are written there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
@@ -26,6 +26,7 @@ __all__ = [
     "CrossOriginOptions",
     "Rule",
     "check_options",
+    "kept",
     "make_rule",
     "make_rules",
     "options_of_config",
@@ -51,6 +52,9 @@ _FOR_APPS = (*_FOR_RESOURCES, "resources")
 _PREFIX = "CORS_"
 CONFIG_KEYS = tuple(f"{_PREFIX}{name.upper()}" for name in _FOR_APPS)
 """The keys of an application's configuration."""
+
+# Of a Flask-CORS of old, which nobody reads any more, and which is still copied.
+_DEAD_KEYS = frozenset({"CORS_HEADERS"})
 
 # Stands for the origins that the configuration may name, while options are checked alone.
 _SOMEONE = "https://someone.example"
@@ -103,19 +107,37 @@ def options_of_config(config: Mapping[str, Any]) -> dict[str, Any]:
     Give the options that an application's configuration has.
 
     Args:
-        config: Keys that begin with ``CORS_`` count, unless their value is :obj:`None`.
+        config: Keys that begin with ``CORS_`` count, unless their value is :obj:`None`, or
+            nobody reads them since years: ``CORS_HEADERS``.
 
     Raises:
         CorsConfigError: Listing every such key that is unknown.
     """
-    given = [key for key in config if key.startswith(_PREFIX)]
-    problems = [unknown_option(key, CONFIG_KEYS) for key in given if key not in CONFIG_KEYS]
+    given = [key for key in config if key.startswith(_PREFIX) and key not in _DEAD_KEYS]
+    problems = [
+        f"{unknown_option(key, CONFIG_KEYS)} If it is a key of your own, rename it"
+        for key in given
+        if key not in CONFIG_KEYS
+    ]
     if problems:
         raise CorsConfigError(problems)
     return {
         key.removeprefix(_PREFIX).lower(): config[key]
         for key in given
         if config[key] is not None
+    }
+
+
+def kept(options: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Give options that can be read more than once.
+
+    Args:
+        options: As they were written, iterators among them.
+    """
+    return {
+        name: list(value) if isinstance(value, Iterator) else value
+        for name, value in options.items()
     }
 
 
@@ -220,14 +242,14 @@ def _resources(option: Any, problems: list[str]) -> list[tuple[_Path, Mapping[st
     pairs = (
         option.items() if isinstance(option, Mapping) else [(path, {}) for path in option]
     )
-    found = []
+    found: list[tuple[_Path, Mapping[str, Any]]] = []
     for path, own in pairs:
         if not isinstance(path, str | re.Pattern):
             problems.append(f"resources: {path!r} is no path or regular expression")
         elif not isinstance(own, Mapping):
             problems.append(f"resources[{path!r}]: {own!r} is no dict of options")
         else:
-            found.append((path, own))
+            found.append((path, kept(own)))
     return found
 
 
