@@ -1,6 +1,7 @@
 """CORS for ASGI applications, on real servers."""
 
 import contextlib
+import http.client
 import logging
 import sys
 
@@ -125,6 +126,16 @@ def test_unhandled_exception(server):
     until(lambda: "LookupError: crash" in server.log_text())
 
 
+def test_an_exception_of_a_handler(server):
+    """It is called once, whoever else could have called it."""
+    if server.name != "handled":
+        return
+    before = int(server.get("/handled").text)
+    server.get("/crash", headers={"Origin": A})
+
+    assert int(server.get("/handled").text) == before + 1
+
+
 def test_stream(server):
     """It begins where the client was; who may not listen gets nothing, and holds nothing."""
     ended = int(server.get("/ended").text)
@@ -169,10 +180,196 @@ def test_websocket(server, origin, is_let_in):
 
 
 @pytest.fixture(scope="module")
+def starlette(tmp_path_factory):
+    with uvicorn("starlette", tmp_path_factory.mktemp("starlette")) as server:
+        yield server
+
+
+def test_an_exception_after_the_beginning(starlette):
+    """Nothing more can be said; the connection ends, and the error is logged."""
+    with pytest.raises(http.client.IncompleteRead):
+        starlette.get("/late", headers={"Origin": A})
+    until(lambda: "LookupError: late" in starlette.log_text())
+    assert "Expected ASGI message" not in starlette.log_text()
+    assert "Unexpected ASGI message" not in starlette.log_text()
+
+
+def test_a_stream_that_was_asked_for_by_post(starlette):
+    """It has an Origin on pages of the server's own, too."""
+    answer = starlette.get("/posted", "POST", {"Origin": EVIL})
+
+    assert (answer.status, answer.text, is_refused(answer)) == (200, "data: x\n\n", True)
+
+
+@pytest.mark.parametrize("origin", [A, EVIL])
+def test_vary_is_not_said_twice(starlette, origin):
+    """What the application has said is enough."""
+    answer = starlette.get("/merged", headers={"Origin": origin})
+
+    assert [v for n, v in answer.getheaders() if n.lower() == "vary"] == ["origin, Cookie"]
+
+
+@pytest.mark.parametrize("is_caused", [True, False])
+async def test_an_error_after_a_refusal(is_caused):
+    """What the refusal has caused ends there; what is another error goes on its way."""
+    sent = []
+
+    async def app(scope, receive, send):
+        start = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"Content-Type", b"text/event-stream")],
+        }
+        with contextlib.suppress(OSError):
+            await send(start)
+        if is_caused:
+            try:
+                await send({"type": "http.response.body", "body": b"secret"})
+            except OSError as error:
+                raise ExceptionGroup("of a task group", [error]) from error
+        raise KeyError("another")
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [(b"origin", EVIL.encode())],
+    }
+    middleware = CORSMiddleware(app, CorsPolicy(origins=A))
+    if is_caused:
+        await middleware(scope, None, send)
+    else:
+        with pytest.raises(KeyError):
+            await middleware(scope, None, send)
+
+    assert [message.get("status") for message in sent] == [403, None]
+    assert b"secret" not in sent[1]["body"]
+
+
+def test_several_origins(starlette):
+    """A field that comes twice is a list, and no list is an origin."""
+    with starlette.stream("/", headers=[f"Origin: {EVIL}", f"Origin: {A}"]) as answer:
+        assert answer.status == 200
+        assert answer.header("access-control-allow-origin") == ""
+
+
+@pytest.fixture(scope="module")
+def mounted(tmp_path_factory):
+    with uvicorn("mounted", tmp_path_factory.mktemp("mounted")) as server:
+        server.get("/files/plain.py")
+        server.get("/routes/")
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [
+        ("/files/plain.py", "GET", 200),
+        ("/files/nothing", "GET", 404),
+        ("/files/plain.py", "POST", 405),
+        ("/routes/", "GET", 200),
+        ("/routes/nothing", "GET", 404),
+        ("/routes/", "POST", 405),
+        ("/routes/crash", "GET", 500),
+    ],
+)
+def test_inside_of_a_framework(mounted, path, method, status):
+    """What is raised through us is the framework's to answer, and has the headers."""
+    for _ in range(2):
+        answer = mounted.get(path, method, {"Origin": A})
+        assert (answer.status, granted(answer)) == (status, A)
+    assert is_refused(mounted.get(path, method, {"Origin": EVIL}))
+    assert is_refused(mounted.get("/", headers={"Origin": A}))
+    assert "response already started" not in mounted.log_text()
+
+
+def test_other_middleware(tmp_path):
+    """One outside of us answers to what it catches."""
+    with uvicorn("caught", tmp_path) as server:
+        answer = server.get("/crash", headers={"Origin": A})
+
+    assert (answer.status, answer.text, granted(answer)) == (503, "caught", A)
+
+
+def test_nested(tmp_path):
+    """The innermost decides; the outermost answers preflights."""
+    admin = "https://admin.example"
+    with uvicorn("nested", tmp_path) as server:
+        assert granted(server.get("/", headers={"Origin": EVIL})) == "*"
+        assert is_refused(server.get("/admin/", headers={"Origin": EVIL}))
+        assert granted(server.get("/admin/", headers={"Origin": admin})) == admin
+        assert granted(server.get("/admin/nothing", headers={"Origin": admin})) == admin
+        answer = server.get("/admin/", "OPTIONS", {
+            "Origin": EVIL, "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Private-Network": "true",
+        })  # fmt: skip
+        assert granted(answer) == "*"
+        assert answer.getheader("Access-Control-Allow-Private-Network") == "true"
+
+
+@pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    """A server whose policy says ``*``, and one name."""
+    """A server whose policy lets everyone in, and names some."""
     with uvicorn("open_to_all", tmp_path_factory.mktemp("open")) as server:
         yield server
+
+
+def test_websocket_with_any_credentials(tmp_path):
+    """Whoever has said so gets it."""
+    with (
+        uvicorn("dangerous", tmp_path) as server,
+        connect(
+            f"ws://127.0.0.1:{server.port}/echo",
+            origin=EVIL,
+            additional_headers={"Cookie": "secret"},
+        ) as websocket,
+    ):
+        websocket.send("hello")
+        assert websocket.recv() == "hello"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "origin", "is_own"),
+    [
+        ("ws", "api.example", "http://api.example", True),
+        ("ws", "api.example", "https://api.example", True),
+        ("ws", "API.example", "https://api.example", True),
+        ("wss", "api.example", "https://api.example", True),
+        ("wss", "api.example:443", "https://api.example", True),
+        ("ws", "api.example:443", "https://api.example", True),
+        ("ws", "api.example:80", "http://api.example", True),
+        ("ws", "[::1]:8000", "http://[::1]:8000", True),
+        ("wss", "api.example", "http://api.example", False),
+        ("ws", "api.example:443", "http://api.example", False),
+        ("ws", "api.example", "https://api.example:8443", False),
+        ("ws", None, "https://", False),
+        ("ws", "", "https://", False),
+        ("ws", "api.example", "ftp://api.example", False),
+        ("ws", "api.example", "https://evil.example", False),
+    ],
+)
+async def test_own_pages(scheme, host, origin, is_own):
+    """By name and port; where TLS ends here, no page without it is the server's."""
+    sent = []
+
+    async def app(scope, receive, send):
+        sent.append("let in")
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        sent.append(message["type"])
+
+    headers = [(b"origin", origin.encode())]
+    headers += [(b"host", host.encode())] if host is not None else []
+    scope = {"type": "websocket", "scheme": scheme, "path": "/", "headers": headers}
+    await CORSMiddleware(app, CorsPolicy(origins=A))(scope, receive, send)
+
+    assert sent == ["let in" if is_own else "websocket.close"]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +380,8 @@ def opened(tmp_path_factory):
         (EVIL, "Authorization", False),
         ("null", "Cookie", False),
         (A, "Cookie", True),
+        ("https://x.b.example", "Cookie", True),
+        (TENANT, "Cookie", True),
         (None, "Cookie", True),
         ("http://127.0.0.1:{port}", "Cookie", True),
     ],

@@ -162,7 +162,7 @@ class _Response:
             if self._is_get and decision.reason is not None and _is_stream(headers):
                 # Nobody would read it, and it would hold its place for as long as the
                 # client likes. Only a GET: others have an Origin on pages of our own, too.
-                self._is_refused = True
+                self._is_refused = self._is_started = True
                 await _answer(self._send, decision)
                 raise _RefusedError("the stream was refused")
             message = {**message, "headers": _merged(headers, decision)}

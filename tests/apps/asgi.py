@@ -1,13 +1,17 @@
 """One application in four frameworks, each with the middleware where its users put it."""
 
 import asyncio
+import pathlib
 
 from fastapi import FastAPI
 from quart import Quart
 from quart import websocket as quart_websocket
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 
 from heliograph import Event, encode
 from heliograph.asgi import CORSMiddleware
@@ -27,6 +31,7 @@ policy = CorsPolicy(
     max_age=600,
 )
 ended = []
+errors = []
 
 
 async def numbers(last_event_id):
@@ -54,6 +59,22 @@ async def crash(request):
     raise LookupError("crash")
 
 
+async def late(request):
+    async def body():
+        yield b"begun"
+        raise LookupError("late")
+
+    return StreamingResponse(body())
+
+
+async def posted(request):
+    return Response(b"data: x\n\n", media_type="text/event-stream")
+
+
+async def merged(request):
+    return PlainTextResponse("", headers={"Vary": "origin, Cookie"})
+
+
 async def stream(request):
     return StreamingResponse(
         numbers(request.headers.get("last-event-id")), media_type="text/event-stream"
@@ -62,6 +83,10 @@ async def stream(request):
 
 async def count(request):
     return PlainTextResponse(str(len(ended)))
+
+
+async def count_handled(request):
+    return PlainTextResponse(str(len(errors)))
 
 
 async def echo(websocket):
@@ -77,6 +102,10 @@ def routes():
         Route("/crash", crash),
         Route("/stream", stream),
         Route("/ended", count),
+        Route("/late", late),
+        Route("/posted", posted, methods=["POST"]),
+        Route("/merged", merged),
+        Route("/handled", count_handled),
         WebSocketRoute("/echo", echo),
     ]
 
@@ -91,6 +120,7 @@ fastapi.add_middleware(CORSMiddleware, policy=policy)
 
 
 async def sorry(request, error):
+    errors.append(error)
     return PlainTextResponse(f"sorry: {error}", status_code=500, headers={"X-B": "mine"})
 
 
@@ -188,4 +218,67 @@ async def bare(scope, receive, send):
 
 plain = CORSMiddleware(bare, policy)
 
-open_to_all = CORSMiddleware(bare, CorsPolicy(origins=["*", "https://a.example"]))
+open_to_all = CORSMiddleware(
+    bare,
+    CorsPolicy(
+        origins=[
+            "*",
+            "null",
+            "https://a.example",
+            "https://*.b.example",
+            tenant,
+            r"https?://.*",
+        ]
+    ),
+)
+
+dangerous = CORSMiddleware(
+    bare,
+    CorsPolicy(
+        origins="*",
+        supports_credentials=True,
+        dangerously_allow_any_origin_with_credentials=True,
+    ),
+)
+
+# Inside of a framework, where others answer to what is raised through us.
+folder = pathlib.Path(__file__).parent
+mounted = Starlette(
+    routes=[
+        Route("/", hello),
+        Mount("/files", CORSMiddleware(StaticFiles(directory=folder), policy)),
+        Mount(
+            "/routes",
+            routes=routes(),
+            middleware=[Middleware(CORSMiddleware, policy=policy)],
+        ),
+    ]
+)
+
+
+class Catching(BaseHTTPMiddleware):
+    async def dispatch(self, request, call_next):
+        try:
+            return await call_next(request)
+        except LookupError:
+            return PlainTextResponse("caught", status_code=503)
+
+
+caught = FastAPI(routes=routes())
+caught.add_middleware(CORSMiddleware, policy=policy)
+caught.add_middleware(Catching)
+
+nested = CORSMiddleware(
+    FastAPI(
+        routes=[
+            Route("/", hello),
+            Mount(
+                "/admin",
+                CORSMiddleware(
+                    Starlette(routes=routes()), CorsPolicy(origins="https://admin.example")
+                ),
+            ),
+        ]
+    ),
+    CorsPolicy(origins="*", allow_private_network=True),
+)

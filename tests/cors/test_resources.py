@@ -23,6 +23,7 @@ RESOURCES = [
     ("/api/v1.0/*", ["/api/v1.0/x"], ["/api/v1x0/x"]),
     ("/a**b", ["/ab", "/axb"], ["/a"]),
     ("/a+b{c}|d", ["/a+b{c}|d"], ["/aab"]),
+    ("/api/*|/auth/*", ["/api/x", "/auth/x"], ["/x"]),
     (r"/api/v\d+/", ["/api/v1/", "/api/v12/x"], ["/api/vx/", "/x/api/v1/"]),
     (r"/api/.*", ["/api/", "/api/x"], ["/api"]),
     (re.compile("/api/v1"), ["/api/v1", "/api/v1/x"], ["/x/api/v1"]),
@@ -50,6 +51,13 @@ WINNERS = [
     (["/api/secret", "/api/secret*"], "/api/secret", "/api/secret"),
     ([r"/api/\d+", r"/api/\d+/secret"], "/api/1/secret", r"/api/\d+/secret"),
     (["*", "/*"], "/x", "/*"),
+    (["/*", "/(admin|billing)"], "/admin", "/(admin|billing)"),
+    (["/*", "(/admin|/billing)/.*"], "/admin/x", "(/admin|/billing)/.*"),
+    (["/api/*", "/api/(admin|billing)"], "/api/admin/x", "/api/(admin|billing)"),
+    (["/api/*", "/(api)/admin/.*"], "/api/admin/x", "/(api)/admin/.*"),
+    (["/api/*", r"/\w+/admin/.*"], "/api/admin/x", r"/\w+/admin/.*"),
+    (["/api/*", "/[^/]+/admin$"], "/api/admin", "/[^/]+/admin$"),
+    (["/api/v1/*", r"/api/v\d+/admin/.*"], "/api/v1/admin/x", r"/api/v\d+/admin/.*"),
     ([re.compile("/api/x"), "/api/*"], "/api/x", re.compile("/api/x")),
 ]
 
@@ -68,6 +76,16 @@ def test_order_decides_between_equals():
     assert first.find("/a") == 1
     assert first.before([(parse_resource("/a*"), 0)]).find("/a") == 0
     assert first.before([(parse_resource("/b"), 0)]).find("/a") == 1
+
+
+def test_long_paths():
+    """No expression is asked, and what one restricts does not fall to another."""
+    found = resources("/*", "/admin/.*", "/exact")
+
+    assert found.find("/admin/" + "x" * 2040) == "/admin/.*"
+    assert found.find("/admin/" + "x" * 2042) is None
+    assert found.find("/exact") == "/exact"
+    assert resources("/*").find("/" * 100_000) == "/*"
 
 
 def test_dangerous_expressions():

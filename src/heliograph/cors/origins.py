@@ -64,6 +64,8 @@ _PRIVATE = frozenset(
 # A list that somebody has forgotten to read: it would pass for a set of characters.
 _JSON = re.compile(r"""\s*[\[{]\s*["'].*""")
 
+_ADDRESS = re.compile(r"//\[[0-9a-f:.]+\]")
+
 # What is in no origin, and tells that a text is a regular expression. A star alone does
 # not: it is a pattern.
 _REGEX = re.compile(r"[\\()\[\]{}^$|?+]|\.\*")
@@ -235,11 +237,11 @@ def _is_somebodys(name: str) -> bool:
 
 def _expression(rule: str) -> re.Pattern[str]:
     match = _PATTERN.fullmatch(rule)
-    if match is not None and "*" in rule:
+    if match is not None and "*" in rule and match[1] != "file":
         return _pattern(rule, *match.groups())
     if _JSON.fullmatch(rule):
         raise ValueError("looks like a list that was not read; write json.loads(…)")
-    if not _REGEX.search(rule):
+    if not _REGEX.search(_ADDRESS.sub("//", rule)) or rule.startswith("file:"):
         raise ValueError(_what_is_wrong(rule))
     try:
         # Only lower case is ever shown to it: ignoring case is Flask-CORS's promise.
@@ -249,7 +251,7 @@ def _expression(rule: str) -> re.Pattern[str]:
 
 
 def _pattern(rule: str, scheme: str, host: str, port: str | None) -> re.Pattern[str]:
-    if _DEFAULT_PORTS.get(scheme) == port:
+    if port is not None and _DEFAULT_PORTS.get(scheme) == port:
         raise ValueError(
             "is not what a browser sends, and so would never match; write"
             f" {rule.rpartition(':')[0]!r}"

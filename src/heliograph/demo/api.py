@@ -35,7 +35,8 @@ def create_app(page_origin: str, folder: str) -> Flask:
     app = Flask(__name__, instance_path=folder)
     # A short wait: people watch the page while they press its buttons.
     app.config.update(SSE_RETRY_MS=500, SSE_HEARTBEAT_SECONDS=5)
-    CORS(app, origins=page_origin)
+    # Some people write the one where the other stands.
+    CORS(app, origins=[page_origin, page_origin.replace("127.0.0.1", "localhost")])
     app.register_blueprint(sse, url_prefix="/stream")
 
     @app.post("/say")

@@ -63,7 +63,8 @@ def run(*, page_port: int, api_port: int, folder: str | None) -> None:
     if page_port == api_port:
         raise DemoError("--port and --api-port must differ: two ports are two origins")
     _check_port(api_port, "--api-port")
-    page_origin = f"http://{_HOST}:{page_port}"
+    # As browsers write it, who leave out the scheme's own port.
+    page_origin = f"http://{_HOST}:{page_port}".removesuffix(":80")
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         # As Ctrl-C does: the API must not outlive us.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
