@@ -409,6 +409,30 @@ def test_open_to_all(opened):
     assert (granted(answer), answer.getheader("Vary")) == ("*", "Cookie")
 
 
+@pytest.mark.parametrize("origins", ["*", A])
+async def test_credentials_that_somebody_else_allows(origins):
+    """A header that the application adds does not open it to everyone's credentials."""
+    sent = []
+
+    async def app(scope, receive, send):
+        headers = [(b"Access-Control-Allow-Credentials", b"true")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [(b"origin", A.encode())],
+    }
+    policy = CorsPolicy(origins=origins, send_wildcard=False)
+    await CORSMiddleware(app, policy)(scope, None, send)
+
+    assert dict(sent[0]["headers"])[b"access-control-allow-origin"] == origins.encode()
+
+
 def test_lifespan(tmp_path):
     """What is no request is passed on: the application starts and stops."""
     with uvicorn("plain", tmp_path) as server:

@@ -29,6 +29,7 @@ _App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 _Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 _ALLOW_ORIGIN = ALLOW_ORIGIN.lower().encode()
+_CREDENTIALS_HEADER = b"access-control-allow-credentials"
 _POLICY_VIOLATION = 1008
 
 # Where a scope holds the response of the first of us that it came to.
@@ -79,6 +80,9 @@ class CORSMiddleware:
         self._app = app
         self._policy = policy
         self._trusted = _trusted_with_credentials(policy)
+        self._is_open = (
+            policy.compiled.origins.any_origin and not policy.supports_credentials
+        )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a connection. See the ASGI specification."""
@@ -100,11 +104,12 @@ class CORSMiddleware:
             return
         response = scope.get(_SCOPE_KEY)
         if response is not None:
-            response.decision = decision
+            response.decision, response.is_open = decision, self._is_open
             await self._app(scope, receive, send)
             return
         _go_around(scope)
         response = _Response(send, decision, is_get=request.method == "GET")
+        response.is_open = self._is_open
         # Inside of a framework it is the framework that answers to exceptions.
         await response.run(self._app, scope, receive, is_outermost="app" not in scope)
 
@@ -133,10 +138,12 @@ class _Response:
 
     Attributes:
         decision: Of the innermost of us; :obj:`None` as long as there is none.
+        is_open: Whether its policy lets everyone in, without credentials.
     """
 
     def __init__(self, send: Any, decision: Decision | None, *, is_get: bool) -> None:
         self.decision = decision
+        self.is_open = False
         self._is_started = False
         self._is_refused = False
         self._send = send
@@ -165,6 +172,9 @@ class _Response:
                 self._is_refused = self._is_started = True
                 await _answer(self._send, decision)
                 raise _RefusedError("the stream was refused")
+            if self.is_open and any(n.lower() == _CREDENTIALS_HEADER for n, _ in headers):
+                # Not its own origin to everyone, with credentials that others allow.
+                decision = _with_star(decision)
             message = {**message, "headers": _merged(headers, decision)}
         self._is_started = True
         await self._send(message)
@@ -255,6 +265,13 @@ def _is_own(request: CorsRequest, server_scheme: str) -> bool:
         return False
     host = (request.host or "").lower().removesuffix(default_port)
     return bool(host) and authority == host
+
+
+def _with_star(decision: Decision) -> Decision:
+    headers = dict(decision.headers)
+    if ALLOW_ORIGIN in headers:
+        headers[ALLOW_ORIGIN] = "*"
+    return decision._replace(headers=tuple(headers.items()))
 
 
 def _is_stream(headers: _Headers) -> bool:
