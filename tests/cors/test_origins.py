@@ -270,6 +270,8 @@ def test_rules(rule, allowed, refused):
         (r"https://app\.example.*", True),
         (r"moz-extension://[0-9a-f-]+", False),
         (r"https://[^.]+\.app\.example", False),
+        (r"https?:/{2}.*", True),
+        (r"https?:(?://).*", True),
         (r"https?://.*:\d+", True),
         (r"https?://[^/]+:8080", True),
         (r"https://.*\.com", True),

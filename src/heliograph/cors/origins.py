@@ -224,8 +224,10 @@ def lets_strangers_in(expression: re.Pattern[str]) -> bool:
     if ends and scheme not in {"http", "https"}:
         return False
     found = host_endings(expression)
+    # What is whole has a scheme, or the colon that was taken for a port's was the scheme's.
     return found is None or not all(
-        ending.is_whole or _is_somebodys(ending.text.partition(".")[2]) for ending in found
+        (is_whole and "://" in text) or _is_somebodys(text.partition(".")[2])
+        for text, is_whole in found
     )
 
 
