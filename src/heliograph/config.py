@@ -48,8 +48,11 @@ class HubConfig:
         send_buffer_bytes: Kernel send buffer of a connection that was taken over, in
             bytes: what a client that stopped reading costs. At least 4,096.
             :obj:`None` leaves it to the kernel, which allows megabytes.
-        publish_timeout_seconds: Seconds that a publish from a synchronous program
-            waits for storage before it fails. Above 0.
+        publish_timeout_seconds: Seconds that a publish may take before it fails. Above
+            0. :obj:`None` sets no limit.
+        publish_waits: Whether a publish waits for storage that is unavailable, for
+            ``publish_timeout_seconds``, instead of failing at once. It is repeated until
+            it is done, and stored once.
 
     Raises:
         ConfigError: Listing every field that is of the wrong type or out of range.
@@ -69,7 +72,8 @@ class HubConfig:
     linger_seconds: float = 10.0
     dead_peer_seconds: float = 30.0
     send_buffer_bytes: int | None = 131_072
-    publish_timeout_seconds: float = 10.0
+    publish_timeout_seconds: float | None = 10.0
+    publish_waits: bool = False
 
     def __post_init__(self) -> None:
         found = [
@@ -77,6 +81,8 @@ class HubConfig:
             for rule in _RULES
             if (problem := rule.problem(getattr(self, rule.name)))
         ]
+        if not isinstance(self.publish_waits, bool):
+            found.append(f"publish_waits must be True or False, not {self.publish_waits!r}")
         if not found and self.max_event_bytes > self.max_lag_bytes:
             found.append(
                 f"max_event_bytes must be at most max_lag_bytes ({self.max_lag_bytes}),"
@@ -133,5 +139,5 @@ _RULES = [
     _Rule("linger_seconds", 0, _CENTURY, whole=False),
     _Rule("dead_peer_seconds", 1, _DAY, whole=False),
     _Rule("send_buffer_bytes", 4_096, 2**30, optional=True),
-    _Rule("publish_timeout_seconds", _TICK, _CENTURY, whole=False),
+    _Rule("publish_timeout_seconds", _TICK, _CENTURY, whole=False, optional=True),
 ]

@@ -30,11 +30,23 @@ class Ear:
 
     def __init__(self):
         self.entries = []
+        self.restarts = []
+        self.passing = []
+        self.connection = []
         self._grown = asyncio.Event()
 
-    def __call__(self, entries):
+    def on_entries(self, entries):
         self.entries += entries
         self._grown.set()
+
+    def on_restart(self, channel, start):
+        self.restarts.append((channel, start))
+
+    def on_passing(self, channel, event):
+        self.passing.append((channel, event))
+
+    def on_connection(self, *, up, reason):
+        self.connection.append(up)
 
     async def hear(self, count):
         while len(self.entries) < count:

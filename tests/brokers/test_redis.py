@@ -3,51 +3,18 @@
 import asyncio
 import contextlib
 import logging
-import subprocess
 
 import pytest
-import redis
 from contract import BrokerContract, Ear, offsets
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention, open_broker
-from heliograph.brokers.redis import RedisBroker
+from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.channels.position import Position
+from redises import RedisServer
 from servers import free_port
 
 RETENTION = Retention(events=1000, seconds=86_400)
-
-
-class RedisServer:
-    """A redis-server of the test's own, which can be killed and started again."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder,
-             "--appendonly", "yes", "--appendfsync", "always", "--save", ""],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        with self.client() as client:
-            while True:
-                try:
-                    client.ping()
-                except redis.RedisError:
-                    assert self.process.poll() is None
-                else:
-                    return
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def client(self):
-        return redis.Redis(port=self.port, decode_responses=True)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +30,18 @@ def _empty(server):
         client.flushall()
 
 
+def broker_at(url):
+    return lambda retention, clock: RedisBroker(Address.parse(url), retention, clock=clock)
+
+
 class TestRedis(BrokerContract):
     """On one server."""
 
     @pytest.fixture
     def new_broker(self, server):
-        return lambda retention, clock: RedisBroker(server.url, retention, clock=clock)
+        return lambda retention, clock: RedisBroker(
+            Address.parse(server.url), retention, clock=clock
+        )
 
 
 @contextlib.asynccontextmanager
@@ -126,7 +99,7 @@ async def test_restart(server, caplog):
         assert after.position == Position(last.position.epoch, 6)
         await ear.hear(6)
         assert ear.offsets("a") == [1, 2, 3, 4, 5, 6]
-    assert "connecting anew" in caplog.text
+        assert ear.connection == [False, True]
 
 
 async def test_data_lost(server):
@@ -181,26 +154,41 @@ async def test_foreign_messages(server, message, caplog):
     assert "'a'" in caplog.text
 
 
-async def test_a_damaged_entry(server, caplog):
-    """It is an error to who reads it, and skipped for who listens: nobody goes deaf."""
+async def test_damaged_entries(server, caplog):
+    """They are logged and skipped, and make a gap: nobody waits for them, or goes deaf."""
     ear = Ear()
     async with opened(server.url, ear) as broker:
         await broker.listen("a")
-        await broker.append("a", Event("1"))
+        first = await broker.append("a", Event("1"))
         await ear.hear(1)
         with server.client() as client:
-            client.hincrby("heliograph:{a}:channel", "head", 1)
+            client.hincrby("heliograph:{a}:channel", "head", 2)
             client.xadd("heliograph:{a}:events", {"event": "{bad", "at": "9e9"}, id="2-0")
+            client.xadd("heliograph:{a}:events", {"odd": "fields"}, id="3-0")
 
-        await broker.append("a", Event("3"))
-        with pytest.raises(BrokerUnavailableError, match="damaged entry 2 in channel 'a'"):
-            await broker.read("a", None, 9)
-        while "skipped" not in caplog.text:
-            await asyncio.sleep(0.01)
         last = await broker.append("a", Event("4"))
 
-        while ear.entries[-1] != last:
-            await ear.hear(len(ear.entries) + 1)
+        assert await ear.hear(2) == [first, last]
+        assert offsets(await broker.read("a", None, 9)) == [1]
+        rest = await broker.read("a", first.position, 9)
+        assert (offsets(rest), rest.start.offset, rest.gap) == ([4], 3, "trimmed")
+        assert offsets(await broker.read("a", rest.start, 9)) == [4]
+    assert "channel 'a': skipped the damaged entry 2" in caplog.text
+
+
+async def test_entries_that_somebody_has_removed(server):
+    """They make a gap, too, wherever they were."""
+    ear = Ear()
+    async with opened(server.url, ear) as broker:
+        entries = [await broker.append("a", Event(str(n))) for n in range(1, 7)]
+        with server.client() as client:
+            client.xdel("heliograph:{a}:events", "2-0", "3-0", "6-0")
+
+        assert offsets(await broker.read("a", None, 9)) == [1]
+        middle = await broker.read("a", entries[0].position, 9)
+        assert (offsets(middle), middle.start.offset, middle.gap) == ([4, 5], 3, "trimmed")
+        end = await broker.read("a", entries[4].position, 9)
+        assert (offsets(end), end.start, end.gap) == ([], entries[5].position, "trimmed")
 
 
 async def test_nobody_there():
@@ -229,7 +217,7 @@ async def test_one_connection_listens(server):
 async def test_listening_while_it_connects(server, monkeypatch):
     """Channels that come one after the other are all heard at once."""
     # Long enough to fail by the test's own limit: nobody is left for a second try.
-    monkeypatch.setattr("heliograph.brokers.redis._TIMEOUT_SECONDS", 100.0)
+    monkeypatch.setattr("heliograph.brokers.redis.broker._SUBSCRIBE_SECONDS", 100.0)
     ear = Ear()
     async with opened(server.url, ear) as broker:
         listening = []
@@ -246,17 +234,19 @@ async def test_listening_while_it_connects(server, monkeypatch):
 
 async def test_silence(server, monkeypatch, caplog):
     """A listener that hears nothing for long hears what comes then."""
-    monkeypatch.setattr("heliograph.brokers.redis._SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("heliograph.brokers.redis.line._SILENCE_SECONDS", 0.05)
     ear = Ear()
     async with opened(server.url, ear) as broker:
         await broker.listen("a")
-        task = broker._task
+        (node,) = broker._topology.nodes
+        task = node.line._task
         await asyncio.sleep(0.5)
 
         entry = await broker.append("a", Event("x"))
 
         assert await ear.hear(1) == [entry]
-        assert broker._task is task
+        assert node.line._task is task
+        assert ear.connection == []
     assert caplog.text == ""
 
 

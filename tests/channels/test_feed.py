@@ -6,7 +6,7 @@ import pytest
 
 from heliograph import Event, EventStreamParser
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import Feed, gap_block, place_block
+from heliograph.channels.feed import HEARTBEAT, Feed, gap_block, place_block
 from heliograph.channels.log import LogItem
 from heliograph.channels.position import Position, Positions
 
@@ -99,7 +99,7 @@ def test_lag():
     assert shared.lag_bytes(cursor) == 0
 
     shared.append(item("a", 1))
-    shared.append_heartbeat()
+    shared.append_block(HEARTBEAT)
 
     assert shared.lag_bytes(cursor) == len(shared.take(cursor))
     assert shared.lag_bytes(cursor) == 0

@@ -18,19 +18,37 @@ _KNOWN = (
     'of the machine share), "redis://host:6379/0" or "memory:" (this process only)'
 )
 
+_REDIS_SCHEMES = {
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+}
+
 _DEFAULT_RETENTION = Retention(events=10_000, seconds=86_400.0)
 
 
-def open_broker(url: str, retention: Retention = _DEFAULT_RETENTION) -> Broker:
+def open_broker(
+    url: str,
+    retention: Retention = _DEFAULT_RETENTION,
+    *,
+    flask_sse_compat: bool = False,
+) -> Broker:
     """
     Make the broker that a URL names.
 
     Nothing is opened before :meth:`Broker.open`, so a broker may be made before a fork.
 
     Args:
-        url: ``memory:``; ``sqlite:///path`` (``sqlite:////path`` if absolute); or
-            ``redis://``, ``rediss://`` or ``unix://`` as redis-py reads it.
+        url: ``memory:``; ``sqlite:///path`` (``sqlite:////path`` if absolute); or a
+            Redis (see ``docs/redis.md``): ``redis://``, ``rediss://``, ``unix://``,
+            ``redis+sentinel://``, ``redis+cluster://``.
         retention: How much history is kept per channel.
+        flask_sse_compat: Whether events are exchanged with Flask-SSE 1.0 through the plain
+            channels of Redis.
 
     Returns:
         A broker that is not open yet.
@@ -38,15 +56,16 @@ def open_broker(url: str, retention: Retention = _DEFAULT_RETENTION) -> Broker:
     Raises:
         ConfigError: The URL is not one of these.
     """
-    return check_url(url)(retention)
+    return check_url(url, flask_sse_compat=flask_sse_compat)(retention)
 
 
-def check_url(url: str) -> Callable[[Retention], Broker]:
+def check_url(url: str, *, flask_sse_compat: bool = False) -> Callable[[Retention], Broker]:
     """
     Find the broker of a URL without making it.
 
     Args:
         url: As for :func:`open_broker`.
+        flask_sse_compat: The same.
 
     Returns:
         What makes the broker when given the retention.
@@ -57,6 +76,8 @@ def check_url(url: str) -> Callable[[Retention], Broker]:
     if not isinstance(url, str):
         raise ConfigError([f"a broker's URL must be str, not {url!r}; {_KNOWN}"])
     scheme, colon, rest = url.partition(":")
+    if flask_sse_compat and scheme not in _REDIS_SCHEMES:
+        raise ConfigError([f"Flask-SSE is met in Redis, not in {without_password(url)!r}"])
     # Drivers are imported here and not above: each may need an extra.
     match scheme:
         case "memory" if colon and not rest:
@@ -68,13 +89,16 @@ def check_url(url: str) -> Callable[[Retention], Broker]:
 
             path = _sqlite_path(url)
             return lambda retention: SqliteBroker(path, retention)
-        case "redis" | "rediss" | "unix":
+        case _ if scheme in _REDIS_SCHEMES:
             try:
-                from .redis import RedisBroker  # noqa: PLC0415 - see above
+                from .redis import Address, RedisBroker  # noqa: PLC0415 - see above
             except ModuleNotFoundError as error:
                 raise ConfigError([str(error)]) from error
 
-            return lambda retention: RedisBroker(url, retention)
+            address = Address.parse(url)
+            return lambda retention: RedisBroker(
+                address, retention, flask_sse_compat=flask_sse_compat
+            )
         case _:
             raise ConfigError([f"no broker for {without_password(url)!r}; {_KNOWN}"])
 

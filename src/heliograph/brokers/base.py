@@ -13,26 +13,27 @@ then, so that a position from another life is recognised instead of being misrea
 **Retention.** A number of events and an age per channel. Trimming leaves the newest.
 
 **Errors.** :class:`~heliograph.errors.BrokerUnavailableError` and nothing else, from any
-method but :meth:`Broker.close`. A broker that has raised it may be used again: it tries
-to recover by itself, and what it hands to listeners has no hole then either, or begins
-with a new epoch or an offset that shows the hole.
+method but :meth:`Broker.open` and :meth:`Broker.close`. A broker that has raised it may be
+used again: it tries to recover by itself, and what it hands to listeners has no hole then
+either, or begins with a new epoch or an offset that shows the hole.
 
 **Loops.** A broker belongs to the event loop that opened it. Nothing blocks that loop.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ..channels.entry import Entry
     from ..channels.position import GapReason, Position
     from ..event import Event
 
-__all__ = ["Broker", "History", "Listener", "Retention", "resolve"]
+__all__ = ["Attempt", "Broker", "History", "Listener", "Retention", "resolve"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +69,76 @@ class History:
     gap: GapReason | None
 
 
-if TYPE_CHECKING:
-    Listener = Callable[[Sequence[Entry]], None]
-    """Called on the loop with new entries, in order within each channel."""
-else:
-    Listener = object
+class Attempt:
+    """
+    What several tries to append one event have in common.
+
+    Attributes:
+        token: A name that no other append has.
+        since: Of the first try, in seconds since the epoch of Unix; 0 before it.
+    """
+
+    __slots__ = ("since", "token")
+
+    def __init__(self) -> None:
+        self.token = secrets.token_urlsafe(9)
+        self.since = 0.0
+
+
+class Listener(Protocol):
+    """Who is told what happens in the channels listened to. Called on the loop."""
+
+    def on_entries(self, entries: Sequence[Entry]) -> None:
+        """
+        Take new entries.
+
+        Args:
+            entries: In order within each channel.
+        """
+        ...
+
+    def on_restart(self, channel: str, start: Position) -> None:
+        """
+        Take note that a channel has begun another life, before its first entry comes.
+
+        A broker that learns of it only through that entry does not call this.
+
+        Args:
+            channel: Its name.
+            start: Where the new life begins.
+        """
+        ...
+
+    def on_passing(self, channel: str, event: Event) -> None:
+        """
+        Take an event that has no place in its channel: nobody can be given it later.
+
+        Args:
+            channel: Its name.
+            event: Any event.
+        """
+        ...
+
+    def on_connection(self, *, up: bool, reason: str) -> None:
+        """
+        Take note that new entries no longer come, or come again.
+
+        Args:
+            up: Whether they come.
+            reason: What the storage said.
+        """
+        ...
 
 
 class Broker(Protocol):
-    """Where channels live."""
+    """
+    Where channels live.
+
+    Attributes:
+        resource: What errors call it: a file or an address, without secrets.
+    """
+
+    resource: str
 
     async def open(self, listener: Listener) -> None:
         """
@@ -85,7 +147,11 @@ class Broker(Protocol):
         Storage that cannot be reached is no error here: methods raise until it can.
 
         Args:
-            listener: Given the new entries of channels listened to.
+            listener: Told what happens in channels listened to.
+
+        Raises:
+            ConfigError: Storage refuses what it was configured with, and will go on doing
+                so: a wrong password, a missing right, a version too old.
         """
         ...
 
@@ -93,7 +159,9 @@ class Broker(Protocol):
         """Release everything. Appends that have begun are finished first."""
         ...
 
-    async def append(self, channel: str, event: Event) -> Entry:
+    async def append(
+        self, channel: str, event: Event, *, repeats: Attempt | None = None
+    ) -> Entry:
         """
         Store an event as the next of its channel.
 
@@ -102,6 +170,8 @@ class Broker(Protocol):
         Args:
             channel: A valid name.
             event: Any event.
+            repeats: For who will call again after a failure: the same object each time,
+                so that the event is stored once, whichever of the calls did it.
 
         Returns:
             The entry, as listeners get it.

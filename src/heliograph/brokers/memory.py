@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..event import Event
-    from .base import Listener, Retention
+    from .base import Attempt, Listener, Retention
 
 __all__ = ["MemoryBroker"]
 
@@ -46,6 +46,7 @@ class MemoryBroker(Broker):
     def __init__(
         self, retention: Retention, *, clock: Callable[[], float] = time.time
     ) -> None:
+        self.resource = "memory:"
         self._retention = retention
         self._clock = clock
         # Where a channel is that nobody has published to. One for all of them, so that
@@ -66,7 +67,13 @@ class MemoryBroker(Broker):
         """Stop that. The channels stay."""
         self._listener = None
 
-    async def append(self, channel: str, event: Event) -> Entry:
+    async def append(
+        self,
+        channel: str,
+        event: Event,
+        *,
+        repeats: Attempt | None = None,  # noqa: ARG002 - this cannot fail
+    ) -> Entry:
         """Store an event as the next of its channel. It lives as long as the process."""
         found = self._channels.setdefault(channel, _Channel(self._start))
         now = self._clock()
@@ -114,7 +121,7 @@ class MemoryBroker(Broker):
     def _hand_over(self) -> None:
         fresh, self._fresh = self._fresh, []
         if self._listener is not None:
-            self._listener(fresh)
+            self._listener.on_entries(fresh)
 
     def _trim(self, channel: _Channel, now: float) -> None:
         oldest_allowed = now - self._retention.seconds

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..channels.entry import Entry
     from ..channels.position import Position
     from ..event import Event
+    from .base import Attempt
 
 __all__ = ["SqliteBroker"]
 
@@ -67,6 +68,7 @@ class SqliteBroker(Broker):
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = Path(path).absolute()
+        self.resource = str(self._path)
         self._bells = Path(f"{self._path}-bells")
         self._writer_store = SqliteStore(self._path, retention, clock)
         self._reader_store = SqliteStore(self._path, retention, clock)
@@ -103,10 +105,16 @@ class SqliteBroker(Broker):
         self._writer.close()
         self._reader.close()
 
-    async def append(self, channel: str, event: Event) -> Entry:
+    async def append(
+        self,
+        channel: str,
+        event: Event,
+        *,
+        repeats: Attempt | None = None,  # noqa: ARG002 - what failed was rolled back
+    ) -> Entry:
         """Store an event as the next of its channel."""
         if self._closed:
-            raise BrokerUnavailableError(str(self._path), "the broker has been closed")
+            raise BrokerUnavailableError(self.resource, "the broker has been closed")
         future = asyncio.get_running_loop().create_future()
         self._pending.append((channel, event, future))
         if self._committing is None:
@@ -176,7 +184,7 @@ class SqliteBroker(Broker):
     async def _hand_on_news(self) -> None:
         while entries := await self._reader.run(self._reader_store.news):
             for first in range(0, len(entries), _ENTRIES_BETWEEN_YIELDS):
-                self._listener(entries[first : first + _ENTRIES_BETWEEN_YIELDS])
+                self._listener.on_entries(entries[first : first + _ENTRIES_BETWEEN_YIELDS])
                 await asyncio.sleep(0)
 
     async def _wait_for_ring(self) -> None:

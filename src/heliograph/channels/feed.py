@@ -178,9 +178,14 @@ class Feed:
         """
         self._push(gap_block({channel: (reason, go_on)}, self.positions))
 
-    def append_heartbeat(self) -> None:
-        """Carry a comment, which clients do not show."""
-        self._push(HEARTBEAT)
+    def append_block(self, block: bytes) -> None:
+        """
+        Carry what moves no position: a heartbeat, or an event that has no place.
+
+        Args:
+            block: One whole block, without an id.
+        """
+        self._push(block)
 
     def join(self) -> Cursor:
         """Give a cursor that will take every block appended from now on."""

@@ -10,7 +10,13 @@ from ..errors import InvalidFieldError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MAX_CHANNELS", "MAX_NAME_BYTES", "check_channel", "check_selection"]
+__all__ = [
+    "MAX_CHANNELS",
+    "MAX_NAME_BYTES",
+    "check_channel",
+    "check_selection",
+    "is_internal",
+]
 
 # Every event's id states a position per channel, and clients send it back in a header:
 # 64 of them stay below the 8 KB that servers allow for one.
@@ -48,6 +54,16 @@ def check_channel(name: object) -> str:
             "channel", name, "must not contain control characters or lone surrogates"
         )
     return name
+
+
+def is_internal(name: str) -> bool:
+    """
+    Say whether a channel is none of a user's: it begins with a control character.
+
+    Args:
+        name: A channel.
+    """
+    return name < " "
 
 
 def check_selection(names: Iterable[object]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ..channels.feed import entry_block, gap_block, place_block
 from ..channels.log import LogItem
-from ..channels.position import Positions
+from ..channels.position import Position, Positions
 from ..errors import InvalidStreamIdError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ..brokers.base import Broker
     from ..channels.log import ChannelLog
-    from ..channels.position import GapReason, Position
+    from ..channels.position import GapReason
     from .listening import Listening
     from .patience import Patience
     from .subscriber import Sink, Subscriber
@@ -158,7 +158,7 @@ class CatchUp:
             partial(self._broker.read, name, wanted, _PAGE_ENTRIES)
         )
         if history.head.epoch != log.head.epoch:
-            self._listening.restart(name, history.head.epoch)
+            self._listening.on_restart(name, Position(history.head.epoch, 0))
         if history.gap is not None:
             self._missing[name] = history.gap, history.start
         elif wanted.offset > log.head.offset:

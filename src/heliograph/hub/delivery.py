@@ -13,7 +13,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from ..channels.feed import Feed
+from ..channels.feed import HEARTBEAT, Feed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,6 +135,18 @@ class Delivery:
             audience.feed.append(item)
             self._mark_dirty(audience)
 
+    def pass_by(self, channel: str, block: bytes) -> None:
+        """
+        Carry an event without a place in all feeds of a channel.
+
+        Args:
+            channel: Its name.
+            block: The event, encoded without an id.
+        """
+        for audience in self._audiences_of.get(channel, ()):
+            audience.feed.append_block(block)
+            self._mark_dirty(audience)
+
     def announce_gap(self, channel: str, reason: GapReason, go_on: Position) -> int:
         """
         Tell all feeds of a channel that entries are missing.
@@ -163,7 +175,7 @@ class Delivery:
         """
         for audience in self._audiences.values():
             if now - audience.quiet_since >= silence_seconds:
-                audience.feed.append_heartbeat()
+                audience.feed.append_block(HEARTBEAT)
                 self._mark_dirty(audience)
 
     async def flush_for_ever(self) -> None:

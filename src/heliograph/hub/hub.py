@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..brokers.base import Attempt
 from ..channels.feed import HEARTBEAT, place_block
 from ..channels.position import Positions
 from ..errors import (
+    BrokerUnavailableError,
     EventTooLargeError,
     HubClosedError,
     InvalidFieldError,
@@ -39,7 +41,7 @@ from .subscriber import Sink, Subscriber
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import AsyncIterator, Coroutine, Iterable
 
     from ..brokers.base import Broker
     from ..channels.entry import Entry
@@ -81,7 +83,8 @@ class HubStatistics:
         gaps: Gap events announced, per stream that begins and per feed.
         lagging_disconnected: Streams ended because they were too far behind.
         refused: Streams refused because a cap was reached.
-        broker_available: Whether the broker did what it was last asked for.
+        broker_available: Whether the broker did what it was last asked for, and new
+            entries come from it.
     """
 
     subscribers: int
@@ -127,8 +130,13 @@ class Hub:
         self._refused = 0
 
     async def open(self) -> None:
-        """Open the broker and begin to work on the running loop."""
-        await self._broker.open(self._listening.on_entries)
+        """
+        Open the broker and begin to work on the running loop.
+
+        Raises:
+            ConfigError: Storage refuses what it was configured with.
+        """
+        await self._broker.open(self._listening)
         # In use for as long as the hub is, so that other processes can reach us.
         self._listening.use(_CONTROL)
         self._start(self._delivery.flush_for_ever())
@@ -185,7 +193,8 @@ class Hub:
             EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
             InvalidFieldError: Its id is over 1,024 bytes, or reads as a position in one of
                 the channels.
-            BrokerUnavailableError: Storage failed.
+            BrokerUnavailableError: Storage failed, or took longer than
+                ``publish_timeout_seconds``; then the event may or may not be there.
             HubClosedError: The hub has been closed.
         """
         if self._closed:
@@ -195,11 +204,12 @@ class Hub:
         names = list(dict.fromkeys(channels))
         for name in names:
             _check_own_id(name, event)
-        if len(names) == 1:
-            # The usual case needs no task, and so no turn of a busy loop.
-            entries = [await self._append(names[0], event)]
-        else:
-            entries = await asyncio.gather(*(self._append(name, event) for name in names))
+        async with self._time_limit():
+            if len(names) == 1:
+                # The usual case needs no task, and so no turn of a busy loop.
+                entries = [await self._append(names[0], event)]
+            else:
+                entries = await asyncio.gather(*(self._append(n, event) for n in names))
         self._published += len(entries)
         return entries
 
@@ -218,10 +228,27 @@ class Hub:
         """
         if self._closed:
             raise HubClosedError("the hub has been closed")
-        await self._append(_CONTROL, Event(channel, type=_DISCONNECT))
+        async with self._time_limit():
+            await self._append(_CONTROL, Event(channel, type=_DISCONNECT))
 
     async def _append(self, channel: str, event: Event) -> Entry:
-        return await self._patience.once(partial(self._broker.append, channel, event))
+        if not self.config.publish_waits:
+            return await self._patience.once(partial(self._broker.append, channel, event))
+        attempt = Attempt()
+        return await self._patience.until_done(
+            partial(self._broker.append, channel, event, repeats=attempt)
+        )
+
+    @contextlib.asynccontextmanager
+    async def _time_limit(self) -> AsyncIterator[None]:
+        seconds = self.config.publish_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise BrokerUnavailableError(
+                self._broker.resource, f"no answer within {seconds} seconds"
+            ) from error
 
     def admit(
         self,
@@ -407,6 +434,21 @@ class Hub:
             reason,
         )
         self._gaps += self._delivery.announce_gap(channel, reason, go_on)
+
+    def on_passing(self, channel: str, event: Event) -> None:
+        """
+        Carry an event that has no place in its channel to those who are here.
+
+        Args:
+            channel: Its name.
+            event: Any event. Its id is not sent: clients could not resume by it.
+        """
+        block = encode_body(event)
+        if len(block) > self.config.max_event_bytes:
+            _log.warning("channel %r: skipped an event of %d bytes", channel, len(block))
+            return
+        self._entries += 1
+        self._delivery.pass_by(channel, block)
 
     def _obey(self, command: Event) -> None:
         if command.type != _DISCONNECT:

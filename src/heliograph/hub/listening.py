@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..channels.entry import Entry
     from ..channels.position import GapReason
     from ..config import HubConfig
+    from ..event import Event
     from .patience import Patience
 
 __all__ = ["ChannelEvents", "ListenedChannel", "Listening"]
@@ -49,6 +50,16 @@ class ChannelEvents(Protocol):
             channel: Its name.
             reason: Why.
             go_on: Just before the next entry.
+        """
+        ...
+
+    def on_passing(self, channel: str, event: Event) -> None:
+        """
+        Take an event that has no place in its channel.
+
+        Args:
+            channel: Its name.
+            event: Any event.
         """
         ...
 
@@ -90,7 +101,7 @@ class Listening:
     All channels that this process listens to.
 
     Args:
-        broker: Hands entries to :meth:`on_entries`.
+        broker: Is given this object as its listener.
         patience: For calls that are repeated until they succeed.
         config: Gives the bounds of logs and ``linger_seconds``.
         events: Told what happens.
@@ -205,20 +216,41 @@ class Listening:
             else:
                 self._append(channel, channel.log, entry, now)
 
-    def restart(self, name: str, epoch: str) -> None:
+    def on_restart(self, name: str, start: Position) -> None:
         """
         Go to the beginning of another life of a channel.
 
         Args:
-            name: A channel whose log is known.
-            epoch: Another than that of its log.
+            name: A channel.
+            start: In another epoch than that of its log.
         """
-        channel = self._channels[name]
-        assert channel.log is not None  # noqa: S101 - the caller has seen its epoch
-        start = Position(epoch, 0)
+        channel = self._channels.get(name)
+        if channel is None or channel.log is None or channel.log.head.epoch == start.epoch:
+            return
         channel.log.restart(start)
         self._events.on_gap(name, Appended.NEW_EPOCH.value, start)
         _set_moved(channel)
+
+    def on_passing(self, channel: str, event: Event) -> None:
+        """
+        Carry an event that has no place in its channel.
+
+        Args:
+            channel: Its name.
+            event: Any event.
+        """
+        if channel in self._channels:
+            self._events.on_passing(channel, event)
+
+    def on_connection(self, *, up: bool, reason: str) -> None:
+        """
+        Take note that new entries no longer come, or come again.
+
+        Args:
+            up: Whether they come.
+            reason: What the storage said.
+        """
+        self._patience.on_connection(up=up, reason=reason)
 
     async def close(self) -> None:
         """Let go of everything."""

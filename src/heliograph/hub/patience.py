@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BrokerUnavailableError
@@ -23,15 +24,27 @@ _RETRY_SECONDS_AT_MOST = 5.0
 
 
 class Patience:
-    """
-    Keeps trying, and says once when the broker goes away and when it is back.
-
-    Attributes:
-        available: Whether the broker did what it was last asked for.
-    """
+    """Keeps trying, and says once when the broker goes away and when it is back."""
 
     def __init__(self) -> None:
-        self.available = True
+        self._answers = True
+        self._connected = True
+
+    @property
+    def available(self) -> bool:
+        """Whether the broker did what it was last asked for, and new entries come."""
+        return self._answers and self._connected
+
+    def on_connection(self, *, up: bool, reason: str) -> None:
+        """
+        Take note that new entries no longer come from the broker, or come again.
+
+        Args:
+            up: Whether they come.
+            reason: What the storage said.
+        """
+        # Whoever hears again may ask again.
+        self._note(answers=self._answers or up, connected=up, reason=reason)
 
     async def once(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
         """
@@ -49,13 +62,9 @@ class Patience:
         try:
             result = await call()
         except BrokerUnavailableError as error:
-            if self.available:
-                _log.warning("the broker is unavailable: %s", error)
-            self.available = False
+            self._note(answers=False, connected=self._connected, reason=str(error))
             raise
-        if not self.available:
-            _log.warning("the broker is available again")
-        self.available = True
+        self._note(answers=True, connected=self._connected, reason="")
         return result
 
     async def until_done(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
@@ -73,5 +82,14 @@ class Patience:
             try:
                 return await self.once(call)
             except BrokerUnavailableError:
-                await asyncio.sleep(delay)
+                spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
+                await asyncio.sleep(delay * spread)
                 delay = min(2 * delay, _RETRY_SECONDS_AT_MOST)
+
+    def _note(self, *, answers: bool, connected: bool, reason: str) -> None:
+        before = self.available
+        self._answers, self._connected = answers, connected
+        if before and not self.available:
+            _log.warning("the broker is unavailable: %s", reason)
+        elif self.available and not before:
+            _log.warning("the broker is available again")

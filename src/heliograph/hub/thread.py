@@ -307,7 +307,7 @@ def _loop_thread() -> _LoopThread:
         return _current
 
 
-def _run(coroutine: Coroutine[None, None, _Result], seconds: float) -> _Result:
+def _run(coroutine: Coroutine[None, None, _Result], seconds: float | None) -> _Result:
     try:
         current = _loop_thread()
         if threading.current_thread() is current.thread:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import sys
+from types import SimpleNamespace
 
 from heliograph.brokers import Retention
 from heliograph.brokers.sqlite import SqliteBroker
@@ -23,7 +24,7 @@ async def main(path, count, *channels):
             done.set()
 
     broker = SqliteBroker(path, Retention(events=100_000, seconds=86_400))
-    await broker.open(listener)
+    await broker.open(SimpleNamespace(on_entries=listener))
     for channel in channels:
         digests[channel] = hashlib.sha256()
         heads[channel] = (await broker.listen(channel)).offset

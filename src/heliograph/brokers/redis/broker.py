@@ -1,0 +1,520 @@
+"""
+The broker: what is known of each channel, and what comes on lines, joined without holes.
+
+Pub/sub is only the wake-up and the fast path. Each message carries its offset, and
+whenever that is not the next one, or a connection has been made anew, the channel is
+*catching up*: what is missing is read from storage, and messages wait for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import random
+import time
+from collections import OrderedDict, deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from ...channels.entry import Entry
+from ...channels.names import is_internal
+from ...channels.position import Position
+from ...errors import BrokerUnavailableError, ConfigError
+from ..base import Attempt, Broker, History, resolve
+from ..epoch import new_epoch
+from .check import check
+from .line import cancel
+from .names import Names
+from .scripts import APPEND, READ
+from .topology import new_topology
+from .values import (
+    DAMAGED,
+    dump_event,
+    dump_flask_sse,
+    load_flask_sse,
+    load_message,
+    load_row,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ...channels.position import GapReason
+    from ...event import Event
+    from ..base import Listener, Retention
+    from .address import Address
+    from .line import Line
+    from .scripts import Script
+    from .topology import Purpose, Topology
+    from .values import Stored
+
+__all__ = ["RedisBroker"]
+
+_log = logging.getLogger("heliograph.brokers.redis")
+
+# A channel without history is forgotten after this, and then begins another life.
+_FORGET_CHANNEL_SECONDS = 30 * 86_400
+
+# How long the confirmation of a subscription may take.
+_SUBSCRIBE_SECONDS = 5.0
+
+# Entries fetched at once when something was missed, or an id of the publisher's is sought;
+# and bytes, whoever asks.
+_PAGE = 500
+_PAGE_BYTES = 1_048_576
+
+# Entries that may wait for a channel that is catching up; beyond it they are read, too.
+_EARLY = 500
+
+# Between two tries to catch up.
+_RETRY_SECONDS = 0.5
+
+# Channels of which the last position known is kept.
+_CHANNELS_SEEN = 100_000
+
+# How far the clocks of machines may be apart.
+_CLOCKS_SECONDS = 3_600.0
+
+# Messages of ours on plain channels that we have yet to meet there.
+_TWINS = 100
+
+
+class _Channel:
+    """A channel that is listened to."""
+
+    __slots__ = (
+        "again",
+        "catching_up",
+        "confirmed",
+        "early",
+        "handed_on",
+        "line",
+        "name",
+        "token",
+        "twins",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.line: Line | None = None
+        self.confirmed = asyncio.Event()
+        # The place of what was handed on last, and its token; "" if that is not known.
+        self.handed_on: Position | None = None
+        self.token = ""
+        # Set until that is known; then whenever something may be missing.
+        self.catching_up: asyncio.Task[None] | None = None
+        # Messages that wait for it, and whether something may be missing once more.
+        self.early: list[Stored] = []
+        self.again = False
+        # What has come with its offset, and will come once more for Flask-SSE.
+        self.twins: deque[bytes] = deque(maxlen=_TWINS)
+
+
+class RedisBroker(Broker):
+    """
+    A broker in Redis 5 or later, or Valkey; in a cluster, Redis 7 or later.
+
+    A publish that returned is as durable as Redis makes it: with ``appendonly yes`` it
+    survives kill -9 of any process.
+
+    Args:
+        address: Where Redis is.
+        retention: How much history is kept per channel.
+        flask_sse_compat: Whether events are exchanged with Flask-SSE, too.
+        clock: Gives seconds since the epoch of Unix; :obj:`None` for Redis's own clock,
+            which is the same for all machines.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        retention: Retention,
+        *,
+        flask_sse_compat: bool = False,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.resource = address.shown
+        self._address = address
+        self._names = Names(address.prefix)
+        self._retention = retention
+        self._flask_sse_compat = flask_sse_compat
+        self._clock = clock
+        self._channels: dict[str, _Channel] = {}
+        # Name in Redis -> its channel, and whether it is the plain one.
+        self._named: dict[str, tuple[_Channel, bool]] = {}
+        # The last place known of channels: Redis is told, and so notices when it has lost
+        # what was there.
+        self._seen: OrderedDict[str, Position] = OrderedDict()
+        self._down: set[Line] = set()
+        self._placing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def open(self, listener: Listener) -> None:
+        """
+        Begin to work on the running loop.
+
+        Raises:
+            ConfigError: Redis can be reached, and refuses what it will go on refusing.
+        """
+        self._listener = listener
+        self._topology: Topology = new_topology(self._address, self._names.alive, self)
+        try:
+            await check(self._address, self._topology, self._names)
+        except ConfigError:
+            await self._topology.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish the appends that have begun, then release everything."""
+        self._closed = True
+        await cancel(self._placing)
+        for channel in self._channels.values():
+            await cancel(channel.catching_up)
+        await self._topology.close()
+
+    async def append(
+        self, channel: str, event: Event, *, repeats: Attempt | None = None
+    ) -> Entry:
+        """Store an event as the next of its channel."""
+        attempt = repeats or Attempt()
+        plain = self._is_exchanged(channel)
+        arguments = [
+            *self._common_arguments(channel),
+            dump_event(event),
+            self._retention.events,
+            "SPUBLISH" if self._address.kind == "cluster" else "PUBLISH",
+            self._names.live(channel),
+            attempt.token,
+            repr(attempt.since) if attempt.since else "",
+            channel if plain else "",
+            dump_flask_sse(event) if plain else "",
+        ]
+        if not attempt.since:
+            attempt.since = (self._clock or time.time)() - _CLOCKS_SECONDS
+        epoch, offset, now = await self._call("append", APPEND, channel, arguments)
+        position = Position(epoch.decode(), int(offset))
+        self._see(channel, position)
+        return Entry(channel, position, event, float(now))
+
+    async def read(self, channel: str, after: Position | None, limit: int) -> History:
+        """Give what follows a position. What is damaged is skipped, and makes a gap."""
+        history, _ = await self._read(channel, after, limit)
+        return history
+
+    async def find(self, channel: str, event_id: str) -> Position | None:
+        """Give the place of the one entry with a publisher's own id."""
+        found: list[Position] = []
+        page = await self.read(channel, None, _PAGE)
+        while page.entries:
+            found += [e.position for e in page.entries if e.event.id == event_id]
+            page = await self.read(channel, page.entries[-1].position, _PAGE)
+        return found[0] if len(found) == 1 else None
+
+    async def listen(self, channel: str) -> Position:
+        """Hand new entries of a channel to the listener from now on."""
+        heard = self._channels[channel] = _Channel(channel)
+        ready: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        heard.catching_up = asyncio.create_task(self._begin(heard, ready))
+        try:
+            return await ready
+        except BaseException:
+            if self._channels.get(channel) is heard:
+                await self.unlisten(channel)
+            raise
+
+    async def unlisten(self, channel: str) -> None:
+        """Stop that. Entries under way may still come."""
+        heard = self._channels.pop(channel, None)
+        if heard is None:
+            return
+        names = self._names_of(channel)
+        for name in names:
+            self._named.pop(name, None)
+        if heard.catching_up is not None:
+            heard.catching_up.cancel()
+        if heard.line is not None:
+            await heard.line.remove(tuple(names))
+
+    # What happens on lines.
+
+    def on_up(self, line: Line) -> None:
+        """Take note that a line is connected."""
+        if line in self._down:
+            self._down.discard(line)
+            if not self._down:
+                self._listener.on_connection(up=True, reason="")
+
+    def on_down(self, line: Line, reason: str) -> None:
+        """Take note that a line is not connected."""
+        if not self._down:
+            self._listener.on_connection(up=False, reason=f"{self.resource}: {reason}")
+        self._down.add(line)
+        self.on_moved()
+
+    def on_moved(self) -> None:
+        """Look where channels are now."""
+        if self._address.kind == "cluster" and self._placing is None and not self._closed:
+            self._placing = asyncio.create_task(self._place_all())
+
+    def on_subscribed(self, name: str) -> None:
+        """Read what came before a subscription, if the place is known."""
+        channel, plain = self._named.get(name, (None, True))
+        if channel is None or plain:
+            return
+        channel.twins.clear()
+        if channel.confirmed.is_set():
+            self._catch_up(channel)
+        channel.confirmed.set()
+
+    def on_message(self, name: str, data: bytes) -> None:
+        """Hand on an entry if it is the next one."""
+        channel, plain = self._named.get(name, (None, True))
+        if channel is None:
+            return
+        try:
+            if plain:
+                self._on_plain(channel, data)
+            else:
+                self._on_published(channel, load_message(channel.name, data))
+        except DAMAGED as error:
+            _log.warning(
+                "channel %r: skipped a message that is none of ours: %s",
+                channel.name,
+                error,
+            )
+
+    def _on_published(self, channel: _Channel, stored: Stored) -> None:
+        if self._flask_sse_compat:
+            channel.twins.append(dump_flask_sse(stored.entry.event).encode())
+        if channel.catching_up is None:
+            self._take(channel, stored)
+        elif len(channel.early) < _EARLY:
+            channel.early.append(stored)
+        else:
+            channel.again = True
+
+    def _on_plain(self, channel: _Channel, data: bytes) -> None:
+        if data in channel.twins:
+            # Ours: it has come already, with its place. What was before it is lost.
+            while channel.twins.popleft() != data:
+                pass
+            return
+        self._listener.on_passing(channel.name, load_flask_sse(data))
+
+    # Without holes.
+
+    async def _begin(self, channel: _Channel, ready: asyncio.Future[Position]) -> None:
+        try:
+            with self._errors():
+                await self._place(channel)
+                # Whoever asks for the head before Redis has confirmed may miss what comes
+                # between the two.
+                async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                    await channel.confirmed.wait()
+            history, _ = await self._read(channel.name, None, 0)
+        except BrokerUnavailableError as error:
+            if not ready.done():
+                ready.set_exception(error)
+            return
+        channel.handed_on = history.head
+        if not ready.done():
+            ready.set_result(history.head)
+        await self._bring_up(channel)
+
+    def _catch_up(self, channel: _Channel) -> None:
+        channel.again = True
+        if channel.catching_up is None:
+            channel.catching_up = asyncio.create_task(self._bring_up(channel))
+
+    async def _bring_up(self, channel: _Channel) -> None:
+        while True:
+            if channel.again:
+                channel.again = False
+                await self._read_on(channel)
+            early, channel.early = channel.early, []
+            for stored in early:
+                self._take(channel, stored)
+            if not channel.again:
+                # No await since the last look: whatever comes now is the next, or starts
+                # this anew.
+                channel.catching_up = None
+                return
+
+    async def _read_on(self, channel: _Channel) -> None:
+        while True:
+            after = channel.handed_on
+            assert after is not None  # noqa: S101 - set before anything can be missing
+            try:
+                history, page = await self._read(
+                    channel.name, after, _PAGE, seen=(after, channel.token)
+                )
+            except BrokerUnavailableError as error:
+                _log.debug("channel %r: %s", channel.name, error)
+                await asyncio.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
+                continue
+            if history.head.epoch != after.epoch:
+                self._listener.on_restart(channel.name, Position(history.head.epoch, 0))
+            if history.start != after:
+                channel.handed_on, channel.token = history.start, ""
+            self._hand_on(channel, page)
+            if channel.handed_on == history.head or (not page and history.start == after):
+                return
+
+    def _take(self, channel: _Channel, stored: Stored) -> None:
+        position, before = stored.entry.position, channel.handed_on
+        assert before is not None  # noqa: S101 - messages wait until it is known
+        if position == Position(before.epoch, before.offset + 1):
+            self._hand_on(channel, [stored])
+        elif position.epoch != before.epoch or position.offset > before.offset:
+            self._catch_up(channel)
+
+    def _hand_on(self, channel: _Channel, page: Sequence[Stored]) -> None:
+        if not page:
+            return
+        last = page[-1]
+        channel.handed_on, channel.token = last.entry.position, last.token
+        self._see(channel.name, last.entry.position)
+        self._listener.on_entries([stored.entry for stored in page])
+
+    # Where channels are.
+
+    async def _place(self, channel: _Channel) -> None:
+        names = self._names_of(channel.name)
+        for name, plain in names.items():
+            self._named[name] = channel, plain
+        node = await self._topology.node(self._names.keys(channel.name)[0])
+        if channel.line is not node.line:
+            before, channel.line = channel.line, node.line
+            await node.line.add(names)
+            if before is not None:
+                await before.remove(tuple(names))
+
+    async def _place_all(self) -> None:
+        with contextlib.suppress(RedisError, OSError):
+            # If nobody can be asked, a line will be down again and call this again.
+            await self._topology.refresh()
+            for channel in tuple(self._channels.values()):
+                await self._place(channel)
+            for line in await self._topology.drop_unused():
+                self.on_up(line)
+        self._placing = None
+
+    def _names_of(self, channel: str) -> dict[str, bool]:
+        names = {self._names.live(channel): False}
+        if self._is_exchanged(channel):
+            names[channel] = True
+        return names
+
+    def _is_exchanged(self, channel: str) -> bool:
+        return self._flask_sse_compat and not is_internal(channel)
+
+    # What is asked of Redis.
+
+    async def _read(
+        self,
+        channel: str,
+        after: Position | None,
+        limit: int,
+        seen: tuple[Position, str] | None = None,
+    ) -> tuple[History, list[Stored]]:
+        epoch, number, oldest, rows = await self._call(
+            "read",
+            READ,
+            channel,
+            [
+                *self._common_arguments(channel, seen),
+                "" if after is None else after.epoch,
+                0 if after is None else after.offset,
+                limit,
+                _PAGE_BYTES,
+            ],
+        )
+        head = Position(epoch.decode(), int(number))
+        offset, gap = resolve(after, head, int(oldest))
+        page: list[Stored] = []
+        if gap != "unknown":
+            offset, gap, page = self._load_page(channel, head, offset, gap, rows)
+        if limit and not page and offset < head.offset and not rows:
+            # Somebody has removed what should follow.
+            offset, gap = head.offset, gap or "trimmed"
+        self._see(channel, head)
+        history = History(
+            entries=tuple(stored.entry for stored in page),
+            start=Position(head.epoch, offset),
+            head=head,
+            gap=gap,
+        )
+        return history, page
+
+    def _load_page(
+        self,
+        channel: str,
+        head: Position,
+        offset: int,
+        gap: GapReason | None,
+        rows: Sequence[Any],
+    ) -> tuple[int, GapReason | None, list[Stored]]:
+        """Give the entries up to the first hole; a hole before them is skipped."""
+        page: list[Stored] = []
+        for row in rows:
+            expected = offset + len(page) + 1
+            try:
+                stored = load_row(channel, head.epoch, row)
+            except DAMAGED as error:
+                if page:
+                    break
+                _log.error(
+                    "channel %r: skipped the damaged entry %d: %s", channel, expected, error
+                )
+                offset, gap = expected, gap or "trimmed"
+                continue
+            found = stored.entry.position.offset
+            if found != expected:
+                if page:
+                    break
+                offset, gap = found - 1, gap or "trimmed"
+            page.append(stored)
+        return offset, gap, page
+
+    async def _call(
+        self, purpose: Purpose, script: Script, channel: str, arguments: Sequence[Any]
+    ) -> Any:
+        if self._closed:
+            raise BrokerUnavailableError(self.resource, "the broker has been closed")
+        with self._errors():
+            return await self._topology.call(
+                purpose, script, self._names.keys(channel), arguments
+            )
+
+    def _common_arguments(
+        self, channel: str, seen: tuple[Position, str] | None = None
+    ) -> list[str | float]:
+        now = "" if self._clock is None else repr(self._clock())
+        seconds = self._retention.seconds
+        forget = math.ceil(max(seconds, _FORGET_CHANNEL_SECONDS))
+        if seen is None and channel in self._seen:
+            seen = self._seen[channel], ""
+        last: list[str | float] = ["", 0, ""]
+        if seen is not None:
+            last = [seen[0].epoch, seen[0].offset, seen[1]]
+        return [new_epoch(), now, seconds, forget, *last]
+
+    def _see(self, channel: str, position: Position) -> None:
+        known = self._seen.get(channel)
+        if known is None or known.epoch != position.epoch or known.offset < position.offset:
+            self._seen[channel] = position
+        self._seen.move_to_end(channel)
+        while len(self._seen) > _CHANNELS_SEEN:
+            self._seen.popitem(last=False)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise BrokerUnavailableError(self.resource, reason) from error

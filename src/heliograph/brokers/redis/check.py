@@ -1,0 +1,113 @@
+"""
+What is wrong with a Redis that answers, said once at the start.
+
+Everything that will be needed is done once, on a channel of no user's. What Redis refuses
+then it will go on refusing, so it is a mistake in the configuration. A Redis that cannot
+be reached is none: it may come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+
+from redis.exceptions import (
+    AuthenticationError,
+    MovedError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
+
+from ...errors import ConfigError
+from ..epoch import new_epoch
+from .scripts import APPEND, READ
+
+if TYPE_CHECKING:
+    from .address import Address
+    from .names import Names
+    from .topology import Topology
+
+__all__ = ["check"]
+
+# Whoever begins waits for this: no longer than for a Redis that answers.
+_CHECK_SECONDS = 3.0
+
+# Nobody can publish to this channel, and its keys are gone after a minute.
+_CHANNEL = "\x01heliograph.check"
+_FORGET_SECONDS = 60
+
+_TOO_OLD = (
+    "is too old, or a command was taken from it: Redis 5 is needed, in a cluster Redis 7"
+)
+
+# What a server says, in lower case -> what is wrong.
+_REFUSALS = {
+    "db index is out of range": "there is no such database",
+    "invalid db index": "there is no such database",
+    "select is not allowed in cluster mode": "a cluster has only the database 0",
+    "cluster support disabled": "is no cluster: write redis:// instead of redis+cluster://",
+    "no permissions": "the user lacks a right",
+    "can't run this command": "the user lacks a right",
+    "can't access": "the user lacks a right",
+    "unknown command": _TOO_OLD,
+    "unknown redis command": _TOO_OLD,
+}
+
+
+async def check(address: Address, topology: Topology, names: Names) -> None:
+    """
+    Do once what will be needed.
+
+    Args:
+        address: Where Redis is.
+        topology: Its servers.
+        names: Of keys and channels.
+
+    Raises:
+        ConfigError: Redis refuses it.
+    """
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await _try(address, topology, names)
+    except (RedisError, OSError) as error:
+        problem = _problem(error)
+        if problem is not None:
+            raise ConfigError([f"{address.shown}: {problem}: {error}"]) from error
+
+
+async def _try(address: Address, topology: Topology, names: Names) -> None:
+    keys = names.keys(_CHANNEL)
+    begin: list[str | float] = [new_epoch(), "", 1, _FORGET_SECONDS, "", 0, ""]
+    publish = "SPUBLISH" if address.kind == "cluster" else "PUBLISH"
+    live = names.live(_CHANNEL)
+    event: list[str | float] = ["{}", 1, publish, live, "-", "", "", ""]
+    node = await topology.node(keys[0])
+    await topology.call("append", APPEND, keys, [*begin, *event])
+    await topology.call("read", READ, keys, [*begin, "", 0, 1, 1])
+    await node.line.probe(live)
+
+
+def _problem(error: BaseException) -> str | None:
+    """Say what is wrong for good; nothing if it may pass."""
+    if _is_tls_refusal(error):
+        return "TLS fails"
+    if isinstance(error, AuthenticationError):
+        return "the user or the password is refused"
+    if isinstance(error, MovedError):
+        return "is a node of a cluster: write redis+cluster:// instead of redis://"
+    if isinstance(error, NoPermissionError):
+        return "the user lacks a right"
+    text = str(error).lower() if isinstance(error, ResponseError) else ""
+    return next((problem for said, problem in _REFUSALS.items() if said in text), None)
+
+
+def _is_tls_refusal(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return False  # the server has gone, as it may without TLS
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,133 @@
+"""
+What is done inside of Redis, atomically: to append to a channel and to read from it.
+
+Each script begins in the same way. It makes the channel if it is not there; removes what
+is too old; and notices that **data has come back in an older state** (a snapshot restored,
+a replica promoted that did not have everything): the caller says what it has seen last,
+and if that is no longer there the channel begins another life. Otherwise offsets would be
+given a second time, and whoever has seen the first would take the second for known.
+
+A script that is asked to append again looks for the token of the append first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+__all__ = ["APPEND", "READ", "Script"]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """
+    A script and the name under which Redis keeps it.
+
+    Args:
+        source: In Lua.
+    """
+
+    source: str
+
+    @property
+    def sha(self) -> str:
+        """Its name for EVALSHA."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+# KEYS: hash, stream.
+# ARGV: 1 candidate for the epoch, 2 now or "", 3 seconds of history, 4 seconds until
+# forgotten, 5 to 7 epoch, offset and token of what the caller has seen last, or "".
+_BEGIN = """
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'head')
+local epoch, head = state[1], tonumber(state[2])
+if epoch and epoch == ARGV[5] then
+    if head < tonumber(ARGV[6]) then
+        epoch = false
+    elseif ARGV[7] ~= '' then
+        local seen = redis.call('XRANGE', KEYS[2], ARGV[6] .. '-0', ARGV[6] .. '-0')[1]
+        if seen and seen[2][6] ~= ARGV[7] then epoch = false end
+    end
+end
+if not epoch then
+    epoch, head = ARGV[1], 0
+    redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', 0)
+    redis.call('DEL', KEYS[2])
+end
+local now = ARGV[2]
+if now == '' then
+    local time = redis.call('TIME')
+    now = time[1] .. '.' .. string.format('%06d', time[2])
+end
+-- A channel that nobody has published to is only a question that somebody asked.
+redis.call('EXPIRE', KEYS[1], head == 0 and math.min(86400, ARGV[4]) or ARGV[4])
+local oldest_allowed = tonumber(now) - tonumber(ARGV[3])
+local oldest
+while true do
+    oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+    if not oldest or tonumber(oldest[2][4]) >= oldest_allowed then break end
+    redis.call('XDEL', KEYS[2], oldest[1])
+end
+"""
+
+# ARGV goes on: 8 event, 9 most entries, 10 the command that publishes, 11 channel to
+# publish on, 12 token, 13 "" or, if this may have been asked before, since when, 14 and 15
+# plain channel and message of Flask-SSE, or "".
+_APPEND = """
+if ARGV[13] ~= '' then
+    local last = '+'
+    while true do
+        local page = redis.call('XREVRANGE', KEYS[2], last, '-', 'COUNT', 100)
+        for _, entry in ipairs(page) do
+            local fields = entry[2]
+            if fields[6] == ARGV[12] then
+                return {epoch, string.match(entry[1], '%d+'), fields[4]}
+            end
+            if tonumber(fields[4]) < tonumber(ARGV[13]) then page = {} break end
+        end
+        if #page < 100 then break end
+        last = string.format('%d', tonumber(string.match(page[100][1], '%d+')) - 1) .. '-0'
+    end
+end
+head = head + 1
+local offset = string.format('%d', head)
+redis.call('HSET', KEYS[1], 'head', offset)
+redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[9], offset .. '-0',
+    'event', ARGV[8], 'at', now, 'token', ARGV[12])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+redis.call(ARGV[10], ARGV[11],
+    epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. ARGV[12] .. ' ' .. ARGV[8])
+if ARGV[14] ~= '' then redis.call('PUBLISH', ARGV[14], ARGV[15]) end
+return {epoch, offset, now}
+"""
+
+# ARGV goes on: 8 and 9 the position after which to begin, or "", 10 most entries, 11 most
+# bytes.
+_READ = """
+local first = oldest and tonumber(string.match(oldest[1], '%d+')) or head + 1
+local start = first
+if ARGV[8] == epoch and tonumber(ARGV[9]) >= first then start = tonumber(ARGV[9]) + 1 end
+local entries, bytes, wanted = {}, 0, tonumber(ARGV[10])
+while #entries < wanted and bytes < tonumber(ARGV[11]) do
+    local page = redis.call('XRANGE', KEYS[2],
+        string.format('%d', start) .. '-0', '+', 'COUNT', math.min(16, wanted - #entries))
+    if #page == 0 then break end
+    for _, entry in ipairs(page) do
+        if #entries > 0 and bytes + #(entry[2][2] or '') > tonumber(ARGV[11]) then
+            bytes = tonumber(ARGV[11])
+            break
+        end
+        entries[#entries + 1] = entry
+        bytes = bytes + #(entry[2][2] or '')
+        start = tonumber(string.match(entry[1], '%d+')) + 1
+    end
+end
+return {epoch, string.format('%d', head), string.format('%d', first), entries}
+"""
+
+APPEND = Script(_BEGIN + _APPEND)
+"""Gives the next offset, stores, trims and publishes: epoch, offset and time."""
+
+READ = Script(_BEGIN + _READ)
+"""Gives what follows a position: epoch, head, oldest offset held, entries."""

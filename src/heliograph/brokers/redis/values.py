@@ -1,0 +1,157 @@
+"""
+What is written into Redis, and what others may have written there.
+
+An entry is stored and published with a token that no other entry has: it tells whether an
+append was done, and whether what stands at an offset is what was seen there.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...channels.entry import Entry
+from ...channels.position import Position
+from ...event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "DAMAGED",
+    "Stored",
+    "dump_event",
+    "dump_flask_sse",
+    "load_flask_sse",
+    "load_message",
+    "load_row",
+]
+
+# What comes of reading an entry or a message that somebody else has written.
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+_FLASK_SSE_FIELDS = {"data", "type", "id", "retry"}
+
+
+class Stored(NamedTuple):
+    """An entry and its token."""
+
+    entry: Entry
+    token: str
+
+
+def dump_event(event: Event) -> str:
+    """
+    Give an event as it is stored.
+
+    Args:
+        event: Any event.
+    """
+    return json.dumps(_fields(event))
+
+
+def load_row(channel: str, epoch: str, row: Sequence[Any]) -> Stored:
+    """
+    Read an entry of a stream.
+
+    Args:
+        channel: Its channel.
+        epoch: Of that channel.
+        row: The entry's id and its fields, names and values in turn.
+
+    Returns:
+        The entry and its token.
+
+    Raises:
+        Exception: One of :data:`DAMAGED`.
+    """
+    number, flat = row
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    offset = number.partition(b"-")[0]
+    return _load(channel, epoch, offset, fields[b"at"], fields[b"token"], fields[b"event"])
+
+
+def load_message(channel: str, data: bytes) -> Stored:
+    """
+    Read a message that was published with an entry.
+
+    Args:
+        channel: Its channel.
+        data: The message.
+
+    Returns:
+        The entry and its token.
+
+    Raises:
+        Exception: One of :data:`DAMAGED`.
+    """
+    epoch, offset, now, token, event = data.split(b" ", 4)
+    return _load(channel, epoch.decode(), offset, now, token, event)
+
+
+def _load(  # noqa: PLR0917 - in the order in which they are written
+    channel: str, epoch: str, offset: bytes, now: bytes, token: bytes, event: bytes
+) -> Stored:
+    fields = json.loads(event)
+    entry = Entry(
+        channel,
+        Position(epoch, int(offset)),
+        Event(
+            fields["data"],
+            type=fields.get("type"),
+            id=fields.get("id"),
+            retry_ms=fields.get("retry"),
+        ),
+        float(now),
+    )
+    return Stored(entry, token.decode())
+
+
+def dump_flask_sse(event: Event) -> str:
+    """
+    Give an event as Flask-SSE 1.0.0 publishes it.
+
+    Data is a str here: an object that was published has become JSON already, and Flask-SSE
+    sends a str as it is, so its clients receive the same.
+
+    Args:
+        event: Any event.
+    """
+    return json.dumps(_fields(event), sort_keys=True)
+
+
+def load_flask_sse(message: bytes) -> Event:
+    """
+    Read what Flask-SSE 1.0.0 publishes.
+
+    Args:
+        message: JSON with ``data`` and perhaps ``type``, ``id`` and ``retry``.
+
+    Returns:
+        The event, without an id: it has no place in its channel.
+
+    Raises:
+        Exception: One of :data:`DAMAGED`.
+    """
+    fields = json.loads(message)
+    if not isinstance(fields, dict) or "data" not in fields:
+        raise ValueError('is no JSON object with "data"')
+    if unknown := fields.keys() - _FLASK_SSE_FIELDS:
+        raise ValueError(f"has unknown fields: {sorted(unknown)}")
+    data = fields["data"]
+    if not isinstance(data, str):
+        data = json.dumps(data, sort_keys=True)
+    # Flask-SSE leaves out whatever is empty or 0.
+    return Event(
+        data, type=fields.get("type") or None, retry_ms=fields.get("retry") or None
+    )
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    fields = {
+        "data": event.data,
+        "type": event.type,
+        "id": event.id,
+        "retry": event.retry_ms,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
