@@ -11,7 +11,7 @@ from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.channels.position import Position
-from redises import RedisServer
+from redises import Cluster, RedisServer, Watched
 from servers import free_port
 
 RETENTION = Retention(events=1000, seconds=86_400)
@@ -22,6 +22,20 @@ def server(tmp_path_factory):
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    watched = Watched(tmp_path_factory.mktemp("watched"))
+    yield watched
+    watched.kill()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +53,26 @@ class TestRedis(BrokerContract):
 
     @pytest.fixture
     def new_broker(self, server):
-        return lambda retention, clock: RedisBroker(
-            Address.parse(server.url), retention, clock=clock
-        )
+        return broker_at(server.url)
+
+
+class TestSentinel(BrokerContract):
+    """On a primary that Sentinels name, with a replica that has to have everything."""
+
+    @pytest.fixture
+    def new_broker(self, watched):
+        with watched.primary().client() as client:
+            client.flushall()
+        return broker_at(f"{watched.url}?replicas=1")
+
+
+class TestCluster(BrokerContract):
+    """On three nodes."""
+
+    @pytest.fixture
+    def new_broker(self, cluster):
+        cluster.flush()
+        return broker_at(cluster.url)
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import (
@@ -77,9 +78,7 @@ class Node:
 
     async def close(self) -> None:
         """Finish the calls that have begun, and disconnect."""
-        await self.line.close()
-        await self.reads.close()
-        await self.appends.close()
+        await asyncio.gather(self.line.close(), self.reads.close(), self.appends.close())
 
 
 def _connection_options(address: Address) -> dict[str, Any]:

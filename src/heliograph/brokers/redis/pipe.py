@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
+from .line import cancel
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,6 +26,10 @@ __all__ = ["Pipe"]
 
 # Calls sent together: answers to reads are held in memory until all have come.
 _BATCH = 100
+
+
+# How long calls that have begun may take once this is to end.
+_CLOSE_SECONDS = 2.0
 
 
 class _Call(NamedTuple):
@@ -84,9 +90,10 @@ class Pipe:
         return await future
 
     async def close(self) -> None:
-        """Finish the calls that have begun, then close the connection."""
-        while self._sending is not None:
-            await asyncio.wait({self._sending})
+        """Finish the calls that have begun, if Redis answers, and disconnect."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending}, timeout=_CLOSE_SECONDS)
+            await cancel(self._sending)
         await self._client.aclose()
 
     async def _send(self) -> None:
