@@ -1,8 +1,10 @@
 """Redis servers of the tests' own: alone, with Sentinels, in a cluster; with TLS."""
 
 import contextlib
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -153,14 +155,15 @@ class Watched:
 class Cluster:
     """Three primaries, each with so many replicas."""
 
-    def __init__(self, folder, replicas=0, program="redis-server"):
+    def __init__(self, folder, replicas=0, program="redis-server", *, one_port=False):
         folder.mkdir(exist_ok=True)
         count = 3 * (1 + replicas)
         self.servers = [
             RedisServer(
                 folder / str(n), "--cluster-enabled", "yes", "--cluster-node-timeout",
                 _FAILOVER_MS, "--repl-diskless-sync-delay", "0",
-                "--cluster-port", str(free_port()), program=program,
+                *(() if one_port else ("--cluster-port", str(free_port()))), program=program,
+                port=low_port() if one_port else None,
             )
             for n in range(count)
         ]  # fmt: skip
@@ -195,6 +198,16 @@ class Cluster:
     def kill(self):
         for server in self.servers:
             server.kill()
+
+
+def low_port():
+    """Give a free port whose bus, ten thousand above it, is free, too: for old servers."""
+    while True:
+        port = random.randint(15_000, 20_000)
+        with contextlib.suppress(OSError):
+            for one in (port, port + 10_000):
+                socket.create_server(("127.0.0.1", one)).close()
+            return port
 
 
 def wait_for(condition, seconds=30):

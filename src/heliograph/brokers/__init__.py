@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
-from .base import Broker, History, Retention
+from .base import Broker, History, PlainFormat, Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Broker", "History", "Retention", "check_url", "open_broker", "without_password"]
+__all__ = [
+    "Broker",
+    "History",
+    "PlainFormat",
+    "Retention",
+    "check_url",
+    "open_broker",
+    "without_password",
+]
 
 _KNOWN = (
     'write "sqlite:///relative/or//absolute/path" (an embedded file that all processes '
@@ -35,7 +43,7 @@ def open_broker(
     url: str,
     retention: Retention = _DEFAULT_RETENTION,
     *,
-    flask_sse_compat: bool = False,
+    plain_format: PlainFormat | None = None,
 ) -> Broker:
     """
     Make the broker that a URL names.
@@ -47,8 +55,9 @@ def open_broker(
             Redis (see ``docs/redis.md``): ``redis://``, ``rediss://``, ``unix://``,
             ``redis+sentinel://``, ``redis+cluster://``.
         retention: How much history is kept per channel.
-        flask_sse_compat: Whether events are exchanged with Flask-SSE 1.0 through the plain
-            channels of Redis.
+        plain_format: What to exchange on the plain channels of Redis, with programs that
+            know nothing of us: ``"flask-sse"`` for what Flask-SSE 1.0 publishes,
+            ``"text"`` for the data alone, :obj:`None` for nothing.
 
     Returns:
         A broker that is not open yet.
@@ -56,16 +65,18 @@ def open_broker(
     Raises:
         ConfigError: The URL is not one of these.
     """
-    return check_url(url, flask_sse_compat=flask_sse_compat)(retention)
+    return check_url(url, plain_format=plain_format)(retention)
 
 
-def check_url(url: str, *, flask_sse_compat: bool = False) -> Callable[[Retention], Broker]:
+def check_url(
+    url: str, *, plain_format: PlainFormat | None = None
+) -> Callable[[Retention], Broker]:
     """
     Find the broker of a URL without making it.
 
     Args:
         url: As for :func:`open_broker`.
-        flask_sse_compat: The same.
+        plain_format: The same.
 
     Returns:
         What makes the broker when given the retention.
@@ -76,8 +87,10 @@ def check_url(url: str, *, flask_sse_compat: bool = False) -> Callable[[Retentio
     if not isinstance(url, str):
         raise ConfigError([f"a broker's URL must be str, not {url!r}; {_KNOWN}"])
     scheme, colon, rest = url.partition(":")
-    if flask_sse_compat and scheme not in _REDIS_SCHEMES:
-        raise ConfigError([f"Flask-SSE is met in Redis, not in {without_password(url)!r}"])
+    if plain_format is not None and scheme not in _REDIS_SCHEMES:
+        raise ConfigError(
+            [f"plain channels are Redis's, {without_password(url)!r} has none"]
+        )
     # Drivers are imported here and not above: each may need an extra.
     match scheme:
         case "memory" if colon and not rest:
@@ -97,7 +110,7 @@ def check_url(url: str, *, flask_sse_compat: bool = False) -> Callable[[Retentio
 
             address = Address.parse(url)
             return lambda retention: RedisBroker(
-                address, retention, flask_sse_compat=flask_sse_compat
+                address, retention, plain_format=plain_format
             )
         case _:
             raise ConfigError([f"no broker for {without_password(url)!r}; {_KNOWN}"])

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,18 @@ if TYPE_CHECKING:
     from ..channels.position import GapReason, Position
     from ..event import Event
 
-__all__ = ["Attempt", "Broker", "History", "Listener", "Retention", "resolve"]
+__all__ = [
+    "Attempt",
+    "Broker",
+    "History",
+    "Listener",
+    "PlainFormat",
+    "Retention",
+    "resolve",
+]
+
+PlainFormat = Literal["flask-sse", "text"]
+"""What programs that know nothing of us publish and read on plain channels of Redis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

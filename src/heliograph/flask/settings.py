@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from ..brokers import PlainFormat
+
 __all__ = ["DEFAULT_FILE", "Settings", "read_settings"]
 
 DEFAULT_FILE = "heliograph.sqlite3"
@@ -34,7 +36,13 @@ _SQLITE = "sqlite:///"
 _URL_KEYS = ("SSE_URL", "SSE_REDIS_URL", "REDIS_URL")
 
 _HUB_KEYS = {f"{_PREFIX}{field.name.upper()}": field.name for field in fields(HubConfig)}
-_KNOWN_KEYS = [*_URL_KEYS, "SSE_PRIVATE", "SSE_TAKE_OVER", *_HUB_KEYS]
+_KNOWN_KEYS = [
+    *_URL_KEYS,
+    "SSE_FLASK_SSE_COMPAT",
+    "SSE_PRIVATE",
+    "SSE_TAKE_OVER",
+    *_HUB_KEYS,
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,7 @@ class Settings:
         hub: Limits and timings.
         private: Whether nothing unsigned or unauthorised gets in.
         take_over: Whether connections are taken over where that is possible.
+        plain_format: What is exchanged on plain channels of Redis.
     """
 
     url: str
@@ -55,6 +64,7 @@ class Settings:
     hub: HubConfig
     private: bool
     take_over: bool
+    plain_format: PlainFormat | None
 
 
 def read_settings(app: Flask) -> Settings:
@@ -72,7 +82,8 @@ def read_settings(app: Flask) -> Settings:
     """
     config = app.config
     problems = [_unknown(key) for key in config if _is_unknown(key)]
-    url, folder = _url(app, problems)
+    plain_format = _plain_format(config, problems)
+    url, folder = _url(app, problems, plain_format)
     private = _flag(config, "SSE_PRIVATE", problems, default=False)
     take_over = _flag(config, "SSE_TAKE_OVER", problems, default=True)
     given = {name: config[key] for key, name in _HUB_KEYS.items() if key in config}
@@ -89,21 +100,26 @@ def read_settings(app: Flask) -> Settings:
         hub=hub,
         private=private,
         take_over=take_over,
+        plain_format=plain_format,
     )
 
 
-def _url(app: Flask, problems: list[str]) -> tuple[str, Path | None]:
+def _url(
+    app: Flask, problems: list[str], plain_format: PlainFormat | None
+) -> tuple[str, Path | None]:
     for key in _URL_KEYS:
         url = app.config.get(key)
         if not url:
             continue
         try:
-            check_url(url)
+            check_url(url, plain_format=plain_format)
         except ConfigError as error:
             hint = "" if key == "SSE_URL" else "; SSE_URL takes precedence over it"
             problems += [f"{key}: {problem}{hint}" for problem in error.problems]
             return url, None
         return _in_instance_folder(app, url)
+    if plain_format is not None:
+        problems.append("SSE_FLASK_SSE_COMPAT needs a Redis, where Flask-SSE is: SSE_URL")
     return _in_instance_folder(app, f"{_SQLITE}{DEFAULT_FILE}")
 
 
@@ -114,6 +130,16 @@ def _in_instance_folder(app: Flask, url: str) -> tuple[str, Path | None]:
         return url, None
     folder = Path(app.instance_path)
     return f"{_SQLITE}{folder / path}", (folder / path).parent
+
+
+def _plain_format(config: Mapping[str, Any], problems: list[str]) -> PlainFormat | None:
+    value = config.get("SSE_FLASK_SSE_COMPAT", False)
+    if value == "text":
+        return "text"
+    if isinstance(value, bool):
+        return "flask-sse" if value else None
+    problems.append(f'SSE_FLASK_SSE_COMPAT must be True, False or "text", not {value!r}')
+    return None
 
 
 def _flag(

@@ -68,7 +68,11 @@ class _State:
                 # Read again: tests and factories configure after registering.
                 self.settings = read_settings(self.app)
                 _make_folder(self.settings)
-                self._hub = HubThread(self.settings.url, self.settings.hub)
+                self._hub = HubThread(
+                    self.settings.url,
+                    self.settings.hub,
+                    plain_format=self.settings.plain_format,
+                )
             return self._hub
 
 

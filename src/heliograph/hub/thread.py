@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
+    from ..brokers.base import PlainFormat
     from ..channels.entry import Entry
     from ..config import HubConfig
     from ..event import Event
@@ -81,11 +82,15 @@ class HubThread:
     Args:
         url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
         config: Limits and timings.
+        plain_format: See :func:`heliograph.brokers.open_broker`.
     """
 
-    def __init__(self, url: str, config: HubConfig) -> None:
+    def __init__(
+        self, url: str, config: HubConfig, *, plain_format: PlainFormat | None = None
+    ) -> None:
         self.url = url
         self.config = config
+        self._plain_format = plain_format
         self._hub: Hub | None = None
         self._lock = threading.Lock()
         # Closes the hub of a program that has dropped this object without closing it.
@@ -108,6 +113,7 @@ class HubThread:
                 ``publish_timeout_seconds``; then the event may or may not be there.
             EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
             InvalidFieldError: Its id looks like a position in one of the channels.
+            ConfigError: Storage refuses what it was configured with.
             HubClosedError: The process is about to end.
         """
         return self._call(lambda hub: hub.publish(channels, event))
@@ -255,7 +261,8 @@ class HubThread:
         retention = Retention(
             events=self.config.history_events, seconds=self.config.history_seconds
         )
-        hub = Hub(open_broker(self.url, retention), self.config)
+        broker = open_broker(self.url, retention, plain_format=self._plain_format)
+        hub = Hub(broker, self.config)
         await hub.open()
         _open_hubs.add(hub)
         return hub

@@ -34,9 +34,9 @@ from .topology import new_topology
 from .values import (
     DAMAGED,
     dump_event,
-    dump_flask_sse,
-    load_flask_sse,
+    dump_plain,
     load_message,
+    load_plain,
     load_row,
 )
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from ...channels.position import GapReason
     from ...event import Event
-    from ..base import Listener, Retention
+    from ..base import Listener, PlainFormat, Retention
     from .address import Address
     from .line import Line
     from .scripts import Script
@@ -110,7 +110,7 @@ class _Channel:
         # Messages that wait for it, and whether something may be missing once more.
         self.early: list[Stored] = []
         self.again = False
-        # What has come with its offset, and will come once more for Flask-SSE.
+        # What has come with its offset, and will come once more on the plain channel.
         self.twins: deque[bytes] = deque(maxlen=_TWINS)
 
 
@@ -124,7 +124,7 @@ class RedisBroker(Broker):
     Args:
         address: Where Redis is.
         retention: How much history is kept per channel.
-        flask_sse_compat: Whether events are exchanged with Flask-SSE, too.
+        plain_format: What is exchanged on plain channels, too.
         clock: Gives seconds since the epoch of Unix; :obj:`None` for Redis's own clock,
             which is the same for all machines.
     """
@@ -134,14 +134,14 @@ class RedisBroker(Broker):
         address: Address,
         retention: Retention,
         *,
-        flask_sse_compat: bool = False,
+        plain_format: PlainFormat | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.resource = address.shown
         self._address = address
         self._names = Names(address.prefix)
         self._retention = retention
-        self._flask_sse_compat = flask_sse_compat
+        self._plain_format = plain_format
         self._clock = clock
         self._channels: dict[str, _Channel] = {}
         # Name in Redis -> its channel, and whether it is the plain one.
@@ -191,7 +191,7 @@ class RedisBroker(Broker):
             attempt.token,
             repr(attempt.since) if attempt.since else "",
             channel if plain else "",
-            dump_flask_sse(event) if plain else "",
+            dump_plain(event, self._plain_format) if plain else "",
         ]
         if not attempt.since:
             attempt.since = (self._clock or time.time)() - _CLOCKS_SECONDS
@@ -288,8 +288,9 @@ class RedisBroker(Broker):
             )
 
     def _on_published(self, channel: _Channel, stored: Stored) -> None:
-        if self._flask_sse_compat:
-            channel.twins.append(dump_flask_sse(stored.entry.event).encode())
+        if self._is_exchanged(channel.name):
+            twin = dump_plain(stored.entry.event, self._plain_format)
+            channel.twins.append(twin.encode())
         if channel.catching_up is None:
             self._take(channel, stored)
         elif len(channel.early) < _EARLY:
@@ -303,7 +304,7 @@ class RedisBroker(Broker):
             while channel.twins.popleft() != data:
                 pass
             return
-        self._listener.on_passing(channel.name, load_flask_sse(data))
+        self._listener.on_passing(channel.name, load_plain(data, self._plain_format))
 
     # Without holes.
 
@@ -410,7 +411,7 @@ class RedisBroker(Broker):
         return names
 
     def _is_exchanged(self, channel: str) -> bool:
-        return self._flask_sse_compat and not is_internal(channel)
+        return self._plain_format is not None and not is_internal(channel)
 
     # What is asked of Redis.
 

@@ -49,8 +49,7 @@ _REFUSALS = {
     "select is not allowed in cluster mode": "a cluster has only the database 0",
     "cluster support disabled": "is no cluster: write redis:// instead of redis+cluster://",
     "no permissions": "the user lacks a right",
-    "can't run this command": "the user lacks a right",
-    "can't access": "the user lacks a right",
+    "the user executing the script can't": "the user lacks a right",
     "unknown command": _TOO_OLD,
     "unknown redis command": _TOO_OLD,
 }
@@ -72,7 +71,7 @@ async def check(address: Address, topology: Topology, names: Names) -> None:
         async with asyncio.timeout(_CHECK_SECONDS):
             await _try(address, topology, names)
     except (RedisError, OSError) as error:
-        problem = _problem(error)
+        problem = _problem(address, error)
         if problem is not None:
             raise ConfigError([f"{address.shown}: {problem}: {error}"]) from error
 
@@ -83,16 +82,17 @@ async def _try(address: Address, topology: Topology, names: Names) -> None:
     publish = "SPUBLISH" if address.kind == "cluster" else "PUBLISH"
     live = names.live(_CHANNEL)
     event: list[str | float] = ["{}", 1, publish, live, "-", "", "", ""]
-    node = await topology.node(keys[0])
+    await topology.check()
+    # First, because a short command is refused in clearer words than a long one.
+    await (await topology.node(keys[0])).line.probe(live)
     await topology.call("append", APPEND, keys, [*begin, *event])
     await topology.call("read", READ, keys, [*begin, "", 0, 1, 1])
-    await node.line.probe(live)
 
 
-def _problem(error: BaseException) -> str | None:
+def _problem(address: Address, error: BaseException) -> str | None:
     """Say what is wrong for good; nothing if it may pass."""
-    if _is_tls_refusal(error):
-        return "TLS fails"
+    if address.tls and (problem := _tls_problem(error)):
+        return problem
     if isinstance(error, AuthenticationError):
         return "the user or the password is refused"
     if isinstance(error, MovedError):
@@ -103,11 +103,13 @@ def _problem(error: BaseException) -> str | None:
     return next((problem for said, problem in _REFUSALS.items() if said in text), None)
 
 
-def _is_tls_refusal(error: BaseException | None) -> bool:
+def _tls_problem(error: BaseException | None) -> str | None:
     while error is not None:
-        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return False  # the server has gone, as it may without TLS
+        if isinstance(error, ConnectionResetError | ssl.SSLEOFError):
+            # With TLS 1.3 a server refuses a client after the handshake, and what it says
+            # may be lost with the connection.
+            return "TLS fails, perhaps for want of a certificate that the server accepts"
         if isinstance(error, ssl.SSLError):
-            return True
+            return "TLS fails"
         error = error.__cause__ or error.__context__
-    return False
+    return None

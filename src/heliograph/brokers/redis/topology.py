@@ -22,6 +22,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from ...errors import ConfigError
 from .node import Node, direct_client, new_sentinel, sentinel_client, socket_client
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ class Topology(Protocol):
     @property
     def nodes(self) -> Sequence[Node]:
         """The servers known now."""
+        ...
+
+    async def check(self) -> None:
+        """
+        Say what is wrong with how servers are found.
+
+        Raises:
+            ConfigError: It is, and will be.
+            RedisError: Nobody could be asked.
+            OSError: The same.
+        """
         ...
 
     async def node(self, key: str) -> Node:
@@ -132,6 +144,26 @@ class Single(Topology):
         """The one server."""
         return (self._node,)
 
+    async def check(self) -> None:
+        """Say what is wrong with what the Sentinels watch."""
+        for sentinel in () if self._sentinel is None else self._sentinel.sentinels:
+            try:
+                services = await sentinel.sentinel_masters()
+            except ResponseError as error:
+                if "unknown command" in str(error):
+                    raise ConfigError(
+                        [f"{self._address.shown}: is no Sentinel: {error}"]
+                    ) from error
+                raise
+            except (RedisError, OSError):
+                continue
+            if self._address.service not in services:
+                names = ", ".join(sorted(services)) or "none"
+                raise ConfigError(
+                    [f"{self._address.shown}: the Sentinels know other services: {names}"]
+                )
+            return
+
     async def node(self, key: str) -> Node:  # noqa: ARG002 - as others need it
         """Give the one server."""
         return self._node
@@ -199,6 +231,9 @@ class Cluster(Topology):
     def nodes(self) -> Sequence[Node]:
         """The nodes that were needed so far."""
         return tuple(self._nodes.values())
+
+    async def check(self) -> None:
+        """Leave it to the first call: nodes know each other."""
 
     async def node(self, key: str) -> Node:
         """Give the primary of a key's slot."""

@@ -17,13 +17,15 @@ from ...event import Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..base import PlainFormat
+
 __all__ = [
     "DAMAGED",
     "Stored",
     "dump_event",
-    "dump_flask_sse",
-    "load_flask_sse",
+    "dump_plain",
     "load_message",
+    "load_plain",
     "load_row",
 ]
 
@@ -107,25 +109,30 @@ def _load(  # noqa: PLR0917 - in the order in which they are written
     return Stored(entry, token.decode())
 
 
-def dump_flask_sse(event: Event) -> str:
+def dump_plain(event: Event, plain_format: PlainFormat | None) -> str:
     """
-    Give an event as Flask-SSE 1.0.0 publishes it.
+    Give an event as programs read it that know nothing of us.
 
-    Data is a str here: an object that was published has become JSON already, and Flask-SSE
+    Data is a str here: an object that was published has become JSON already. Flask-SSE
     sends a str as it is, so its clients receive the same.
 
     Args:
         event: Any event.
+        plain_format: What they read.
     """
+    if plain_format == "text":
+        return event.data
     return json.dumps(_fields(event), sort_keys=True)
 
 
-def load_flask_sse(message: bytes) -> Event:
+def load_plain(message: bytes, plain_format: PlainFormat | None) -> Event:
     """
-    Read what Flask-SSE 1.0.0 publishes.
+    Read what programs publish that know nothing of us.
 
     Args:
-        message: JSON with ``data`` and perhaps ``type``, ``id`` and ``retry``.
+        message: Text; or what Flask-SSE 1.0.0 publishes, JSON with ``data`` and perhaps
+            ``type``, ``id`` and ``retry``.
+        plain_format: Which of the two.
 
     Returns:
         The event, without an id: it has no place in its channel.
@@ -133,6 +140,8 @@ def load_flask_sse(message: bytes) -> Event:
     Raises:
         Exception: One of :data:`DAMAGED`.
     """
+    if plain_format == "text":
+        return Event(message.decode())
     fields = json.loads(message)
     if not isinstance(fields, dict) or "data" not in fields:
         raise ValueError('is no JSON object with "data"')

