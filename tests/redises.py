@@ -60,7 +60,11 @@ class RedisServer:
 
     def client(self, **options):
         return redis.Redis(
-            port=self.port, decode_responses=True, retry=Retry(NoBackoff(), 0), **options
+            port=self.port,
+            decode_responses=True,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            **options,
         )
 
     def set(self, name, value):

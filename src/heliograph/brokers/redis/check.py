@@ -52,6 +52,7 @@ _REFUSALS = {
     "the user executing the script can't": "the user lacks a right",
     "unknown command": _TOO_OLD,
     "unknown redis command": _TOO_OLD,
+    "wrong number of args calling redis command": _TOO_OLD,
 }
 
 
