@@ -88,9 +88,9 @@ async def test_an_older_snapshot(snapshots):
         await until(lambda: ear.restarts)
         entry = await appended(there, "a", Event("after"))
 
-        assert entry.position.offset == 1
+        assert entry.position.offset == 6
         assert entry.position.epoch != lost.epoch
-        assert ear.restarts == [("a", Position(entry.position.epoch, 0))]
+        assert ear.restarts == [("a", Position(entry.position.epoch, 5))]
         await ear.hear(11)
         assert ear.entries[10] == entry
         assert (await there.read("a", lost, 9)).gap == "epoch"
@@ -112,11 +112,15 @@ async def test_an_older_snapshot_that_was_published_to(snapshots):
             snapshots.port
         )
 
-        await until(lambda: ear.restarts)
-        entry = await here.append("a", Event("after"))
-        await ear.hear(11)
-        assert ear.entries[10] == entry
-        assert (entry.position.offset, entry.position.epoch != lost.epoch) == (1, True)
+        # What the stranger has published is the beginning of the new life.
+        await appended(here, "a", Event("after"))
+        await ear.hear(20)
+        ((_, start),) = ear.restarts
+        assert (start.offset, start.epoch != lost.epoch) == (5, True)
+        assert [one.event.data for one in ear.entries[10:]] == [
+            *(f"again {n}" for n in range(9)),
+            "after",
+        ]
 
 
 async def test_a_publisher_notices_an_older_snapshot(snapshots):
@@ -129,7 +133,7 @@ async def test_a_publisher_notices_an_older_snapshot(snapshots):
 
         entry = await appended(there, "a", Event("after"))
 
-        assert (entry.position.offset, entry.position.epoch != lost.epoch) == (1, True)
+        assert (entry.position.offset, entry.position.epoch != lost.epoch) == (6, True)
 
 
 async def test_nothing_left(server):

@@ -158,7 +158,8 @@ class CatchUp:
             partial(self._broker.read, name, wanted, _PAGE_ENTRIES)
         )
         if history.head.epoch != log.head.epoch:
-            self._listening.on_restart(name, Position(history.head.epoch, 0))
+            start = history.start if history.gap else Position(history.head.epoch, 0)
+            self._listening.on_restart(name, start)
         if history.gap is not None:
             self._missing[name] = history.gap, history.start
         elif wanted.offset > log.head.offset:

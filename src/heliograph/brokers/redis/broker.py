@@ -16,7 +16,7 @@ import random
 import time
 from collections import OrderedDict, deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -33,6 +33,8 @@ from .scripts import APPEND, READ
 from .topology import new_topology
 from .values import (
     DAMAGED,
+    Seen,
+    Stored,
     dump_event,
     dump_plain,
     load_message,
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from .line import Line
     from .scripts import Script
     from .topology import Purpose, Topology
-    from .values import Stored
 
 __all__ = ["RedisBroker"]
 
@@ -91,10 +92,9 @@ class _Channel:
         "catching_up",
         "confirmed",
         "early",
-        "handed_on",
         "line",
         "name",
-        "token",
+        "seen",
         "twins",
     )
 
@@ -102,9 +102,8 @@ class _Channel:
         self.name = name
         self.line: Line | None = None
         self.confirmed = asyncio.Event()
-        # The place of what was handed on last, and its token; "" if that is not known.
-        self.handed_on: Position | None = None
-        self.token = ""
+        # The place of what was handed on last; :obj:`None` until Redis has said it.
+        self.seen: Seen | None = None
         # Set until that is known; then whenever something may be missing.
         self.catching_up: asyncio.Task[None] | None = None
         # Messages that wait for it, and whether something may be missing once more.
@@ -112,6 +111,14 @@ class _Channel:
         self.again = False
         # What has come with its offset, and will come once more on the plain channel.
         self.twins: deque[bytes] = deque(maxlen=_TWINS)
+
+
+class _Page(NamedTuple):
+    """What was read, with tokens, and the place of the head."""
+
+    history: History
+    entries: list[Stored]
+    place: Seen
 
 
 class RedisBroker(Broker):
@@ -148,7 +155,7 @@ class RedisBroker(Broker):
         self._named: dict[str, tuple[_Channel, bool]] = {}
         # The last place known of channels: Redis is told, and so notices when it has lost
         # what was there.
-        self._seen: OrderedDict[str, Position] = OrderedDict()
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._down: set[Line] = set()
         self._placing: asyncio.Task[None] | None = None
         self._closed = False
@@ -197,13 +204,12 @@ class RedisBroker(Broker):
             attempt.since = (self._clock or time.time)() - _CLOCKS_SECONDS
         epoch, offset, now = await self._call("append", APPEND, channel, arguments)
         position = Position(epoch.decode(), int(offset))
-        self._see(channel, position)
+        self._see(channel, Seen(position, attempt.token, now.decode()))
         return Entry(channel, position, event, float(now))
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Give what follows a position. What is damaged is skipped, and makes a gap."""
-        history, _ = await self._read(channel, after, limit)
-        return history
+        return (await self._read(channel, after, limit)).history
 
     async def find(self, channel: str, event_id: str) -> Position | None:
         """Give the place of the one entry with a publisher's own id."""
@@ -316,14 +322,14 @@ class RedisBroker(Broker):
                 # between the two.
                 async with asyncio.timeout(_SUBSCRIBE_SECONDS):
                     await channel.confirmed.wait()
-            history, _ = await self._read(channel.name, None, 0)
+            place = (await self._read(channel.name, None, 0)).place
         except BrokerUnavailableError as error:
             if not ready.done():
                 ready.set_exception(error)
             return
-        channel.handed_on = history.head
+        channel.seen = place
         if not ready.done():
-            ready.set_result(history.head)
+            ready.set_result(place.position)
         await self._bring_up(channel)
 
     def _catch_up(self, channel: _Channel) -> None:
@@ -347,27 +353,28 @@ class RedisBroker(Broker):
 
     async def _read_on(self, channel: _Channel) -> None:
         while True:
-            after = channel.handed_on
-            assert after is not None  # noqa: S101 - set before anything can be missing
+            seen = channel.seen
+            assert seen is not None  # noqa: S101 - set before anything can be missing
+            after = seen.position
             try:
-                history, page = await self._read(
-                    channel.name, after, _PAGE, seen=(after, channel.token)
-                )
+                page = await self._read(channel.name, after, _PAGE, seen)
             except BrokerUnavailableError as error:
                 _log.debug("channel %r: %s", channel.name, error)
                 await asyncio.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
                 continue
-            if history.head.epoch != after.epoch:
-                self._listener.on_restart(channel.name, Position(history.head.epoch, 0))
-            if history.start != after:
-                channel.handed_on, channel.token = history.start, ""
-            self._hand_on(channel, page)
-            if channel.handed_on == history.head or (not page and history.start == after):
+            start, head = page.history.start, page.history.head
+            if start.epoch != after.epoch:
+                self._listener.on_restart(channel.name, start)
+            if start != after:
+                channel.seen = Seen(start, "", "")
+            self._hand_on(channel, page.entries)
+            at_end = channel.seen is not None and channel.seen.position == head
+            if at_end or (start == after and not page.entries):
                 return
 
     def _take(self, channel: _Channel, stored: Stored) -> None:
-        position, before = stored.entry.position, channel.handed_on
-        assert before is not None  # noqa: S101 - messages wait until it is known
+        assert channel.seen is not None  # noqa: S101 - messages wait until it is known
+        position, before = stored.entry.position, channel.seen.position
         if position == Position(before.epoch, before.offset + 1):
             self._hand_on(channel, [stored])
         elif position.epoch != before.epoch or position.offset > before.offset:
@@ -376,9 +383,9 @@ class RedisBroker(Broker):
     def _hand_on(self, channel: _Channel, page: Sequence[Stored]) -> None:
         if not page:
             return
-        last = page[-1]
-        channel.handed_on, channel.token = last.entry.position, last.token
-        self._see(channel.name, last.entry.position)
+        entry, token = page[-1]
+        channel.seen = Seen(entry.position, token, repr(entry.published_at))
+        self._see(channel.name, channel.seen)
         self._listener.on_entries([stored.entry for stored in page])
 
     # Where channels are.
@@ -420,9 +427,9 @@ class RedisBroker(Broker):
         channel: str,
         after: Position | None,
         limit: int,
-        seen: tuple[Position, str] | None = None,
-    ) -> tuple[History, list[Stored]]:
-        epoch, number, oldest, rows = await self._call(
+        seen: Seen | None = None,
+    ) -> _Page:
+        epoch, number, oldest, rows, token, at = await self._call(
             "read",
             READ,
             channel,
@@ -442,14 +449,15 @@ class RedisBroker(Broker):
         if limit and not page and offset < head.offset and not rows:
             # Somebody has removed what should follow.
             offset, gap = head.offset, gap or "trimmed"
-        self._see(channel, head)
+        place = Seen(head, token.decode(), at.decode())
+        self._see(channel, place)
         history = History(
             entries=tuple(stored.entry for stored in page),
             start=Position(head.epoch, offset),
             head=head,
             gap=gap,
         )
-        return history, page
+        return _Page(history, page, place)
 
     def _load_page(
         self,
@@ -492,22 +500,28 @@ class RedisBroker(Broker):
             )
 
     def _common_arguments(
-        self, channel: str, seen: tuple[Position, str] | None = None
+        self, channel: str, seen: Seen | None = None
     ) -> list[str | float]:
         now = "" if self._clock is None else repr(self._clock())
         seconds = self._retention.seconds
         forget = math.ceil(max(seconds, _FORGET_CHANNEL_SECONDS))
-        if seen is None and channel in self._seen:
-            seen = self._seen[channel], ""
-        last: list[str | float] = ["", 0, ""]
+        last: list[str | float] = ["", 0, "", ""]
         if seen is not None:
-            last = [seen[0].epoch, seen[0].offset, seen[1]]
+            last = [seen.position.epoch, seen.position.offset, seen.token, seen.at]
+        elif channel in self._seen:
+            # Without the token: comparing it takes Redis another look, each time.
+            known = self._seen[channel]
+            last = [known.position.epoch, known.position.offset, "", known.at]
         return [new_epoch(), now, seconds, forget, *last]
 
-    def _see(self, channel: str, position: Position) -> None:
+    def _see(self, channel: str, seen: Seen) -> None:
         known = self._seen.get(channel)
-        if known is None or known.epoch != position.epoch or known.offset < position.offset:
-            self._seen[channel] = position
+        if (
+            known is None
+            or known.position.epoch != seen.position.epoch
+            or known.position.offset < seen.position.offset
+        ):
+            self._seen[channel] = seen
         self._seen.move_to_end(channel)
         while len(self._seen) > _CHANNELS_SEEN:
             self._seen.popitem(last=False)

@@ -79,7 +79,7 @@ async def check(address: Address, topology: Topology, names: Names) -> None:
 
 async def _try(address: Address, topology: Topology, names: Names) -> None:
     keys = names.keys(_CHANNEL)
-    begin: list[str | float] = [new_epoch(), "", 1, _FORGET_SECONDS, "", 0, ""]
+    begin: list[str | float] = [new_epoch(), "", 1, _FORGET_SECONDS, "", 0, "", ""]
     publish = "SPUBLISH" if address.kind == "cluster" else "PUBLISH"
     live = names.live(_CHANNEL)
     event: list[str | float] = ["{}", 1, publish, live, "-", "", "", ""]

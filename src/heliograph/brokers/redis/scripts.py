@@ -5,7 +5,8 @@ Each script begins in the same way. It makes the channel if it is not there; rem
 is too old; and notices that **data has come back in an older state** (a snapshot restored,
 a replica promoted that did not have everything): the caller says what it has seen last,
 and if that is no longer there the channel begins another life. Otherwise offsets would be
-given a second time, and whoever has seen the first would take the second for known.
+given a second time, and whoever has seen the first would take the second for known. What
+is newer than what was seen was published since, and is where the new life begins.
 
 A script that is asked to append again looks for the token of the append first.
 """
@@ -37,16 +38,25 @@ class Script:
 
 # KEYS: hash, stream.
 # ARGV: 1 candidate for the epoch, 2 now or "", 3 seconds of history, 4 seconds until
-# forgotten, 5 to 7 epoch, offset and token of what the caller has seen last, or "".
+# forgotten, 5 to 8 epoch, offset, token and time of what the caller has seen last, or "".
 _BEGIN = """
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'head')
 local epoch, head = state[1], tonumber(state[2])
 if epoch and epoch == ARGV[5] then
-    if head < tonumber(ARGV[6]) then
-        epoch = false
-    elseif ARGV[7] ~= '' then
+    local lost = head < tonumber(ARGV[6])
+    if not lost and ARGV[7] ~= '' then
         local seen = redis.call('XRANGE', KEYS[2], ARGV[6] .. '-0', ARGV[6] .. '-0')[1]
-        if seen and seen[2][6] ~= ARGV[7] then epoch = false end
+        lost = seen and seen[2][6] ~= ARGV[7]
+    end
+    if lost then
+        epoch = ARGV[1]
+        redis.call('HSET', KEYS[1], 'epoch', epoch)
+        while true do
+            local entry = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+            if not entry then break end
+            if ARGV[8] ~= '' and tonumber(entry[2][4]) > tonumber(ARGV[8]) then break end
+            redis.call('XDEL', KEYS[2], entry[1])
+        end
     end
 end
 if not epoch then
@@ -70,20 +80,20 @@ while true do
 end
 """
 
-# ARGV goes on: 8 event, 9 most entries, 10 the command that publishes, 11 channel to
-# publish on, 12 token, 13 "" or, if this may have been asked before, since when, 14 and 15
-# plain channel and message of Flask-SSE, or "".
+# ARGV goes on: 9 event, 10 most entries, 11 the command that publishes, 12 channel to
+# publish on, 13 token, 14 "" or, if this may have been asked before, since when, 15 and 16
+# plain channel and message, or "".
 _APPEND = """
-if ARGV[13] ~= '' then
+if ARGV[14] ~= '' then
     local last = '+'
     while true do
         local page = redis.call('XREVRANGE', KEYS[2], last, '-', 'COUNT', 100)
         for _, entry in ipairs(page) do
             local fields = entry[2]
-            if fields[6] == ARGV[12] then
+            if fields[6] == ARGV[13] then
                 return {epoch, string.match(entry[1], '%d+'), fields[4]}
             end
-            if tonumber(fields[4]) < tonumber(ARGV[13]) then page = {} break end
+            if tonumber(fields[4]) < tonumber(ARGV[14]) then page = {} break end
         end
         if #page < 100 then break end
         last = string.format('%d', tonumber(string.match(page[100][1], '%d+')) - 1) .. '-0'
@@ -92,30 +102,30 @@ end
 head = head + 1
 local offset = string.format('%d', head)
 redis.call('HSET', KEYS[1], 'head', offset)
-redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[9], offset .. '-0',
-    'event', ARGV[8], 'at', now, 'token', ARGV[12])
+redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[10], offset .. '-0',
+    'event', ARGV[9], 'at', now, 'token', ARGV[13])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-redis.call(ARGV[10], ARGV[11],
-    epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. ARGV[12] .. ' ' .. ARGV[8])
-if ARGV[14] ~= '' then redis.call('PUBLISH', ARGV[14], ARGV[15]) end
+redis.call(ARGV[11], ARGV[12],
+    epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. ARGV[13] .. ' ' .. ARGV[9])
+if ARGV[15] ~= '' then redis.call('PUBLISH', ARGV[15], ARGV[16]) end
 return {epoch, offset, now}
 """
 
-# ARGV goes on: 8 and 9 the position after which to begin, or "", 10 most entries, 11 most
+# ARGV goes on: 9 and 10 the position after which to begin, or "", 11 most entries, 12 most
 # bytes.
 _READ = """
 local first = oldest and tonumber(string.match(oldest[1], '%d+')) or head + 1
 local start = first
-if ARGV[8] == epoch and tonumber(ARGV[9]) >= first then start = tonumber(ARGV[9]) + 1 end
-local entries, bytes, wanted = {}, 0, tonumber(ARGV[10])
-while #entries < wanted and bytes < tonumber(ARGV[11]) do
+if ARGV[9] == epoch and tonumber(ARGV[10]) >= first then start = tonumber(ARGV[10]) + 1 end
+local entries, bytes, wanted = {}, 0, tonumber(ARGV[11])
+while #entries < wanted and bytes < tonumber(ARGV[12]) do
     local page = redis.call('XRANGE', KEYS[2],
         string.format('%d', start) .. '-0', '+', 'COUNT', math.min(16, wanted - #entries))
     if #page == 0 then break end
     for _, entry in ipairs(page) do
-        if #entries > 0 and bytes + #(entry[2][2] or '') > tonumber(ARGV[11]) then
-            bytes = tonumber(ARGV[11])
+        if #entries > 0 and bytes + #(entry[2][2] or '') > tonumber(ARGV[12]) then
+            bytes = tonumber(ARGV[12])
             break
         end
         entries[#entries + 1] = entry
@@ -123,11 +133,17 @@ while #entries < wanted and bytes < tonumber(ARGV[11]) do
         start = tonumber(string.match(entry[1], '%d+')) + 1
     end
 end
-return {epoch, string.format('%d', head), string.format('%d', first), entries}
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+if last and tonumber(string.match(last[1], '%d+')) ~= head then last = nil end
+return {epoch, string.format('%d', head), string.format('%d', first), entries,
+    last and last[2][6] or '', last and last[2][4] or ''}
 """
 
 APPEND = Script(_BEGIN + _APPEND)
 """Gives the next offset, stores, trims and publishes: epoch, offset and time."""
 
 READ = Script(_BEGIN + _READ)
-"""Gives what follows a position: epoch, head, oldest offset held, entries."""
+"""
+Gives what follows a position: epoch, head, oldest offset held, entries; and the token and
+time of the entry at the head, if it is held.
+"""

@@ -158,7 +158,7 @@ class Single(Topology):
             except (RedisError, OSError):
                 continue
             if self._address.service not in services:
-                names = ", ".join(sorted(services)) or "none"
+                names = ", ".join(sorted(map(str, services))) or "none"
                 raise ConfigError(
                     [f"{self._address.shown}: the Sentinels know other services: {names}"]
                 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAMAGED",
+    "Seen",
     "Stored",
     "dump_event",
     "dump_plain",
@@ -40,6 +41,18 @@ class Stored(NamedTuple):
 
     entry: Entry
     token: str
+
+
+class Seen(NamedTuple):
+    """
+    The last place that is known in a channel.
+
+    ``token`` and ``at`` are of the entry that stands there, or "".
+    """
+
+    position: Position
+    token: str
+    at: str
 
 
 def dump_event(event: Event) -> str:
