@@ -8,67 +8,12 @@ import time
 
 import pytest
 
-from heliograph import EventStreamParser
+from readers import Reader, stop
 from servers import gunicorn, serving
 
 CLIENTS = 200
 CHANNELS = [f"c{n}" for n in range(20)]
 SECONDS = 60
-
-
-class Reader:
-    """A client that is cut off at random, and keeps a record of what it was given."""
-
-    def __init__(self, port, channels):
-        self.port = port
-        self.channels = channels
-        self.last_event_id = None
-        self.record = {name: [] for name in channels}
-        self.gaps = []
-        self.connections = 0
-        self.done = asyncio.Event()
-
-    async def run(self, chance, ending):
-        while not self.done.is_set():
-            try:
-                # Long sits and short visits, also some that end before the first event.
-                limit = (
-                    None
-                    if ending.is_set()
-                    else chance.choice([0.02, 0.2, 1, 3]) * chance.random()
-                )
-                async with asyncio.timeout(limit):
-                    await self.visit()
-            except (TimeoutError, OSError, asyncio.IncompleteReadError):
-                await asyncio.sleep(chance.random() * 0.3)
-
-    async def visit(self):
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            query = "&".join(f"channel={name}" for name in self.channels)
-            head = f"GET /stream?{query} HTTP/1.1\r\nHost: test\r\n"
-            if self.last_event_id:
-                head += f"Last-Event-ID: {self.last_event_id}\r\n"
-            writer.write(f"{head}\r\n".encode())
-            answer = await reader.readuntil(b"\r\n\r\n")
-            assert answer.startswith(b"HTTP/1.1 200"), answer
-            self.connections += 1
-            parser = EventStreamParser(last_event_id=self.last_event_id or "")
-            while data := await reader.read(1 << 16):
-                for event in parser.feed(data):
-                    self.take(event)
-                self.last_event_id = parser.last_event_id
-                if self.done.is_set():
-                    return
-        finally:
-            writer.close()
-
-    def take(self, event):
-        if event.type == "heliograph.gap":
-            self.gaps.append(event.data)
-            return
-        channel, n = json.loads(event.data)
-        self.record[channel].append(n)
 
 
 @pytest.mark.timeout(200)
@@ -88,7 +33,7 @@ async def test_every_record_is_complete(tmp_path):
     )
     with serving(command, tmp_path, env={"APP_SSE_RETRY_MS": "0"}) as server:
         readers = [
-            Reader(server.port, chance.sample(CHANNELS, chance.choice([1, 1, 2, 5, 20])))
+            Reader([server.port], chance.sample(CHANNELS, chance.choice([1, 1, 2, 5, 20])))
             for _ in range(CLIENTS)
         ]
         ending = asyncio.Event()
@@ -128,14 +73,8 @@ async def test_every_record_is_complete(tmp_path):
 
         while not all(is_complete(reader) for reader in readers):
             await asyncio.sleep(0.1)
-        for reader, task in zip(readers, tasks, strict=True):
-            reader.done.set()
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
+        failures = await stop(readers, tasks)
 
-    failures = [
-        r for r in results if r is not None and not isinstance(r, asyncio.CancelledError)
-    ]
     assert failures == []
     assert restarts >= 8
     assert sum(published.values()) > 1000

@@ -1,0 +1,78 @@
+"""Clients that come and go, and keep a record of what they were given."""
+
+import asyncio
+import json
+
+from heliograph import EventStreamParser
+
+
+class Reader:
+    """
+    A client that is cut off at random.
+
+    ``ports`` are of servers, any of which will do; events are JSON, a channel and a number.
+    """
+
+    def __init__(self, ports, channels):
+        self.ports = ports
+        self.channels = channels
+        self.last_event_id = None
+        self.record = {name: [] for name in channels}
+        # For each gap event its data, and how long the records were then.
+        self.gaps = []
+        self.connections = 0
+        self.done = asyncio.Event()
+
+    async def run(self, chance, ending):
+        while not self.done.is_set():
+            try:
+                # Long sits and short visits, also some that end before the first event.
+                limit = (
+                    None
+                    if ending.is_set()
+                    else chance.choice([0.02, 0.2, 1, 3]) * chance.random()
+                )
+                async with asyncio.timeout(limit):
+                    await self.visit(chance.choice(self.ports))
+            except (TimeoutError, OSError, asyncio.IncompleteReadError):
+                await asyncio.sleep(chance.random() * 0.3)
+
+    async def visit(self, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            query = "&".join(f"channel={name}" for name in self.channels)
+            head = f"GET /stream?{query} HTTP/1.1\r\nHost: test\r\n"
+            if self.last_event_id:
+                head += f"Last-Event-ID: {self.last_event_id}\r\n"
+            writer.write(f"{head}\r\n".encode())
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            self.connections += 1
+            parser = EventStreamParser(last_event_id=self.last_event_id or "")
+            while data := await reader.read(1 << 16):
+                for event in parser.feed(data):
+                    self.take(event)
+                self.last_event_id = parser.last_event_id
+                if self.done.is_set():
+                    return
+        finally:
+            writer.close()
+
+    def take(self, event):
+        if event.type == "heliograph.gap":
+            sizes = {name: len(record) for name, record in self.record.items()}
+            self.gaps.append((event.data, sizes))
+            return
+        channel, n = json.loads(event.data)
+        self.record[channel].append(n)
+
+
+async def stop(readers, tasks):
+    """End all readers; give what went wrong in them."""
+    for reader, task in zip(readers, tasks, strict=True):
+        reader.done.set()
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    return [
+        r for r in results if r is not None and not isinstance(r, asyncio.CancelledError)
+    ]
