@@ -13,7 +13,7 @@ demo: $(VENV)/demo
 	$(BIN)/heliograph demo
 
 test: $(VENV)/dev
-	sh tools/debian_packages chromium redis-server nginx
+	sh tools/debian_packages chromium redis-server redis-tools nginx openssl
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -27,6 +27,7 @@ lint: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python bench/fanout.py
 	$(BIN)/python bench/cors.py
+	$(BIN)/python bench/redis.py
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .

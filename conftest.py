@@ -1,9 +1,14 @@
 """Runs the examples of the README and the documentation as tests."""
 
+import os
+import shutil
+import tempfile
+
 import pytest
 from sybil import Sybil
 from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.sybil import SybilCollection
 
 from flask import Flask
 
@@ -19,12 +24,36 @@ def _close(namespace):
             value.extensions["heliograph"].hub.close()
 
 
-pytest_collect_file = Sybil(
+def _with_redis(namespace):
+    from redises import RedisServer
+
+    _named(namespace)
+    folder = tempfile.mkdtemp()
+    server = namespace["_server"] = RedisServer(folder)
+    os.environ["REDIS_URL"] = server.url
+
+
+def _without_redis(namespace):
+    _close(namespace)
+    del os.environ["REDIS_URL"]
+    namespace["_server"].kill()
+    shutil.rmtree(namespace["_server"].folder)
+
+
+_pages = Sybil(
     parsers=[PythonCodeBlockParser()],
     patterns=["README.md", "docs/*.md"],
+    excludes=["docs/redis.md"],
     setup=_named,
     teardown=_close,
-).pytest()
+)
+_redis_page = Sybil(
+    parsers=[PythonCodeBlockParser()],
+    patterns=["docs/redis.md"],
+    setup=_with_redis,
+    teardown=_without_redis,
+)
+pytest_collect_file = SybilCollection([_pages, _redis_page]).pytest()
 
 
 @pytest.hookimpl(trylast=True)

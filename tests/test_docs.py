@@ -10,6 +10,7 @@ import pytest
 
 from browser import chromium
 from heliograph import HubConfig
+from heliograph.brokers.redis.address import _OPTIONS, DEFAULT_PREFIX
 from heliograph.cors.policy import DEFAULT_METHODS, OPTIONS
 from heliograph.flask.options import CONFIG_KEYS, make_rules
 from heliograph.flask.settings import _KNOWN_KEYS
@@ -33,6 +34,7 @@ def test_every_key_is_documented():
     }
 
     assert set(table) | {"SSE_REDIS_URL", "REDIS_URL"} == set(_KNOWN_KEYS)
+    assert table["SSE_FLASK_SSE_COMPAT"] == "False"
     for key, default in defaults.items():
         assert table[key] == default, key
     assert (table["SSE_PRIVATE"], table["SSE_TAKE_OVER"]) == ("False", "True")
@@ -59,6 +61,16 @@ def test_every_option_of_cors_is_documented():
     assert {f"CORS_{name.upper()}" for name in table} == set(CONFIG_KEYS)
     for name, default in defaults.items():
         assert table[name] == written.get(name, f"`{default!r}`"), name
+
+
+def test_every_option_of_redis_is_documented():
+    """And no other."""
+    text = (ROOT / "docs/redis.md").read_text().partition("| option |")[2]
+    rows = re.findall(r"^\| (`.*?`) \|", text.partition("```")[0], re.MULTILINE)
+    names = [name.strip("`") for row in rows for name in row.split(", ")]
+
+    assert set(names) == set(_OPTIONS)
+    assert f"| `prefix` | `{DEFAULT_PREFIX}` |" in text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import contextlib
 import platform
+import re
+from pathlib import Path
 
 import pytest
 from contract import Ear
@@ -14,9 +16,10 @@ from sdists import fetch_program
 from servers import free_port
 
 # What docs/redis.md says that a user needs.
-RIGHTS = (
-    "+evalsha +script|load +hmget +hset +del +time +expire +xadd +xrange +xrevrange +xdel"
-    " +publish +subscribe +unsubscribe +ping"
+(RIGHTS,) = re.findall(
+    r"^ACL SETUSER push on .*?(\+.*)$",
+    (Path(__file__).parent.parent.parent / "docs/redis.md").read_text(),
+    re.MULTILINE,
 )
 
 
