@@ -122,6 +122,7 @@ def publisher(name, url, folder):
     if name == "heliograph":
         sse = SSE(app)
         yield sse.publish
+        app.extensions["heliograph"].hub.close()
         return
 
     def publish(data):
@@ -241,6 +242,7 @@ def bytes_per_channel(url, client, folder):
             for n in range(events):
                 sse.publish({"n": n, "p": PADDING}, channel=f"c{channel}")
         costs[events] = (client.info("memory")["used_memory"] - before) / 20
+    app.extensions["heliograph"].hub.close()
     return costs
 
 

@@ -151,6 +151,14 @@ class Watched:
         (found,) = [server for server in self.servers if server.port == int(port)]
         return found
 
+    def come_back(self, server):
+        """Start a server that was the primary as a replica of the one that is now."""
+        # Sentinels would write it into its configuration file, if it had one.
+        server.options = ("--replicaof", f"127.0.0.1 {self.primary().port}")
+        server.start()
+        with self.primary().client() as client:
+            wait_for(lambda: client.execute_command("WAIT", 1, 100) == 1)
+
     def kill(self):
         for server in (*self.sentinels, *self.servers):
             server.kill()

@@ -24,6 +24,7 @@ BAD = [
     ("linger_seconds", -0.1),
     ("dead_peer_seconds", 0.5),
     ("send_buffer_bytes", 1),
+    ("publish_waits", 1),
     ("publish_timeout_seconds", "soon"),
 ]
 

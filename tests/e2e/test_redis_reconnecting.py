@@ -49,7 +49,7 @@ class Restarted:
 class FailedOver:
     """A primary that is killed; a replica takes its place, and it comes back as another."""
 
-    seconds = 60
+    seconds = 45
     url_options = "?replicas=1&socket_timeout=2"
 
     def __init__(self, folder):
@@ -60,7 +60,7 @@ class FailedOver:
         primary = self.redis.primary()
         primary.kill()
         await asyncio.to_thread(wait_for, lambda: self.redis.primary() is not primary)
-        await asyncio.to_thread(primary.start)
+        await asyncio.to_thread(self.redis.come_back, primary)
 
     def clients_of(self):
         return self.redis.servers
@@ -72,7 +72,7 @@ class FailedOver:
 class Shards:
     """A cluster in which a primary is killed; its replica takes its place."""
 
-    seconds = 60
+    seconds = 45
     url_options = "?replicas=1&socket_timeout=2"
 
     def __init__(self, folder):
@@ -84,6 +84,11 @@ class Shards:
         primary.kill()
         await asyncio.to_thread(wait_for, lambda: len(self.redis.primaries()) == 3)
         await asyncio.to_thread(primary.start)
+        for one in self.redis.primaries():
+            with one.client() as client:
+                await asyncio.to_thread(
+                    wait_for, lambda: client.execute_command("WAIT", 1, 100) == 1
+                )
 
     def clients_of(self):
         return self.redis.servers
