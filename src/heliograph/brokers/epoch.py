@@ -15,4 +15,10 @@ _LENGTH = 8
 
 def new_epoch() -> str:
     """Give a token that no earlier life of a channel has had."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+    # One number instead of eight choices: some brokers offer a name with each append.
+    number = secrets.randbits(64)
+    characters = []
+    for _ in range(_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        characters.append(_ALPHABET[digit])
+    return "".join(characters)
