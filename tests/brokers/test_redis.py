@@ -245,6 +245,26 @@ async def test_damaged_entries(server, caplog):
     assert "channel 'a': skipped the damaged entry 2" in caplog.text
 
 
+@pytest.mark.parametrize("number", ["2-0", "*"])
+async def test_entries_of_others(server, number):
+    """Whatever somebody adds to the stream, publishing goes on; what is lost is a gap."""
+    ear = Ear()
+    async with opened(server.url, ear, Retention(events=2, seconds=1000)) as broker:
+        await broker.listen("a")
+        await broker.append("a", Event("1"))
+        with server.client() as client:
+            client.xadd("heliograph:{a}:events", {"odd": "fields"}, id=number)
+
+        for n in range(2, 7):
+            last = await broker.append("a", Event(str(n)))
+
+        await ear.hear(6)
+        assert [entry.event.data for entry in ear.entries] == list("123456")
+        rest = await broker.read("a", None, 9)
+        assert rest.entries == tuple(ear.entries[-2:])
+        assert rest.head == last.position
+
+
 async def test_entries_that_somebody_has_removed(server):
     """They make a gap, too, wherever they were."""
     ear = Ear()

@@ -9,7 +9,6 @@ whenever that is not the next one, or a connection has been made anew, the chann
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import random
@@ -323,7 +322,7 @@ class RedisBroker(Broker):
                 async with asyncio.timeout(_SUBSCRIBE_SECONDS):
                     await channel.confirmed.wait()
             place = (await self._read(channel.name, None, 0)).place
-        except BrokerUnavailableError as error:
+        except Exception as error:  # noqa: BLE001 - whoever has asked gets it
             if not ready.done():
                 ready.set_exception(error)
             return
@@ -339,12 +338,18 @@ class RedisBroker(Broker):
 
     async def _bring_up(self, channel: _Channel) -> None:
         while True:
-            if channel.again:
-                channel.again = False
-                await self._read_on(channel)
-            early, channel.early = channel.early, []
-            for stored in early:
-                self._take(channel, stored)
+            try:
+                if channel.again:
+                    channel.again = False
+                    await self._read_on(channel)
+                early, channel.early = channel.early, []
+                for stored in early:
+                    self._take(channel, stored)
+            except Exception:  # noqa: BLE001 - logged; the reason follows
+                # The boundary of a task: without this the channel would be deaf.
+                _log.exception("channel %r: cannot catch up, trying again", channel.name)
+                channel.again = True
+                await asyncio.sleep(_RETRY_SECONDS)
             if not channel.again:
                 # No await since the last look: whatever comes now is the next, or starts
                 # this anew.
@@ -402,14 +407,17 @@ class RedisBroker(Broker):
                 await before.remove(tuple(names))
 
     async def _place_all(self) -> None:
-        with contextlib.suppress(RedisError, OSError):
-            # If nobody can be asked, a line will be down again and call this again.
+        try:
             await self._topology.refresh()
             for channel in tuple(self._channels.values()):
                 await self._place(channel)
             for line in await self._topology.drop_unused():
                 self.on_up(line)
-        self._placing = None
+        except (RedisError, OSError) as error:
+            # Nobody could be asked. A line will be down again and call this again.
+            _log.debug("cannot look where channels are: %s", error)
+        finally:
+            self._placing = None
 
     def _names_of(self, channel: str) -> dict[str, bool]:
         names = {self._names.live(channel): False}

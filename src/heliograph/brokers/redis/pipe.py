@@ -103,9 +103,10 @@ class Pipe:
                 try:
                     await self._send_batch(batch)
                 except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
-                    for call in batch:
-                        if not call.future.done():
-                            call.future.set_exception(error)
+                    _fail(batch, error)
+                except asyncio.CancelledError:
+                    _fail([*batch, *self._calls], RedisError("closed before it answered"))
+                    raise
         finally:
             self._sending = None
 
@@ -153,6 +154,12 @@ class Pipe:
         for n, result in enumerate(results):
             if not isinstance(result, Exception):
                 results[n] = error
+
+
+def _fail(calls: Sequence[_Call], error: Exception) -> None:
+    for call in calls:
+        if not call.future.done():
+            call.future.set_exception(error)
 
 
 def _is_unknown(result: object) -> bool:

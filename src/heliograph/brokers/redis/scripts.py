@@ -40,6 +40,8 @@ class Script:
 # ARGV: 1 candidate for the epoch, 2 now or "", 3 seconds of history, 4 seconds until
 # forgotten, 5 to 8 epoch, offset, token and time of what the caller has seen last, or "".
 _BEGIN = """
+-- When an entry was published; long ago if somebody else has written it.
+local function at(entry) return tonumber(entry[2][4] or '') or 0 end
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'head')
 local epoch, head = state[1], tonumber(state[2])
 if epoch and epoch == ARGV[5] then
@@ -54,7 +56,7 @@ if epoch and epoch == ARGV[5] then
         while true do
             local entry = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
             if not entry then break end
-            if ARGV[8] ~= '' and tonumber(entry[2][4]) > tonumber(ARGV[8]) then break end
+            if ARGV[8] ~= '' and at(entry) > tonumber(ARGV[8]) then break end
             redis.call('XDEL', KEYS[2], entry[1])
         end
     end
@@ -75,7 +77,7 @@ local oldest_allowed = tonumber(now) - tonumber(ARGV[3])
 local oldest
 while true do
     oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
-    if not oldest or tonumber(oldest[2][4]) >= oldest_allowed then break end
+    if not oldest or at(oldest) >= oldest_allowed then break end
     redis.call('XDEL', KEYS[2], oldest[1])
 end
 """
@@ -93,7 +95,7 @@ if ARGV[14] ~= '' then
             if fields[6] == ARGV[13] then
                 return {epoch, string.match(entry[1], '%d+'), fields[4]}
             end
-            if tonumber(fields[4]) < tonumber(ARGV[14]) then page = {} break end
+            if at(entry) < tonumber(ARGV[14]) then page = {} break end
         end
         if #page < 100 then break end
         last = string.format('%d', tonumber(string.match(page[100][1], '%d+')) - 1) .. '-0'
@@ -101,9 +103,19 @@ if ARGV[14] ~= '' then
 end
 head = head + 1
 local offset = string.format('%d', head)
-redis.call('HSET', KEYS[1], 'head', offset)
-redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[10], offset .. '-0',
-    'event', ARGV[9], 'at', now, 'token', ARGV[13])
+local function add()
+    return redis.pcall('XADD', KEYS[2], 'MAXLEN', ARGV[10], offset .. '-0',
+        'event', ARGV[9], 'at', now, 'token', ARGV[13])
+end
+local added = add()
+if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true) then
+    -- Somebody has added an entry of his own. No other could ever follow it.
+    redis.call('DEL', KEYS[2])
+    epoch = ARGV[1]
+    added = add()
+end
+if type(added) == 'table' then return added end
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', offset)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call(ARGV[11], ARGV[12],
