@@ -218,7 +218,9 @@ def cost_of_streams(port, pid, client, streams):
         resident_bytes(pid),
     )
     clients = connect(port, streams)
-    time.sleep(3)
+    connections = -1
+    while connections != (connections := len(client.client_list())):
+        time.sleep(3)
     after = (
         len(client.client_list()),
         client.info("memory")["used_memory"],
@@ -238,10 +240,11 @@ def bytes_per_channel(url, client, folder):
     for events in (1, 100, 1000):
         client.flushall()
         before = client.info("memory")["used_memory"]
-        for channel in range(20):
+        channels = max(1000 // events, 10)
+        for channel in range(channels):
             for n in range(events):
                 sse.publish({"n": n, "p": PADDING}, channel=f"c{channel}")
-        costs[events] = (client.info("memory")["used_memory"] - before) / 20
+        costs[events] = (client.info("memory")["used_memory"] - before) / channels
     app.extensions["heliograph"].hub.close()
     return costs
 

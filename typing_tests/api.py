@@ -26,6 +26,8 @@ event.data = "x"  # type: ignore[misc]  # frozen
 HubConfig(heartbeat=5)  # type: ignore[call-arg]  # no such field
 
 assert_type(open_broker("memory:"), Broker)
+open_broker("redis://h", plain_format="text")
+open_broker("redis://h", plain_format="json")  # type: ignore[arg-type]  # no such format
 
 app = Flask(__name__)
 app.register_blueprint(sse, url_prefix="/stream")

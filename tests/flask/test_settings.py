@@ -85,6 +85,17 @@ MISTAKES = [
         "SSE_MAX_EVENT_BYTES must be at most SSE_MAX_LAG_BYTES (3000)",
     ),
     ({"SSE_URL": "http://x"}, "SSE_URL: no broker for 'http://x'; write \"sqlite:///"),
+    ({"SSE_URL": "redis://h?prefix="}, "SSE_URL: redis://h: prefix must have 1 to 64"),
+    (
+        {"SSE_FLASK_SSE_COMPAT": 1},
+        'SSE_FLASK_SSE_COMPAT must be True, False or "text", not 1',
+    ),
+    ({"SSE_FLASK_SSE_COMPAT": True}, "SSE_FLASK_SSE_COMPAT needs a Redis"),
+    (
+        {"SSE_FLASK_SSE_COMPAT": True, "SSE_URL": "memory:"},
+        "SSE_URL: plain channels are Redis's, 'memory:' has none",
+    ),
+    ({"SSE_PUBLISH_WAITS": "yes"}, "SSE_PUBLISH_WAITS must be True or False, not 'yes'"),
     ({"SSE_URL": 5}, "SSE_URL: a broker's URL must be str"),
     ({"REDIS_URL": "amqp://u:secret@h"}, "SSE_URL takes precedence over it"),
 ]
@@ -112,3 +123,13 @@ def test_all_mistakes_at_once(app):
         SSE(app)
 
     assert len(caught.value.problems) == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "plain_format"), [(False, None), (True, "flask-sse"), ("text", "text")]
+)
+def test_what_is_exchanged_with_others(app, value, plain_format):
+    """Nothing, what Flask-SSE publishes, or the data alone."""
+    app.config.update(SSE_URL="redis://h", SSE_FLASK_SSE_COMPAT=value)
+
+    assert read_settings(app).plain_format == plain_format
