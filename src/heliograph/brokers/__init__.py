@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
-from .base import Broker, History, PlainFormat, Retention
+from .base import Broker, History, Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .base import PlainFormat
+
 __all__ = [
     "Broker",
     "History",
-    "PlainFormat",
     "Retention",
     "check_url",
     "open_broker",

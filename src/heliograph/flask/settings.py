@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from ..brokers import PlainFormat
+    from ..brokers.base import PlainFormat
 
 __all__ = ["DEFAULT_FILE", "Settings", "read_settings"]
 
