@@ -90,6 +90,14 @@ async def test_password_of_everyone(tmp_path):
         server.kill()
 
 
+async def test_replicas_without_the_right_to_wait_for_them(server):
+    """That is said, and not taken for a success."""
+    said = await refusal(at(server, rest="?prefix=app:&replicas=1"))
+
+    assert "the user lacks a right" in said
+    assert "wait" in said
+
+
 async def test_wrong_database(server):
     """One that the server does not have; each has its own channels."""
     async with opened(f"{server.url}/3"):
@@ -99,15 +107,20 @@ async def test_wrong_database(server):
 
 @pytest.mark.parametrize(
     "right",
+    # The others are needed for what happens later: other scripts, old entries.
     [
         "-evalsha",
         "-hmget",
+        "-hset",
+        "-hsetnx",
         "-time",
-        "-expire",
         "-xadd",
         "-xrange",
+        "-xrevrange",
         "-publish",
         "-subscribe",
+        "-unsubscribe",
+        "-ping",
     ],
 )
 async def test_a_right_is_missing(server, right):
@@ -121,7 +134,6 @@ async def test_a_right_is_missing(server, right):
             client.execute_command("ACL", "SETUSER", "push", right.replace("-", "+"))
 
     assert "the user lacks a right" in said
-    assert right[1:] in said.lower() or "command" in said
 
 
 @pytest.mark.parametrize("prefix", ["other:"])
@@ -145,7 +157,9 @@ async def test_a_command_that_is_not_there(tmp_path):
     """As it is where a command was renamed, or has yet to be invented."""
     server = RedisServer(tmp_path, "--rename-command", "XADD", "")
     try:
-        assert "is too old, or a command was taken from it" in await refusal(server.url)
+        assert "is too old, is a Sentinel, or a command was taken from it" in await refusal(
+            server.url
+        )
     finally:
         server.kill()
 
@@ -259,6 +273,9 @@ async def test_tls(tmp_path):
         assert "TLS fails" in await refusal(url(ssl_ca_certs=files["ca.crt"], **strangers))
         wrong = url(ssl_ca_certs=files["ca.crt"], **mine).replace("secret1", "secret2")
         assert "password is refused" in await refusal(wrong)
+        nowhere = tmp_path / "nowhere"
+        said = await refusal(url(ssl_ca_certs=nowhere, **mine))
+        assert f"ssl_ca_certs: there is no file '{nowhere}'" in said
     finally:
         server.kill()
 
@@ -304,6 +321,12 @@ MISTAKES = [
     ("redis+cluster://h/2", "redis+cluster://h/2: a cluster has only the database 0"),
     ("unix://path/s", "unix://path/s: unix:///path/of/the/socket has three slashes and a path"),
     ("redis://u:secret@[h", "redis: URL: Invalid IPv6 URL"),
+    ("redis://:pa/secret@h/0", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
+    ("redis://:pa?secret@h/0", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
+    ("redis://u:12#secret@h", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
+    ("redis://u:one@h?password=secret", "redis://h: the password is named twice"),
+    ("redis://h?decode_responses=yes", "redis://h: decode_responses is no option; see docs/redis.md"),
+    ("redis://h:0", "redis://h:0: a port must be between 1 and 65535, not 0"),
 ]  # fmt: skip
 
 
@@ -314,6 +337,7 @@ def test_mistakes_in_urls(url, said):
         open_broker(url)
 
     assert caught.value.problems == (said,)
+    assert "secret" not in str(caught.value)
 
 
 def test_all_mistakes_at_once():

@@ -126,7 +126,7 @@ def _sqlite_path(url: str) -> str:
 
 def without_password(url: str) -> str:
     """
-    Give a URL as it may be shown: without user and password.
+    Give a URL as it may be shown: without user, password and options.
 
     Args:
         url: Any text.
@@ -135,5 +135,12 @@ def without_password(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return url.partition(":")[0] + ":…"
+    rest = parts.path + parts.query + parts.fragment
+    if "@" in rest:
+        # A slash or the like in a password that is not encoded.
+        return f"{parts.scheme}:…"
     _, at, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"…@{host}").geturl() if at else url
+    if not at and not parts.query:
+        return url
+    netloc = f"…@{host}" if at else host
+    return parts._replace(netloc=netloc, query="", fragment="").geturl()

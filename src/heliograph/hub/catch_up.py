@@ -123,7 +123,7 @@ class CatchUp:
             pass  # perhaps an id of the publisher's own
         if len(channels) == 1:
             found = await self._patience.until_done(
-                partial(self._broker.find, channels[0], last_event_id)
+                "read", partial(self._broker.find, channels[0], last_event_id)
             )
             if found is not None:
                 return Positions({channels[0]: found})
@@ -155,7 +155,7 @@ class CatchUp:
         log, moved = self._logs[name], self._listening[name].moved
         wanted = self._positions[name]
         history = await self._patience.until_done(
-            partial(self._broker.read, name, wanted, _PAGE_ENTRIES)
+            "read", partial(self._broker.read, name, wanted, _PAGE_ENTRIES)
         )
         if history.head.epoch != log.head.epoch:
             start = history.start if history.gap else Position(history.head.epoch, 0)

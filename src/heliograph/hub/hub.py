@@ -233,10 +233,12 @@ class Hub:
 
     async def _append(self, channel: str, event: Event) -> Entry:
         if not self.config.publish_waits:
-            return await self._patience.once(partial(self._broker.append, channel, event))
+            return await self._patience.once(
+                "append", partial(self._broker.append, channel, event)
+            )
         attempt = Attempt()
         return await self._patience.until_done(
-            partial(self._broker.append, channel, event, repeats=attempt)
+            "append", partial(self._broker.append, channel, event, repeats=attempt)
         )
 
     @contextlib.asynccontextmanager

@@ -278,7 +278,9 @@ class Listening:
         _set_moved(channel)
 
     async def _listen(self, channel: ListenedChannel) -> ChannelLog:
-        head = await self._patience.until_done(partial(self._broker.listen, channel.name))
+        head = await self._patience.until_done(
+            "listen", partial(self._broker.listen, channel.name)
+        )
         channel.log = ChannelLog(
             head,
             max_events=self._config.log_events,

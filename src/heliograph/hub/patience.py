@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 __all__ = ["Patience"]
 
@@ -27,13 +28,14 @@ class Patience:
     """Keeps trying, and says once when the broker goes away and when it is back."""
 
     def __init__(self) -> None:
-        self._answers = True
+        # What the broker did not do when it was last asked for it.
+        self._failing: set[str] = set()
         self._connected = True
 
     @property
     def available(self) -> bool:
         """Whether the broker did what it was last asked for, and new entries come."""
-        return self._answers and self._connected
+        return self._connected and not self._failing
 
     def on_connection(self, *, up: bool, reason: str) -> None:
         """
@@ -43,15 +45,19 @@ class Patience:
             up: Whether they come.
             reason: What the storage said.
         """
-        # Whoever hears again may ask again.
-        self._note(answers=self._answers or up, connected=up, reason=reason)
+        with self._noting(reason):
+            self._connected = up
+            if up:
+                # Whoever hears again may ask again.
+                self._failing.clear()
 
-    async def once(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def once(self, what: str, call: Callable[[], Awaitable[_Result]]) -> _Result:
         """
         Ask a broker for something, and remember whether it could.
 
         Args:
-            call: What to ask.
+            what: Is asked for: a broker may read and not append.
+            call: Asks.
 
         Returns:
             The answer.
@@ -62,33 +68,45 @@ class Patience:
         try:
             result = await call()
         except BrokerUnavailableError as error:
-            self._note(answers=False, connected=self._connected, reason=str(error))
+            with self._noting(str(error)):
+                self._failing.add(what)
             raise
-        self._note(answers=True, connected=self._connected, reason="")
+        with self._noting():
+            self._failing.discard(what)
         return result
 
-    async def until_done(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def until_done(
+        self, what: str, call: Callable[[], Awaitable[_Result]]
+    ) -> _Result:
         """
         Ask a broker for something until it can.
 
         Args:
-            call: What to ask, as often as needed.
+            what: Is asked for.
+            call: Asks, as often as needed.
 
         Returns:
             The answer.
         """
         delay = _RETRY_SECONDS
-        while True:
-            try:
-                return await self.once(call)
-            except BrokerUnavailableError:
-                spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
-                await asyncio.sleep(delay * spread)
-                delay = min(2 * delay, _RETRY_SECONDS_AT_MOST)
+        try:
+            while True:
+                try:
+                    return await self.once(what, call)
+                except BrokerUnavailableError:
+                    spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
+                    await asyncio.sleep(delay * spread)
+                    delay = min(2 * delay, _RETRY_SECONDS_AT_MOST)
+        except asyncio.CancelledError:
+            # Nobody asks for it any more.
+            with self._noting():
+                self._failing.discard(what)
+            raise
 
-    def _note(self, *, answers: bool, connected: bool, reason: str) -> None:
+    @contextmanager
+    def _noting(self, reason: str = "") -> Iterator[None]:
         before = self.available
-        self._answers, self._connected = answers, connected
+        yield
         if before and not self.available:
             _log.warning("the broker is unavailable: %s", reason)
         elif self.available and not before:

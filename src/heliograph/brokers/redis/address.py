@@ -146,8 +146,8 @@ class Address:
     path: str | None = None
     service: str = ""
     tls: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
-    sentinel_options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict, repr=False)
+    sentinel_options: dict[str, Any] = field(default_factory=dict, repr=False)
     prefix: str = DEFAULT_PREFIX
     replicas: int = 0
 
@@ -169,6 +169,10 @@ class Address:
             parts = urlsplit(url)
         except ValueError as error:
             raise ConfigError([f"{url.partition(':')[0]}: URL: {error}"]) from error
+        if "#" in url or ("@" in parts.path + parts.query):
+            # Nothing is quoted: what stands there is likely a part of the password.
+            problem = "/ ? # @ in a user's name or a password must be percent-encoded"
+            raise ConfigError([f"{parts.scheme}: URL: {problem}"])
         _, _, place = parts.netloc.rpartition("@")
         shown = f"{parts.scheme}://{place}{parts.path}"
         kind, tls = _SCHEMES[parts.scheme]
@@ -220,12 +224,15 @@ def _values(
         values["password"] = unquote(password)
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _OPTIONS:
-            nearest = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.0)[0]
-            problems.append(f"{name} is no option; did you mean {nearest}?")
+            nearest = difflib.get_close_matches(name, _OPTIONS, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else "see docs/redis.md"
+            problems.append(f"{name} is no option; {hint}")
         elif name in _TLS_OPTIONS and not tls:
             problems.append(f"{name} needs TLS: rediss instead of redis")
         elif name in _SENTINEL_OPTIONS and kind != "sentinel":
             problems.append(f"{name} needs redis+sentinel://")
+        elif name in values:
+            problems.append(f"the {name} is named twice")
         else:
             try:
                 values[name] = _OPTIONS[name](text)
@@ -240,12 +247,14 @@ def _hosts(place: str, default: int, problems: list[str]) -> tuple[tuple[str, in
     for item in place.split(","):
         try:
             one = urlsplit(f"//{item}")
-            hosts.append((one.hostname or "", one.port or default))
+            hosts.append((one.hostname or "", default if one.port is None else one.port))
         except ValueError:
             problems.append(f"{item!r} is no host and port")
             continue
         if not one.hostname:
             problems.append("a host is missing")
+        if one.port == 0:
+            problems.append("a port must be between 1 and 65535, not 0")
     return tuple(hosts)
 
 

@@ -9,6 +9,7 @@ whenever that is not the next one, or a connection has been made anew, the chann
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -17,12 +18,12 @@ from collections import OrderedDict, deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import RedisError
+from redis.exceptions import ClusterDownError, RedisError
 
 from ...channels.entry import Entry
 from ...channels.names import is_internal
 from ...channels.position import Position
-from ...errors import BrokerUnavailableError, ConfigError
+from ...errors import BrokerUnavailableError
 from ..base import Attempt, Broker, History, resolve
 from ..epoch import new_epoch
 from .check import check
@@ -77,7 +78,7 @@ _RETRY_SECONDS = 0.5
 _CHANNELS_SEEN = 100_000
 
 # How far the clocks of machines may be apart.
-_CLOCKS_SECONDS = 3_600.0
+_CLOCKS_SECONDS = 60.0
 
 # Messages of ours on plain channels that we have yet to meet there.
 _TWINS = 100
@@ -170,7 +171,7 @@ class RedisBroker(Broker):
         self._topology: Topology = new_topology(self._address, self._names.alive, self)
         try:
             await check(self._address, self._topology, self._names)
-        except ConfigError:
+        except BaseException:
             await self._topology.close()
             raise
 
@@ -178,7 +179,7 @@ class RedisBroker(Broker):
         """Finish the appends that have begun, then release everything."""
         self._closed = True
         await cancel(self._placing)
-        for channel in self._channels.values():
+        for channel in tuple(self._channels.values()):
             await cancel(channel.catching_up)
         await self._topology.close()
 
@@ -198,8 +199,12 @@ class RedisBroker(Broker):
             repr(attempt.since) if attempt.since else "",
             channel if plain else "",
             dump_plain(event, self._plain_format) if plain else "",
+            "" if attempt.after is None else attempt.after.epoch,
+            0 if attempt.after is None else attempt.after.offset,
         ]
         if not attempt.since:
+            if channel in self._seen:
+                attempt.after = self._seen[channel].position
             attempt.since = (self._clock or time.time)() - _CLOCKS_SECONDS
         epoch, offset, now = await self._call("append", APPEND, channel, arguments)
         position = Position(epoch.decode(), int(offset))
@@ -284,7 +289,7 @@ class RedisBroker(Broker):
             if plain:
                 self._on_plain(channel, data)
             else:
-                self._on_published(channel, load_message(channel.name, data))
+                self._on_published(channel, *load_message(channel.name, data))
         except DAMAGED as error:
             _log.warning(
                 "channel %r: skipped a message that is none of ours: %s",
@@ -292,8 +297,8 @@ class RedisBroker(Broker):
                 error,
             )
 
-    def _on_published(self, channel: _Channel, stored: Stored) -> None:
-        if self._is_exchanged(channel.name):
+    def _on_published(self, channel: _Channel, stored: Stored, has_twin: bool) -> None:  # noqa: FBT001 - as the message says
+        if has_twin and self._is_exchanged(channel.name):
             twin = dump_plain(stored.entry.event, self._plain_format)
             channel.twins.append(twin.encode())
         if channel.catching_up is None:
@@ -321,14 +326,17 @@ class RedisBroker(Broker):
                 # between the two.
                 async with asyncio.timeout(_SUBSCRIBE_SECONDS):
                     await channel.confirmed.wait()
-            place = (await self._read(channel.name, None, 0)).place
-        except Exception as error:  # noqa: BLE001 - whoever has asked gets it
+            channel.seen = (await self._read(channel.name, None, 0)).place
+            if not ready.done():
+                ready.set_result(channel.seen.position)
+        except BrokerUnavailableError as error:
             if not ready.done():
                 ready.set_exception(error)
             return
-        channel.seen = place
-        if not ready.done():
-            ready.set_result(place.position)
+        finally:
+            if not ready.done():
+                # Ended by something else, of which whoever waits must learn, too.
+                ready.set_exception(BrokerUnavailableError(self.resource, "closed"))
         await self._bring_up(channel)
 
     def _catch_up(self, channel: _Channel) -> None:
@@ -397,10 +405,12 @@ class RedisBroker(Broker):
 
     async def _place(self, channel: _Channel) -> None:
         names = self._names_of(channel.name)
-        for name, plain in names.items():
-            self._named[name] = channel, plain
         node = await self._topology.node(self._names.keys(channel.name)[0])
+        if self._channels.get(channel.name) is not channel:
+            return  # dropped meanwhile, and perhaps listened to anew
         if channel.line is not node.line:
+            for name, plain in names.items():
+                self._named[name] = channel, plain
             before, channel.line = channel.line, node.line
             await node.line.add(names)
             if before is not None:
@@ -410,7 +420,10 @@ class RedisBroker(Broker):
         try:
             await self._topology.refresh()
             for channel in tuple(self._channels.values()):
-                await self._place(channel)
+                with contextlib.suppress(ClusterDownError):
+                    # Nobody has its slot: it stays on its line, which is down, and so
+                    # this is called again.
+                    await self._place(channel)
             for line in await self._topology.drop_unused():
                 self.on_up(line)
         except (RedisError, OSError) as error:
@@ -426,7 +439,12 @@ class RedisBroker(Broker):
         return names
 
     def _is_exchanged(self, channel: str) -> bool:
-        return self._plain_format is not None and not is_internal(channel)
+        # A user may name a channel as we do in Redis; its plain one would be ours.
+        return (
+            self._plain_format is not None
+            and not is_internal(channel)
+            and not self._names.is_ours(channel)
+        )
 
     # What is asked of Redis.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redis.exceptions import (
@@ -38,8 +39,12 @@ _CHECK_SECONDS = 3.0
 _CHANNEL = "\x01heliograph.check"
 _FORGET_SECONDS = 60
 
+# Options that name one.
+_FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
+
 _TOO_OLD = (
-    "is too old, or a command was taken from it: Redis 5 is needed, in a cluster Redis 7"
+    "is too old, is a Sentinel, or a command was taken from it: Redis 5 is needed, in a"
+    " cluster Redis 7"
 )
 
 # What a server says, in lower case -> what is wrong.
@@ -68,6 +73,7 @@ async def check(address: Address, topology: Topology, names: Names) -> None:
     Raises:
         ConfigError: Redis refuses it.
     """
+    _check_files(address)
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await _try(address, topology, names)
@@ -77,12 +83,22 @@ async def check(address: Address, topology: Topology, names: Names) -> None:
             raise ConfigError([f"{address.shown}: {problem}: {error}"]) from error
 
 
+def _check_files(address: Address) -> None:
+    missing = [
+        f"{address.shown}: {name}: there is no file {path!r}"
+        for name, path in address.options.items()
+        if name in _FILES and not Path(path).is_file()
+    ]
+    if missing:
+        raise ConfigError(missing)
+
+
 async def _try(address: Address, topology: Topology, names: Names) -> None:
     keys = names.keys(_CHANNEL)
     begin: list[str | float] = [new_epoch(), "", 1, _FORGET_SECONDS, "", 0, "", ""]
     publish = "SPUBLISH" if address.kind == "cluster" else "PUBLISH"
     live = names.live(_CHANNEL)
-    event: list[str | float] = ["{}", 1, publish, live, "-", "", "", ""]
+    event: list[str | float] = ["{}", 1, publish, live, "-", "", "", "", "", 0]
     await topology.check()
     # First, because a short command is refused in clearer words than a long one.
     await (await topology.node(keys[0])).line.probe(live)

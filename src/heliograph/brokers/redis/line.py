@@ -9,19 +9,20 @@ and reads from storage what came before that.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
+
+from .subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from redis.asyncio import Redis
-    from redis.asyncio.client import PubSub
 
 __all__ = ["Line", "LineEvents", "cancel"]
 
@@ -33,6 +34,9 @@ _SILENCE_SECONDS = 5.0
 
 _RETRY_SECONDS = 0.1
 _RETRY_SECONDS_AT_MOST = 5.0
+
+# A connection that has lasted so long was none that Redis cuts at once.
+_LASTING_SECONDS = 2.0
 
 # Names subscribed to with one command.
 _NAMES_AT_ONCE = 500
@@ -89,7 +93,7 @@ class Line:
     A connection that listens, made anew until it is closed.
 
     Args:
-        client: With a pool of its own, of one connection, which does not repeat anything.
+        client: Whose pool makes connections that do not repeat anything.
         alive: A channel of Redis that nobody publishes on: with it the connection is one
             that listens even if nothing else is listened to.
         events: Told what happens.
@@ -116,9 +120,12 @@ class Line:
         self._names: dict[str, bool] = {}
         # So that who is removed and added again ends up added.
         self._commands = asyncio.Lock()
+        # Subscribed to and not confirmed, in the order in which Redis was asked.
+        self._asked: deque[str] = deque()
         # Of a shard, and told to end.
         self._leaving: set[str] = set()
-        self._pubsub: PubSub | None = None
+        self._subscription: Subscription | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -137,10 +144,8 @@ class Line:
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         async with self._commands:
-            if self._pubsub is not None:
-                # If it fails the connection is made anew, with these names.
-                with contextlib.suppress(RedisError, OSError):
-                    await self._subscribe(self._pubsub, names)
+            if self._subscription is not None:
+                await self._or_anew(self._subscription, self._subscribe, names)
 
     async def remove(self, names: tuple[str, ...]) -> None:
         """
@@ -151,19 +156,8 @@ class Line:
         """
         gone = {name: self._names.pop(name) for name in names if name in self._names}
         async with self._commands:
-            if self._pubsub is not None:
-                with contextlib.suppress(RedisError, OSError):
-                    await self._unsubscribe(self._pubsub, gone)
-
-    async def _unsubscribe(self, pubsub: PubSub, names: dict[str, bool]) -> None:
-        for name, plain in names.items():
-            if name in self._names:
-                continue  # wanted again
-            if self._sharded and not plain:
-                self._leaving.add(name)
-                await pubsub.sunsubscribe(name)
-            else:
-                await pubsub.unsubscribe(name)
+            if self._subscription is not None:
+                await self._or_anew(self._subscription, self._unsubscribe, gone)
 
     async def probe(self, name: str) -> None:
         """
@@ -176,34 +170,62 @@ class Line:
             RedisError: Redis refuses it.
             OSError: Redis cannot be reached.
         """
-        async with self._client.pubsub() as pubsub:
-            await pubsub.subscribe(self._alive)
-            await (pubsub.ssubscribe if self._sharded else pubsub.subscribe)(name)
-            confirmed = 0
-            while confirmed < 2:  # noqa: PLR2004 - the two above
-                message = await pubsub.get_message(timeout=_SILENCE_SECONDS)
+        subscription = self._new_subscription()
+        try:
+            await subscription.connect()
+            await subscription.send("SUBSCRIBE", self._alive)
+            await subscription.send(self._prefixed("SUBSCRIBE"), name)
+            await subscription.send(self._prefixed("UNSUBSCRIBE"), name)
+            await subscription.send("PING")
+            kind = b""
+            while kind != b"pong":
+                message = await subscription.receive(_SILENCE_SECONDS)
                 if message is None:
                     raise TimeoutError("Redis does not answer")
-                confirmed += message["type"] in {"subscribe", "ssubscribe"}
+                kind = message[0]
+        finally:
+            await subscription.close()
 
     async def close(self) -> None:
         """Disconnect, for good."""
         await cancel(self._task)
-        await self._client.aclose()
+        await cancel(self._checking)
+
+    def _new_subscription(self) -> Subscription:
+        pool = self._client.connection_pool
+        return Subscription(pool.make_connection())  # type: ignore[no-untyped-call]
+
+    def _prefixed(self, command: str) -> str:
+        return f"S{command}" if self._sharded else command
+
+    async def _or_anew(
+        self,
+        subscription: Subscription,
+        send: Callable[[Subscription, dict[str, bool]], Awaitable[None]],
+        names: dict[str, bool],
+    ) -> None:
+        try:
+            await send(subscription, names)
+        except Exception as error:  # noqa: BLE001 - the driver's are many where a connection ends
+            # It is made anew, with the names that are wanted then.
+            _log.debug("cannot tell Redis what to listen to: %r", error)
+            await subscription.close()
 
     async def _run(self) -> None:
         delay = _RETRY_SECONDS
+        loop = asyncio.get_running_loop()
         while True:
-            reason = "the connection was closed"
+            began = loop.time()
+            subscription = self._new_subscription()
             try:
-                async with self._client.pubsub() as pubsub:
+                await subscription.connect()
+                await subscription.send("SUBSCRIBE", self._alive)
+                async with self._commands:
                     self._leaving.clear()
-                    await pubsub.subscribe(self._alive)
-                    async with self._commands:
-                        self._pubsub = pubsub
-                        await self._subscribe(pubsub, dict(self._names))
-                    delay = _RETRY_SECONDS
-                    await self._receive(pubsub)
+                    self._asked.clear()
+                    self._subscription = subscription
+                    await self._subscribe(subscription, dict(self._names))
+                await self._receive(subscription)
             except (RedisError, OSError) as error:
                 reason = str(error) or type(error).__name__
             except Exception as error:  # noqa: BLE001 - logged; the reason follows
@@ -211,29 +233,53 @@ class Line:
                 _log.exception("cannot listen, connecting anew")
                 reason = repr(error)
             finally:
-                self._pubsub = None
+                self._subscription = None
+                await subscription.close()
+            if not self._names:
+                # Nobody misses it.
+                self._task = None
+                self._events.on_up(self)
+                return
             self._events.on_down(self, reason)
+            if loop.time() - began > _LASTING_SECONDS:
+                delay = _RETRY_SECONDS
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
             delay = min(2 * delay, _RETRY_SECONDS_AT_MOST)
 
-    async def _subscribe(self, pubsub: PubSub, names: dict[str, bool]) -> None:
-        ordered = list(names)
-        for first in range(0, len(ordered), _NAMES_AT_ONCE):
-            some = ordered[first : first + _NAMES_AT_ONCE]
-            if not self._sharded:
-                await pubsub.subscribe(*some)
-                continue
-            # A slot may be in one command only once it is known that all are of one.
-            for name in some:
-                if names[name]:
-                    await pubsub.subscribe(name)
-                else:
-                    await pubsub.ssubscribe(name)
+    async def _subscribe(self, subscription: Subscription, names: dict[str, bool]) -> None:
+        ours = [name for name, plain in names.items() if not plain]
+        # In a cluster names of one command have to be of one slot.
+        at_once = 1 if self._sharded else _NAMES_AT_ONCE
+        for first in range(0, len(ours), at_once):
+            some = ours[first : first + at_once]
+            self._asked += some
+            await subscription.send(self._prefixed("SUBSCRIBE"), *some)
+        for name, plain in names.items():
+            if plain:
+                # Each on its own: it may be refused without harm to the others.
+                self._asked.append(name)
+                await subscription.send("SUBSCRIBE", name)
 
-    async def _receive(self, pubsub: PubSub) -> None:
+    async def _unsubscribe(
+        self, subscription: Subscription, names: dict[str, bool]
+    ) -> None:
+        for name, plain in names.items():
+            if name in self._names:
+                continue  # wanted again
+            if plain:
+                await subscription.send("UNSUBSCRIBE", name)
+            else:
+                self._leaving.add(name)
+                await subscription.send(self._prefixed("UNSUBSCRIBE"), name)
+
+    async def _receive(self, subscription: Subscription) -> None:
         asked = False
         while True:
-            message = await pubsub.get_message(timeout=_SILENCE_SECONDS)
+            try:
+                message = await subscription.receive(_SILENCE_SECONDS)
+            except NoPermissionError as error:
+                self._on_refused(error)
+                continue
             if message is not None:
                 asked = False
                 self._on_message(message)
@@ -241,27 +287,39 @@ class Line:
                 raise TimeoutError("Redis no longer answers")
             else:
                 asked = True
-                await self._check_server(pubsub)
-                await pubsub.ping()
+                self._check_server(subscription)
+                await subscription.send("PING")
 
-    async def _check_server(self, pubsub: PubSub) -> None:
-        connection = pubsub.connection
-        host, port = getattr(connection, "host", ""), getattr(connection, "port", 0)
-        if not await self._is_current(host, port):
-            raise RedisConnectionError(f"{host}:{port} is no longer the primary")
+    def _check_server(self, subscription: Subscription) -> None:
+        """Ask whether it is the right one, without keeping messages waiting."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._end_if_wrong(subscription))
 
-    def _on_message(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        if kind in {"message", "smessage"}:
-            self._events.on_message(_text(message["channel"]), message["data"])
-        elif kind in {"subscribe", "ssubscribe"}:
-            name = _text(message["channel"])
+    async def _end_if_wrong(self, subscription: Subscription) -> None:
+        if not await self._is_current(*subscription.place):
+            _log.info("%s:%d is no longer the primary", *subscription.place)
+            await subscription.close()
+
+    def _on_refused(self, error: NoPermissionError) -> None:
+        if not self._asked or not self._names.get(self._asked[0], False):
+            raise error
+        name = self._asked.popleft()
+        del self._names[name]
+        _log.warning("plain channel %r is not listened to: %s", name, error)
+
+    def _on_message(self, message: list[Any]) -> None:
+        kind, name = message[0], _text(message[1])
+        if kind in {b"message", b"smessage"}:
+            self._events.on_message(name, message[2])
+        elif kind in {b"subscribe", b"ssubscribe"}:
             if name == self._alive:
                 self._events.on_up(self)
-            elif name in self._names:
+                return
+            if self._asked and self._asked[0] == name:
+                self._asked.popleft()
+            if name in self._names:
                 self._events.on_subscribed(name)
-        elif kind == "sunsubscribe":
-            name = _text(message["channel"])
+        elif kind == b"sunsubscribe":
             if name not in self._leaving:
                 # Nobody has asked for it: the slot has moved to another node.
                 raise RedisConnectionError("a slot has moved")

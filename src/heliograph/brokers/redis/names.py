@@ -23,6 +23,15 @@ class Names:
         # Quoted, because a brace would be taken for the end of the hash tag.
         return f"{self._prefix}{{{quote(channel, safe='')}}}"
 
+    def is_ours(self, name: str) -> bool:
+        """
+        Say whether a channel of Redis is, or could be, one that we publish on.
+
+        Args:
+            name: A channel of Redis.
+        """
+        return name == self.alive or name.startswith(f"{self._prefix}{{")
+
     def keys(self, channel: str) -> tuple[str, str]:
         """
         Give the keys of a channel: a hash and a stream.

@@ -142,15 +142,18 @@ class Pipe:
         if self._replicas:
             pipeline.execute_command("WAIT", self._replicas, self._timeout_ms)
         results = await pipeline.execute(raise_on_error=False)
-        if self._replicas and not isinstance(results[-1], Exception):
+        if self._replicas:
             self._check_replicas(results)
         return [results[place] for place in places]
 
     def _check_replicas(self, results: list[Any]) -> None:
         found = results[-1]
-        if found >= self._replicas:
+        if isinstance(found, Exception):
+            error = found
+        elif found >= self._replicas:
             return
-        error = RedisError(f"only {found} of {self._replicas} replicas have it in time")
+        else:
+            error = RedisError(f"only {found} of {self._replicas} replicas have it in time")
         for n, result in enumerate(results):
             if not isinstance(result, Exception):
                 results[n] = error
@@ -167,6 +170,8 @@ def _is_unknown(result: object) -> bool:
 
 
 def _is_of_no_primary(result: object) -> bool:
+    # Old servers say it within an error of the script.
     return isinstance(result, ReadOnlyError) or (
-        isinstance(result, ResponseError) and str(result).startswith("NOREPLICAS")
+        isinstance(result, ResponseError)
+        and any(word in str(result) for word in ("READONLY", "NOREPLICAS"))
     )

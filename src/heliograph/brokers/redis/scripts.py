@@ -42,7 +42,7 @@ class Script:
 _BEGIN = """
 -- When an entry was published; long ago if somebody else has written it.
 local function at(entry) return tonumber(entry[2][4] or '') or 0 end
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'head')
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'seconds')
 local epoch, head = state[1], tonumber(state[2])
 if epoch and epoch == ARGV[5] then
     local lost = head < tonumber(ARGV[6])
@@ -61,7 +61,7 @@ if epoch and epoch == ARGV[5] then
         end
     end
 end
-if not epoch then
+if not epoch or not head then
     epoch, head = ARGV[1], 0
     redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', 0)
     redis.call('DEL', KEYS[2])
@@ -71,20 +71,23 @@ if now == '' then
     local time = redis.call('TIME')
     now = time[1] .. '.' .. string.format('%06d', time[2])
 end
+-- What is only tidying may fail where Redis takes no writes: reading goes on.
 -- A channel that nobody has published to is only a question that somebody asked.
-redis.call('EXPIRE', KEYS[1], head == 0 and math.min(86400, ARGV[4]) or ARGV[4])
-local oldest_allowed = tonumber(now) - tonumber(ARGV[3])
+redis.pcall('EXPIRE', KEYS[1], head == 0 and math.min(86400, ARGV[4]) or ARGV[4])
+-- Who publishes says how long history is kept, who reads does not.
+local seconds = appending and ARGV[3] or state[3] or ARGV[3]
+local oldest_allowed = tonumber(now) - tonumber(seconds)
 local oldest
 while true do
     oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
     if not oldest or at(oldest) >= oldest_allowed then break end
-    redis.call('XDEL', KEYS[2], oldest[1])
+    if type(redis.pcall('XDEL', KEYS[2], oldest[1])) == 'table' then break end
 end
 """
 
 # ARGV goes on: 9 event, 10 most entries, 11 the command that publishes, 12 channel to
 # publish on, 13 token, 14 "" or, if this may have been asked before, since when, 15 and 16
-# plain channel and message, or "".
+# plain channel and message, or ""; 17 and 18 a position before that of the first try.
 _APPEND = """
 if ARGV[14] ~= '' then
     local last = '+'
@@ -95,7 +98,9 @@ if ARGV[14] ~= '' then
             if fields[6] == ARGV[13] then
                 return {epoch, string.match(entry[1], '%d+'), fields[4]}
             end
-            if at(entry) < tonumber(ARGV[14]) then page = {} break end
+            local number = tonumber(string.match(entry[1], '%d+'))
+            local before = epoch == ARGV[17] and number <= tonumber(ARGV[18])
+            if before or at(entry) < tonumber(ARGV[14]) then page = {} break end
         end
         if #page < 100 then break end
         last = string.format('%d', tonumber(string.match(page[100][1], '%d+')) - 1) .. '-0'
@@ -115,11 +120,12 @@ if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true
     added = add()
 end
 if type(added) == 'table' then return added end
-redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', offset)
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', offset, 'seconds', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call(ARGV[11], ARGV[12],
-    epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. ARGV[13] .. ' ' .. ARGV[9])
+    epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. ARGV[13] .. ' '
+    .. (ARGV[15] ~= '' and 'twin' or '-') .. ' ' .. ARGV[9])
 if ARGV[15] ~= '' then redis.call('PUBLISH', ARGV[15], ARGV[16]) end
 return {epoch, offset, now}
 """
@@ -148,14 +154,21 @@ end
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if last and tonumber(string.match(last[1], '%d+')) ~= head then last = nil end
 return {epoch, string.format('%d', head), string.format('%d', first), entries,
-    last and last[2][6] or '', last and last[2][4] or ''}
+    last and last[2][6] or '', last and last[2][4] or now}
 """
 
-APPEND = Script(_BEGIN + _APPEND)
+# Redis looks at its memory only before the first write of a script: with a command that
+# takes memory, so that the append is refused when there is none.
+_REFUSE_WITHOUT_MEMORY = """
+redis.call('HSETNX', KEYS[1], 'head', 0)
+local appending = true
+"""
+
+APPEND = Script(_REFUSE_WITHOUT_MEMORY + _BEGIN + _APPEND)
 """Gives the next offset, stores, trims and publishes: epoch, offset and time."""
 
-READ = Script(_BEGIN + _READ)
+READ = Script("local appending = false\n" + _BEGIN + _READ)
 """
 Gives what follows a position: epoch, head, oldest offset held, entries; and the token and
-time of the entry at the head, if it is held.
+time of the entry at the head, or now if it is no longer held.
 """

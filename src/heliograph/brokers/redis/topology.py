@@ -23,6 +23,7 @@ from redis.exceptions import (
 )
 
 from ...errors import ConfigError
+from .line import cancel
 from .node import Node, direct_client, new_sentinel, sentinel_client, socket_client
 
 if TYPE_CHECKING:
@@ -240,13 +241,7 @@ class Cluster(Topology):
 
     async def node(self, key: str) -> Node:
         """Give the primary of a key's slot."""
-        slot = key_slot(key.encode())
-        if slot not in self._owners:
-            await self.refresh()
-        try:
-            return self._node_at(self._owners[slot])
-        except KeyError as error:
-            raise ClusterDownError(f"no node has the slot {slot}") from error
+        return self._node_at(await self._owner(key))
 
     async def call(
         self,
@@ -256,17 +251,19 @@ class Cluster(Topology):
         arguments: Sequence[str | float],
     ) -> Any:
         """Call a script where its keys are, or have moved to."""
-        node, asking = await self.node(keys[0]), False
+        place, asking = await self._owner(keys[0]), False
         for _ in range(_REDIRECTIONS):
+            node = self._node_at(place)
             pipe = node.appends if purpose == "append" else node.reads
             try:
                 return await pipe.call(script, keys, arguments, asking=asking)
             except AskError as error:
-                node, asking = self._node_at((error.host, error.port)), True
+                # A node that does not know its own name leaves it to who has asked it.
+                place, asking = (error.host or place[0], error.port), True
             except MovedError as error:
-                self._owners[error.slot_id] = (error.host, error.port)
+                place, asking = (error.host or place[0], error.port), False
+                self._owners[error.slot_id] = place
                 self._events.on_moved()
-                node, asking = self._node_at((error.host, error.port)), False
             except TryAgainError:
                 await asyncio.sleep(_TRY_AGAIN_SECONDS)
             except ClusterDownError:
@@ -302,8 +299,7 @@ class Cluster(Topology):
 
     async def close(self) -> None:
         """Disconnect from all."""
-        if self._refreshing is not None:
-            await asyncio.wait({self._refreshing})
+        await cancel(self._refreshing)
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     def _on_refreshed(self, task: asyncio.Task[None]) -> None:
@@ -343,6 +339,15 @@ class Cluster(Topology):
             self._events.on_moved()
         self._owners = owners
         self._seeds = seeds
+
+    async def _owner(self, key: str) -> tuple[str, int]:
+        slot = key_slot(key.encode())
+        if slot not in self._owners:
+            await self.refresh()
+        try:
+            return self._owners[slot]
+        except KeyError as error:
+            raise ClusterDownError(f"no node has the slot {slot}") from error
 
     def _node_at(self, place: tuple[str, int]) -> Node:
         node = self._nodes.get(place)

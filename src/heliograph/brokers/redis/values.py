@@ -86,7 +86,7 @@ def load_row(channel: str, epoch: str, row: Sequence[Any]) -> Stored:
     return _load(channel, epoch, offset, fields[b"at"], fields[b"token"], fields[b"event"])
 
 
-def load_message(channel: str, data: bytes) -> Stored:
+def load_message(channel: str, data: bytes) -> tuple[Stored, bool]:
     """
     Read a message that was published with an entry.
 
@@ -95,13 +95,14 @@ def load_message(channel: str, data: bytes) -> Stored:
         data: The message.
 
     Returns:
-        The entry and its token.
+        The entry and its token; and whether it comes on the plain channel, too.
 
     Raises:
         Exception: One of :data:`DAMAGED`.
     """
-    epoch, offset, now, token, event = data.split(b" ", 4)
-    return _load(channel, epoch.decode(), offset, now, token, event)
+    epoch, offset, now, token, twin, event = data.split(b" ", 5)
+    stored = _load(channel, epoch.decode(), offset, now, token, event)
+    return stored, twin == b"twin"
 
 
 def _load(  # noqa: PLR0917 - in the order in which they are written
@@ -155,18 +156,22 @@ def load_plain(message: bytes, plain_format: PlainFormat | None) -> Event:
     """
     if plain_format == "text":
         return Event(message.decode())
-    fields = json.loads(message)
+    fields = json.loads(message, parse_constant=_refuse_constant)
     if not isinstance(fields, dict) or "data" not in fields:
         raise ValueError('is no JSON object with "data"')
     if unknown := fields.keys() - _FLASK_SSE_FIELDS:
         raise ValueError(f"has unknown fields: {sorted(unknown)}")
     data = fields["data"]
     if not isinstance(data, str):
-        data = json.dumps(data, sort_keys=True)
+        data = json.dumps(data, sort_keys=True, allow_nan=False)
     # Flask-SSE leaves out whatever is empty or 0.
     return Event(
         data, type=fields.get("type") or None, retry_ms=fields.get("retry") or None
     )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _fields(event: Event) -> dict[str, Any]:
