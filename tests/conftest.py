@@ -2,6 +2,7 @@
 
 import pytest
 
+import redises
 import streams
 
 
@@ -10,3 +11,12 @@ def _clients_are_closed():
     yield
     while streams.connections:
         streams.connections.pop().close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _servers_are_ended():
+    yield
+    for process in redises.processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()

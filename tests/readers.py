@@ -61,7 +61,7 @@ class Reader:
     def take(self, event):
         if event.type == "heliograph.gap":
             sizes = {name: len(record) for name, record in self.record.items()}
-            self.gaps.append((event.data, sizes))
+            self.gaps.append((json.loads(event.data), sizes))
             return
         channel, n = json.loads(event.data)
         self.record[channel].append(n)

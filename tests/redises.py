@@ -19,6 +19,10 @@ from servers import free_port
 _FAILOVER_MS = "1000"
 
 
+# All that were started: whatever is left is ended by conftest.py.
+processes = []
+
+
 class RedisServer:
     """A server that can be killed and started again with what it has kept."""
 
@@ -38,6 +42,7 @@ class RedisServer:
             self.process = subprocess.Popen(
                 [self.program, *self.command()], stdout=log, stderr=log, cwd=self.folder
             )
+        processes.append(self.process)
         until_answers(self)
 
     def command(self):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import shutil
 import subprocess
 
@@ -27,8 +28,8 @@ def server(tmp_path):
 
 
 @contextlib.asynccontextmanager
-async def opened(url, listener=None, retention=RETENTION):
-    broker = open_broker(url, retention)
+async def opened(url, listener=None, retention=RETENTION, plain_format=None):
+    broker = open_broker(url, retention, plain_format=plain_format)
     await broker.open(listener or Ear())
     try:
         yield broker
@@ -178,14 +179,15 @@ async def test_evicted_keys(server, part):
 async def test_appends_that_are_repeated_are_stored_once(server):
     """Connections are cut in the middle of appends, which are repeated until they return."""
     async with opened(server.url) as broker, opened(server.url) as reader:
-        stop = asyncio.Event()
+        stop, killed = asyncio.Event(), 0
 
         async def cut():
+            nonlocal killed
             with server.client() as client:
                 while not stop.is_set():
                     for one in client.client_list(_type="normal"):
                         if one["cmd"].startswith(("evalsha", "script")):
-                            client.client_kill_filter(_id=one["id"])
+                            killed += int(client.client_kill_filter(_id=one["id"]))
                     await asyncio.sleep(0.003)
 
         cutting = asyncio.create_task(cut())
@@ -195,6 +197,7 @@ async def test_appends_that_are_repeated_are_stored_once(server):
         await asyncio.gather(*attempts)
         stop.set()
         await cutting
+        assert killed
 
         history, found = None, []
         while history is None or history.entries:
@@ -436,6 +439,200 @@ async def test_slots_move(tmp_path):
             await until(lambda: len(ear.entries) == sum(published.values()))
             for name in names:
                 assert ear.offsets(name) == list(range(1, published[name] + 1))
+    finally:
+        cluster.kill()
+
+
+@pytest.mark.parametrize("plain_format", [None, "text"])
+@pytest.mark.parametrize("kind", ["server", "cluster"])
+async def test_cut_while_channels_come_and_go(tmp_path, kind, plain_format):
+    """Nobody is left deaf, and no call fails with anything but what it may fail with."""
+    storage = (RedisServer if kind == "server" else Cluster)(tmp_path / "redis")
+    servers = [storage] if kind == "server" else storage.servers
+    chance, ear = random.Random(), Ear()
+    steady = [f"s{n}" for n in range(20)]
+    ended = asyncio.Event()
+
+    async def come_and_go(broker, name):
+        while not ended.is_set():
+            with contextlib.suppress(BrokerUnavailableError):
+                await broker.listen(name)
+                await asyncio.sleep(chance.random() * 0.05)
+            await broker.unlisten(name)
+
+    async def publish(broker, last):
+        while not ended.is_set():
+            name = chance.choice(steady)
+            last[name] = (await appended(broker, name, Event("x"))).position.offset
+            await asyncio.sleep(0.002)
+
+    try:
+        async with (
+            opened(storage.url, ear, plain_format=plain_format) as broker,
+            opened(storage.url, plain_format=plain_format) as publisher,
+        ):
+            for name in steady:
+                await broker.listen(name)
+            last = {}
+            tasks = [asyncio.create_task(come_and_go(broker, f"c{n}")) for n in range(20)]
+            tasks.append(asyncio.create_task(publish(publisher, last)))
+            for _ in range(40):
+                await asyncio.sleep(chance.random() * 0.2)
+                with chance.choice(servers).client() as client:
+                    client.client_kill_filter(_type="pubsub")
+            ended.set()
+            await asyncio.gather(*tasks)
+
+            await until(
+                lambda: all(ear.offsets(name)[-1:] == [last[name]] for name in last)
+            )
+            for name, offset in last.items():
+                assert ear.offsets(name) == list(range(1, offset + 1))
+            await until(lambda: ear.connection[-1:] == [True])
+    finally:
+        storage.kill()
+
+
+async def test_memory_is_full(server):
+    """Publishes fail, with what Redis says; history is kept, and can be read."""
+    async with opened(server.url) as broker:
+        first = await broker.append("a", Event("x"))
+        with server.client() as client:
+            used = client.info("memory")["used_memory"]
+        server.set("maxmemory", used + 300_000)
+
+        with pytest.raises(BrokerUnavailableError, match="maxmemory"):
+            for _ in range(200):
+                await broker.append("a", Event("x" * 10_000))
+
+        assert (await broker.read("a", None, 1)).entries == (first,)
+        await broker.listen("a")
+        server.set("maxmemory", 0)
+        await broker.append("a", Event("x"))
+
+
+async def test_who_reads_does_not_trim(server):
+    """How long history is kept is said by who publishes."""
+    short = Retention(events=10, seconds=0.01)
+    async with opened(server.url) as broker, opened(server.url, None, short) as reader:
+        entry = await broker.append("a", Event("x"))
+        await asyncio.sleep(0.05)
+
+        assert (await reader.read("a", None, 9)).entries == (entry,)
+        assert (await broker.read("a", None, 9)).entries == (entry,)
+
+
+async def test_a_primary_that_takes_nothing(server):
+    """With min-replicas-to-write and no replica, what is there can be read."""
+    async with opened(server.url) as broker:
+        entry = await broker.append("a", Event("x"))
+        server.set("min-replicas-to-write", 1)
+
+        with pytest.raises(BrokerUnavailableError, match="NOREPLICAS"):
+            await broker.append("a", Event("x"))
+        assert (await broker.read("a", None, 9)).entries == (entry,)
+        assert await broker.listen("a") == entry.position
+
+
+async def test_a_hash_without_its_head(server):
+    """Somebody has damaged a channel: it begins another life."""
+    async with opened(server.url) as broker:
+        entry = await broker.append("a", Event("x"))
+        with server.client() as client:
+            client.hdel("heliograph:{a}:channel", "head")
+
+        again = await broker.append("a", Event("x"))
+
+        assert again.position.offset == 1
+        assert again.position.epoch != entry.position.epoch
+
+
+async def test_a_channel_with_the_name_of_another_in_redis(server):
+    """A stream of it takes nothing from the other, and is given nothing of it."""
+    ear = Ear()
+    async with opened(server.url, ear, plain_format="text") as broker:
+        await broker.listen("a")
+        for name in ("heliograph:{a}:live", "heliograph:alive"):
+            await broker.listen(name)
+            await broker.unlisten(name)
+            await broker.listen(name)
+
+        entries = [await broker.append("a", Event(str(n))) for n in range(3)]
+
+        assert await ear.hear(3) == entries
+        assert ear.passing == []
+
+
+async def test_a_plain_channel_that_is_forbidden(server, caplog):
+    """It is not exchanged, and said once; the others are."""
+    ear = Ear()
+    with server.client() as client:
+        client.execute_command(
+            "ACL",
+            "SETUSER",
+            "push",
+            "on",
+            ">secret",
+            "~*",
+            "+@all",
+            "&heliograph:*",
+            "&good",
+        )
+    url = server.url.replace("//", "//push:secret@")
+    async with opened(url, ear, plain_format="text") as broker:
+        for name in ("good", "bad", "good2"):
+            await broker.listen(name)
+        with server.client() as client:
+            client.publish("good", "from outside")
+        await until(lambda: ear.passing)
+
+        assert ear.passing == [("good", Event("from outside"))]
+        assert ear.connection == []
+    assert caplog.text.count("plain channel 'bad' is not listened to") == 1
+
+
+async def test_twins_of_who_exchanges_nothing(server):
+    """An event of a process without the setting hides none of others' that say the same."""
+    ear = Ear()
+    async with (
+        opened(server.url, ear, plain_format="text") as broker,
+        opened(server.url) as other,
+    ):
+        await broker.listen("a")
+        entry = await other.append("a", Event("same"))
+        assert await ear.hear(1) == [entry]
+        with server.client() as client:
+            client.publish("a", "same")
+
+        await until(lambda: ear.passing)
+        assert ear.passing == [("a", Event("same"))]
+
+
+async def test_a_node_of_a_cluster_is_lost(tmp_path):
+    """Where full coverage is not required its channels wait, and others do not notice."""
+    cluster = Cluster(tmp_path / "cluster")
+    ear = Ear()
+    names = [f"c{n}" for n in range(12)]
+    try:
+        for server in cluster.servers:
+            server.set("cluster-require-full-coverage", "no")
+        async with opened(f"{cluster.url}?socket_timeout=1", ear) as broker:
+            for name in names:
+                await broker.listen(name)
+            cluster.servers[2].kill()
+            done = {}
+            for name in names:
+                with contextlib.suppress(BrokerUnavailableError):
+                    done[name] = await broker.append(name, Event("x"))
+            await ear.hear(len(done))
+            assert 0 < len(done) < len(names)
+            assert not ear.connection[-1]
+
+            cluster.servers[2].start()
+            for name in names:
+                await appended(broker, name, Event("back"))
+            await ear.hear(len(done) + len(names))
+            await until(lambda: ear.connection[-1])
     finally:
         cluster.kill()
 

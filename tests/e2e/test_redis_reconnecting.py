@@ -106,6 +106,16 @@ def storage(request, tmp_path):
     storage.kill()
 
 
+@pytest.fixture
+def children():
+    """Programs that the test has started; whatever still runs at its end is killed."""
+    started = []
+    yield started
+    for process in started:
+        if process.returncode is None:
+            os.kill(process.pid, signal.SIGKILL)
+
+
 def kill_clients(storage, kind):
     for server in storage.clients_of():
         if server.process.poll() is None:
@@ -114,7 +124,7 @@ def kill_clients(storage, kind):
 
 
 @pytest.mark.timeout(400)
-async def test_every_record_is_complete(storage, tmp_path):
+async def test_every_record_is_complete(storage, children, tmp_path):
     """
     All that a publish returned for has reached everyone, in order and once.
 
@@ -148,6 +158,7 @@ async def test_every_record_is_complete(storage, tmp_path):
             sys.executable, APPS / "publisher.py", url, *CHANNELS,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
+        children.append(publisher)
         returned = {name: [] for name in CHANNELS}
 
         async def note():
@@ -197,12 +208,16 @@ async def test_every_record_is_complete(storage, tmp_path):
           "connections", sum(reader.connections for reader in readers), "gaps", gaps)  # fmt: skip
     assert sum(map(len, returned.values())) > 20 * seconds
     assert sum(reader.connections for reader in readers) > 5 * CLIENTS
-    if isinstance(storage, Restarted):
-        assert gaps == 0
+    # A failover may lose what was seen and not acknowledged, on a few channels.
+    assert gaps <= (0 if isinstance(storage, Restarted) else disturbed * CLIENTS)
     for reader in readers:
         for name in reader.channels:
             record = reader.record[name]
-            cuts = [0, *(sizes[name] for _, sizes in reader.gaps), len(record)]
+            cuts = [
+                0,
+                *(sizes[name] for data, sizes in reader.gaps if name in data["channels"]),
+                len(record),
+            ]
             for start, end in itertools.pairwise(cuts):
                 part = record[start:end]
                 assert part == sorted(set(part)), (name, reader.gaps)
