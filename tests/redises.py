@@ -194,9 +194,17 @@ class Cluster:
         for server in self.servers:
             with server.client() as client:
                 wait_for(lambda: client.cluster("INFO")["cluster_state"] == "ok")
-        for primary in self.primaries() if replicas else ():
+        if replicas:
+            wait_for(self.is_replicated)
+
+    def is_replicated(self):
+        """Say whether each primary has a replica that has everything."""
+        primaries = self.primaries()
+        for primary in primaries:
             with primary.client() as client:
-                wait_for(lambda: client.execute_command("WAIT", replicas, 100) == replicas)
+                if client.execute_command("WAIT", 1, 100) < 1:
+                    return False
+        return len(primaries) == 3
 
     def primaries(self):
         return [server for server in self.servers if self._role(server) == "master"]

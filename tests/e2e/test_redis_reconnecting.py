@@ -84,11 +84,7 @@ class Shards:
         primary.kill()
         await asyncio.to_thread(wait_for, lambda: len(self.redis.primaries()) == 3)
         await asyncio.to_thread(primary.start)
-        for one in self.redis.primaries():
-            with one.client() as client:
-                await asyncio.to_thread(
-                    wait_for, lambda: client.execute_command("WAIT", 1, 100) == 1
-                )
+        await asyncio.to_thread(wait_for, self.redis.is_replicated)
 
     def clients_of(self):
         return self.redis.servers
