@@ -75,7 +75,7 @@ _EARLY = 500
 _RETRY_SECONDS = 0.5
 
 # Channels of which the last position known is kept.
-_CHANNELS_SEEN = 100_000
+_CHANNELS_SEEN = 10_000
 
 # How far the clocks of machines may be apart.
 _CLOCKS_SECONDS = 60.0
@@ -111,6 +111,12 @@ class _Channel:
         self.again = False
         # What has come with its offset, and will come once more on the plain channel.
         self.twins: deque[bytes] = deque(maxlen=_TWINS)
+
+
+def _log_skipped(channel: _Channel, error: Exception) -> None:
+    _log.warning(
+        "channel %r: skipped a message that is none of ours: %s", channel.name, error
+    )
 
 
 class _Page(NamedTuple):
@@ -218,10 +224,13 @@ class RedisBroker(Broker):
     async def find(self, channel: str, event_id: str) -> Position | None:
         """Give the place of the one entry with a publisher's own id."""
         found: list[Position] = []
-        page = await self.read(channel, None, _PAGE)
-        while page.entries:
+        after = None
+        while True:
+            page = await self.read(channel, after, _PAGE)
             found += [e.position for e in page.entries if e.event.id == event_id]
-            page = await self.read(channel, page.entries[-1].position, _PAGE)
+            after = page.entries[-1].position if page.entries else page.start
+            if after.offset >= page.head.offset:
+                break
         return found[0] if len(found) == 1 else None
 
     async def listen(self, channel: str) -> Position:
@@ -285,22 +294,20 @@ class RedisBroker(Broker):
         channel, plain = self._named.get(name, (None, True))
         if channel is None:
             return
+        if plain:
+            self._on_plain(channel, data)
+            return
         try:
-            if plain:
-                self._on_plain(channel, data)
-            else:
-                self._on_published(channel, *load_message(channel.name, data))
+            stored, has_twin = load_message(channel.name, data)
         except DAMAGED as error:
-            _log.warning(
-                "channel %r: skipped a message that is none of ours: %s",
-                channel.name,
-                error,
-            )
-
-    def _on_published(self, channel: _Channel, stored: Stored, has_twin: bool) -> None:  # noqa: FBT001 - as the message says
+            _log_skipped(channel, error)
+            return
         if has_twin and self._is_exchanged(channel.name):
             twin = dump_plain(stored.entry.event, self._plain_format)
             channel.twins.append(twin.encode())
+        self._on_published(channel, stored)
+
+    def _on_published(self, channel: _Channel, stored: Stored) -> None:
         if channel.catching_up is None:
             self._take(channel, stored)
         elif len(channel.early) < _EARLY:
@@ -314,7 +321,12 @@ class RedisBroker(Broker):
             while channel.twins.popleft() != data:
                 pass
             return
-        self._listener.on_passing(channel.name, load_plain(data, self._plain_format))
+        try:
+            event = load_plain(data, self._plain_format)
+        except DAMAGED as error:
+            _log_skipped(channel, error)
+            return
+        self._listener.on_passing(channel.name, event)
 
     # Without holes.
 
@@ -396,10 +408,11 @@ class RedisBroker(Broker):
     def _hand_on(self, channel: _Channel, page: Sequence[Stored]) -> None:
         if not page:
             return
+        # First: if it fails they are handed on again, and known ones are passed over.
+        self._listener.on_entries([stored.entry for stored in page])
         entry, token = page[-1]
         channel.seen = Seen(entry.position, token, repr(entry.published_at))
         self._see(channel.name, channel.seen)
-        self._listener.on_entries([stored.entry for stored in page])
 
     # Where channels are.
 
