@@ -27,7 +27,6 @@ __all__ = ["Pipe"]
 # Calls sent together: answers to reads are held in memory until all have come.
 _BATCH = 100
 
-
 # How long calls that have begun may take once this is to end.
 _CLOSE_SECONDS = 2.0
 

@@ -228,6 +228,8 @@ class Cluster(Topology):
         self._nodes: dict[tuple[str, int], Node] = {}
         # Slot -> its primary.
         self._owners: dict[int, tuple[str, int]] = {}
+        # The same as the nodes have said it last: owners are forgotten after an error.
+        self._known: dict[int, tuple[str, int]] = {}
         self._seeds = list(address.hosts)
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -335,8 +337,9 @@ class Cluster(Topology):
             places = [((one[0] or b"").decode() or asked, int(one[1])) for one in servers]
             owners |= dict.fromkeys(range(int(first), int(last) + 1), places[0])
             seeds += places
-        if self._owners and self._owners != owners:
+        if self._known != owners:
             self._events.on_moved()
+        self._known = dict(owners)
         self._owners = owners
         self._seeds = seeds
 
