@@ -39,8 +39,8 @@ class Ear:
         self.entries += entries
         self._grown.set()
 
-    def on_restart(self, channel, start):
-        self.restarts.append((channel, start))
+    def on_restart(self, channel, start, *, gap):
+        self.restarts.append((channel, start, gap))
 
     def on_passing(self, channel, event):
         self.passing.append((channel, event))

@@ -15,7 +15,7 @@ from heliograph.brokers.base import Attempt
 from heliograph.channels.position import Position
 from heliograph.hub import Hub, HubThread
 from redises import Cluster, RedisServer, Watched, wait_for
-from streams import until
+from streams import connect, until
 
 RETENTION = Retention(events=10_000, seconds=86_400)
 
@@ -57,6 +57,26 @@ async def appended(broker, channel, event, attempt=None):
             await asyncio.sleep(0.05)
 
 
+@contextlib.contextmanager
+def kept_away(broker, server):
+    """Cut the connection on which a broker listens, and keep it so."""
+    settings = broker._topology.nodes[0].line._client.connection_pool.connection_kwargs
+    settings["port"] = 1
+    with server.client() as client:
+        client.client_kill_filter(_type="pubsub")
+    yield
+    settings["port"] = server.port
+
+
+def go_back(server, head):
+    """Make channel ``a`` what it was at an earlier head, as on a replica that is behind."""
+    with server.client() as client, client.pipeline() as pipe:
+        pipe.xdel("heliograph:{a}:events", *(f"{n}-0" for n in range(head + 1, head + 9)))
+        pipe.execute_command("XSETID", "heliograph:{a}:events", f"{head}-0")
+        pipe.hset("heliograph:{a}:channel", "head", head)
+        pipe.execute()
+
+
 async def rolled_back(server, here, there, ear):
     """Let five entries be saved and five more be lost; give the position of the last."""
     await here.listen("a")
@@ -91,10 +111,97 @@ async def test_an_older_snapshot(snapshots):
 
         assert entry.position.offset == 6
         assert entry.position.epoch != lost.epoch
-        assert ear.restarts == [("a", Position(entry.position.epoch, 5))]
+        assert ear.restarts == [("a", Position(entry.position.epoch, 5), True)]
         await ear.hear(11)
         assert ear.entries[10] == entry
-        assert (await there.read("a", lost, 9)).gap == "epoch"
+        history = await there.read("a", lost, 9)
+        assert (history.gap, list(history.entries)) == ("epoch", [entry])
+
+
+async def test_who_is_behind_at_a_rollback_misses_nothing(snapshots):
+    """What has come back is given to whoever had yet to see it, and is no gap for him."""
+    ear = Ear()
+    async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
+        lost = await rolled_back(snapshots, here, there, ear)
+        snapshots.start()
+        await until(lambda: ear.restarts)
+        entry = await appended(there, "a", Event("after"))
+
+        history = await there.read("a", Position(lost.epoch, 3), 9)
+
+        assert (history.gap, history.start) == (None, Position(entry.position.epoch, 3))
+        assert offsets(history) == [4, 5, 6]
+        last = await there.read("a", Position(lost.epoch, 5), 9)
+        assert (last.gap, list(last.entries)) == (None, [entry])
+        past = await there.read("a", Position(lost.epoch, 6), 9)
+        assert (past.gap, list(past.entries)) == ("epoch", [entry])
+
+
+async def test_positions_survive_many_lives(server):
+    """Each life is remembered, up to where the present one is the same; not for ever."""
+    ear = Ear()
+    async with opened(server.url) as here, opened(server.url, ear) as there:
+        for n in range(9):
+            first = await here.append("a", Event(str(n)))
+        await there.listen("a")
+        epochs = [first.position.epoch]
+        for n in range(18):
+            lost = await appended(here, "a", Event("lost"))
+            assert lost.position == Position(epochs[-1], 10)
+            await ear.hear(n + 1)
+            go_back(server, 9)
+            epochs.append((await here.read("a", None, 0)).head.epoch)
+
+        reads = [await here.read("a", Position(epoch, 7), 9) for epoch in epochs]
+
+        assert len(set(epochs)) == 19
+        assert [history.gap for history in reads] == ["epoch"] * 2 + [None] * 17
+        assert {tuple(offsets(history)) for history in reads[2:]} == {(8, 9)}
+        # The second time more was lost.
+        go_back(server, 5)
+        assert (await here.read("a", Position(epochs[5], 5), 9)).gap is None
+        assert (await here.read("a", Position(epochs[5], 7), 9)).gap == "epoch"
+
+
+async def test_streams_that_are_behind_at_a_rollback(snapshots):
+    """Who had not seen what was lost is not told of it, in whatever process he is."""
+    url = snapshots.url
+    async with hub_at(url) as ahead, hub_at(url) as behind:
+        seers = [await connect(hub, "a", "b").placed() for hub in (ahead, ahead, behind)]
+        for n in range(5):
+            await ahead.publish(["a"], Event(f"saved {n}"))
+            if n == 2:
+                await seers[1].wait(3)
+                seers[1].leave()
+        await seers[2].wait(5)
+        with snapshots.client() as client:
+            client.save()
+        with kept_away(behind._broker, snapshots):
+            for n in range(2):
+                await ahead.publish(["a"], Event(f"lost {n}"))
+            await seers[0].wait(7)
+            snapshots.kill()
+            snapshots.start()
+            await seers[0].wait(8)
+            back = [
+                connect(hub, "a", "b", last_event_id=seers[1].parser.last_event_id)
+                for hub in (ahead, behind)
+            ]
+            for client in back:
+                await client.wait(2)
+        await ahead.publish(["a"], Event("after"))
+
+        assert (await seers[0].wait(9))[7].type == "heliograph.gap"
+        assert seers[0].data[8] == "after"
+        await seers[2].wait(6)
+        assert seers[2].data == [*(f"saved {n}" for n in range(5)), "after"]
+        for client in back:
+            await client.wait(3)
+            assert client.data == ["saved 3", "saved 4", "after"]
+        assert {client.parser.last_event_id for client in (*back, seers[0], seers[2])} == {
+            back[0].parser.last_event_id
+        }
+        assert (ahead.statistics().gaps, behind.statistics().gaps) == (1, 0)
 
 
 async def test_an_older_snapshot_that_was_published_to(snapshots):
@@ -102,22 +209,22 @@ async def test_an_older_snapshot_that_was_published_to(snapshots):
     ear = Ear()
     async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
         lost = await rolled_back(snapshots, here, there, ear)
-        here._topology.nodes[0].line._client.connection_pool.connection_kwargs["port"] = 1
         snapshots.start()
-
-        async with opened(snapshots.url) as stranger:
-            for n in range(9):
-                again = await stranger.append("a", Event(f"again {n}"))
-            assert (again.position.epoch, again.position.offset) == (lost.epoch, 14)
-        here._topology.nodes[0].line._client.connection_pool.connection_kwargs["port"] = (
-            snapshots.port
-        )
+        with kept_away(here, snapshots):
+            async with opened(snapshots.url) as stranger:
+                for n in range(9):
+                    again = await stranger.append("a", Event(f"again {n}"))
+                assert (again.position.epoch, again.position.offset) == (lost.epoch, 14)
 
         # What the stranger has published is the beginning of the new life.
         await appended(here, "a", Event("after"))
         await ear.hear(20)
-        ((_, start),) = ear.restarts
-        assert (start.offset, start.epoch != lost.epoch) == (5, True)
+        ((_, start, gap),) = ear.restarts
+        assert (start.offset, start.epoch != lost.epoch, gap) == (5, True, True)
+        # These places are of both lives: who says that he has seen them may mean others.
+        for offset, reason in [(5, None), (6, "epoch"), (10, "epoch"), (14, "epoch")]:
+            history = await here.read("a", Position(lost.epoch, offset), 99)
+            assert (history.gap, offsets(history)) == (reason, list(range(6, 16)))
         assert [one.event.data for one in ear.entries[10:]] == [
             *(f"again {n}" for n in range(9)),
             "after",
@@ -152,7 +259,7 @@ async def test_nothing_left(server):
         second = await appended(broker, "a", Event("y"))
 
         assert (await ear.hear(2))[1] == second
-        assert ear.restarts == [("a", Position(second.position.epoch, 0))]
+        assert ear.restarts == [("a", Position(second.position.epoch, 0), True)]
 
 
 @pytest.mark.parametrize("part", ["channel", "events"])

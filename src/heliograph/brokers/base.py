@@ -69,7 +69,8 @@ class History:
     Args:
         entries: In order, without a hole.
         start: The position after which ``entries`` begin: the one that was asked
-            for, or where a client has to go on that cannot have that.
+            for, perhaps as it is called in the channel's present life; or where a client
+            has to go on that cannot have that.
         head: The channel's newest position.
         gap: Why the position asked for cannot be honoured; :obj:`None` when it can.
     """
@@ -110,7 +111,7 @@ class Listener(Protocol):
         """
         ...
 
-    def on_restart(self, channel: str, start: Position) -> None:
+    def on_restart(self, channel: str, start: Position, *, gap: bool) -> None:
         """
         Take note that a channel has begun another life, before its first entry comes.
 
@@ -118,7 +119,8 @@ class Listener(Protocol):
 
         Args:
             channel: Its name.
-            start: Where the new life begins.
+            start: Where it goes on, in the new life.
+            gap: Whether entries before that were not handed on, or no longer hold.
         """
         ...
 
@@ -206,8 +208,8 @@ class Broker(Protocol):
 
         Returns:
             Entries from ``after`` on. If it cannot be honoured, ``gap`` says why:
-            after ``"epoch"`` and ``"trimmed"`` they begin with the oldest entry held,
-            since the asker can have seen none; after ``"unknown"`` there are none.
+            after ``"epoch"`` and ``"trimmed"`` they begin with the oldest entry that the
+            asker cannot have seen; after ``"unknown"`` there are none.
 
         Raises:
             BrokerUnavailableError: Storage failed.
@@ -256,7 +258,10 @@ class Broker(Protocol):
 
 
 def resolve(
-    after: Position | None, head: Position, oldest_offset: int
+    after: Position | None,
+    head: Position,
+    oldest_offset: int,
+    same_until: int | None = None,
 ) -> tuple[int, GapReason | None]:
     """
     Say where reading begins, by the one rule that all brokers share.
@@ -265,6 +270,8 @@ def resolve(
         after: What was asked for.
         head: The channel's newest position.
         oldest_offset: Offset of the oldest entry held; ``head.offset + 1`` if none is.
+        same_until: Up to which offset the life that ``after`` belongs to is the same as
+            the present one, if it is a former one of which that is known.
 
     Returns:
         The offset after which entries begin, and why it is not the one asked for.
@@ -273,8 +280,11 @@ def resolve(
     if after is None:
         return before_oldest, None
     if after.epoch != head.epoch:
-        return before_oldest, "epoch"
-    if after.offset > head.offset:
+        if same_until is None:
+            return before_oldest, "epoch"
+        if after.offset > same_until:
+            return max(same_until, before_oldest), "epoch"
+    elif after.offset > head.offset:
         return head.offset, "unknown"
     if after.offset < before_oldest:
         return before_oldest, "trimmed"

@@ -178,6 +178,17 @@ class Feed:
         """
         self._push(gap_block({channel: (reason, go_on)}, self.positions))
 
+    def rename(self, channel: str, position: Position) -> None:
+        """
+        Tell everyone what their place in a channel is called now.
+
+        Args:
+            channel: One of the channels.
+            position: The same place as :attr:`positions` has, in another epoch.
+        """
+        self.positions.advance(channel, position)
+        self._push(place_block(self.positions))
+
     def append_block(self, block: bytes) -> None:
         """
         Carry what moves no position: a heartbeat, or an event that has no place.

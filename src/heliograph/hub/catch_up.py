@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 
 from ..channels.feed import entry_block, gap_block, place_block
 from ..channels.log import LogItem
-from ..channels.position import Position, Positions
+from ..channels.position import Positions
 from ..errors import InvalidStreamIdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..brokers.base import Broker
+    from ..brokers.base import Broker, History
     from ..channels.log import ChannelLog
-    from ..channels.position import GapReason
+    from ..channels.position import GapReason, Position
     from .listening import Listening
     from .patience import Patience
     from .subscriber import Sink, Subscriber
@@ -153,27 +153,40 @@ class CatchUp:
 
     async def _read_channel(self, name: str) -> list[LogItem]:
         log, moved = self._logs[name], self._listening[name].moved
-        wanted = self._positions[name]
-        history = await self._patience.until_done(
-            "read", partial(self._broker.read, name, wanted, _PAGE_ENTRIES)
-        )
+        history = await self._history(name, self._positions[name], _PAGE_ENTRIES)
         if history.head.epoch != log.head.epoch:
-            start = history.start if history.gap else Position(history.head.epoch, 0)
-            self._listening.on_restart(name, start)
+            await self._restart(name, log)
+            return []
         if history.gap is not None:
             self._missing[name] = history.gap, history.start
-        elif wanted.offset > log.head.offset:
-            # Another process was quicker than we are. Joining before we have seen what
-            # the client has would give it that again.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_BEHIND_SECONDS):
-                    await moved.wait()
-            return []
+        else:
+            # Where the client is, perhaps as that is called in another life.
+            self._positions.advance(name, history.start)
+            if history.start.offset > log.head.offset:
+                # Another process was quicker than we are. Joining before we have seen
+                # what the client has would give it that again.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_BEHIND_SECONDS):
+                        await moved.wait()
+                return []
         return [
             LogItem.of(entry)
             for entry in history.entries
             if entry.position.offset <= log.head.offset
         ]
+
+    async def _restart(self, name: str, log: ChannelLog) -> None:
+        """Take a log over to the life that its channel is in now."""
+        head = log.head
+        history = await self._history(name, head, 0)
+        if log.head == head and history.start.epoch != head.epoch:
+            gap = history.gap is not None
+            self._listening.on_restart(name, history.start, gap=gap)
+
+    async def _history(self, name: str, after: Position, limit: int) -> History:
+        return await self._patience.until_done(
+            "read", partial(self._broker.read, name, after, limit)
+        )
 
     async def _write(self, page: list[LogItem]) -> None:
         data = self._announcement()

@@ -165,6 +165,18 @@ class Delivery:
             self._mark_dirty(audience)
         return len(audiences)
 
+    def rename(self, channel: str, position: Position) -> None:
+        """
+        Tell all feeds of a channel what their place in it is called now.
+
+        Args:
+            channel: Its name.
+            position: The place, in the channel's present life.
+        """
+        for audience in self._audiences_of.get(channel, ()):
+            audience.feed.rename(channel, position)
+            self._mark_dirty(audience)
+
     def beat(self, now: float, silence_seconds: float) -> None:
         """
         Break the silence of feeds that have been quiet.

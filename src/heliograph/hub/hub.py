@@ -437,6 +437,16 @@ class Hub:
         )
         self._gaps += self._delivery.announce_gap(channel, reason, go_on)
 
+    def on_renamed(self, channel: str, position: Position) -> None:
+        """
+        Tell the streams of a channel what its head is called now.
+
+        Args:
+            channel: Its name.
+            position: The head.
+        """
+        self._delivery.rename(channel, position)
+
     def on_passing(self, channel: str, event: Event) -> None:
         """
         Carry an event that has no place in its channel to those who are here.

@@ -53,6 +53,16 @@ class ChannelEvents(Protocol):
         """
         ...
 
+    def on_renamed(self, channel: str, position: Position) -> None:
+        """
+        Take note that the head of a channel, where nothing is missing, is called otherwise.
+
+        Args:
+            channel: Its name.
+            position: What the head is called from now on.
+        """
+        ...
+
     def on_passing(self, channel: str, event: Event) -> None:
         """
         Take an event that has no place in its channel.
@@ -216,19 +226,23 @@ class Listening:
             else:
                 self._append(channel, channel.log, entry, now)
 
-    def on_restart(self, name: str, start: Position) -> None:
+    def on_restart(self, name: str, start: Position, *, gap: bool) -> None:
         """
-        Go to the beginning of another life of a channel.
+        Go over to another life of a channel.
 
         Args:
             name: A channel.
-            start: In another epoch than that of its log.
+            start: Where its log goes on, in another epoch.
+            gap: Whether entries before that are missing.
         """
         channel = self._channels.get(name)
         if channel is None or channel.log is None or channel.log.head.epoch == start.epoch:
             return
         channel.log.restart(start)
-        self._events.on_gap(name, Appended.NEW_EPOCH.value, start)
+        if gap:
+            self._events.on_gap(name, Appended.NEW_EPOCH.value, start)
+        else:
+            self._events.on_renamed(name, start)
         _set_moved(channel)
 
     def on_passing(self, channel: str, event: Event) -> None:

@@ -389,9 +389,11 @@ class RedisBroker(Broker):
                 continue
             start, head = page.history.start, page.history.head
             if start.epoch != after.epoch:
-                self._listener.on_restart(channel.name, start)
+                gap = page.history.gap is not None
+                self._listener.on_restart(channel.name, start, gap=gap)
             if start != after:
-                channel.seen = Seen(start, "", "")
+                # Without the token of what stands there, and not published after this.
+                channel.seen = Seen(start, "", page.place.at)
             self._hand_on(channel, page.entries)
             at_end = channel.seen is not None and channel.seen.position == head
             if at_end or (start == after and not page.entries):
@@ -468,7 +470,7 @@ class RedisBroker(Broker):
         limit: int,
         seen: Seen | None = None,
     ) -> _Page:
-        epoch, number, oldest, rows, token, at = await self._call(
+        epoch, number, oldest, same, rows, token, at = await self._call(
             "read",
             READ,
             channel,
@@ -481,7 +483,7 @@ class RedisBroker(Broker):
             ],
         )
         head = Position(epoch.decode(), int(number))
-        offset, gap = resolve(after, head, int(oldest))
+        offset, gap = resolve(after, head, int(oldest), int(same) if same else None)
         page: list[Stored] = []
         if gap != "unknown":
             offset, gap, page = self._load_page(channel, head, offset, gap, rows)
@@ -544,7 +546,7 @@ class RedisBroker(Broker):
         now = "" if self._clock is None else repr(self._clock())
         seconds = self._retention.seconds
         forget = math.ceil(max(seconds, _FORGET_CHANNEL_SECONDS))
-        last: list[str | float] = ["", 0, "", ""]
+        last: list[str | float] = ["", 0, "", 0]
         if seen is not None:
             last = [seen.position.epoch, seen.position.offset, seen.token, seen.at]
         elif channel in self._seen:

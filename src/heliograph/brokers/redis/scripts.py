@@ -5,8 +5,12 @@ Each script begins in the same way. It makes the channel if it is not there; rem
 is too old; and notices that **data has come back in an older state** (a snapshot restored,
 a replica promoted that did not have everything): the caller says what it has seen last,
 and if that is no longer there the channel begins another life. Otherwise offsets would be
-given a second time, and whoever has seen the first would take the second for known. What
-is newer than what was seen was published since, and is where the new life begins.
+given a second time, and whoever has seen the first would take the second for known.
+
+What has come back stays, as the beginning of the new life. What is newer than what was seen
+was published since, under offsets that others had before. So a channel remembers its former
+lives, each with the offset up to which the new one is the same: positions up to there are
+honoured, and whoever is past it goes on from there.
 
 A script that is asked to append again looks for the token of the append first.
 """
@@ -40,10 +44,13 @@ class Script:
 # ARGV: 1 candidate for the epoch, 2 now or "", 3 seconds of history, 4 seconds until
 # forgotten, 5 to 8 epoch, offset, token and time of what the caller has seen last, or "".
 _BEGIN = """
+local function offset_of(entry) return tonumber(string.match(entry[1], '%d+')) end
+local function text(offset) return string.format('%d', offset) end
 -- When an entry was published; long ago if somebody else has written it.
 local function at(entry) return tonumber(entry[2][4] or '') or 0 end
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'seconds')
-local epoch, head = state[1], tonumber(state[2])
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'seconds', 'former')
+-- Former lives are written ' epoch offset', the latest first.
+local epoch, head, former = state[1], tonumber(state[2]), state[4] or ''
 if epoch and epoch == ARGV[5] then
     local lost = head < tonumber(ARGV[6])
     if not lost and ARGV[7] ~= '' then
@@ -51,20 +58,27 @@ if epoch and epoch == ARGV[5] then
         lost = seen and seen[2][6] ~= ARGV[7]
     end
     if lost then
-        epoch = ARGV[1]
-        redis.call('HSET', KEYS[1], 'epoch', epoch)
+        local same = math.min(head, tonumber(ARGV[6]) - 1)
         while true do
-            local entry = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
-            if not entry then break end
-            if ARGV[8] ~= '' and at(entry) > tonumber(ARGV[8]) then break end
-            redis.call('XDEL', KEYS[2], entry[1])
+            local entry = redis.call('XREVRANGE', KEYS[2], text(same) .. '-0', '-', 'COUNT', 1)[1]
+            if not entry or at(entry) <= tonumber(ARGV[8]) then break end
+            same = offset_of(entry) - 1
         end
+        local lives = 0
+        former = string.gsub(' ' .. epoch .. ' ' .. text(same) .. former, ' (%w+) (%d+)',
+            function(life, offset)
+                lives = lives + 1
+                if lives > 16 then return '' end
+                return ' ' .. life .. ' ' .. text(math.min(tonumber(offset), same))
+            end)
+        epoch = ARGV[1]
+        redis.call('HSET', KEYS[1], 'epoch', epoch, 'former', former)
     end
 end
 if not epoch or not head then
-    epoch, head = ARGV[1], 0
+    epoch, head, former = ARGV[1], 0, ''
+    redis.call('DEL', KEYS[1], KEYS[2])
     redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', 0)
-    redis.call('DEL', KEYS[2])
 end
 local now = ARGV[2]
 if now == '' then
@@ -96,18 +110,17 @@ if ARGV[14] ~= '' then
         for _, entry in ipairs(page) do
             local fields = entry[2]
             if fields[6] == ARGV[13] then
-                return {epoch, string.match(entry[1], '%d+'), fields[4]}
+                return {epoch, text(offset_of(entry)), fields[4]}
             end
-            local number = tonumber(string.match(entry[1], '%d+'))
-            local before = epoch == ARGV[17] and number <= tonumber(ARGV[18])
+            local before = epoch == ARGV[17] and offset_of(entry) <= tonumber(ARGV[18])
             if before or at(entry) < tonumber(ARGV[14]) then page = {} break end
         end
         if #page < 100 then break end
-        last = string.format('%d', tonumber(string.match(page[100][1], '%d+')) - 1) .. '-0'
+        last = text(offset_of(page[100]) - 1) .. '-0'
     end
 end
 head = head + 1
-local offset = string.format('%d', head)
+local offset = text(head)
 local function add()
     return redis.pcall('XADD', KEYS[2], 'MAXLEN', ARGV[10], offset .. '-0',
         'event', ARGV[9], 'at', now, 'token', ARGV[13])
@@ -133,13 +146,15 @@ return {epoch, offset, now}
 # ARGV goes on: 9 and 10 the position after which to begin, or "", 11 most entries, 12 most
 # bytes.
 _READ = """
-local first = oldest and tonumber(string.match(oldest[1], '%d+')) or head + 1
-local start = first
-if ARGV[9] == epoch and tonumber(ARGV[10]) >= first then start = tonumber(ARGV[10]) + 1 end
+local first = oldest and offset_of(oldest) or head + 1
+-- Up to where the life that the position belongs to is this one, or is the same.
+local same = ARGV[9] == epoch and math.huge
+    or tonumber(string.match(former, ' ' .. ARGV[9] .. ' (%d+)'))
+local start = math.max(first, same and math.min(tonumber(ARGV[10]), same) + 1 or 0)
 local entries, bytes, wanted = {}, 0, tonumber(ARGV[11])
 while #entries < wanted and bytes < tonumber(ARGV[12]) do
     local page = redis.call('XRANGE', KEYS[2],
-        string.format('%d', start) .. '-0', '+', 'COUNT', math.min(16, wanted - #entries))
+        text(start) .. '-0', '+', 'COUNT', math.min(16, wanted - #entries))
     if #page == 0 then break end
     for _, entry in ipairs(page) do
         if #entries > 0 and bytes + #(entry[2][2] or '') > tonumber(ARGV[12]) then
@@ -148,12 +163,12 @@ while #entries < wanted and bytes < tonumber(ARGV[12]) do
         end
         entries[#entries + 1] = entry
         bytes = bytes + #(entry[2][2] or '')
-        start = tonumber(string.match(entry[1], '%d+')) + 1
+        start = offset_of(entry) + 1
     end
 end
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-if last and tonumber(string.match(last[1], '%d+')) ~= head then last = nil end
-return {epoch, string.format('%d', head), string.format('%d', first), entries,
+if last and offset_of(last) ~= head then last = nil end
+return {epoch, text(head), text(first), same and text(math.min(same, head)) or '', entries,
     last and last[2][6] or '', last and last[2][4] or now}
 """
 
@@ -169,6 +184,7 @@ APPEND = Script(_REFUSE_WITHOUT_MEMORY + _BEGIN + _APPEND)
 
 READ = Script("local appending = false\n" + _BEGIN + _READ)
 """
-Gives what follows a position: epoch, head, oldest offset held, entries; and the token and
-time of the entry at the head, or now if it is no longer held.
+Gives what follows a position: epoch, head, oldest offset held, the offset up to which the
+position's life is the same as this one ("" if not at all), entries; and the token and time
+of the entry at the head, or now if it is no longer held.
 """
