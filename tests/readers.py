@@ -21,6 +21,8 @@ class Reader:
         # For each gap event its data, and how long the records were then.
         self.gaps = []
         self.connections = 0
+        # It does not come back while this is true.
+        self.away = False
         self.done = asyncio.Event()
 
     async def run(self, chance, ending):
@@ -36,6 +38,8 @@ class Reader:
                     await self.visit(chance.choice(self.ports))
             except (TimeoutError, OSError, asyncio.IncompleteReadError):
                 await asyncio.sleep(chance.random() * 0.3)
+                while self.away:
+                    await asyncio.sleep(0.1)
 
     async def visit(self, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

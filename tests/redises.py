@@ -209,6 +209,13 @@ class Cluster:
     def primaries(self):
         return [server for server in self.servers if self._role(server) == "master"]
 
+    def replica_of(self, primary):
+        """Give the replica of a primary that has only one."""
+        with primary.client() as client:
+            ((_, port, _),) = client.role()[2]
+        (found,) = (server for server in self.servers if server.port == int(port))
+        return found
+
     def _role(self, server):
         if server.process.poll() is not None:
             return "gone"
