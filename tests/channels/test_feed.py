@@ -131,6 +131,18 @@ def test_own_ids(channels, shown):
     assert (event.id == shared.positions.id) is not shown
 
 
+def test_a_place_that_is_called_otherwise():
+    """Clients are told, without an event; what follows has its place in the new life."""
+    shared = feed("a", "b")
+    cursor = shared.join()
+
+    shared.rename("b", Position("f", 0))
+
+    parser = EventStreamParser()
+    assert parser.feed(shared.take(cursor)) == []
+    assert Positions.parse(parser.last_event_id, ("a", "b"))["b"] == Position("f", 0)
+
+
 def test_gap_event():
     """A gap names its channels and reasons, and moves the client past it."""
     shared = feed("a", "b")

@@ -37,7 +37,6 @@ async def kill_ahead_of(primary, replica):
 class Restarted:
     """A server that is killed and started again; it has written down what it answered."""
 
-    seconds = 120
     url_options = ""
 
     def __init__(self, folder):
@@ -59,7 +58,6 @@ class Restarted:
 class FailedOver:
     """A primary that is killed; a replica takes its place, and it comes back as another."""
 
-    seconds = 45
     url_options = "?replicas=1&socket_timeout=2"
 
     def __init__(self, folder):
@@ -83,7 +81,6 @@ class FailedOver:
 class Shards:
     """A cluster in which a primary is killed; its replica takes its place."""
 
-    seconds = 45
     url_options = "?replicas=1&socket_timeout=2"
 
     def __init__(self, folder):
@@ -144,7 +141,7 @@ async def test_every_record_is_complete(storage, children, tmp_path):
     event, and what follows it may come again.
     """
     chance = random.Random()
-    seconds = float(os.environ.get("HELIOGRAPH_SECONDS", storage.seconds))
+    seconds = float(os.environ.get("HELIOGRAPH_SECONDS", "45"))
     url = f"{storage.url}{storage.url_options}"
     env = {"APP_SSE_URL": url, "APP_SSE_RETRY_MS": "0"}
     sync = gunicorn("plain:app", "--workers", "2", "--log-level", "warning")
@@ -207,7 +204,11 @@ async def test_every_record_is_complete(storage, children, tmp_path):
         deadline = time.monotonic() + 60
         while not all(is_complete(reader) for reader in readers):
             missing = [
-                (name, sorted(set(returned[name]) - set(reader.record[name]))[:9], reader.gaps)
+                (
+                    name,
+                    sorted(set(returned[name]) - set(reader.record[name]))[:9],
+                    reader.gaps,
+                )
                 for reader in readers
                 for name in reader.channels
                 if not set(returned[name]) <= set(reader.record[name])
