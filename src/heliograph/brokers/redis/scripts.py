@@ -60,7 +60,8 @@ if epoch and epoch == ARGV[5] then
     if lost then
         local same = math.min(head, tonumber(ARGV[6]) - 1)
         while true do
-            local entry = redis.call('XREVRANGE', KEYS[2], text(same) .. '-0', '-', 'COUNT', 1)[1]
+            local entry = redis.call('XREVRANGE', KEYS[2],
+                text(same) .. '-0', '-', 'COUNT', 1)[1]
             if not entry or at(entry) <= tonumber(ARGV[8]) then break end
             same = offset_of(entry) - 1
         end
