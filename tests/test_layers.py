@@ -16,7 +16,7 @@ ROWS = [
     {"brokers"},
     {"hub"},
     {"servers"},
-    {"flask", "asgi", "client"},
+    {"flask", "asgi", "client", "tokens"},
     {"cli", "demo", "__main__"},
 ]
 # Leaves and sans-IO: no loop, no socket, no thread, no clock, no framework.

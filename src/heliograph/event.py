@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from .errors import InvalidFieldError
 
-__all__ = ["MAX_RETRY_MS", "Event"]
+__all__ = ["MAX_RETRY_MS", "Event", "make_event"]
 
 # Clients hold the reconnection time in a machine integer: Chromium falls back to its
 # default when the digits overflow 64 bits.
@@ -109,3 +110,32 @@ def _check_retry(value: object) -> None:
 
 def _type_name(value: object) -> str:
     return type(value).__name__
+
+
+def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event:
+    """
+    Make an event of what a developer gives.
+
+    Args:
+        dumps: Turns data that is no str into JSON.
+        data: Anything that ``dumps`` takes, or a str.
+        type_: The event's type or :obj:`None`.
+        id_: The event's id, a str or an int, or :obj:`None`.
+        retry: Milliseconds or :obj:`None`.
+
+    Returns:
+        The event.
+
+    Raises:
+        InvalidFieldError: A field cannot be sent.
+    """
+    if not isinstance(data, str):
+        try:
+            data = dumps(data)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidFieldError(
+                "data", data, f"neither a str nor something that JSON can say: {error}"
+            ) from error
+    if isinstance(id_, int) and not isinstance(id_, bool):
+        id_ = str(id_)
+    return Event(data, type=type_, id=id_, retry_ms=retry)

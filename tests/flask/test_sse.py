@@ -633,7 +633,7 @@ def test_tokens_spare_the_authorizer(app):
 def test_expired_token(app, monkeypatch):
     """It opens nothing any more."""
     url = signed(app, "a")
-    monkeypatch.setattr("heliograph.flask.tokens.time.time", lambda: 9e9)
+    monkeypatch.setattr("heliograph.tokens.time.time", lambda: 9e9)
 
     response = app.test_client().get(url)
 

@@ -6,11 +6,10 @@ from typing import Any
 
 from flask import json
 
-from ..errors import InvalidFieldError
-from ..event import Event
+from ..event import make_event
 from ..wire.encoder import encode
 
-__all__ = ["Message", "make_event"]
+__all__ = ["Message"]
 
 
 class Message:
@@ -66,32 +65,3 @@ class Message:
         return self.to_dict() == other.to_dict()
 
     __hash__ = None  # type: ignore[assignment]  # its fields may be changed
-
-
-def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event:
-    """
-    Make an event of what a Flask developer gives.
-
-    Args:
-        dumps: Turns data that is no str into JSON.
-        data: Anything that ``dumps`` takes, or a str.
-        type_: The event's type or :obj:`None`.
-        id_: The event's id, a str or an int, or :obj:`None`.
-        retry: Milliseconds or :obj:`None`.
-
-    Returns:
-        The event.
-
-    Raises:
-        InvalidFieldError: A field cannot be sent.
-    """
-    if not isinstance(data, str):
-        try:
-            data = dumps(data)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidFieldError(
-                "data", data, f"neither a str nor something that JSON can say: {error}"
-            ) from error
-    if isinstance(id_, int) and not isinstance(id_, bool):
-        id_ = str(id_)
-    return Event(data, type=type_, id=id_, retry_ms=retry)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,18 +17,20 @@ from flask.json.provider import DefaultJSONProvider
 
 from flask import Blueprint, Flask, abort, current_app, has_app_context, request
 
+from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position
 from ..channels.names import check_channel, check_selection
 from ..channels.position import Positions
-from ..errors import BrokerUnavailableError, InvalidFieldError
+from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
+from ..event import make_event
 from ..hub import HubStatistics, HubThread
+from ..tokens import InvalidTokenError, check_seconds, check_token, make_token
 from .making import making
-from .message import make_event
 from .settings import Settings, read_settings
 from .stream import EventStream
-from .tokens import InvalidTokenError, check_token, make_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
 
     from flask.blueprints import BlueprintSetupState
 
@@ -38,13 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["SSE", "ServerSentEventsBlueprint", "sse"]
 
 _EXTENSION = "heliograph"
-
-DEFAULT_CHANNEL = "sse"
-"""The channel of a publish and of a stream that name none, as in Flask-SSE."""
-
-# What a client may send as Last-Event-ID: as long as a header may be with gunicorn, and
-# three times what an id of 64 channels needs.
-_MAX_ID_CHARACTERS = 8190
 
 _Authorizer = TypeVar("_Authorizer", bound="Callable[[tuple[str, ...]], bool | None]")
 
@@ -202,14 +196,19 @@ class ServerSentEventsBlueprint(Blueprint):
                 begin with.
         """
         names = check_selection(channels)
-        seconds = _seconds(expires_in)
+        seconds = check_seconds(expires_in)
         state = self._state()
         endpoint = self._apps.get(state.app)
         if endpoint is None:
             raise RuntimeError(
                 f"{state.app!r} has no stream: app.register_blueprint(sse, url_prefix=…)"
             )
-        token = make_token(state.app, names, seconds)
+        keys = _keys(state.app)
+        if not keys:
+            raise ConfigError(
+                ["signed stream URLs need a SECRET_KEY: app.config['SECRET_KEY'] = …"]
+            )
+        token = make_token(keys, names, seconds)
         return state.app.url_for(endpoint, channel=list(names), token=token)
 
     def disconnect(self, channel: str) -> None:
@@ -263,7 +262,7 @@ class ServerSentEventsBlueprint(Blueprint):
         token = request.args.get("token")
         if token is not None:
             try:
-                return check_token(state.app, token, channels)
+                return check_token(_keys(state.app), token, channels)
             except InvalidTokenError as error:
                 abort(403, description=str(error))
         if self._authorizer is None:
@@ -368,38 +367,23 @@ def _has_hooks_of_its_own() -> bool:
 
 
 def _requested_channels() -> tuple[str, ...]:
-    names: Sequence[str] = request.args.getlist("channel")
-    if names in ([], [""]):
-        names = [DEFAULT_CHANNEL]
     try:
-        return check_selection(names)
+        return asked_channels(request.args.getlist("channel"))
     except InvalidFieldError as error:
         abort(400, description=str(error))
 
 
 def _last_event_id() -> str | None:
-    # The header first: a browser that reconnects sends it along with the URL it has,
-    # whose query still says where the page began.
-    value = request.headers.get("Last-Event-ID")
-    if value is not None:
-        # Clients send UTF-8, WSGI hands bytes on as Latin-1.
-        value = value.encode("latin-1").decode("utf-8", errors="replace")
-    value = value or request.args.get("lastEventId")
-    if value and len(value) > _MAX_ID_CHARACTERS:
-        abort(
-            400,
-            description=f"a last event id has at most {_MAX_ID_CHARACTERS} characters",
-        )
-    return value or None
+    # WSGI hands bytes on as Latin-1.
+    header = request.headers.get("Last-Event-ID", "").encode("latin-1")
+    try:
+        return asked_position(header, request.args.get("lastEventId"))
+    except InvalidFieldError as error:
+        abort(400, description=str(error))
 
 
-def _seconds(expires_in: object) -> float:
-    seconds = (
-        expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
-    )
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-        raise InvalidFieldError("expires_in", expires_in, "must be a number of seconds")
-    # The upper end is the year 2100 and some: beyond it arithmetic on dates fails.
-    if not 0 < seconds <= 100 * 366 * 86_400:
-        raise InvalidFieldError("expires_in", expires_in, "must be above 0")
-    return float(seconds)
+def _keys(app: Flask) -> list[str | bytes]:
+    # As Flask does for sessions.
+    if not app.secret_key:
+        return []
+    return [*(app.config.get("SECRET_KEY_FALLBACKS") or []), app.secret_key]

@@ -38,6 +38,7 @@ from .listening import Listening
 from .patience import Patience
 from .sinks import SocketSink, tune_socket
 from .subscriber import Sink, Subscriber
+from .subscription import Subscription
 
 if TYPE_CHECKING:
     import socket
@@ -364,6 +365,32 @@ class Hub:
         self._delivery.leave(subscriber)
         for name in subscriber.channels:
             self._listening.release(name)
+
+    @contextlib.asynccontextmanager
+    async def subscribe(
+        self, channels: tuple[str, ...], *, last_event_id: str | None = None
+    ) -> AsyncIterator[Subscription]:
+        """
+        Take the events of some channels, within a block.
+
+        Args:
+            channels: Sorted, each once, all valid.
+            last_event_id: After which to begin; :obj:`None` for what is published from the
+                beginning of the block on.
+
+        Yields:
+            The events, in order and once.
+
+        Raises:
+            TooManySubscribersError: A cap is reached.
+            HubClosedError: The hub has been closed.
+        """
+        subscription = Subscription(self, channels, last_event_id)
+        try:
+            await subscription.place()
+            yield subscription
+        finally:
+            subscription.leave()
 
     def end(self, subscriber: Subscriber) -> None:
         """

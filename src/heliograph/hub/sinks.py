@@ -1,8 +1,9 @@
 """
-The two ways in which bytes reach a client.
+The ways in which bytes reach a client.
 
 :class:`SocketSink` owns the client's connection, taken over from the server.
-:class:`PullSink` is emptied by a thread of the server, where that is not possible.
+:class:`PullSink` is emptied by a thread of the server, where that is not possible, and
+:class:`TaskSink` by a task on the hub's own loop.
 """
 
 from __future__ import annotations
@@ -21,14 +22,21 @@ if TYPE_CHECKING:
 
     from ..config import HubConfig
 
-__all__ = ["PullSink", "SocketSink", "tune_socket"]
+__all__ = [
+    "CLOSE_SECONDS",
+    "PAUSE_BYTES",
+    "PullSink",
+    "SocketSink",
+    "TaskSink",
+    "tune_socket",
+]
 
 # Bytes in the process that a client may leave unread before it counts as paused: one
 # write of the usual size, so that a short stall does not make a client slow.
-_PAUSE_BYTES = 64 * 1024
+PAUSE_BYTES = 64 * 1024
 
 # How long a client has to take its last bytes when its stream is ended.
-_CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
 
 
 class SocketSink(asyncio.Protocol):
@@ -68,7 +76,7 @@ class SocketSink(asyncio.Protocol):
         """End the stream after what has been written, if the client still takes it."""
         self._transport.close()
         loop = asyncio.get_running_loop()
-        loop.call_later(_CLOSE_SECONDS, self._transport.abort)
+        loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def abort(self) -> None:
         """End the stream at once."""
@@ -81,7 +89,7 @@ class SocketSink(asyncio.Protocol):
         """Send the head, so that the client knows at once that it is connected."""
         # A cast: uvloop's transports are not of asyncio's class.
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=_PAUSE_BYTES)
+        self._transport.set_write_buffer_limits(high=PAUSE_BYTES)
         self._transport.write(self._head)
         self._on_open()
 
@@ -140,7 +148,7 @@ class PullSink:
                 return
             self._chunks.append(data)
             self._size += len(data)
-            self.paused = self._size > _PAUSE_BYTES
+            self.paused = self._size > PAUSE_BYTES
             self._wake()
 
     def close(self) -> None:
@@ -217,6 +225,78 @@ class PullSink:
         if self._wake_writer >= 0:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._wake_writer, b"!")
+
+
+class TaskSink:
+    """
+    Bytes for a task on the hub's loop.
+
+    Args:
+        on_resumed: Called when a paused sink is ready again.
+        on_aborted: Called when the stream is to end at once, whatever the task waits for.
+
+    Attributes:
+        closed: Whether the stream is ended after what has been written.
+    """
+
+    def __init__(
+        self, *, on_resumed: Callable[[], None], on_aborted: Callable[[], None]
+    ) -> None:
+        self.paused = self.closed = False
+        self._on_resumed = on_resumed
+        self._on_aborted = on_aborted
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Hold some bytes for the task."""
+        if self._ended:
+            return
+        self._chunks.append(data)
+        self._size += len(data)
+        self.paused = self._size > PAUSE_BYTES
+        self._wake()
+
+    def close(self) -> None:
+        """End the stream after what has been written, if the client still takes it."""
+        if self._ended:
+            return
+        self._ended = self.closed = True
+        self._wake()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._on_aborted)
+
+    def abort(self) -> None:
+        """End the stream at once."""
+        self._ended = True
+        self._chunks.clear()
+        self._wake()
+        self._on_aborted()
+
+    async def pull(self) -> bytes | None:
+        """
+        Wait for bytes. Cancelling loses none.
+
+        Returns:
+            Whole blocks; :obj:`None` when the stream has ended.
+        """
+        while not self._chunks:
+            if self._ended:
+                return None
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        if self.paused:
+            self.paused = False
+            self._on_resumed()
+        return data
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 def tune_socket(connection: socket.socket, config: HubConfig) -> None:

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from .cors import CorsPolicy, CorsRequest, Decision, decide_async, missing_vary
-from .cors.decision import ALLOW_ORIGIN
-from .errors import CorsConfigError
+from ..cors import CorsPolicy, CorsRequest, Decision, decide_async, missing_vary
+from ..cors.decision import ALLOW_ORIGIN
+from ..errors import CorsConfigError
 
 __all__ = ["CORSMiddleware"]
 

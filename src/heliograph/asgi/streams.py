@@ -1,0 +1,468 @@
+"""
+Streams of events as an ASGI application, with what is needed to publish to them.
+
+The hub runs on the server's own loop, so a stream costs no thread, and under uvicorn no
+task either. It is opened when it is first needed, and belongs to that loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qs, urlencode
+
+from ..brokers import check_url, open_broker
+from ..brokers.base import Retention
+from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position
+from ..channels.names import check_channel, check_selection
+from ..channels.position import Positions
+from ..config import HubConfig
+from ..errors import (
+    ConfigError,
+    HubClosedError,
+    InvalidFieldError,
+    TooManySubscribersError,
+)
+from ..event import make_event
+from ..hub import Hub
+from ..hub.sinks import TaskSink
+from ..servers.uvicorn import take_over
+from .cors import CORSMiddleware
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Self
+
+    from ..brokers.base import PlainFormat
+    from ..cors import CorsPolicy
+    from ..hub import HubStatistics
+    from ..hub.subscriber import Subscriber
+    from ..hub.subscription import Subscription
+
+__all__ = ["EventStreams"]
+
+_log = logging.getLogger("heliograph.asgi")
+
+_Verdict: TypeAlias = bool | None
+_Authorizer: TypeAlias = Callable[
+    [tuple[str, ...], dict[str, Any]], _Verdict | Awaitable[_Verdict]
+]
+
+# When a process is about to end, another is about to begin.
+_RESTART_SECONDS = 1
+
+_HEADERS = [
+    # WHATWG HTML section 9.2.7; the others keep caches and proxies from holding events
+    # back: nginx sends nothing on, not even the head, until 4 KB have come.
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"vary", b"Accept-Encoding"),
+]
+
+
+class EventStreams:
+    """
+    An ASGI application that serves streams, and publishes to them.
+
+    Run it alone, or give it a route: ``Route("/stream", streams)`` in Starlette,
+    ``app.add_route("/stream", streams)`` in FastAPI. A client names channels in the query
+    (``channel``, repeated for several; ``sse`` if there is none), and may send ``token``
+    and ``lastEventId``.
+
+    The server's lifespan opens and closes it if it runs alone. Within another application
+    use it as a block in that one's lifespan, ``async with streams:``. Without, it opens
+    when it is first needed and ends with the process.
+
+    Args:
+        url: Where the channels live: ``"sqlite:///file"``, ``"memory:"``,
+            ``"redis://host:6379/0"``. All processes of an application share one.
+        config: Limits and timings.
+        authorize: Called with the channels asked for (sorted, each once) and the scope,
+            before a stream begins, unless the client has a valid token. May be async.
+            ``False`` refuses with 403; ``True`` lets in, and so does :obj:`None` unless
+            ``private`` is set.
+        private: Whether only those are let in who are authorised or have a token.
+        secret_key: Signs addresses of streams; or several, the newest last.
+        cors: Which other origins' pages may listen; :obj:`None` if CORS is handled
+            elsewhere, or not at all.
+        dumps: Turns data that is no str into JSON.
+        take_over: Whether connections are taken over from the server where that works.
+        plain_format: See :func:`heliograph.brokers.open_broker`.
+
+    Raises:
+        ConfigError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        config: HubConfig | None = None,
+        authorize: _Authorizer | None = None,
+        private: bool = False,
+        secret_key: str | Sequence[str] | None = None,
+        cors: CorsPolicy | None = None,
+        dumps: Callable[[Any], str] | None = None,
+        take_over: bool = True,
+        plain_format: PlainFormat | None = None,
+    ) -> None:
+        check_url(url, plain_format=plain_format)
+        self._url = url
+        self._config = HubConfig() if config is None else config
+        self._authorizer = authorize
+        self._private = private
+        self._keys = _keys(secret_key)
+        self._dumps = _dumps if dumps is None else dumps
+        self._may_take_over = take_over
+        self._plain_format = plain_format
+        self._app = self._serve if cors is None else CORSMiddleware(self._serve, cors)
+        self._hub: Hub | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Lock | None = None
+
+    async def publish(
+        self,
+        data: Any,
+        type: str | None = None,
+        id: str | int | None = None,
+        retry: int | None = None,
+        channel: str | Iterable[str] = DEFAULT_CHANNEL,
+    ) -> str:
+        """
+        Send an event to everyone who listens to a channel, now or when they are back.
+
+        Args:
+            data: A str is sent as it is; anything else as JSON.
+            type: The name that ``addEventListener`` waits for; ``"message"`` if none.
+            id: An id of your own, instead of the one that is given. Streams of several
+                channels do not show it. An int counts as its decimal digits.
+            retry: Milliseconds that clients wait before they reconnect.
+            channel: A channel, or 1 to 64 of them; each takes the event on its own.
+
+        Returns:
+            The id with which a stream of just these channels goes on after the event.
+
+        Raises:
+            InvalidFieldError: A field or a channel's name cannot be sent.
+            EventTooLargeError: The event is larger than ``max_event_bytes``.
+            BrokerUnavailableError: The event could not be stored.
+            ConfigError: Storage refuses what it was configured with.
+            HubClosedError: The streams are being closed.
+            RuntimeError: They are in use on another loop.
+        """
+        event = make_event(self._dumps, data, type, id, retry)
+        names = check_selection([channel] if isinstance(channel, str) else channel)
+        hub = await self._opened()
+        entries = await hub.publish(names, event)
+        if event.id is not None and len(names) == 1:
+            return event.id
+        return Positions({entry.channel: entry.position for entry in entries}).id
+
+    @contextlib.asynccontextmanager
+    async def subscribe(
+        self, *channels: str, last_event_id: str | None = None
+    ) -> AsyncIterator[Subscription]:
+        """
+        Take the events of some channels, within a block.
+
+        ``async with streams.subscribe("news") as events: async for event in events: …``
+
+        Args:
+            channels: 1 to 64 channels; ``sse`` if there is none.
+            last_event_id: After which to begin; :obj:`None` for what is published from the
+                beginning of the block on.
+
+        Yields:
+            The events as clients get them, in order and once; it knows the
+            ``last_event_id``.
+
+        Raises:
+            InvalidFieldError: A channel is none.
+            TooManySubscribersError: A cap is reached.
+            HubClosedError: The streams are being closed.
+            RuntimeError: They are in use on another loop.
+        """
+        names = asked_channels(channels)
+        hub = await self._opened()
+        async with hub.subscribe(names, last_event_id=last_event_id) as subscription:
+            yield subscription
+
+    def query(self, *channels: str, expires_in: float | timedelta) -> str:
+        """
+        Give the query of a stream's address, signed: who has it may listen for a while.
+
+        After that its streams end, and it opens no new one. The extension for Flask makes
+        the same with the same key.
+
+        Args:
+            channels: 1 to 64 channels.
+            expires_in: Seconds, above 0, or a :class:`~datetime.timedelta`.
+
+        Returns:
+            What follows the ``?`` of the address.
+
+        Raises:
+            InvalidFieldError: A channel or ``expires_in`` is none.
+            ConfigError: There is no ``secret_key``.
+        """
+        from ..tokens import check_seconds, make_token  # noqa: PLC0415 - needs an extra
+
+        names = check_selection(channels)
+        seconds = check_seconds(expires_in)
+        if not self._keys:
+            raise ConfigError(["signed addresses need a secret_key"])
+        token = make_token(self._keys, names, seconds)
+        return urlencode([*(("channel", name) for name in names), ("token", token)])
+
+    async def disconnect(self, channel: str) -> None:
+        """
+        End the streams that have a channel in their selection, in all processes.
+
+        Browsers reconnect by themselves, so refuse them first.
+
+        Args:
+            channel: A channel.
+
+        Raises:
+            InvalidFieldError: It is no channel's name.
+            BrokerUnavailableError: Other processes could not be told.
+            HubClosedError: The streams are being closed.
+            RuntimeError: They are in use on another loop.
+        """
+        name = check_channel(channel)
+        await (await self._opened()).disconnect(name)
+
+    async def statistics(self) -> HubStatistics:
+        """
+        Give what this process serves, for a health check or metrics.
+
+        Raises:
+            RuntimeError: The streams are in use on another loop.
+        """
+        return (await self._opened()).statistics()
+
+    async def close(self) -> None:
+        """End the streams of this process and close the broker. Reopens when used."""
+        hub, self._hub = self._hub, None
+        if hub is not None:
+            await hub.close()
+
+    async def __aenter__(self) -> Self:
+        """Open the broker, so that a mistake shows at start."""
+        await self._opened()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a connection. See the ASGI specification."""
+        await self._app(scope, receive, send)
+
+    async def _opened(self) -> Hub:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None and not self._loop.is_closed() and self._hub:
+                raise RuntimeError(
+                    "these streams are in use on another event loop; each loop needs an"
+                    " EventStreams of its own, with the same url"
+                )
+            self._loop, self._hub, self._opening = loop, None, asyncio.Lock()
+        assert self._opening is not None  # noqa: S101 - made with the loop
+        async with self._opening:
+            if self._hub is None:
+                retention = Retention(
+                    events=self._config.history_events, seconds=self._config.history_seconds
+                )
+                hub = Hub(
+                    open_broker(self._url, retention, plain_format=self._plain_format),
+                    self._config,
+                )
+                await hub.open()
+                self._hub = hub
+            return self._hub
+
+    # ASGI.
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            raise ValueError(f"streams are HTTP, not {scope['type']!r}")
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            await self._opened()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] not in {"GET", "HEAD"}:
+            allow = (b"allow", b"GET, HEAD")
+            await _answer(send, 405, "streams are asked for with GET", allow)
+            return
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        try:
+            channels = asked_channels(query.get("channel", []))
+            after = asked_position(
+                _header(scope, b"last-event-id"), query.get("lastEventId", [None])[0]
+            )
+        except InvalidFieldError as error:
+            await _answer(send, 400, str(error))
+            return
+        token = query.get("token", [None])[0]
+        refused, expires_at = await self._authorize(channels, token, scope)
+        if refused is not None:
+            await _answer(send, 403, refused)
+            return
+        if scope["method"] == "HEAD":
+            await send(_start())
+            await send({"type": "http.response.body", "body": b""})
+            return
+        try:
+            hub = await self._opened()
+            subscriber = hub.admit(channels, last_event_id=after, expires_at=expires_at)
+        except TooManySubscribersError as error:
+            await _refuse(send, error, error.retry_after_seconds)
+        except HubClosedError as error:
+            await _refuse(send, error, _RESTART_SECONDS)
+        else:
+            await self._stream(hub, subscriber, receive, send)
+
+    async def _authorize(
+        self, channels: tuple[str, ...], token: str | None, scope: Any
+    ) -> tuple[str | None, float | None]:
+        """Give why a client is refused, and when its stream expires."""
+        if token is not None:
+            from ..tokens import InvalidTokenError, check_token  # noqa: PLC0415 - needs an extra
+
+            try:
+                return None, check_token(self._keys, token, channels)
+            except InvalidTokenError as error:
+                return str(error), None
+        verdict = None if self._authorizer is None else self._authorizer(channels, scope)
+        if isinstance(verdict, Awaitable):
+            verdict = await verdict
+        # By identity: 0 equals False, and is no answer.
+        if not any(verdict is answer for answer in (True, False, None)):
+            raise TypeError(f"authorize returns True, False or None, not {verdict!r}")
+        if verdict is False or (verdict is None and self._private):
+            return "not allowed to listen to these channels", None
+        return None, None
+
+    async def _stream(
+        self, hub: Hub, subscriber: Subscriber, receive: Any, send: Any
+    ) -> None:
+        try:
+            await send(_start())
+            sink = None
+            if self._may_take_over:
+                sink = await take_over(
+                    receive,
+                    send,
+                    self._config,
+                    on_resumed=lambda: hub.on_resumed(subscriber),
+                    on_stopped=lambda: hub.end(subscriber),
+                    on_lost=lambda: hub.leave(subscriber),
+                )
+            if sink is None:
+                await _send_all(hub, subscriber, receive, send)
+            else:
+                hub.attach(subscriber, sink)
+        except BaseException:
+            hub.leave(subscriber)
+            raise
+
+
+async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> None:
+    """Serve a client from the task of its request."""
+    loop = asyncio.get_running_loop()
+    sink = TaskSink(
+        on_resumed=lambda: hub.on_resumed(subscriber),
+        # Whatever is being waited for.
+        on_aborted=lambda: limit.reschedule(loop.time()),
+    )
+    limit = asyncio.timeout(None)
+    gone = asyncio.create_task(_until_gone(receive))
+    try:
+        async with limit:
+            gone.add_done_callback(lambda _: sink.abort())
+            hub.attach(subscriber, sink)
+            while (data := await sink.pull()) is not None:
+                await send(_body(data, more=True))
+            if not gone.done():
+                await send(_body(b"", more=False))
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    finally:
+        hub.leave(subscriber)
+        gone.cancel()
+
+
+async def _until_gone(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _start(status: int = 200, headers: Sequence[tuple[bytes, bytes]] = _HEADERS) -> Any:
+    return {"type": "http.response.start", "status": status, "headers": [*headers]}
+
+
+def _body(data: bytes, *, more: bool) -> Any:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+async def _refuse(send: Any, error: Exception, retry_after_seconds: int) -> None:
+    retry_after = (b"retry-after", b"%d" % retry_after_seconds)
+    await _answer(send, 503, str(error), retry_after)
+
+
+async def _answer(send: Any, status: int, text: str, *more: tuple[bytes, bytes]) -> None:
+    body = f"{text}\n".encode()
+    length = (b"content-length", b"%d" % len(body))
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), length, *more]
+    await send(_start(status, headers))
+    await send(_body(body, more=False))
+
+
+def _header(scope: Any, wanted: bytes) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return bytes(value)
+    return None
+
+
+def _keys(secret_key: str | Sequence[str] | None) -> list[str]:
+    if secret_key is None:
+        return []
+    keys = [secret_key] if isinstance(secret_key, str) else [*secret_key]
+    for key in keys:
+        if not key:
+            raise ConfigError(["secret_key must not be empty"])
+    return keys
+
+
+def _dumps(data: Any) -> str:
+    # NaN is no JSON: the browser's JSON.parse would throw at the other end.
+    return json.dumps(data, allow_nan=False)

@@ -1,0 +1,105 @@
+"""The events of some channels, for a program instead of a client."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import HubClosedError
+from ..wire.parser import EventStreamParser
+from .sinks import TaskSink
+
+if TYPE_CHECKING:
+    from ..event import Event
+    from .subscriber import Sink, Subscriber
+
+__all__ = ["Subscription"]
+
+
+class _Hub(Protocol):
+    """What is needed of a hub."""
+
+    def admit(
+        self, channels: tuple[str, ...], *, last_event_id: str | None = None
+    ) -> Subscriber: ...
+
+    def attach(self, subscriber: Subscriber, sink: Sink) -> None: ...
+
+    def leave(self, subscriber: Subscriber) -> None: ...
+
+    def on_resumed(self, subscriber: Subscriber) -> None: ...
+
+
+class Subscription:
+    """
+    An asynchronous iterator over events, as a client would see them.
+
+    Who is too slow is, like a client, cut off and resumed from where it is: it holds no
+    more than ``max_lag_bytes``, and nothing is lost. What is missing in a channel's history
+    comes as an event of the type ``heliograph.gap``. The iteration ends when the hub is
+    closed, or the channel's streams are (``disconnect``).
+
+    Attributes:
+        last_event_id: With which to subscribe again, to go on after the last event that
+            was taken.
+    """
+
+    def __init__(
+        self, hub: _Hub, channels: tuple[str, ...], last_event_id: str | None
+    ) -> None:
+        self.last_event_id = last_event_id or ""
+        self._hub = hub
+        self._channels = channels
+        self._events: deque[Event] = deque()
+        self._has_left = False
+        self._join(last_event_id)
+
+    async def place(self) -> None:
+        """Wait until nothing that is published from now on can be missed."""
+        while not self._parser.last_event_id and await self._pull():
+            pass
+        if not self._events:
+            self.last_event_id = self._parser.last_event_id
+
+    def leave(self) -> None:
+        """Give the place back. Iterating is over."""
+        self._has_left = True
+        self._hub.leave(self._subscriber)
+        self._sink.abort()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Event:
+        """Give the next event."""
+        while not self._events:
+            if not await self._pull():
+                raise StopAsyncIteration
+        event = self._events.popleft()
+        if event.id:
+            self.last_event_id = event.id
+        return event
+
+    def _join(self, last_event_id: str | None) -> None:
+        self._parser = EventStreamParser()
+        subscriber = self._hub.admit(self._channels, last_event_id=last_event_id)
+        self._subscriber = subscriber
+        self._sink = TaskSink(
+            on_resumed=lambda: self._hub.on_resumed(subscriber), on_aborted=lambda: None
+        )
+        self._hub.attach(subscriber, self._sink)
+
+    async def _pull(self) -> bool:
+        """Take some bytes; say whether there may be more."""
+        data = await self._sink.pull()
+        if data is not None:
+            self._events += self._parser.feed(data)
+            return True
+        if self._sink.closed or self._has_left:
+            return False
+        # Too slow: as a client would, it comes back for what it has yet to be given.
+        try:
+            self._join(self._parser.last_event_id)
+        except HubClosedError:
+            return False
+        return True

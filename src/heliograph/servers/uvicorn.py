@@ -1,0 +1,266 @@
+"""
+Taking a client's connection over from uvicorn, so that a stream holds no task.
+
+uvicorn runs each request in a task, with a ``send`` that does more than a stream needs. So
+the transport gets a protocol of ours, as uvicorn itself does for WebSockets, and the
+request is ended for uvicorn and for all middleware in the usual way: with a last message,
+whose bytes go nowhere.
+
+What is private of uvicorn is looked at before it is touched. Whatever differs from what was
+seen to work keeps its connection; so does a stream whose bytes a middleware changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from typing import TYPE_CHECKING, Any
+
+from ..hub.sinks import CLOSE_SECONDS, PAUSE_BYTES, tune_socket
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..config import HubConfig
+
+__all__ = ["UvicornSink", "take_over"]
+
+_log = logging.getLogger("heliograph.servers")
+
+# RFC 9112 section 7.1.
+_LAST_CHUNK = b"0\r\n\r\n"
+
+_MODULES = frozenset(
+    {"uvicorn.protocols.http.h11_impl", "uvicorn.protocols.http.httptools_impl"}
+)
+_was_told = False
+
+
+class UvicornSink(asyncio.Protocol):
+    """
+    A client's connection on uvicorn's loop.
+
+    Args:
+        connection: What was found of uvicorn's.
+        is_chunked: Whether the body is, or ends with the connection.
+        on_resumed: Called when a paused sink is ready again.
+        on_stopped: Called when uvicorn wants to stop, and waits for the end of the stream.
+        on_lost: Called once, when the client has gone.
+    """
+
+    __slots__ = (
+        "_connections",
+        "_is_chunked",
+        "_on_lost",
+        "_on_resumed",
+        "_on_stopped",
+        "_transport",
+        "paused",
+    )
+
+    def __init__(
+        self,
+        connection: _Connection,
+        *,
+        is_chunked: bool,
+        on_resumed: Callable[[], None],
+        on_stopped: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self.paused = connection.flow.write_paused
+        self._transport = connection.transport
+        self._connections = connection.connections
+        self._is_chunked = is_chunked
+        self._on_resumed = on_resumed
+        self._on_stopped = on_stopped
+        self._on_lost = on_lost
+
+    def write(self, data: bytes) -> None:
+        """Give the client some bytes."""
+        self._transport.write(_chunk(data) if self._is_chunked else data)
+
+    def close(self) -> None:
+        """End the stream after what has been written, if the client still takes it."""
+        if self._transport.is_closing():
+            return
+        if self._is_chunked:
+            self._transport.write(_LAST_CHUNK)
+        self._transport.close()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def abort(self) -> None:
+        """End the stream at once."""
+        self._transport.abort()
+
+    def shutdown(self) -> None:
+        """End the stream: uvicorn calls this when it stops."""
+        self._on_stopped()
+
+    def data_received(self, data: bytes) -> None:
+        """Drop it: what follows on the connection is not answered."""
+
+    def eof_received(self) -> None:
+        """Give the client up: who only half-closes is not worth waiting for."""
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        """Note that the client is slower than what it is given."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """Give the client what it missed."""
+        self.paused = False
+        self._on_resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """Tell the hub, and uvicorn, which waits for its connections when it stops."""
+        self._connections.discard(self)
+        self._on_lost()
+
+
+async def take_over(
+    receive: Any, send: Callable[[Any], Awaitable[None]], config: HubConfig, **events: Any
+) -> UvicornSink | None:
+    """
+    Take the connection of a request whose head has been sent.
+
+    A comment is sent in any case.
+
+    Args:
+        receive: As the application was given it.
+        send: The same.
+        config: For the socket.
+        events: What :class:`UvicornSink` calls.
+
+    Returns:
+        Where the stream goes on; the request has ended. :obj:`None` if it goes on
+        through ``send``.
+    """
+    connection = _find(receive)
+    first = b":\n\n"
+    message = {"type": "http.response.body", "body": first, "more_body": True}
+    if connection is None:
+        await send(message)
+        return None
+    written = await _written(connection, send, message)
+    if written not in {first, _chunk(first)} or connection.cycle.disconnected:
+        return None
+    sink = UvicornSink(connection, is_chunked=written != first, **events)
+    _hand_over(connection, sink)
+    _tune(connection.transport, config)
+    try:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except BaseException:
+        sink.abort()
+        raise
+    return sink
+
+
+class _Connection:
+    """What is used of uvicorn's objects for a request."""
+
+    def __init__(self, cycle: Any) -> None:
+        self.cycle = cycle
+        self.transport: asyncio.Transport = cycle.transport
+        protocol: Any = self.transport.get_protocol()
+        self.protocol = protocol
+        self.flow = cycle.flow
+        self.connections: set[Any] = protocol.server_state.connections
+        self.is_as_known = (
+            protocol.cycle is cycle
+            and protocol.transport is self.transport
+            and protocol in self.connections
+            and cycle.response_started is True
+            and cycle.response_complete is False
+            and isinstance(self.flow.write_paused, bool)
+            and callable(self.flow.resume_reading)
+            and callable(self.flow.resume_writing)
+            and callable(protocol._unset_keepalive_if_required)  # noqa: SLF001 - see the module
+        )
+
+
+class _Nowhere:
+    """A transport for what need not reach the client."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+def _find(receive: Any) -> _Connection | None:
+    global _was_told  # noqa: PLW0603 - one line is enough
+    # Middleware replaces `send` more often than `receive`.
+    cycle: Any = getattr(receive, "__self__", None)
+    if type(cycle).__module__ not in _MODULES:
+        return None
+    try:
+        connection = _Connection(cycle)
+    except AttributeError as error:
+        reason = str(error)
+    else:
+        if cycle.disconnected:
+            return None
+        if connection.is_as_known:
+            return connection
+        reason = "its objects are used otherwise"
+    if not _was_told:
+        _was_told = True
+        _log.warning("this uvicorn is not known: streams hold a task each (%s)", reason)
+    return None
+
+
+async def _written(connection: _Connection, send: Any, message: Any) -> bytes:
+    """Send a message; give what of it has reached the connection."""
+    recorder = _Nowhere()
+    recorder.is_closing = connection.transport.is_closing  # type: ignore[method-assign]  # it is in use
+    connection.cycle.transport = recorder
+    try:
+        await send(message)
+    finally:
+        connection.cycle.transport = connection.transport
+        connection.transport.write(recorder.written)
+    return recorder.written
+
+
+def _hand_over(connection: _Connection, sink: UvicornSink) -> None:
+    protocol: Any = connection.protocol
+    connection.flow.resume_reading()
+    connection.flow.resume_writing()
+    protocol._unset_keepalive_if_required()  # noqa: SLF001 - see the module
+    connection.connections.discard(protocol)
+    connection.connections.add(sink)
+    connection.transport.set_protocol(sink)
+    connection.cycle.transport = protocol.transport = _Nowhere()
+
+
+def _tune(transport: asyncio.Transport, config: HubConfig) -> None:
+    transport.set_write_buffer_limits(high=PAUSE_BYTES)
+    # The options are of the connection, so they can be set through a copy. uvloop gives
+    # an object that has none.
+    number = transport.get_extra_info("socket").fileno()
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(fileno=socket.dup(number)) as connection,
+    ):
+        tune_socket(connection, config)
+
+
+# What many streams are given one after the other is framed once.
+_last: tuple[bytes, bytes] = (b"", b"")
+
+
+def _chunk(data: bytes) -> bytes:
+    global _last  # noqa: PLW0603 - a cache of one
+    if data is not _last[0]:
+        _last = data, b"%x\r\n%b\r\n" % (len(data), data)
+    return _last[1]

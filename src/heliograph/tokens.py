@@ -1,0 +1,105 @@
+"""
+Signed, expiring permissions to open a stream of given channels.
+
+The signature covers the channels and the time, so a token opens that selection and no
+other. It is made with the newest of some keys; after a rotation tokens signed with one of
+the others are still honoured. All faces make the same, so with the same key what one has
+signed opens a stream of another.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from itsdangerous import BadSignature, URLSafeSerializer, want_bytes
+
+from .errors import HeliographError, InvalidFieldError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["InvalidTokenError", "check_seconds", "check_token", "make_token"]
+
+_SALT = "heliograph.stream"
+
+
+class InvalidTokenError(HeliographError):
+    """A token that does not open the stream asked for; the message says why."""
+
+
+def make_token(
+    keys: Sequence[str | bytes], channels: tuple[str, ...], expires_in: float
+) -> str:
+    """
+    Sign a permission.
+
+    Args:
+        keys: The newest last, at least one.
+        channels: A selection, sorted, each once.
+        expires_in: Seconds until it expires, above 0.
+
+    Returns:
+        Characters that a URL may contain.
+    """
+    expires_at = math.ceil(time.time() + expires_in)
+    return str(_serializer(keys).dumps([expires_at, *channels]))
+
+
+def check_token(
+    keys: Sequence[str | bytes], token: str, channels: tuple[str, ...]
+) -> float:
+    """
+    Say until when a token opens a stream.
+
+    Args:
+        keys: Those that count; none if nothing is ever signed.
+        token: What a client sent.
+        channels: The selection asked for, sorted, each once.
+
+    Returns:
+        When it expires, in seconds since the epoch of Unix.
+
+    Raises:
+        InvalidTokenError: It is forged, expired, or for other channels.
+    """
+    if not keys:
+        raise InvalidTokenError("this application signs no tokens")
+    try:
+        payload = _serializer(keys).loads(token)
+    except BadSignature as error:
+        raise InvalidTokenError("the token is not signed by this application") from error
+    expires_at, *signed = payload
+    if tuple(signed) != channels:
+        raise InvalidTokenError("the token is for other channels")
+    if expires_at <= time.time():
+        raise InvalidTokenError("the token has expired")
+    return float(expires_at)
+
+
+def check_seconds(expires_in: object) -> float:
+    """
+    Give the time that a token is to last, in seconds.
+
+    Args:
+        expires_in: Seconds, above 0, or a :class:`~datetime.timedelta`.
+
+    Raises:
+        InvalidFieldError: It is neither, or none.
+    """
+    seconds = (
+        expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
+    )
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise InvalidFieldError("expires_in", expires_in, "must be a number of seconds")
+    # The upper end is the year 2100 and some: beyond it arithmetic on dates fails.
+    if not 0 < seconds <= 100 * 366 * 86_400:
+        raise InvalidFieldError("expires_in", expires_in, "must be above 0")
+    return float(seconds)
+
+
+def _serializer(keys: Sequence[str | bytes]) -> URLSafeSerializer:
+    # It signs with the last key and accepts them all.
+    return URLSafeSerializer([want_bytes(key) for key in keys], salt=_SALT)
