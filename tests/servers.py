@@ -220,6 +220,33 @@ def werkzeug(app, *options):
     ]
 
 
+def uvicorn(app, *options):
+    """The command line of uvicorn."""
+    return [sys.executable, "-m", "uvicorn", app, "--port", "{port}", *options]
+
+
+def hypercorn(app, *options):
+    """The command line of hypercorn, with an access log."""
+    return [
+        sys.executable, "-m", "hypercorn", app, "--bind", "127.0.0.1:{port}",
+        "--access-logfile", "-", "--access-logformat", '%(h)s "%(R)s" %(s)s', *options,
+    ]  # fmt: skip
+
+
+def granian(app, *options):
+    """The command line of granian, with an access log."""
+    return [
+        sys.executable, "-m", "granian", app, "--port", "{port}", "--access-log", *options
+    ]  # fmt: skip
+
+
+def daphne(app, *options):
+    """The command line of daphne, with an access log."""
+    return [
+        sys.executable, "-m", "daphne", app, "--port", "{port}", "--access-log", "-", *options
+    ]  # fmt: skip
+
+
 def unmeasured():
     """
     The environment for a program that forks while it has threads.

@@ -1,0 +1,90 @@
+"""The application of ``plain.py`` for ASGI, as people write it with Starlette."""
+
+import contextlib
+import dataclasses
+import os
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from heliograph import HubConfig
+from heliograph.asgi import EventStreams
+
+
+def _configured(prefix="APP_SSE_"):
+    for name, value in os.environ.items():
+        if name.startswith(prefix) and name not in {f"{prefix}TAKE_OVER", f"{prefix}URL"}:
+            yield name.removeprefix(prefix).lower(), float(value) if "." in value else int(
+                value
+            )
+
+
+os.makedirs(os.environ["INSTANCE"], exist_ok=True)
+streams = EventStreams(
+    os.environ.get("APP_SSE_URL", f"sqlite:///{os.environ['INSTANCE']}/log"),
+    config=HubConfig(**dict(_configured())),
+    secret_key="for tests",
+    take_over=os.environ.get("APP_SSE_TAKE_OVER") != "false",
+)
+
+
+async def ping(request):
+    return PlainTextResponse("pong")
+
+
+async def publish(request):
+    channels = request.query_params.getlist("channel") or "sse"
+    return PlainTextResponse(await streams.publish(await request.json(), channel=channels))
+
+
+async def statistics(request):
+    statistics = dataclasses.asdict(await streams.statistics())
+    return JSONResponse({"pid": os.getpid()} | statistics)
+
+
+async def disconnect(request):
+    await streams.disconnect(request.query_params["channel"])
+    return PlainTextResponse("")
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    async with streams:
+        yield
+
+
+class Hooks:
+    """Adds headers on the way to the server, as middleware does."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        async def send_more(message):
+            if message["type"] == "http.response.start":
+                headers = [*message["headers"]]
+                headers.append(
+                    (b"access-control-allow-origin", b"https://page.example")
+                )
+                if b"cookie" in scope["query_string"]:
+                    headers.append((b"set-cookie", b"session=visited"))
+                    headers.append((b"vary", b"Cookie"))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self.app(scope, receive, send_more if scope["type"] == "http" else send)
+
+
+app = Starlette(
+    routes=[
+        Route("/stream", streams),
+        Route("/ping", ping),
+        Route("/publish", publish, methods=["POST"]),
+        Route("/statistics", statistics),
+        Route("/disconnect", disconnect, methods=["POST"]),
+    ],
+    middleware=[Middleware(Hooks)],
+    lifespan=lifespan,
+)
