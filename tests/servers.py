@@ -220,6 +220,20 @@ def werkzeug(app, *options):
     ]
 
 
+def waitress(app, *options):
+    """The command line of waitress, with a line in its log for each request."""
+    return [sys.executable, "waiting.py", app, "{port}", *options]
+
+
+def uwsgi(app, *options):
+    """The command line of uWSGI, with threads, as Python programs need it."""
+    return [
+        str(Path(sys.executable).with_name("pyuwsgi")), "--module", app, "--master",
+        "--enable-threads", "--threads", "4", "--die-on-term", "--need-app",
+        "--buffer-size", "16384", *options,
+    ]  # fmt: skip
+
+
 def uvicorn(app, *options):
     """The command line of uvicorn."""
     return [sys.executable, "-m", "uvicorn", app, "--port", "{port}", *options]

@@ -4,7 +4,6 @@ import pytest
 
 from heliograph.tokens import InvalidTokenError, check_token, make_token
 
-
 KEYS = ["key"]
 
 

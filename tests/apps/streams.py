@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -16,12 +17,13 @@ from heliograph.asgi import EventStreams
 def _configured(prefix="APP_SSE_"):
     for name, value in os.environ.items():
         if name.startswith(prefix) and name not in {f"{prefix}TAKE_OVER", f"{prefix}URL"}:
-            yield name.removeprefix(prefix).lower(), float(value) if "." in value else int(
-                value
+            yield (
+                name.removeprefix(prefix).lower(),
+                float(value) if "." in value else int(value),
             )
 
 
-os.makedirs(os.environ["INSTANCE"], exist_ok=True)
+Path(os.environ["INSTANCE"]).mkdir(exist_ok=True)
 streams = EventStreams(
     os.environ.get("APP_SSE_URL", f"sqlite:///{os.environ['INSTANCE']}/log"),
     config=HubConfig(**dict(_configured())),
@@ -65,9 +67,7 @@ class Hooks:
         async def send_more(message):
             if message["type"] == "http.response.start":
                 headers = [*message["headers"]]
-                headers.append(
-                    (b"access-control-allow-origin", b"https://page.example")
-                )
+                headers.append((b"access-control-allow-origin", b"https://page.example"))
                 if b"cookie" in scope["query_string"]:
                     headers.append((b"set-cookie", b"session=visited"))
                     headers.append((b"vary", b"Cookie"))

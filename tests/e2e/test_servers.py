@@ -1,5 +1,6 @@
 """The extension on real servers: nobody's thread is held, nothing is lost on the way."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -8,13 +9,30 @@ import sys
 
 import pytest
 
-from servers import APPS, daphne, granian, gunicorn, hypercorn, serving, until, uvicorn, werkzeug
+from servers import (
+    APPS,
+    daphne,
+    granian,
+    gunicorn,
+    hypercorn,
+    serving,
+    until,
+    uvicorn,
+    uwsgi,
+    waitress,
+    werkzeug,
+)
 
 TAKEN_OVER = {
     "gunicorn-sync": gunicorn("plain:app", "--workers", "1"),
     "gunicorn-gthread": gunicorn(
         "plain:app", "--worker-class", "gthread", "--threads", "4"
     ),
+    "gunicorn-gevent": gunicorn("plain:app", "--worker-class", "gevent"),
+    "gunicorn-gevent-pywsgi": gunicorn("plain:app", "--worker-class", "gevent_pywsgi"),
+    "waitress": waitress("plain:app"),
+    "uwsgi-http-socket": uwsgi("plain:app", "--http-socket", "127.0.0.1:{port}"),
+    "uwsgi-http": uwsgi("plain:app", "--http", "127.0.0.1:{port}"),
     "werkzeug": werkzeug("plain"),
     "werkzeug-debug": werkzeug("plain", "--debug"),
     "uvicorn-httptools": uvicorn("streams:app", "--http", "httptools", "--loop", "asyncio"),
@@ -30,8 +48,14 @@ FALLBACK = {
     ],
     "werkzeug-fallback": TAKEN_OVER["werkzeug"],
     # No more than by gunicorn.
-    "uvicorn-fallback": [*TAKEN_OVER["uvicorn-httptools"], "--timeout-graceful-shutdown", "1"],
-    "gunicorn-asgi": gunicorn("streams:app", "--worker-class", "asgi", "--graceful-timeout", "1"),
+    "uvicorn-fallback": [
+        *TAKEN_OVER["uvicorn-httptools"],
+        "--timeout-graceful-shutdown",
+        "1",
+    ],
+    "gunicorn-asgi": gunicorn(
+        "streams:app", "--worker-class", "asgi", "--graceful-timeout", "1"
+    ),
     "hypercorn": hypercorn("streams:app", "--graceful-timeout", "1"),
     # It would wait for the end of all streams, for ever.
     "granian": granian("streams:app", "--interface", "asgi", "--workers-kill-timeout", "1"),
@@ -40,12 +64,26 @@ FALLBACK = {
 NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
 
 
+@contextlib.contextmanager
+def serving_with(name, folder):
+    command = (TAKEN_OVER | FALLBACK)[name]
+    env = NO_TAKE_OVER if name in FALLBACK else None
+    with serving(command, folder, env=env) as server:
+        server.name = name
+        yield server
+
+
+@pytest.fixture(scope="module", params=[*TAKEN_OVER, *FALLBACK])
+def server(request, tmp_path_factory):
+    """A server that tests leave as they have found it."""
+    with serving_with(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        yield server
+
+
 @pytest.fixture(params=[*TAKEN_OVER, *FALLBACK])
-def server(request, tmp_path):
-    command = (TAKEN_OVER | FALLBACK)[request.param]
-    env = NO_TAKE_OVER if request.param in FALLBACK else None
-    with serving(command, tmp_path, env=env) as server:
-        server.name = request.param
+def own_server(request, tmp_path):
+    """A server that a test may stop."""
+    with serving_with(request.param, tmp_path) as server:
         yield server
 
 
@@ -64,6 +102,10 @@ def subscribers(server):
     return json.loads(server.get("/statistics").text)["subscribers"]
 
 
+def pid_of_a_worker(server):
+    return json.loads(server.get("/statistics").text)["pid"]
+
+
 def test_stream(server):
     """Head and place at once, then events; then the client leaves and is forgotten."""
     with server.stream("/stream?cookie=1") as stream:
@@ -77,7 +119,8 @@ def test_stream(server):
         # The application's own, with what its hooks added last.
         assert "session=" in stream.header("set-cookie")
         assert stream.header("access-control-allow-origin") == "https://page.example"
-        assert stream.header("date") or server.name == "daphne"  # which sends none
+        # Some servers send none.
+        assert stream.header("date") or server.name.startswith(("daphne", "uwsgi"))
 
         ids = [publish(server, str(n)) for n in range(5)]
         events = stream.wait(5)
@@ -89,8 +132,9 @@ def test_stream(server):
         assert [event.data for event in back.wait(2)] == ["3", "4"]
 
 
-def test_log(server):
+def test_log(own_server):
     """One line in the access log for each stream, and none about errors."""
+    server = own_server
     with server.stream() as stream:
         stream.placed()
     until(lambda: subscribers(server) == 0)
@@ -110,7 +154,7 @@ def test_head(server):
         assert stream.status == 200
         assert stream.header("content-type") == "text/event-stream; charset=utf-8"
         assert stream.body == b""
-    assert subscribers(server) == 0
+    until(lambda: subscribers(server) == 0)
 
 
 def test_http_1_0(server):
@@ -121,8 +165,11 @@ def test_http_1_0(server):
         assert stream.wait(1)[0].data == "x"
 
 
-def test_pipelined_request(server):
+def test_pipelined_request(own_server):
     """Another request on the connection is not answered into the stream."""
+    # Servers that keep the connection stop reading from it then, and so do not notice that
+    # the client has left.
+    server = own_server
     with server.stream() as stream:
         stream.placed()
         stream.socket.sendall(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -141,13 +188,16 @@ def test_after_keep_alive(server):
         if b"close" in answer.lower():
             return  # this server does not keep connections
         connection.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
-        got = b""
+        got = connection.recv(9999)
+        if not got and server.name.startswith("uwsgi"):
+            return  # nor does this one, which does not say so
         while b"id: " not in got:
             got += connection.recv(9999)
 
 
-def test_stop_ends_streams(server):
+def test_stop_ends_streams(own_server):
     """TERM ends them at once; the server does not wait for them."""
+    server = own_server
     with server.stream() as stream:
         stream.placed()
         server.signal(signal.SIGTERM)
@@ -302,6 +352,9 @@ def test_preload(tmp_path):
             assert stream.wait(1)[0].type == "heliograph.gap"
             publish(server, "x")
             assert stream.wait(2)[1].data == "x"
+        # A worker that is just beginning does not hear the signal to end.
+        pids = set()
+        until(lambda: pids.add(pid_of_a_worker(server)) or len(pids) == 2)
         server.stop()
         assert "Traceback" not in server.log_text()
 

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from heliograph.servers.wsgi import client_socket, response_head, take_over
+from heliograph.servers.wsgi import client_descriptor, response_head, take_over
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_closed_socket_is_not_taken(pair):
     accepted.close()
 
     assert take_over(environ(accepted)) is None
-    assert client_socket(environ(accepted)) is None
+    assert client_descriptor(environ(accepted)) is None
 
 
 def test_sockets_with_state_of_their_own_are_not_taken(pair):
@@ -150,7 +150,7 @@ def test_sockets_with_state_of_their_own_are_not_taken(pair):
     _, accepted = pair
     with OtherSocket(fileno=accepted.detach()) as other:
         assert take_over(environ(other)) is None
-        assert client_socket(environ(other)) is other
+        assert client_descriptor(environ(other)) == other.fileno()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with context.wrap_socket(
             socket.socket(fileno=other.detach()),
@@ -158,7 +158,7 @@ def test_sockets_with_state_of_their_own_are_not_taken(pair):
             do_handshake_on_connect=False,
         ) as secure:
             assert take_over(environ(secure)) is None
-            assert client_socket(environ(secure)) is secure
+            assert client_descriptor(environ(secure)) == secure.fileno()
 
 
 def test_failure_leaves_the_connection(pair, monkeypatch):

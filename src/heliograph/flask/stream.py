@@ -16,7 +16,7 @@ from werkzeug.wsgi import ClosingIterator
 from flask import Response
 
 from ..errors import HubClosedError, TooManySubscribersError
-from ..servers.wsgi import client_socket, response_head, take_over
+from ..servers.wsgi import client_descriptor, response_head, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,9 +122,7 @@ class EventStream(Response):
     def _pull(
         self, subscriber: Subscriber, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
-        connection = client_socket(environ)
-        client = None if connection is None else connection.fileno()
-        self.response = self._hub.pull(subscriber, client)
+        self.response = self._hub.pull(subscriber, client_descriptor(environ))
         # Frozen by somebody's hook, the response has the length of nothing.
         self.headers.pop("Content-Length", None)
         # A generator that was never begun has nothing to run when it is closed, and a

@@ -20,13 +20,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Dummy", "client_socket", "response_head", "take_over"]
+__all__ = ["Dummy", "client_descriptor", "response_head", "take_over"]
 
 # More than a head may have.
 _HEAD_BYTES = 65_536
 
-# Where servers say which connection a request came on.
-_ENVIRON_KEYS = ("gunicorn.socket", "werkzeug.socket")
+# Where servers say which connection a request came on. gunicorn's worker gevent_pywsgi has
+# it under another name than its others.
+_ENVIRON_KEYS = ("gunicorn.socket", "gunicorn.sock", "werkzeug.socket")
+
+# Options of uWSGI, or parts of their names, with which its connections are not to be taken:
+# they carry TLS or another protocol, or belong to another loop than that of threads.
+_UWSGI_OTHERWISE = (
+    "async",
+    "fastcgi",
+    "gevent",
+    "https-socket",
+    "protocol",
+    "raw-socket",
+    "scgi",
+    "ssl-socket",
+    "suwsgi",
+)
 
 # HTTP/2 shares a connection between requests: it is nobody's to take.
 _PROTOCOLS = frozenset({"HTTP/1.0", "HTTP/1.1"})
@@ -97,9 +112,9 @@ class Dummy:
         self._peer.close()
 
 
-def client_socket(environ: dict[str, Any]) -> socket.socket | None:
+def client_descriptor(environ: dict[str, Any]) -> int | None:
     """
-    Give the socket of the client of a request, only to look at.
+    Give the descriptor of the client's connection, only to look at.
 
     Args:
         environ: The request, as the server made it.
@@ -109,11 +124,9 @@ def client_socket(environ: dict[str, Any]) -> socket.socket | None:
     """
     if environ.get("SERVER_PROTOCOL") not in _PROTOCOLS:
         return None
-    for key in _ENVIRON_KEYS:
-        connection = environ.get(key)
-        if isinstance(connection, socket.socket) and connection.fileno() >= 0:
-            return connection
-    return None
+    connection = _client_socket(environ)
+    number = _uwsgi_descriptor(environ) if connection is None else connection.fileno()
+    return number if number >= 0 else None
 
 
 def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
@@ -131,19 +144,42 @@ def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
     """
     if environ.get("REQUEST_METHOD") != "GET":
         return None
-    connection = client_socket(environ)
+    number = client_descriptor(environ)
+    if number is None:
+        return None
+    connection = _client_socket(environ)
     # Exactly the plain class, which gevent replaces by its own: an SSLSocket has state
     # that a descriptor does not carry.
-    if type(connection) is not socket.socket:
+    if connection is not None and type(connection) is not socket.socket:
         return None
     if "werkzeug.socket" in environ and environ.get("wsgi.multiprocess"):
         # Its server forks for each request, and the child ends with the response.
         return None
-    return _swap(connection)
+    return _swap(number)
 
 
-def _swap(connection: socket.socket) -> tuple[socket.socket, Dummy]:
-    number = connection.fileno()
+def _client_socket(environ: dict[str, Any]) -> socket.socket | None:
+    for key in _ENVIRON_KEYS:
+        connection = environ.get(key)
+        if isinstance(connection, socket.socket):
+            return connection
+    # waitress gives a method of what it calls a channel. This is private.
+    channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
+    connection = getattr(channel, "socket", None)
+    return connection if isinstance(connection, socket.socket) else None
+
+
+def _uwsgi_descriptor(environ: dict[str, Any]) -> int:
+    if "uwsgi.version" not in environ:
+        return -1
+    import uwsgi  # noqa: PLC0415 - exists only inside of it
+
+    if any(part in name for name in uwsgi.opt for part in _UWSGI_OTHERWISE):
+        return -1
+    return int(uwsgi.connection_fd())
+
+
+def _swap(number: int) -> tuple[socket.socket, Dummy]:
     servers_end, peer = socket.socketpair()
     try:
         # A server that reads on finds the end of the stream and not silence.

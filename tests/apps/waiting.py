@@ -1,0 +1,18 @@
+"""An application in waitress, which has no access log of its own."""
+
+import sys
+from importlib import import_module
+
+import waitress
+
+module, _, name = sys.argv[1].partition(":")
+app = getattr(import_module(module), name)
+
+
+def logged(environ, start_response):
+    query = environ["QUERY_STRING"]
+    print(environ["REQUEST_METHOD"], environ["PATH_INFO"], query, flush=True)
+    return app(environ, start_response)
+
+
+waitress.serve(logged, host="127.0.0.1", port=int(sys.argv[2]), threads=4)
