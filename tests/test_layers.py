@@ -91,7 +91,7 @@ def test_below_the_faces_there_is_no_framework(path):
         - {"heliograph"}
     )
 
-    allowed = {"hub/thread.py": {"uvloop"}}
+    allowed = {"hub/thread.py": {"uvloop"}, "servers/wsgi.py": {"uwsgi"}}
     if path.parts[:2] == ("brokers", "redis"):
         assert third <= {"redis"}
     else:

@@ -1,0 +1,427 @@
+"""Streams as an ASGI application: what is its own; the rest is in the tests of servers."""
+
+import asyncio
+import contextlib
+import json
+import socket
+
+import pytest
+import uvicorn
+
+from heliograph import (
+    BrokerUnavailableError,
+    ConfigError,
+    EventTooLargeError,
+    HubClosedError,
+    HubConfig,
+    InvalidFieldError,
+    TooManySubscribersError,
+)
+from heliograph.asgi import EventStreams
+from heliograph.cors import CorsPolicy
+from streams import Client, connections, until
+
+
+@contextlib.asynccontextmanager
+async def serving(app, **options):
+    """A uvicorn on this loop, so that a test can publish without asking it."""
+    config = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=1, lifespan="on", **options
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        task = asyncio.create_task(server._serve([listening]))
+        await until(lambda: server.started or task.done())
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+async def request(port, query="", *headers, method="GET"):
+    """Ask for a stream; give it, with the head in ``raw``."""
+    connection = socket.socket()
+    connection.setblocking(False)
+    connections.append(connection)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, ("127.0.0.1", port))
+    head = [f"{method} /{query} HTTP/1.0", "Host: test", *headers, "", ""]
+    await loop.sock_sendall(connection, "\r\n".join(head).encode())
+    client = Client(connection)
+    while b"\r\n\r\n" not in client.raw:
+        assert await client.read(), client.raw
+    client.status = int(client.raw.split()[1])
+    return client
+
+
+@pytest.fixture(params=["h11", "httptools"])
+def parser(request):
+    return request.param
+
+
+@pytest.fixture(params=[True, False], ids=["taken", "sent"])
+def take_over(request):
+    return request.param
+
+
+async def test_alone(parser, take_over):
+    """It is an application of its own; its lifespan opens and closes it."""
+    streams = EventStreams("memory:", take_over=take_over)
+    async with serving(streams, http="h11") as port:
+        client = await (await request(port, "?channel=a&channel=b")).placed()
+        id_a = await streams.publish({"n": 1}, type="t", channel="a")
+        await streams.publish("two", channel=["a", "b"])
+
+        first, *_ = await client.wait(3)
+
+        assert (first.type, first.data) == ("t", '{"n": 1}')
+        assert sorted(event.data for event in client.events[1:]) == ["two", "two"]
+        back = await request(port, "?channel=a", f"Last-Event-ID: {id_a}")
+        assert [event.data for event in await back.wait(1)] == ["two"]
+        assert (await streams.statistics()).subscribers == 2
+    assert streams._hub is None
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "text"),
+    [
+        ("?channel=%00", [], 400, "control characters"),
+        ("?" + "&".join(f"channel={n}" for n in range(65)), [], 400, "1 to 64 channels"),
+        ("?lastEventId=" + "x" * 9000, [], 400, "at most 8190 characters"),
+        ("?token=forged", [], 403, "not signed"),
+    ],
+)
+async def test_bad_requests(query, headers, status, text):
+    """A clear answer, and no place is taken."""
+    streams = EventStreams("memory:", secret_key="key")
+    async with serving(streams) as port:
+        client = await request(port, query, *headers)
+        await client.ended()
+
+        assert client.status == status
+        assert text in client.body.decode()
+        assert (await streams.statistics()).subscribers == 0
+
+
+async def test_other_methods():
+    """HEAD is answered with the head alone; nothing else is a stream."""
+    async with serving(EventStreams("memory:")) as port:
+        head = await (await request(port, method="HEAD")).ended()
+        assert (head.status, head.body) == (200, b"")
+        assert b"text/event-stream" in head.raw
+        post = await (await request(port, method="POST")).ended()
+        assert post.status == 405
+        assert b"allow: GET, HEAD" in post.raw
+
+
+@pytest.mark.parametrize(
+    ("verdict", "private", "status"),
+    [
+        (True, True, 200), (True, False, 200),
+        (None, True, 403), (None, False, 200),
+        (False, True, 403), (False, False, 403),
+        (0, False, 500), ("yes", True, 500),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_authorize(verdict, private, status, is_async):
+    """It is asked with the channels and the scope; what is no answer lets nobody in."""
+    asked = []
+
+    def authorize(channels, scope):
+        asked.append((channels, scope["path"]))
+        return verdict
+
+    async def authorize_async(channels, scope):
+        await asyncio.sleep(0)
+        return authorize(channels, scope)
+
+    streams = EventStreams(
+        "memory:", authorize=authorize_async if is_async else authorize, private=private
+    )
+    async with serving(streams, log_config=None) as port:
+        client = await request(port, "?channel=b&channel=a")
+
+        assert client.status == status
+        assert asked == [(("a", "b"), "/")]
+
+
+async def test_private():
+    """Without an authorizer only tokens let in."""
+    streams = EventStreams("memory:", private=True, secret_key=["old", "new"])
+    async with serving(streams) as port:
+        assert (await request(port)).status == 403
+        client = await request(port, "?" + streams.query("a", "b", expires_in=60))
+        assert client.status == 200
+        old = EventStreams("memory:", secret_key="old").query("a", expires_in=60)
+        assert (await request(port, "?" + old)).status == 200
+
+
+async def test_a_token_expires(take_over):
+    """Its stream ends, and the connection with it."""
+    streams = EventStreams("memory:", secret_key="key", take_over=take_over)
+    async with serving(streams) as port:
+        client = await request(port, "?" + streams.query("a", expires_in=0.5))
+        await client.ended()
+        assert client.status == 200
+
+
+async def test_caps():
+    """Over the cap: 503, and when to come back."""
+    config = HubConfig(max_subscribers=1, retry_after_seconds=7)
+    async with serving(EventStreams("memory:", config=config)) as port:
+        await (await request(port)).placed()
+        refused = await (await request(port)).ended()
+        assert refused.status == 503
+        assert b"retry-after: 7" in refused.raw
+
+
+async def test_cors(take_over):
+    """Pages of other origins may listen if the policy says so."""
+    policy = CorsPolicy(origins="https://a.example")
+    streams = EventStreams("memory:", cors=policy, take_over=take_over)
+    async with serving(streams) as port:
+        client = await request(port, "", "Origin: https://a.example")
+        assert b"access-control-allow-origin: https://a.example" in client.raw
+        await client.placed()
+        other = await (await request(port, "", "Origin: https://b.example")).ended()
+        assert other.status == 403
+        await until_left(streams, 1)
+
+
+async def until_left(streams, count):
+    while (await streams.statistics()).subscribers > count:
+        await asyncio.sleep(0.01)
+
+
+async def test_clients_that_leave(parser, take_over):
+    """They are noticed at once, whatever they wait for."""
+    streams = EventStreams("memory:", take_over=take_over)
+    async with serving(streams, http=parser) as port:
+        clients = [await (await request(port)).placed() for _ in range(20)]
+        for client in clients:
+            client.leave()
+        await until_left(streams, 0)
+
+
+async def test_a_client_that_does_not_read(parser, take_over):
+    """It is cut off when it is too far behind, and comes back for the rest."""
+    config = HubConfig(
+        max_event_bytes=100_000, max_lag_bytes=200_000, send_buffer_bytes=65_536
+    )
+    streams = EventStreams("memory:", config=config, take_over=take_over)
+    async with serving(streams, http=parser) as port:
+        slow = await (await request(port)).placed()
+        quick = await (await request(port)).placed()
+        start = slow.parser.last_event_id
+        for n in range(100):
+            await streams.publish(f"{n} {'x' * 90_000}")
+            await quick.wait(n + 1)
+        await until_left(streams, 1)
+        assert (await streams.statistics()).lagging_disconnected == 1
+        with contextlib.suppress(ConnectionError):
+            while await slow.read():
+                pass
+        back = await request(port, "", f"Last-Event-ID: {slow.parser.last_event_id}")
+        missing = 100 - len(slow.events)
+        assert start
+        assert missing > 0
+        got = [*slow.events, *(await back.wait(missing))]
+        assert [int(event.data.split()[0]) for event in got] == list(range(100))
+
+
+async def test_a_middleware_that_changes_the_body(parser):
+    """The connection is not taken from under it."""
+
+    class Shouting:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            async def shout(message):
+                if message["type"] == "http.response.body":
+                    message = {**message, "body": message["body"].replace(b":\n", b": !\n")}
+                await send(message)
+
+            await self.app(scope, receive, shout if scope["type"] == "http" else send)
+
+    streams = EventStreams("memory:")
+    async with serving(Shouting(streams), http=parser) as port:
+        client = await (await request(port)).placed()
+        await streams.publish("x")
+        await client.wait(1)
+        assert b": !\n" in client.body
+        assert len(asyncio.all_tasks()) > 3
+
+
+async def test_a_stream_that_is_taken_over_holds_no_task(parser):
+    """However many there are."""
+    streams = EventStreams("memory:")
+    async with serving(streams, http=parser) as port:
+        await (await request(port)).placed()
+        await asyncio.sleep(0.05)
+        before = len(asyncio.all_tasks())
+        for _ in range(20):
+            await (await request(port)).placed()
+        await asyncio.sleep(0.05)
+        assert len(asyncio.all_tasks()) == before
+
+
+async def test_a_uvicorn_that_is_not_known(monkeypatch, caplog):
+    """It is left alone, and one line says so."""
+    from uvicorn.protocols.http import flow_control
+
+    class Otherwise(flow_control.FlowControl):
+        def __init__(self, transport):
+            super().__init__(transport)
+            self.write_paused = 0
+
+    monkeypatch.setattr("heliograph.servers.uvicorn._was_told", False)
+    monkeypatch.setattr("uvicorn.protocols.http.h11_impl.FlowControl", Otherwise)
+    streams = EventStreams("memory:")
+    async with serving(streams, http="h11", log_config=None) as port:
+        for n in range(2):
+            client = await (await request(port)).placed()
+            await streams.publish(str(n))
+            assert (await client.wait(1))[0].data == str(n)
+    assert [r.message for r in caplog.records if r.name == "heliograph.servers"] == [
+        "this uvicorn is not known: streams hold a task each (its objects are used otherwise)"
+    ]
+
+
+# For programs.
+
+
+async def test_subscribe():
+    """Nothing that is published within the block is missed."""
+    async with EventStreams("memory:") as streams:
+        async with streams.subscribe("a", "b") as events:
+            start = events.last_event_id
+            for n in range(3):
+                await streams.publish(n, channel="ab"[n % 2])
+            got = [await anext(events) for _ in range(3)]
+            assert [event.data for event in got] == ["0", "1", "2"]
+            assert events.last_event_id == got[-1].id
+        assert (await streams.statistics()).subscribers == 0
+        async with streams.subscribe("a", "b", last_event_id=got[0].id) as events:
+            assert [(await anext(events)).data for _ in range(2)] == ["1", "2"]
+        async with streams.subscribe("a", "b", last_event_id=start) as events:
+            assert (await anext(events)).data == "0"
+        async with streams.subscribe("a", last_event_id="junk") as events:
+            gap = await anext(events)
+            assert (gap.type, json.loads(gap.data)["channels"]) == ("heliograph.gap", ["a"])
+
+
+async def test_a_subscription_that_is_slow():
+    """It is given everything, however late, and holds little meanwhile."""
+    config = HubConfig(max_event_bytes=50_000, max_lag_bytes=100_000)
+    async with (
+        EventStreams("memory:", config=config) as streams,
+        streams.subscribe() as events,
+    ):
+        for n in range(50):
+            await streams.publish(f"{n} {'x' * 40_000}")
+            await asyncio.sleep(0)
+        await until(lambda: streams._hub.statistics().lagging_disconnected)
+        for n in range(50):
+            assert (await anext(events)).data.split()[0] == str(n)
+        await streams.publish("last")
+        assert (await anext(events)).data == "last"
+
+
+@pytest.mark.parametrize("end", ["close", "disconnect"])
+async def test_a_subscription_that_is_ended(end):
+    """The iteration ends after what was published before."""
+    async with EventStreams("memory:") as streams, streams.subscribe("a") as events:
+        await streams.publish("x", channel="a")
+        await asyncio.sleep(0.01)
+        await (streams.close() if end == "close" else streams.disconnect("a"))
+
+        assert [event.data async for event in events] == ["x"]
+
+
+async def test_a_subscription_takes_a_place():
+    """Among the caps, as streams do."""
+    async with EventStreams("memory:", config=HubConfig(max_subscribers=1)) as streams:
+        async with streams.subscribe("a"):
+            with pytest.raises(TooManySubscribersError):
+                async with streams.subscribe("a"):
+                    pass
+        async with streams.subscribe("a"):
+            pass
+
+
+# Mistakes.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"url": "nonsense:"}, "no broker"),
+        ({"url": "memory:", "secret_key": ""}, "secret_key must not be empty"),
+        ({"url": "memory:", "secret_key": ["a", ""]}, "secret_key must not be empty"),
+        ({"url": "memory:", "plain_format": "text"}, "plain channels are Redis's"),
+    ],
+)
+def test_bad_arguments(arguments, text):
+    """A mistake shows at once."""
+    with pytest.raises(ConfigError, match=text):
+        EventStreams(**arguments)
+
+
+async def test_bad_calls(tmp_path):
+    """Errors name what was wrong."""
+    async with EventStreams("memory:") as streams:
+        with pytest.raises(InvalidFieldError, match="channel"):
+            await streams.publish("x", channel="")
+        with pytest.raises(InvalidFieldError, match="JSON"):
+            await streams.publish({"x": float("nan")})
+        with pytest.raises(EventTooLargeError):
+            await streams.publish("x" * 300_000)
+        with pytest.raises(InvalidFieldError, match="channel"):
+            await streams.disconnect("\n")
+        with pytest.raises(InvalidFieldError, match="channel"):
+            async with streams.subscribe("\n"):
+                pass
+        with pytest.raises(ConfigError, match="secret_key"):
+            streams.query("a", expires_in=5)
+    streams = EventStreams(f"sqlite:///{tmp_path}/missing/log")
+    with pytest.raises(BrokerUnavailableError):
+        await streams.publish("x")
+    await streams.close()
+
+
+def test_loops():
+    """It belongs to a loop; when that is gone it begins anew on another."""
+    streams = EventStreams("memory:")
+
+    async def use():
+        await streams.publish("x")
+
+    async def use_elsewhere():
+        await use()
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, use())
+        await streams.close()
+
+    asyncio.run(use_elsewhere())
+    asyncio.run(use_elsewhere())
+
+
+async def test_other_kinds_of_connections():
+    """A WebSocket is no stream."""
+    with pytest.raises(ValueError, match="'websocket'"):
+        await EventStreams("memory:")({"type": "websocket"}, None, None)
+
+
+async def test_a_stream_while_it_closes():
+    """503: another process will answer."""
+    streams = EventStreams("memory:")
+    async with serving(streams) as port:
+        streams._hub.end_streams()
+        refused = await (await request(port)).ended()
+        assert refused.status == 503
+        with pytest.raises(HubClosedError):
+            async with streams.subscribe():
+                pass
