@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import socket
@@ -58,6 +59,13 @@ class Server:
 
     def threads(self):
         return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.workers())
+
+    def memory(self):
+        """Resident bytes."""
+        pages = (
+            Path(f"/proc/{pid}/statm").read_text().split()[1] for pid in self.workers()
+        )
+        return sum(map(int, pages)) * os.sysconf("SC_PAGESIZE")
 
     def descriptors(self):
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.workers())
@@ -280,3 +288,72 @@ def until(condition, seconds=20):
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.01)
+
+
+def publish(server, data, channel="sse"):
+    response = server.get(
+        f"/publish?channel={channel}",
+        "POST",
+        {"Content-Type": "application/json"},
+        json.dumps(data),
+    )
+    assert response.status == 200, response.text
+    return response.text
+
+
+def subscribers(server):
+    return json.loads(server.get("/statistics").text)["subscribers"]
+
+
+# The servers that are tested, and whether their connections are taken over.
+TAKEN_OVER = {
+    "gunicorn-sync": gunicorn("plain:app", "--workers", "1"),
+    "gunicorn-gthread": gunicorn(
+        "plain:app", "--worker-class", "gthread", "--threads", "4"
+    ),
+    "gunicorn-gevent": gunicorn("plain:app", "--worker-class", "gevent"),
+    "gunicorn-gevent-pywsgi": gunicorn("plain:app", "--worker-class", "gevent_pywsgi"),
+    "waitress": waitress("plain:app"),
+    "uwsgi-http-socket": uwsgi("plain:app", "--http-socket", "127.0.0.1:{port}"),
+    "uwsgi-http": uwsgi("plain:app", "--http", "127.0.0.1:{port}"),
+    "werkzeug": werkzeug("plain"),
+    "werkzeug-debug": werkzeug("plain", "--debug"),
+    "uvicorn-httptools": uvicorn("streams:app", "--http", "httptools", "--loop", "asyncio"),
+    "uvicorn-h11": uvicorn("streams:app", "--http", "h11", "--loop", "asyncio"),
+    "uvicorn-uvloop": uvicorn("streams:app", "--http", "httptools", "--loop", "uvloop"),
+}
+FALLBACK = {
+    # A generator is a request under way: gunicorn gives it this long when it stops.
+    "gunicorn-gthread-fallback": [
+        *TAKEN_OVER["gunicorn-gthread"],
+        "--graceful-timeout",
+        "1",
+    ],
+    "werkzeug-fallback": TAKEN_OVER["werkzeug"],
+    # No more than by gunicorn.
+    "uvicorn-fallback": [
+        *TAKEN_OVER["uvicorn-httptools"],
+        "--timeout-graceful-shutdown",
+        "1",
+    ],
+    "gunicorn-asgi": gunicorn(
+        "streams:app", "--worker-class", "asgi", "--graceful-timeout", "1"
+    ),
+    "hypercorn": hypercorn("streams:app", "--graceful-timeout", "1"),
+    # It would wait for the end of all streams, for ever.
+    "granian": granian("streams:app", "--interface", "asgi", "--workers-kill-timeout", "1"),
+    "daphne": daphne("streams:app"),
+}
+NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
+
+
+@contextlib.contextmanager
+def serving_with(name, folder, *, threads=None):
+    """Run one of them, called ``name``, perhaps with another number of threads."""
+    command = [*(TAKEN_OVER | FALLBACK)[name]]
+    if threads is not None:
+        command[command.index("--threads") + 1] = threads
+    env = NO_TAKE_OVER if name in FALLBACK else None
+    with serving(command, folder, env=env) as server:
+        server.name = name
+        yield server

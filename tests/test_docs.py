@@ -1,6 +1,7 @@
 """The documentation says what the code does."""
 
 import dataclasses
+import importlib.util
 import re
 import subprocess
 import sys
@@ -14,9 +15,26 @@ from heliograph.brokers.redis.address import _OPTIONS, DEFAULT_PREFIX
 from heliograph.cors.policy import DEFAULT_METHODS, OPTIONS
 from heliograph.flask.options import CONFIG_KEYS, make_rules
 from heliograph.flask.settings import _KNOWN_KEYS
-from servers import serving, until
+from servers import FALLBACK, TAKEN_OVER, serving, until
 
 ROOT = Path(__file__).parent.parent
+
+
+def test_the_table_of_servers_is_complete():
+    """Each server that is tested has its line; the tool that writes it knows them all."""
+    spec = importlib.util.spec_from_file_location("table", ROOT / "tools/servers_table.py")
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+
+    lines = (ROOT / "docs/servers.md").read_text().splitlines()
+    cells = [line.split(" | ") for line in lines if line.startswith("| ")]
+    shown = [line[0].removeprefix("| ") for line in cells[2:]]
+
+    assert set(table.NAMES) == {*TAKEN_OVER, *FALLBACK}
+    assert shown == [table.NAMES[name][0] for name in (*TAKEN_OVER, *FALLBACK)]
+    assert [line[2] == "taken over" for line in cells[2:]] == [
+        name in TAKEN_OVER for name in (*TAKEN_OVER, *FALLBACK)
+    ]
 
 
 def test_every_key_is_documented():

@@ -1,6 +1,5 @@
 """The extension on real servers: nobody's thread is held, nothing is lost on the way."""
 
-import contextlib
 import json
 import signal
 import socket
@@ -11,66 +10,16 @@ import pytest
 
 from servers import (
     APPS,
-    daphne,
-    granian,
+    FALLBACK,
+    NO_TAKE_OVER,
+    TAKEN_OVER,
     gunicorn,
-    hypercorn,
+    publish,
     serving,
+    serving_with,
+    subscribers,
     until,
-    uvicorn,
-    uwsgi,
-    waitress,
-    werkzeug,
 )
-
-TAKEN_OVER = {
-    "gunicorn-sync": gunicorn("plain:app", "--workers", "1"),
-    "gunicorn-gthread": gunicorn(
-        "plain:app", "--worker-class", "gthread", "--threads", "4"
-    ),
-    "gunicorn-gevent": gunicorn("plain:app", "--worker-class", "gevent"),
-    "gunicorn-gevent-pywsgi": gunicorn("plain:app", "--worker-class", "gevent_pywsgi"),
-    "waitress": waitress("plain:app"),
-    "uwsgi-http-socket": uwsgi("plain:app", "--http-socket", "127.0.0.1:{port}"),
-    "uwsgi-http": uwsgi("plain:app", "--http", "127.0.0.1:{port}"),
-    "werkzeug": werkzeug("plain"),
-    "werkzeug-debug": werkzeug("plain", "--debug"),
-    "uvicorn-httptools": uvicorn("streams:app", "--http", "httptools", "--loop", "asyncio"),
-    "uvicorn-h11": uvicorn("streams:app", "--http", "h11", "--loop", "asyncio"),
-    "uvicorn-uvloop": uvicorn("streams:app", "--http", "httptools", "--loop", "uvloop"),
-}
-FALLBACK = {
-    # A generator is a request under way: gunicorn gives it this long when it stops.
-    "gunicorn-gthread-fallback": [
-        *TAKEN_OVER["gunicorn-gthread"],
-        "--graceful-timeout",
-        "1",
-    ],
-    "werkzeug-fallback": TAKEN_OVER["werkzeug"],
-    # No more than by gunicorn.
-    "uvicorn-fallback": [
-        *TAKEN_OVER["uvicorn-httptools"],
-        "--timeout-graceful-shutdown",
-        "1",
-    ],
-    "gunicorn-asgi": gunicorn(
-        "streams:app", "--worker-class", "asgi", "--graceful-timeout", "1"
-    ),
-    "hypercorn": hypercorn("streams:app", "--graceful-timeout", "1"),
-    # It would wait for the end of all streams, for ever.
-    "granian": granian("streams:app", "--interface", "asgi", "--workers-kill-timeout", "1"),
-    "daphne": daphne("streams:app"),
-}
-NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
-
-
-@contextlib.contextmanager
-def serving_with(name, folder):
-    command = (TAKEN_OVER | FALLBACK)[name]
-    env = NO_TAKE_OVER if name in FALLBACK else None
-    with serving(command, folder, env=env) as server:
-        server.name = name
-        yield server
 
 
 @pytest.fixture(scope="module", params=[*TAKEN_OVER, *FALLBACK])
@@ -85,21 +34,6 @@ def own_server(request, tmp_path):
     """A server that a test may stop."""
     with serving_with(request.param, tmp_path) as server:
         yield server
-
-
-def publish(server, data, channel="sse"):
-    response = server.get(
-        f"/publish?channel={channel}",
-        "POST",
-        {"Content-Type": "application/json"},
-        json.dumps(data),
-    )
-    assert response.status == 200, response.text
-    return response.text
-
-
-def subscribers(server):
-    return json.loads(server.get("/statistics").text)["subscribers"]
 
 
 def pid_of_a_worker(server):

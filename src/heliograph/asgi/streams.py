@@ -397,16 +397,20 @@ class EventStreams:
 async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> None:
     """Serve a client from the task of its request."""
     loop = asyncio.get_running_loop()
-    sink = TaskSink(
-        on_resumed=lambda: hub.on_resumed(subscriber),
-        # Whatever is being waited for.
-        on_aborted=lambda: limit.reschedule(loop.time()),
-    )
     limit = asyncio.timeout(None)
+    is_served = False
+
+    def give_up() -> None:
+        # Whatever is being waited for. A limit that is over cannot be changed.
+        if is_served:
+            limit.reschedule(loop.time())
+
+    sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
     gone = asyncio.create_task(_until_gone(receive))
+    gone.add_done_callback(lambda _: sink.abort())
     try:
         async with limit:
-            gone.add_done_callback(lambda _: sink.abort())
+            is_served = True
             hub.attach(subscriber, sink)
             while (data := await sink.pull()) is not None:
                 await send(_body(data, more=True))
@@ -416,6 +420,7 @@ async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -
         if not limit.expired():
             raise
     finally:
+        is_served = False
         hub.leave(subscriber)
         gone.cancel()
 

@@ -1,0 +1,71 @@
+"""
+Each server with two hundred streams: who is held, who is noticed, what it costs.
+
+What is measured goes, as a line of JSON, to the file that ``HELIOGRAPH_MATRIX`` names: the
+table in ``docs/servers.md`` is made of it.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from servers import FALLBACK, TAKEN_OVER, publish, serving_with, subscribers, until
+
+STREAMS = 200
+
+# Generators hold a thread each, and there have to be more.
+THREADS = {"gunicorn-gthread-fallback": "210"}
+
+
+def seconds_until(condition):
+    begin = time.monotonic()
+    until(condition)
+    return time.monotonic() - begin
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", [*TAKEN_OVER, *FALLBACK])
+def test_two_hundred_streams(name, tmp_path):
+    """A plain route answers, events reach all, who leaves is freed, and the server stops."""
+    with serving_with(name, tmp_path, threads=THREADS.get(name)) as server:
+        with server.stream() as warm:
+            warm.placed()
+            publish(server, "warm")
+            warm.wait(1)
+        until(lambda: subscribers(server) == 0)
+        threads, memory = server.threads(), server.memory()
+
+        streams = [server.stream().placed() for _ in range(STREAMS)]
+        assert subscribers(server) == STREAMS
+        held = server.threads() - threads
+        memory = server.memory() - memory
+        for n in range(5):
+            publish(server, str(n))
+            assert server.get("/ping").text == "pong"
+        for stream in streams:
+            assert [event.data for event in stream.wait(5)] == list("01234")
+        streams.pop().close()
+        noticed = seconds_until(lambda: subscribers(server) < STREAMS)
+        for stream in streams[10:]:
+            stream.close()
+        until(lambda: subscribers(server) == 10)
+        begin = time.monotonic()
+        server.stop()
+        stopped = time.monotonic() - begin
+
+        if name in TAKEN_OVER:
+            # A server's own pool may still be growing.
+            assert held <= 10
+        if name not in {"uvicorn-fallback", "hypercorn"}:
+            # These show where they have cancelled what they no longer wait for.
+            assert "Traceback" not in server.log_text()
+    if path := os.environ.get("HELIOGRAPH_MATRIX"):
+        measured = {
+            "name": name, "threads": held, "noticed": noticed, "stopped": stopped,
+            "memory": memory / STREAMS,
+        }  # fmt: skip
+        with Path(path).open("a") as out:
+            out.write(json.dumps(measured) + "\n")

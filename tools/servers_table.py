@@ -1,0 +1,105 @@
+"""
+Writes the table of servers in the documentation, of what a run of the tests measures.
+
+``python tools/servers_table.py`` runs them.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from servers import FALLBACK  # noqa: E402 - the path comes first
+
+PAGE = ROOT / "docs" / "servers.md"
+TEST = "tests/e2e/test_two_hundred_streams.py"
+
+# Name of a server in the tests -> what it is called here, and the package.
+NAMES = {
+    "gunicorn-sync": ("gunicorn, `sync`", "gunicorn"),
+    "gunicorn-gthread": ("gunicorn, `gthread`, 4 threads", "gunicorn"),
+    "gunicorn-gevent": ("gunicorn, `gevent`", "gunicorn"),
+    "gunicorn-gevent-pywsgi": ("gunicorn, `gevent_pywsgi`", "gunicorn"),
+    "waitress": ("waitress, 4 threads", "waitress"),
+    "uwsgi-http-socket": ("uWSGI, `--http-socket`", "pyuwsgi"),
+    "uwsgi-http": ("uWSGI, `--http`", "pyuwsgi"),
+    "werkzeug": ("`flask run`", "werkzeug"),
+    "werkzeug-debug": ("`flask run --debug`", "werkzeug"),
+    "uvicorn-httptools": ("uvicorn, httptools", "uvicorn"),
+    "uvicorn-h11": ("uvicorn, h11", "uvicorn"),
+    "uvicorn-uvloop": ("uvicorn, httptools and uvloop", "uvicorn"),
+    "gunicorn-gthread-fallback": (
+        "gunicorn, `gthread`, 210 threads, `SSE_TAKE_OVER = False`",
+        "gunicorn",
+    ),
+    "werkzeug-fallback": ("`flask run`, `SSE_TAKE_OVER = False`", "werkzeug"),
+    "uvicorn-fallback": ("uvicorn, `take_over=False`", "uvicorn"),
+    "gunicorn-asgi": ("gunicorn, `asgi`", "gunicorn"),
+    "hypercorn": ("hypercorn", "hypercorn"),
+    "granian": ("granian", "granian"),
+    "daphne": ("daphne", "daphne"),
+}
+COLUMNS = [
+    "server",
+    "version",
+    "connection",
+    "threads for 200 streams",
+    "a lost client is noticed after",
+    "it stops after",
+    "memory of a stream",
+]
+
+
+def main() -> None:
+    """Run the tests and write the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "measured"
+        subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", TEST],
+            env={**os.environ, "HELIOGRAPH_MATRIX": str(path)},
+            cwd=ROOT,
+            check=True,
+        )
+        rows = [row(json.loads(line)) for line in path.read_text().splitlines()]
+    text = re.sub(
+        r"(?<=<!-- measured -->\n).*(?=<!-- until here -->)",
+        lambda _: "".join([line(COLUMNS), line(["---"] * len(COLUMNS)), *rows]),
+        PAGE.read_text(),
+        flags=re.DOTALL,
+    )
+    PAGE.write_text(text)
+
+
+def row(measured: dict[str, float | str]) -> str:
+    """Give a line of the table."""
+    name = str(measured["name"])
+    shown, package = NAMES[name]
+    how = "taken over"
+    if name in FALLBACK:
+        how = "a thread each" if "SSE_" in shown else "a task each"
+    cells = [
+        shown,
+        version(package),
+        how,
+        f"{max(0, int(measured['threads']))}",
+        f"{float(measured['noticed']) * 1000:.0f} ms",
+        f"{float(measured['stopped']):.1f} s",
+        f"{float(measured['memory']) / 1024:.0f} KB",
+    ]
+    return line(cells)
+
+
+def line(cells: list[str]) -> str:
+    """Put cells into a line."""
+    return f"| {' | '.join(cells)} |\n"
+
+
+if __name__ == "__main__":
+    main()
