@@ -20,6 +20,8 @@ BAD = [
     ("max_lag_bytes", 0),
     ("max_subscribers", 0),
     ("max_subscribers_per_channel", None),
+    ("max_subscribers_per_address", 0),
+    ("max_stream_seconds", 0),
     ("retry_after_seconds", -1),
     ("linger_seconds", -0.1),
     ("dead_peer_seconds", 0.5),

@@ -35,6 +35,10 @@ def test_exported(name):
         (errors.BrokerUnavailableError("/f", "full"), "/f: full"),
         (errors.TooManySubscribersError(3, None, 1), "this process has its 3"),
         (errors.TooManySubscribersError(3, "a", 1), "channel 'a' has its 3"),
+        (
+            errors.TooManySubscribersError(3, None, 1, address="::1"),
+            "address ::1 has its 3",
+        ),
     ],
 )
 def test_messages(error, text):

@@ -39,7 +39,12 @@ class HubConfig:
             comes back with ``Last-Event-ID`` and is given what it missed. At least 1.
         max_subscribers: Streams per process. At least 1.
         max_subscribers_per_channel: Streams per channel and process. At least 1.
-        retry_after_seconds: The ``Retry-After`` of the 503 that a stream over a cap
+        max_subscribers_per_address: Streams per address of clients and process, as far as
+            the server says it. At least 1. :obj:`None` sets no limit.
+        max_stream_seconds: Seconds after which a stream is ended, so that its client comes
+            back and is authorised anew, perhaps by another process. Each gets its own,
+            between half of this and all of it. Above 0. :obj:`None` sets no limit.
+        retry_after_seconds: The ``Retry-After`` of the 503 or 429 that a stream over a cap
             is answered with, in seconds. 0 to 86,400.
         linger_seconds: Seconds that a channel is still listened to after its last
             subscriber left, so that a page that reloads finds it warm. 0 or more.
@@ -68,6 +73,8 @@ class HubConfig:
     max_lag_bytes: int = 1_048_576
     max_subscribers: int = 10_000
     max_subscribers_per_channel: int = 10_000
+    max_subscribers_per_address: int | None = None
+    max_stream_seconds: float | None = None
     retry_after_seconds: int = 5
     linger_seconds: float = 10.0
     dead_peer_seconds: float = 30.0
@@ -135,6 +142,8 @@ _RULES = [
     _Rule("max_lag_bytes", 1),
     _Rule("max_subscribers", 1),
     _Rule("max_subscribers_per_channel", 1),
+    _Rule("max_subscribers_per_address", 1, optional=True),
+    _Rule("max_stream_seconds", _TICK, _CENTURY, whole=False, optional=True),
     _Rule("retry_after_seconds", 0, _DAY),
     _Rule("linger_seconds", 0, _CENTURY, whole=False),
     _Rule("dead_peer_seconds", 1, _DAY, whole=False),

@@ -132,20 +132,39 @@ class BrokerUnavailableError(HeliographError):
 
 class TooManySubscribersError(HeliographError):
     """
-    A cap on subscribers is reached. HTTP faces answer 503.
+    A cap on subscribers is reached. HTTP faces answer 503; 429 if it is the client's own.
 
     Attributes:
         limit: The cap.
-        channel: The channel that is full; :obj:`None` when the process is.
+        channel: The channel that is full, if it is one.
         retry_after_seconds: When to try again.
+        address: The client's address, if that is what has too many.
     """
 
-    def __init__(self, limit: int, channel: str | None, retry_after_seconds: int) -> None:
+    def __init__(
+        self,
+        limit: int,
+        channel: str | None,
+        retry_after_seconds: int,
+        *,
+        address: str | None = None,
+    ) -> None:
         self.limit = limit
         self.channel = channel
         self.retry_after_seconds = retry_after_seconds
-        where = "this process" if channel is None else f"channel {channel!r}"
+        self.address = address
+        if address is not None:
+            where = f"the address {address}"
+        elif channel is not None:
+            where = f"channel {channel!r}"
+        else:
+            where = "this process"
         super().__init__(f"{where} has its {limit} subscribers already")
+
+    @property
+    def status(self) -> int:
+        """The status of the HTTP answer (RFC 9110 section 15.6.4, RFC 6585 section 4)."""
+        return 503 if self.address is None else 429
 
 
 class HubClosedError(HeliographError):

@@ -200,6 +200,20 @@ def test_caps(tmp_path):
         assert "subscribers already" in refused.text
 
 
+@pytest.mark.parametrize("name", ["gunicorn-gthread", "uvicorn-h11", "hypercorn"])
+def test_caps_per_address(tmp_path, name):
+    """429, and when to come back."""
+    env = {"APP_SSE_MAX_SUBSCRIBERS_PER_ADDRESS": "2"}
+    with serving((TAKEN_OVER | FALLBACK)[name], tmp_path, env=env) as server:
+        with server.stream() as one, server.stream() as two:
+            one.placed()
+            two.placed()
+            refused = server.get("/stream")
+        assert refused.status == 429
+        assert refused.headers["Retry-After"] == "5"
+        assert "127.0.0.1 has its 2" in refused.text
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread"])
 def test_a_thousand_streams(tmp_path, name):

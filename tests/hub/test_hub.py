@@ -477,6 +477,44 @@ async def test_caps():
         assert hub.admit(("a",))
 
 
+async def test_cap_per_address():
+    """Each address has its own; who has left counts no more; unknown ones do not count."""
+    async with opened(max_subscribers_per_address=2) as hub:
+        first, _ = [hub.admit(("a",), address="::1") for _ in range(2)]
+        with pytest.raises(TooManySubscribersError, match="the address ::1") as caught:
+            hub.admit(("b",), address="::1")
+        assert (caught.value.address, caught.value.status) == ("::1", 429)
+        hub.admit(("a",), address="::2")
+        for _ in range(3):
+            hub.admit(("a",))
+
+        hub.leave(first)
+        hub.leave(first)
+
+        hub.leave(hub.admit(("a",), address="::1"))
+        assert hub.statistics().refused == 1
+        assert hub._addresses == {"::1": 1, "::2": 1}
+
+
+async def test_lifetime():
+    """Streams end in their time, not all at once, and clients resume."""
+    async with opened(max_stream_seconds=0.4) as hub:
+        begin = time.monotonic()
+        clients = [await connect(hub, "a").placed() for _ in range(20)]
+        ends = {client.subscriber.expires_at for client in clients}
+        assert len(ends) == 20
+        await hub.publish(["a"], Event("x"))
+        for client in clients:
+            await client.ended()
+            assert client.data == ["x"]
+        assert time.monotonic() - begin > 0.2
+        # What ends sooner still does.
+        soon = connect(hub, "a", expires_at=time.time() + 0.01)
+        assert soon.subscriber.expires_at < time.time() + 0.1
+        async with hub.subscribe(("a",)) as events:
+            assert events._subscriber.expires_at is None
+
+
 @pytest.mark.parametrize("channels", [("a",), ("a", "b")])
 async def test_heartbeat(channels):
     """Silence is broken by a comment, for streams that have joined."""

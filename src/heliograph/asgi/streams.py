@@ -341,11 +341,18 @@ class EventStreams:
             return
         try:
             hub = await self._opened()
-            subscriber = hub.admit(channels, last_event_id=after, expires_at=expires_at)
+            client = scope.get("client")
+            subscriber = hub.admit(
+                channels,
+                last_event_id=after,
+                expires_at=expires_at,
+                # Empty for a Unix socket.
+                address=(client[0] or None) if client else None,
+            )
         except TooManySubscribersError as error:
-            await _refuse(send, error, error.retry_after_seconds)
+            await _refuse(send, error.status, error, error.retry_after_seconds)
         except HubClosedError as error:
-            await _refuse(send, error, _RESTART_SECONDS)
+            await _refuse(send, 503, error, _RESTART_SECONDS)
         else:
             await self._stream(hub, subscriber, receive, send)
 
@@ -438,9 +445,11 @@ def _body(data: bytes, *, more: bool) -> Any:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-async def _refuse(send: Any, error: Exception, retry_after_seconds: int) -> None:
+async def _refuse(
+    send: Any, status: int, error: Exception, retry_after_seconds: int
+) -> None:
     retry_after = (b"retry-after", b"%d" % retry_after_seconds)
-    await _answer(send, 503, str(error), retry_after)
+    await _answer(send, status, str(error), retry_after)
 
 
 async def _answer(send: Any, status: int, text: str, *more: tuple[bytes, bytes]) -> None:

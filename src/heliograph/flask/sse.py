@@ -155,6 +155,7 @@ class ServerSentEventsBlueprint(Blueprint):
             channels,
             last_event_id=_last_event_id(),
             expires_at=expires_at,
+            address=request.remote_addr or None,
             may_take_over=state.settings.take_over,
         )
 

@@ -42,6 +42,7 @@ class EventStream(Response):
         channels: What is asked for, sorted, each once.
         last_event_id: Where the client says that it is.
         expires_at: When the stream ends, in seconds since the epoch of Unix.
+        address: From where the client has come, if the server says so.
         may_take_over: Whether the connection may be taken from the server.
     """
 
@@ -54,6 +55,7 @@ class EventStream(Response):
         *,
         last_event_id: str | None,
         expires_at: float | None,
+        address: str | None,
         may_take_over: bool,
     ) -> None:
         super().__init__()
@@ -61,6 +63,7 @@ class EventStream(Response):
         self._channels = channels
         self._last_event_id = last_event_id
         self._expires_at = expires_at
+        self._address = address
         self._may_take_over = may_take_over
         self.headers["Cache-Control"] = "no-store, no-transform"
         # nginx sends nothing on, not even the head, until 4 KB have come.
@@ -76,11 +79,12 @@ class EventStream(Response):
                 self._channels,
                 last_event_id=self._last_event_id,
                 expires_at=self._expires_at,
+                address=self._address,
             )
         except TooManySubscribersError as error:
-            self._refuse(str(error), error.retry_after_seconds)
+            self._refuse(error.status, str(error), error.retry_after_seconds)
         except HubClosedError as error:
-            self._refuse(str(error), _RESTART_SECONDS)
+            self._refuse(503, str(error), _RESTART_SECONDS)
         else:
             try:
                 return self._serve(subscriber, environ, start_response)
@@ -89,8 +93,8 @@ class EventStream(Response):
                 raise
         return super().__call__(environ, start_response)
 
-    def _refuse(self, reason: str, retry_after_seconds: int) -> None:
-        self.status_code = 503
+    def _refuse(self, status: int, reason: str, retry_after_seconds: int) -> None:
+        self.status_code = status
         self.mimetype = "text/plain"
         self.retry_after = retry_after_seconds
         self.set_data(f"{reason}\n")

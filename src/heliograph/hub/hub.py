@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -120,6 +122,8 @@ class Hub:
         self._listening = Listening(broker, self._patience, config, self)
         self._delivery = Delivery(config.max_lag_bytes, self.leave)
         self._subscribers: set[Subscriber] = set()
+        # How many of them have come from where.
+        self._addresses: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.connections: dict[SocketSink, socket.socket] = {}
         self._connection_lost = asyncio.Event()
@@ -259,6 +263,7 @@ class Hub:
         *,
         last_event_id: str | None = None,
         expires_at: float | None = None,
+        address: str | None = None,
     ) -> Subscriber:
         """
         Give a client its place among the caps, before it is served.
@@ -266,8 +271,10 @@ class Hub:
         Args:
             channels: What it asks for, sorted, each once, all valid.
             last_event_id: Where it says that it is; :obj:`None` to begin now.
-            expires_at: When its stream ends, in seconds since the epoch of Unix;
-                :obj:`None` for no end.
+            expires_at: When its stream ends at the latest, in seconds since the epoch of
+                Unix; :obj:`None` for no end but that of ``max_stream_seconds``, infinity
+                for none at all.
+            address: From where it has come; :obj:`None` if that is not known.
 
         Returns:
             A subscriber, to be given to :meth:`attach` or :meth:`leave`.
@@ -278,9 +285,13 @@ class Hub:
         """
         if self._ending:
             raise HubClosedError("the process is about to end")
-        self._check_caps(channels)
-        subscriber = Subscriber(channels, last_event_id, expires_at)
+        self._check_caps(channels, address)
+        subscriber = Subscriber(
+            channels, last_event_id, self._end_of_stream(expires_at), address
+        )
         self._subscribers.add(subscriber)
+        if address is not None:
+            self._addresses[address] += 1
         for name in channels:
             self._listening.use(name)
         return subscriber
@@ -358,6 +369,10 @@ class Hub:
             return
         subscriber.gone = True
         self._subscribers.discard(subscriber)
+        if subscriber.address is not None:
+            self._addresses[subscriber.address] -= 1
+            if not self._addresses[subscriber.address]:
+                del self._addresses[subscriber.address]
         if subscriber.expiry is not None:
             subscriber.expiry.cancel()
         if subscriber.joining is not None:
@@ -523,8 +538,25 @@ class Hub:
 
     # Clients in and out.
 
-    def _check_caps(self, channels: tuple[str, ...]) -> None:
+    def _end_of_stream(self, expires_at: float | None) -> float | None:
+        seconds = self.config.max_stream_seconds
+        if expires_at == math.inf:
+            return None
+        if seconds is None:
+            return expires_at
+        # Spread, so that those who have come together do not all come back together.
+        ends_at = time.time() + seconds * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+        return ends_at if expires_at is None else min(ends_at, expires_at)
+
+    def _check_caps(self, channels: tuple[str, ...], address: str | None) -> None:
         config = self.config
+        per_address = config.max_subscribers_per_address
+        if (
+            per_address is not None
+            and address is not None
+            and self._addresses[address] >= per_address
+        ):
+            self._refuse(per_address, None, address)
         if len(self._subscribers) >= config.max_subscribers:
             self._refuse(config.max_subscribers, None)
         for name in channels:
@@ -532,9 +564,11 @@ class Hub:
             if self._listening.subscribers(name) >= limit:
                 self._refuse(limit, name)
 
-    def _refuse(self, limit: int, channel: str | None) -> None:
+    def _refuse(self, limit: int, channel: str | None, address: str | None = None) -> None:
         self._refused += 1
-        raise TooManySubscribersError(limit, channel, self.config.retry_after_seconds)
+        raise TooManySubscribersError(
+            limit, channel, self.config.retry_after_seconds, address=address
+        )
 
     async def _bring_in(self, subscriber: Subscriber, sink: Sink) -> None:
         catch_up = CatchUp(subscriber, sink, self._listening, self._broker, self._patience)

@@ -52,6 +52,7 @@ class Subscriber:
         last_event_id: Where it says that it is; :obj:`None` to begin now.
         expires_at: When its stream ends, in seconds since the epoch of Unix;
             :obj:`None` for no end.
+        address: From where it has come; :obj:`None` if that is not known.
 
     Attributes:
         sink: Set when it is attached.
@@ -61,6 +62,7 @@ class Subscriber:
 
     __slots__ = (
         "_drained",
+        "address",
         "channels",
         "cursor",
         "expires_at",
@@ -77,10 +79,12 @@ class Subscriber:
         channels: tuple[str, ...],
         last_event_id: str | None,
         expires_at: float | None,
+        address: str | None,
     ) -> None:
         self.channels = channels
         self.last_event_id = last_event_id
         self.expires_at = expires_at
+        self.address = address
         self.sink: Sink | None = None
         self.cursor: Cursor | None = None
         self.gone = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +21,11 @@ class _Hub(Protocol):
     """What is needed of a hub."""
 
     def admit(
-        self, channels: tuple[str, ...], *, last_event_id: str | None = None
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None = None,
+        expires_at: float | None = None,
     ) -> Subscriber: ...
 
     def attach(self, subscriber: Subscriber, sink: Sink) -> None: ...
@@ -82,7 +87,9 @@ class Subscription:
 
     def _join(self, last_event_id: str | None) -> None:
         self._parser = EventStreamParser()
-        subscriber = self._hub.admit(self._channels, last_event_id=last_event_id)
+        subscriber = self._hub.admit(
+            self._channels, last_event_id=last_event_id, expires_at=math.inf
+        )
         self._subscriber = subscriber
         self._sink = TaskSink(
             on_resumed=lambda: self._hub.on_resumed(subscriber), on_aborted=lambda: None

@@ -145,6 +145,7 @@ class HubThread:
         *,
         last_event_id: str | None = None,
         expires_at: float | None = None,
+        address: str | None = None,
     ) -> Subscriber:
         """
         Give a client its place among the caps. See :meth:`.hub.Hub.admit`.
@@ -153,6 +154,7 @@ class HubThread:
             channels: What it asks for, sorted, each once, all valid.
             last_event_id: Where it says that it is.
             expires_at: When its stream ends, in seconds since the epoch of Unix.
+            address: From where it has come.
 
         Returns:
             A subscriber, to be given to :meth:`adopt` or :meth:`pull`.
@@ -165,7 +167,10 @@ class HubThread:
 
         async def admit(hub: Hub) -> Subscriber:
             subscriber = hub.admit(
-                channels, last_event_id=last_event_id, expires_at=expires_at
+                channels,
+                last_event_id=last_event_id,
+                expires_at=expires_at,
+                address=address,
             )
             if given_up.is_set():
                 # Whoever asked has had no answer in time, so nobody will give this back.
