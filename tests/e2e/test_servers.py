@@ -13,6 +13,7 @@ from servers import (
     FALLBACK,
     NO_TAKE_OVER,
     TAKEN_OVER,
+    granian,
     gunicorn,
     publish,
     serving,
@@ -436,3 +437,38 @@ def test_tls(tmp_path):
                 got += secure.recv(9999)
             assert subscribers(server.port) == 1
         until(lambda: subscribers(server.port) == 0)
+        assert server.log_text().count("because it ends TLS itself") == 1
+
+
+ADVICE = {
+    "a-thread-each": (
+        granian("plain:app", "--interface", "wsgi", "--blocking-threads", "4", "--workers-kill-timeout", "1"),
+        None,
+        "Each open stream holds a thread of Granian",
+    ),
+    "one-request": (
+        [sys.executable, "simple.py", "{port}"], None, "answers one request at a time",
+    ),
+    "uwsgi": (
+        [part for part in TAKEN_OVER["uwsgi-http-socket"] if part not in {"--enable-threads", "--threads", "4"}],
+        "never",
+        "Start it with --enable-threads",
+    ),
+    "told-to": (FALLBACK["gunicorn-gthread-fallback"], None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_advice(tmp_path, name):
+    """A set-up that will hurt is named, once, in words; one that was asked for is not."""
+    command, works, text = ADVICE[name]
+    env = NO_TAKE_OVER if name == "told-to" else None
+    with serving(command, tmp_path, env=env) as server:
+        if works != "never":
+            for _ in range(2):
+                with server.stream() as stream:
+                    stream.placed()
+        if text is None:
+            assert "heliograph" not in server.log_text()
+        else:
+            assert server.log_text().count(text) == 1

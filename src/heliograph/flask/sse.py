@@ -24,6 +24,7 @@ from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
 from ..event import make_event
 from ..hub import HubStatistics, HubThread
 from ..tokens import InvalidTokenError, check_seconds, check_token, make_token
+from .advice import advise_about_uwsgi
 from .making import making
 from .settings import Settings, read_settings
 from .stream import EventStream
@@ -241,6 +242,7 @@ class ServerSentEventsBlueprint(Blueprint):
     def _on_registered(self, setup: BlueprintSetupState) -> None:
         app = setup.app
         assert isinstance(app, Flask)  # noqa: S101 - blueprints register with nothing else
+        advise_about_uwsgi()
         self._apps[app] = f"{setup.name_prefix}.{setup.name}.stream".lstrip(".")
         _state_of(app)
 

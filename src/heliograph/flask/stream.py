@@ -17,6 +17,7 @@ from flask import Response
 
 from ..errors import HubClosedError, TooManySubscribersError
 from ..servers.wsgi import client_descriptor, response_head, take_over
+from .advice import advise_about_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -126,6 +127,8 @@ class EventStream(Response):
     def _pull(
         self, subscriber: Subscriber, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
+        if self._may_take_over:
+            advise_about_waiting(environ)
         self.response = self._hub.pull(subscriber, client_descriptor(environ))
         # Frozen by somebody's hook, the response has the length of nothing.
         self.headers.pop("Content-Length", None)

@@ -15,12 +15,19 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Dummy", "client_descriptor", "response_head", "take_over"]
+__all__ = [
+    "Dummy",
+    "client_descriptor",
+    "is_encrypted",
+    "response_head",
+    "take_over",
+]
 
 # More than a head may have.
 _HEAD_BYTES = 65_536
@@ -127,6 +134,16 @@ def client_descriptor(environ: dict[str, Any]) -> int | None:
     connection = _client_socket(environ)
     number = _uwsgi_descriptor(environ) if connection is None else connection.fileno()
     return number if number >= 0 else None
+
+
+def is_encrypted(environ: dict[str, Any]) -> bool:
+    """
+    Say whether TLS ends in the server, as far as that is to be seen.
+
+    Args:
+        environ: The request, as the server made it.
+    """
+    return isinstance(_client_socket(environ), ssl.SSLSocket)
 
 
 def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
