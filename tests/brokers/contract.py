@@ -12,7 +12,7 @@ import pytest
 
 from heliograph import Event
 from heliograph.brokers import Retention
-from heliograph.channels.position import Position
+from heliograph.channels.position import MAX_OFFSET, Position
 
 
 class Clock:
@@ -171,12 +171,13 @@ class BrokerContract:
         assert offsets(history) == [1, 2, 3]
         assert history.start == Position(last.position.epoch, 0)
 
-    async def test_a_position_past_the_head_is_a_gap(self, opened):
-        """What has not been given yet was never seen."""
+    @pytest.mark.parametrize("offset", [2, 9, MAX_OFFSET])
+    async def test_a_position_past_the_head_is_a_gap(self, opened, offset):
+        """What has not been given yet was never seen, whatever a client claims."""
         broker = await opened()
         last = await broker.append("a", Event("x"))
 
-        history = await broker.read("a", Position(last.position.epoch, 9), 9)
+        history = await broker.read("a", Position(last.position.epoch, offset), 9)
 
         assert (history.gap, offsets(history), history.start) == (
             "unknown",

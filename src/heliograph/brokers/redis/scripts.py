@@ -149,7 +149,7 @@ return {epoch, offset, now}
 _READ = """
 local first = oldest and offset_of(oldest) or head + 1
 -- Up to where the life that the position belongs to is this one, or is the same.
-local same = ARGV[9] == epoch and math.huge
+local same = ARGV[9] == epoch and head
     or tonumber(string.match(former, ' ' .. ARGV[9] .. ' (%d+)'))
 local start = math.max(first, same and math.min(tonumber(ARGV[10]), same) + 1 or 0)
 local entries, bytes, wanted = {}, 0, tonumber(ARGV[11])
@@ -169,7 +169,7 @@ while #entries < wanted and bytes < tonumber(ARGV[12]) do
 end
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if last and offset_of(last) ~= head then last = nil end
-return {epoch, text(head), text(first), same and text(math.min(same, head)) or '', entries,
+return {epoch, text(head), text(first), same and text(same) or '', entries,
     last and last[2][6] or '', last and last[2][4] or now}
 """
 
