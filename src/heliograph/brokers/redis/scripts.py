@@ -48,43 +48,71 @@ local function offset_of(entry) return tonumber(string.match(entry[1], '%d+')) e
 local function text(offset) return string.format('%d', offset) end
 -- When an entry was published; long ago if somebody else has written it.
 local function at(entry) return tonumber(entry[2][4] or '') or 0 end
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'seconds', 'former')
--- Former lives are written ' epoch offset', the latest first.
-local epoch, head, former = state[1], tonumber(state[2]), state[4] or ''
-if epoch and epoch == ARGV[5] then
-    local lost = head < tonumber(ARGV[6])
-    if not lost and ARGV[7] ~= '' then
-        local seen = redis.call('XRANGE', KEYS[2], ARGV[6] .. '-0', ARGV[6] .. '-0')[1]
-        lost = seen and seen[2][6] ~= ARGV[7]
-    end
-    if lost then
-        local same = math.min(head, tonumber(ARGV[6]) - 1)
-        while true do
-            local entry = redis.call('XREVRANGE', KEYS[2],
-                text(same) .. '-0', '-', 'COUNT', 1)[1]
-            if not entry or at(entry) <= tonumber(ARGV[8]) then break end
-            same = offset_of(entry) - 1
-        end
-        local lives = 0
-        former = string.gsub(' ' .. epoch .. ' ' .. text(same) .. former, ' (%w+) (%d+)',
-            function(life, offset)
-                lives = lives + 1
-                if lives > 16 then return '' end
-                return ' ' .. life .. ' ' .. text(math.min(tonumber(offset), same))
-            end)
-        epoch = ARGV[1]
-        redis.call('HSET', KEYS[1], 'epoch', epoch, 'former', former)
-    end
-end
-if not epoch or not head then
-    epoch, head, former = ARGV[1], 0, ''
-    redis.call('DEL', KEYS[1], KEYS[2])
-    redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', 0)
-end
 local now = ARGV[2]
 if now == '' then
     local time = redis.call('TIME')
     now = time[1] .. '.' .. string.format('%06d', time[2])
+end
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'seconds', 'former', 'born')
+-- Former lives are written ' epoch offset', the latest first.
+local epoch, head, former = state[1], tonumber(state[2]), state[4] or ''
+local life, last_seen, seen_at = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[8]) or 0
+-- Up to which offset a life is the same as the present one; nil if it is not known.
+local function same_in(which)
+    return which == epoch and head
+        or tonumber(string.match(former, ' ' .. which .. ' (%d+)'))
+end
+-- From an offset on back to what had been published when the caller saw his last entry. If
+-- that is no longer held nothing vouches for any offset.
+local function back_from(offset)
+    while true do
+        local entry = redis.call('XREVRANGE', KEYS[2],
+            text(offset) .. '-0', '-', 'COUNT', 1)[1]
+        if not entry then return 0 end
+        if at(entry) <= seen_at then return offset_of(entry) end
+        offset = offset_of(entry) - 1
+    end
+end
+-- Lives of which none is the same beyond an offset; the latest of them.
+local function lower(lives, same)
+    local count = 0
+    return (string.gsub(lives, ' (%w+) (%d+)', function(name, offset)
+        count = count + 1
+        if count > 16 then return '' end
+        return ' ' .. name .. ' ' .. text(math.min(tonumber(offset), same))
+    end))
+end
+local function begin_life(same)
+    former = lower(' ' .. epoch .. ' ' .. text(head) .. former, same)
+    epoch = ARGV[1]
+    redis.call('HSET', KEYS[1], 'epoch', epoch, 'former', former, 'born', now)
+end
+local function is_another()
+    if ARGV[7] == '' then return false end
+    local id = text(last_seen) .. '-0'
+    local entry = redis.call('XRANGE', KEYS[2], id, id)[1]
+    return entry and entry[2][6] ~= ARGV[7]
+end
+if not epoch or not head then
+    epoch, head, former = ARGV[1], 0, ''
+    redis.call('DEL', KEYS[1], KEYS[2])
+    redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', 0, 'born', now)
+elseif life == epoch then
+    if head < last_seen or is_another() then
+        begin_life(back_from(math.min(head, last_seen - 1)))
+    end
+elseif life ~= '' then
+    local same = same_in(life)
+    if not same then
+        -- Either this life began later than what the caller has seen, or he has been in one
+        -- that began after this one: then it has come back.
+        if (tonumber(state[5] or '') or 0) < seen_at then begin_life(back_from(head)) end
+    elseif last_seen <= same and is_another() then
+        -- Whoever noticed the end of that life had not seen all of it.
+        local later, lives = string.match(former, '^(.-)( ' .. life .. ' .*)$')
+        former = later .. lower(lives, back_from(last_seen - 1))
+        redis.call('HSET', KEYS[1], 'former', former)
+    end
 end
 -- What is only tidying may fail where Redis takes no writes: reading goes on.
 -- A channel that nobody has published to is only a question that somebody asked.
@@ -130,7 +158,8 @@ local added = add()
 if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true) then
     -- Somebody has added an entry of his own. No other could ever follow it.
     redis.call('DEL', KEYS[2])
-    epoch = ARGV[1]
+    epoch, former = ARGV[1], ''
+    redis.call('HSET', KEYS[1], 'former', former, 'born', now)
     added = add()
 end
 if type(added) == 'table' then return added end
@@ -149,8 +178,7 @@ return {epoch, offset, now}
 _READ = """
 local first = oldest and offset_of(oldest) or head + 1
 -- Up to where the life that the position belongs to is this one, or is the same.
-local same = ARGV[9] == epoch and head
-    or tonumber(string.match(former, ' ' .. ARGV[9] .. ' (%d+)'))
+local same = same_in(ARGV[9])
 local start = math.max(first, same and math.min(tonumber(ARGV[10]), same) + 1 or 0)
 local entries, bytes, wanted = {}, 0, tonumber(ARGV[11])
 while #entries < wanted and bytes < tonumber(ARGV[12]) do
