@@ -163,6 +163,144 @@ async def test_positions_survive_many_lives(server):
         assert (await here.read("a", Position(epochs[5], 7), 9)).gap == "epoch"
 
 
+def kept(server):
+    """Give channel ``a`` as it is, to be put back with :func:`put_back`."""
+    with server.client() as client:
+        return [client.dump(f"heliograph:{{a}}:{part}") for part in ("channel", "events")]
+
+
+def put_back(server, dumps):
+    with server.client() as client, client.pipeline() as pipe:
+        for part, dump in zip(("channel", "events"), dumps, strict=True):
+            pipe.restore(f"heliograph:{{a}}:{part}", 0, dump, replace=True)
+        pipe.execute()
+
+
+async def append_all(broker, word, *offsets):
+    """Append events that say which they are; give the last."""
+    for offset in offsets:
+        entry = await broker.append("a", Event(f"{word} {offset}"))
+        assert entry.position.offset == offset
+    return entry
+
+
+def data(history):
+    return [entry.event.data for entry in history.entries]
+
+
+async def test_an_older_life_that_comes_back(server):
+    """The same state twice: what was given between is noticed by who knows the later life."""
+    async with opened(server.url) as broker:
+        await append_all(broker, "saved", 1, 2, 3, 4, 5)
+        saved = kept(server)
+        first = await append_all(broker, "lost", 6, 7, 8)
+        put_back(server, saved)
+        second = await append_all(broker, "lost again", 6, 7)
+        put_back(server, saved)
+        third = await append_all(broker, "new", 6, 7, 8)
+
+        epochs = {one.position.epoch for one in (first, second, third)}
+        assert len(epochs) == 3
+        for offset, gap, expected in [
+            (3, None, ["saved 4", "saved 5", "new 6", "new 7", "new 8"]),
+            (5, None, ["new 6", "new 7", "new 8"]),
+            (7, "epoch", ["new 6", "new 7", "new 8"]),
+        ]:
+            history = await broker.read("a", Position(first.position.epoch, offset), 99)
+            assert (history.gap, data(history)) == (gap, expected)
+        # Of the life that was lost as a whole nothing is known.
+        history = await broker.read("a", second.position, 99)
+        assert (history.gap, len(history.entries)) == ("epoch", 8)
+
+
+async def test_callers_of_many_ages_agree(server):
+    """After a loss of everything nobody begins a life that others have begun already."""
+    async with contextlib.AsyncExitStack() as stack:
+        brokers = [await stack.enter_async_context(opened(server.url)) for _ in range(4)]
+        for broker in brokers:
+            last = await broker.append("a", Event("x"))
+        with server.client() as client:
+            client.flushall()
+
+        positions = [(await broker.append("a", Event("y"))).position for broker in brokers]
+        again = [(await broker.append("a", Event("z"))).position for broker in brokers]
+
+        assert {position.epoch for position in positions + again} == {again[0].epoch}
+        assert again[0].epoch != last.position.epoch
+        assert [position.offset for position in positions + again] == list(range(1, 9))
+
+
+async def test_who_was_away_over_two_failovers(server):
+    """Somebody else has noticed them, who had not seen what the one who was away has."""
+    ear = Ear()
+    async with opened(server.url, ear) as away:
+        await away.listen("a")
+        await append_all(away, "saved", 1, 2, 3, 4, 5)
+        saved = kept(server)
+        first = await append_all(away, "lost", 6, 7)
+        await ear.hear(7)
+        with kept_away(away, server):
+            put_back(server, saved)
+            async with opened(server.url) as other:
+                await append_all(other, "new", 6, 7, 8)
+                saved = kept(server)
+                await append_all(other, "lost", 9, 10)
+                put_back(server, saved)
+                last = await append_all(other, "new", 9)
+                assert last.position.epoch != first.position.epoch
+
+        await ear.hear(11)
+
+        assert ear.restarts == [("a", Position(last.position.epoch, 5), True)]
+        assert [entry.event.data for entry in ear.entries[7:]] == [
+            f"new {n}" for n in (6, 7, 8, 9)
+        ]
+        # What it knows counts for its clients, too, wherever they come back.
+        history = await away.read("a", first.position, 9)
+        assert (history.gap, offsets(history)) == ("epoch", [6, 7, 8, 9])
+
+
+async def test_a_rollback_before_which_nothing_is_held(server):
+    """Nothing vouches for any place then, not even for the one before the oldest entry."""
+    few = Retention(events=3, seconds=86_400)
+    ear = Ear()
+    async with opened(server.url, ear, few) as away:
+        await away.listen("a")
+        await append_all(away, "saved", 1, 2, 3, 4, 5)
+        saved = kept(server)
+        lost = await append_all(away, "lost", *range(6, 12))
+        await ear.hear(11)
+        with kept_away(away, server):
+            put_back(server, saved)
+            async with opened(server.url, None, few) as other:
+                await append_all(other, "new", *range(6, 13))
+
+        await ear.hear(14)
+
+        for offset in range(1, 12):
+            history = await away.read("a", Position(lost.position.epoch, offset), 9)
+            assert (history.gap, offsets(history)) == ("epoch", [10, 11, 12])
+
+
+async def test_what_was_seen_before_a_channel_was_dropped(server):
+    """A process that listens anew says what it has seen, and so a loss is noticed."""
+    ear = Ear()
+    async with opened(server.url, ear) as here, opened(server.url) as other:
+        await here.listen("a")
+        await append_all(here, "saved", 1, 2, 3)
+        saved = kept(server)
+        lost = await append_all(here, "lost", 4, 5)
+        await ear.hear(5)
+        await here.unlisten("a")
+        put_back(server, saved)
+        await append_all(other, "new", 4, 5, 6)
+
+        await here.listen("a")
+
+        history = await here.read("a", lost.position, 9)
+        assert (history.gap, data(history)) == ("epoch", ["new 4", "new 5", "new 6"])
+
+
 async def test_streams_that_are_behind_at_a_rollback(snapshots):
     """Who had not seen what was lost is not told of it, in whatever process he is."""
     url = snapshots.url

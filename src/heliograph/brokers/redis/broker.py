@@ -338,7 +338,9 @@ class RedisBroker(Broker):
                 # between the two.
                 async with asyncio.timeout(_SUBSCRIBE_SECONDS):
                     await channel.confirmed.wait()
-            channel.seen = (await self._read(channel.name, None, 0)).place
+            # With its token: nobody else may have seen what this process has.
+            seen = self._seen.get(channel.name)
+            channel.seen = (await self._read(channel.name, None, 0, seen)).place
             if not ready.done():
                 ready.set_result(channel.seen.position)
         except BrokerUnavailableError as error:
