@@ -338,9 +338,7 @@ class RedisBroker(Broker):
                 # between the two.
                 async with asyncio.timeout(_SUBSCRIBE_SECONDS):
                     await channel.confirmed.wait()
-            # With its token: nobody else may have seen what this process has.
-            seen = self._seen.get(channel.name)
-            channel.seen = (await self._read(channel.name, None, 0, seen)).place
+            channel.seen = (await self._read(channel.name, None, 0)).place
             if not ready.done():
                 ready.set_result(channel.seen.position)
         except BrokerUnavailableError as error:
@@ -548,13 +546,10 @@ class RedisBroker(Broker):
         now = "" if self._clock is None else repr(self._clock())
         seconds = self._retention.seconds
         forget = math.ceil(max(seconds, _FORGET_CHANNEL_SECONDS))
+        seen = seen or self._seen.get(channel)
         last: list[str | float] = ["", 0, "", 0]
         if seen is not None:
             last = [seen.position.epoch, seen.position.offset, seen.token, seen.at]
-        elif channel in self._seen:
-            # Without the token: comparing it takes Redis another look, each time.
-            known = self._seen[channel]
-            last = [known.position.epoch, known.position.offset, "", known.at]
         return [new_epoch(), now, seconds, forget, *last]
 
     def _see(self, channel: str, seen: Seen) -> None:
