@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import sys
 
 import pytest
 import uvicorn
@@ -156,6 +157,20 @@ async def test_private():
         assert client.status == 200
         old = EventStreams("memory:", secret_key="old").query("a", expires_in=60)
         assert (await request(port, "?" + old)).status == 200
+
+
+async def test_without_the_package_that_signs(monkeypatch):
+    """Who signs is told at start; who does not needs none, whatever a client sends."""
+    monkeypatch.setitem(sys.modules, "itsdangerous", None)
+    monkeypatch.delitem(sys.modules, "heliograph.tokens", raising=False)
+    with pytest.raises(ConfigError, match=r"needs itsdangerous: pip install 'heliograph\[asgi\]'"):
+        EventStreams("memory:", secret_key="key")
+    async with serving(EventStreams("memory:")) as port:
+        refused = await (await request(port, "?token=x")).ended()
+        assert (refused.status, refused.body) == (
+            403,
+            b"this application signs no tokens\n",
+        )
 
 
 async def test_a_token_expires(take_over):

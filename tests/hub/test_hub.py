@@ -498,7 +498,7 @@ async def test_cap_per_address():
 
 async def test_lifetime():
     """Streams end in their time, not all at once, and clients resume."""
-    async with opened(max_stream_seconds=0.4) as hub:
+    async with opened(max_stream_seconds=3) as hub:
         begin = time.monotonic()
         clients = [await connect(hub, "a").placed() for _ in range(20)]
         ends = {client.subscriber.expires_at for client in clients}
@@ -507,7 +507,7 @@ async def test_lifetime():
         for client in clients:
             await client.ended()
             assert client.data == ["x"]
-        assert time.monotonic() - begin > 0.2
+        assert time.monotonic() - begin > 1.4
         # What ends sooner still does.
         soon = connect(hub, "a", expires_at=time.time() + 0.01)
         assert soon.subscriber.expires_at < time.time() + 0.1

@@ -10,16 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs, urlencode
 
-from ..brokers import check_url, open_broker
-from ..brokers.base import Retention
-from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position
+from ..brokers import check_url
+from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position, may_listen
+from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
-from ..channels.position import Positions
 from ..config import HubConfig
 from ..errors import (
     ConfigError,
@@ -28,7 +26,7 @@ from ..errors import (
     TooManySubscribersError,
 )
 from ..event import make_event
-from ..hub import Hub
+from ..hub import open_hub
 from ..hub.sinks import TaskSink
 from ..servers.uvicorn import take_over
 from .cors import CORSMiddleware
@@ -40,13 +38,11 @@ if TYPE_CHECKING:
 
     from ..brokers.base import PlainFormat
     from ..cors import CorsPolicy
-    from ..hub import HubStatistics
+    from ..hub import Hub, HubStatistics
     from ..hub.subscriber import Subscriber
     from ..hub.subscription import Subscription
 
 __all__ = ["EventStreams"]
-
-_log = logging.getLogger("heliograph.asgi")
 
 _Verdict: TypeAlias = bool | None
 _Authorizer: TypeAlias = Callable[
@@ -160,9 +156,7 @@ class EventStreams:
         names = check_selection([channel] if isinstance(channel, str) else channel)
         hub = await self._opened()
         entries = await hub.publish(names, event)
-        if event.id is not None and len(names) == 1:
-            return event.id
-        return Positions({entry.channel: entry.position for entry in entries}).id
+        return id_after(entries)
 
     @contextlib.asynccontextmanager
     async def subscribe(
@@ -211,12 +205,12 @@ class EventStreams:
             InvalidFieldError: A channel or ``expires_in`` is none.
             ConfigError: There is no ``secret_key``.
         """
-        from ..tokens import check_seconds, make_token  # noqa: PLC0415 - needs an extra
-
         names = check_selection(channels)
-        seconds = check_seconds(expires_in)
         if not self._keys:
             raise ConfigError(["signed addresses need a secret_key"])
+        from ..tokens import check_seconds, make_token  # noqa: PLC0415 - needs an extra
+
+        seconds = check_seconds(expires_in)
         token = make_token(self._keys, names, seconds)
         return urlencode([*(("channel", name) for name in names), ("token", token)])
 
@@ -283,15 +277,9 @@ class EventStreams:
         assert self._opening is not None  # noqa: S101 - made with the loop
         async with self._opening:
             if self._hub is None:
-                retention = Retention(
-                    events=self._config.history_events, seconds=self._config.history_seconds
+                self._hub = await open_hub(
+                    self._url, self._config, plain_format=self._plain_format
                 )
-                hub = Hub(
-                    open_broker(self._url, retention, plain_format=self._plain_format),
-                    self._config,
-                )
-                await hub.open()
-                self._hub = hub
             return self._hub
 
     # ASGI.
@@ -321,7 +309,9 @@ class EventStreams:
             allow = (b"allow", b"GET, HEAD")
             await _answer(send, 405, "streams are asked for with GET", allow)
             return
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = parse_qs(
+            scope["query_string"].decode(errors="replace"), keep_blank_values=True
+        )
         try:
             channels = asked_channels(query.get("channel", []))
             after = asked_position(
@@ -360,6 +350,8 @@ class EventStreams:
         self, channels: tuple[str, ...], token: str | None, scope: Any
     ) -> tuple[str | None, float | None]:
         """Give why a client is refused, and when its stream expires."""
+        if token is not None and not self._keys:
+            return "this application signs no tokens", None
         if token is not None:
             from ..tokens import InvalidTokenError, check_token  # noqa: PLC0415 - needs an extra
 
@@ -370,12 +362,9 @@ class EventStreams:
         verdict = None if self._authorizer is None else self._authorizer(channels, scope)
         if isinstance(verdict, Awaitable):
             verdict = await verdict
-        # By identity: 0 equals False, and is no answer.
-        if not any(verdict is answer for answer in (True, False, None)):
-            raise TypeError(f"authorize returns True, False or None, not {verdict!r}")
-        if verdict is False or (verdict is None and self._private):
-            return "not allowed to listen to these channels", None
-        return None, None
+        if may_listen(verdict, private=self._private):
+            return None, None
+        return "not allowed to listen to these channels", None
 
     async def _stream(
         self, hub: Hub, subscriber: Subscriber, receive: Any, send: Any
@@ -474,6 +463,12 @@ def _keys(secret_key: str | Sequence[str] | None) -> list[str]:
     for key in keys:
         if not key:
             raise ConfigError(["secret_key must not be empty"])
+    try:
+        from ..tokens import make_token  # noqa: F401, PLC0415 - a mistake shows at start
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            [f"secret_key needs {error.name}: pip install 'heliograph[asgi]'"]
+        ) from error
     return keys
 
 

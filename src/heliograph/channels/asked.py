@@ -10,7 +10,7 @@ from .names import check_selection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DEFAULT_CHANNEL", "asked_channels", "asked_position"]
+__all__ = ["DEFAULT_CHANNEL", "asked_channels", "asked_position", "may_listen"]
 
 DEFAULT_CHANNEL = "sse"
 """The channel of a publish and of a stream that name none, as in Flask-SSE."""
@@ -60,3 +60,23 @@ def asked_position(header: bytes | None, query: str | None) -> str | None:
             "Last-Event-ID", value, f"must have at most {_MAX_ID_CHARACTERS} characters"
         )
     return value or None
+
+
+def may_listen(verdict: object, *, private: bool) -> bool:
+    """
+    Say whether an authorizer's answer lets a client in.
+
+    Nothing is no consent where privacy was asked for: ``return user and user.is_admin``
+    gives :obj:`None` for nobody.
+
+    Args:
+        verdict: What it returned; :obj:`None` if there is none.
+        private: Whether privacy was asked for.
+
+    Raises:
+        TypeError: It returned something else than ``True``, ``False`` or :obj:`None`.
+    """
+    # By identity: 0 equals False, and is no answer.
+    if not any(verdict is answer for answer in (True, False, None)):
+        raise TypeError(f"an authorizer returns True, False or None, not {verdict!r}")
+    return verdict is True or (verdict is None and not private)

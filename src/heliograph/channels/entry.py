@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .position import Positions
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..event import Event
     from .position import Position
 
-__all__ = ["Entry"]
+__all__ = ["Entry", "id_after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +32,16 @@ class Entry:
     position: Position
     event: Event
     published_at: float
+
+
+def id_after(entries: Sequence[Entry]) -> str:
+    """
+    Give the id with which a stream of just some channels goes on after an event.
+
+    Args:
+        entries: The event in each of the channels, at least one.
+    """
+    own_id = entries[0].event.id
+    if own_id is not None and len(entries) == 1:
+        return own_id
+    return Positions({entry.channel: entry.position for entry in entries}).id

@@ -17,9 +17,9 @@ from flask.json.provider import DefaultJSONProvider
 
 from flask import Blueprint, Flask, abort, current_app, has_app_context, request
 
-from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position
+from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position, may_listen
+from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
-from ..channels.position import Positions
 from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
 from ..event import make_event
 from ..hub import HubStatistics, HubThread
@@ -128,9 +128,7 @@ class ServerSentEventsBlueprint(Blueprint):
         event = make_event(_dumps(state.app), data, type, id, retry)
         names = check_selection([channel] if isinstance(channel, str) else channel)
         entries = state.hub.publish(names, event)
-        if event.id is not None and len(names) == 1:
-            return event.id
-        return Positions({entry.channel: entry.position for entry in entries}).id
+        return id_after(entries)
 
     def stream(self) -> Response:
         """
@@ -281,12 +279,7 @@ class ServerSentEventsBlueprint(Blueprint):
                 )
             return None
         verdict = self._authorizer(channels)
-        # By identity: 0 equals False, and is no answer.
-        if not any(verdict is answer for answer in (True, False, None)):
-            raise TypeError(f"an authorizer returns True, False or None, not {verdict!r}")
-        # Nothing is no consent where privacy was asked for: `return user and user.is_admin`
-        # gives None for nobody.
-        if verdict is False or (verdict is None and state.settings.private):
+        if not may_listen(verdict, private=state.settings.private):
             abort(403, description="not allowed to listen to these channels")
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .hub import Hub, HubStatistics
+from .hub import Hub, HubStatistics, open_hub
 from .thread import HubThread
 
-__all__ = ["Hub", "HubStatistics", "HubThread"]
+__all__ = ["Hub", "HubStatistics", "HubThread", "open_hub"]

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..brokers.base import Attempt
+from ..brokers import open_broker
+from ..brokers.base import Attempt, Retention
 from ..channels.feed import HEARTBEAT, place_block
 from ..channels.position import Positions
 from ..errors import (
@@ -46,13 +47,13 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Coroutine, Iterable
 
-    from ..brokers.base import Broker
+    from ..brokers.base import Broker, PlainFormat
     from ..channels.entry import Entry
     from ..channels.log import LogItem
     from ..channels.position import GapReason, Position
     from ..config import HubConfig
 
-__all__ = ["Hub", "HubStatistics"]
+__all__ = ["Hub", "HubStatistics", "open_hub"]
 
 _log = logging.getLogger("heliograph.hub")
 
@@ -600,6 +601,29 @@ class Hub:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.error("a task of the hub has failed", exc_info=task.exception())
+
+
+async def open_hub(
+    url: str, config: HubConfig, *, plain_format: PlainFormat | None = None
+) -> Hub:
+    """
+    Open a hub on the running loop.
+
+    Args:
+        url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
+        config: Limits and timings.
+        plain_format: See :func:`heliograph.brokers.open_broker`.
+
+    Returns:
+        The hub, to be closed.
+
+    Raises:
+        ConfigError: The URL is wrong, or storage refuses what it was configured with.
+    """
+    retention = Retention(events=config.history_events, seconds=config.history_seconds)
+    hub = Hub(open_broker(url, retention, plain_format=plain_format), config)
+    await hub.open()
+    return hub
 
 
 def _check_own_id(channel: str, event: Event) -> None:

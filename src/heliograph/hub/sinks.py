@@ -1,7 +1,8 @@
 """
 The ways in which bytes reach a client.
 
-:class:`SocketSink` owns the client's connection, taken over from the server.
+:class:`SocketSink` owns the client's connection, taken over from the server;
+:class:`ConnectionSink` is what it has in common with others that do.
 :class:`PullSink` is emptied by a thread of the server, where that is not possible, and
 :class:`TaskSink` by a task on the hub's own loop.
 """
@@ -22,51 +23,46 @@ if TYPE_CHECKING:
 
     from ..config import HubConfig
 
-__all__ = [
-    "CLOSE_SECONDS",
-    "PAUSE_BYTES",
-    "PullSink",
-    "SocketSink",
-    "TaskSink",
-    "tune_socket",
-]
+__all__ = ["ConnectionSink", "PullSink", "SocketSink", "TaskSink", "tune_socket"]
 
 # Bytes in the process that a client may leave unread before it counts as paused: one
 # write of the usual size, so that a short stall does not make a client slow.
-PAUSE_BYTES = 64 * 1024
+_PAUSE_BYTES = 64 * 1024
 
 # How long a client has to take its last bytes when its stream is ended.
-CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 5.0
 
 
-class SocketSink(asyncio.Protocol):
+class ConnectionSink(asyncio.Protocol):
     """
-    A client's connection on our own loop.
+    A client's connection, of which we are the protocol.
 
     Args:
-        head: Bytes to send first: the HTTP head.
-        on_open: Called when the sink can be attached.
         on_resumed: Called when a paused sink is ready again.
         on_lost: Called once, when the client has gone.
     """
 
-    __slots__ = ("_head", "_on_lost", "_on_open", "_on_resumed", "_transport", "paused")
+    __slots__ = ("_on_lost", "_on_resumed", "_transport", "paused")
 
     _transport: asyncio.Transport
 
     def __init__(
-        self,
-        head: bytes,
-        *,
-        on_open: Callable[[], None],
-        on_resumed: Callable[[], None],
-        on_lost: Callable[[], None],
+        self, *, on_resumed: Callable[[], None], on_lost: Callable[[], None]
     ) -> None:
         self.paused = False
-        self._head = head
-        self._on_open = on_open
         self._on_resumed = on_resumed
         self._on_lost = on_lost
+
+    def take(self, transport: asyncio.BaseTransport) -> None:
+        """
+        Write to this from now on.
+
+        Args:
+            transport: The client's.
+        """
+        # A cast: uvloop's transports are not of asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_PAUSE_BYTES)
 
     def write(self, data: bytes) -> None:
         """Give the client some bytes."""
@@ -76,7 +72,7 @@ class SocketSink(asyncio.Protocol):
         """End the stream after what has been written, if the client still takes it."""
         self._transport.close()
         loop = asyncio.get_running_loop()
-        loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        loop.call_later(_CLOSE_SECONDS, self._transport.abort)
 
     def abort(self) -> None:
         """End the stream at once."""
@@ -84,14 +80,6 @@ class SocketSink(asyncio.Protocol):
         transport = getattr(self, "_transport", None)
         if transport is not None:
             transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the head, so that the client knows at once that it is connected."""
-        # A cast: uvloop's transports are not of asyncio's class.
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=PAUSE_BYTES)
-        self._transport.write(self._head)
-        self._on_open()
 
     def data_received(self, data: bytes) -> None:
         """Drop it: a client has nothing more to say. Reading is what shows a FIN."""
@@ -117,6 +105,38 @@ class SocketSink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """Tell the hub. Why a client has gone makes no difference."""
         self._on_lost()
+
+
+class SocketSink(ConnectionSink):
+    """
+    A connection on the hub's own loop.
+
+    Args:
+        head: Bytes to send first: the HTTP head.
+        on_open: Called when the sink can be attached.
+        on_resumed: See :class:`ConnectionSink`.
+        on_lost: The same.
+    """
+
+    __slots__ = ("_head", "_on_open")
+
+    def __init__(
+        self,
+        head: bytes,
+        *,
+        on_open: Callable[[], None],
+        on_resumed: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        super().__init__(on_resumed=on_resumed, on_lost=on_lost)
+        self._head = head
+        self._on_open = on_open
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the head, so that the client knows at once that it is connected."""
+        self.take(transport)
+        self._transport.write(self._head)
+        self._on_open()
 
 
 class PullSink:
@@ -148,7 +168,7 @@ class PullSink:
                 return
             self._chunks.append(data)
             self._size += len(data)
-            self.paused = self._size > PAUSE_BYTES
+            self.paused = self._size > _PAUSE_BYTES
             self._wake()
 
     def close(self) -> None:
@@ -256,7 +276,7 @@ class TaskSink:
             return
         self._chunks.append(data)
         self._size += len(data)
-        self.paused = self._size > PAUSE_BYTES
+        self.paused = self._size > _PAUSE_BYTES
         self._wake()
 
     def close(self) -> None:
@@ -265,7 +285,7 @@ class TaskSink:
             return
         self._ended = self.closed = True
         self._wake()
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._on_aborted)
+        asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self._on_aborted)
 
     def abort(self) -> None:
         """End the stream at once."""

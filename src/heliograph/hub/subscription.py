@@ -76,7 +76,12 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Event:
-        """Give the next event."""
+        """
+        Give the next event.
+
+        Raises:
+            TooManySubscribersError: It was too slow, and its place has been taken since.
+        """
         while not self._events:
             if not await self._pull():
                 raise StopAsyncIteration

@@ -20,13 +20,11 @@ import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 from ..brokers import (
-    open_broker,
     without_password,
     worker,  # noqa: F401 - imported first: its hooks before a fork have to run after ours
 )
-from ..brokers.base import Retention
 from ..errors import BrokerUnavailableError, HubClosedError
-from .hub import Hub, HubStatistics
+from .hub import open_hub
 from .sinks import PullSink
 
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from ..channels.entry import Entry
     from ..config import HubConfig
     from ..event import Event
+    from .hub import Hub, HubStatistics
     from .subscriber import Subscriber
 
 __all__ = ["HubThread"]
@@ -263,12 +262,7 @@ class HubThread:
             return self._hub
 
     async def _open(self) -> Hub:
-        retention = Retention(
-            events=self.config.history_events, seconds=self.config.history_seconds
-        )
-        broker = open_broker(self.url, retention, plain_format=self._plain_format)
-        hub = Hub(broker, self.config)
-        await hub.open()
+        hub = await open_hub(self.url, self.config, plain_format=self._plain_format)
         _open_hubs.add(hub)
         return hub
 

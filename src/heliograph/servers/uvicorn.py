@@ -12,15 +12,15 @@ seen to work keeps its connection; so does a stream whose bytes a middleware cha
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
-from ..hub.sinks import CLOSE_SECONDS, PAUSE_BYTES, tune_socket
+from ..hub.sinks import ConnectionSink, tune_socket
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
     from ..config import HubConfig
@@ -38,86 +38,54 @@ _MODULES = frozenset(
 _was_told = False
 
 
-class UvicornSink(asyncio.Protocol):
+class UvicornSink(ConnectionSink):
     """
-    A client's connection on uvicorn's loop.
+    A connection on uvicorn's loop.
 
     Args:
         connection: What was found of uvicorn's.
         is_chunked: Whether the body is, or ends with the connection.
-        on_resumed: Called when a paused sink is ready again.
         on_stopped: Called when uvicorn wants to stop, and waits for the end of the stream.
-        on_lost: Called once, when the client has gone.
+        on_resumed: See :class:`~heliograph.hub.sinks.ConnectionSink`.
+        on_lost: The same.
     """
 
-    __slots__ = (
-        "_connections",
-        "_is_chunked",
-        "_on_lost",
-        "_on_resumed",
-        "_on_stopped",
-        "_transport",
-        "paused",
-    )
+    __slots__ = ("_connections", "_is_chunked", "_on_stopped")
 
     def __init__(
         self,
         connection: _Connection,
         *,
         is_chunked: bool,
-        on_resumed: Callable[[], None],
         on_stopped: Callable[[], None],
+        on_resumed: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
+        super().__init__(on_resumed=on_resumed, on_lost=on_lost)
+        self.take(connection.transport)
         self.paused = connection.flow.write_paused
-        self._transport = connection.transport
         self._connections = connection.connections
         self._is_chunked = is_chunked
-        self._on_resumed = on_resumed
         self._on_stopped = on_stopped
-        self._on_lost = on_lost
 
     def write(self, data: bytes) -> None:
         """Give the client some bytes."""
-        self._transport.write(_chunk(data) if self._is_chunked else data)
+        super().write(_chunk(data) if self._is_chunked else data)
 
     def close(self) -> None:
         """End the stream after what has been written, if the client still takes it."""
-        if self._transport.is_closing():
-            return
-        if self._is_chunked:
-            self._transport.write(_LAST_CHUNK)
-        self._transport.close()
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
-
-    def abort(self) -> None:
-        """End the stream at once."""
-        self._transport.abort()
+        if self._is_chunked and not self._transport.is_closing():
+            super().write(_LAST_CHUNK)
+        super().close()
 
     def shutdown(self) -> None:
         """End the stream: uvicorn calls this when it stops."""
         self._on_stopped()
 
-    def data_received(self, data: bytes) -> None:
-        """Drop it: what follows on the connection is not answered."""
-
-    def eof_received(self) -> None:
-        """Give the client up: who only half-closes is not worth waiting for."""
-        self._transport.abort()
-
-    def pause_writing(self) -> None:
-        """Note that the client is slower than what it is given."""
-        self.paused = True
-
-    def resume_writing(self) -> None:
-        """Give the client what it missed."""
-        self.paused = False
-        self._on_resumed()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        """Tell the hub, and uvicorn, which waits for its connections when it stops."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell uvicorn, which waits for its connections when it stops, and the hub."""
         self._connections.discard(self)
-        self._on_lost()
+        super().connection_lost(exc)
 
 
 async def take_over(
@@ -222,7 +190,6 @@ def _find(receive: Any) -> _Connection | None:
 async def _written(connection: _Connection, send: Any, message: Any) -> bytes:
     """Send a message; give what of it has reached the connection."""
     recorder = _Nowhere()
-    recorder.is_closing = connection.transport.is_closing  # type: ignore[method-assign]  # it is in use
     connection.cycle.transport = recorder
     try:
         await send(message)
@@ -244,9 +211,8 @@ def _hand_over(connection: _Connection, sink: UvicornSink) -> None:
 
 
 def _tune(transport: asyncio.Transport, config: HubConfig) -> None:
-    transport.set_write_buffer_limits(high=PAUSE_BYTES)
     # The options are of the connection, so they can be set through a copy. uvloop gives
-    # an object that has none.
+    # an object that has none. A client that has gone already is noticed by the transport.
     number = transport.get_extra_info("socket").fileno()
     with (
         contextlib.suppress(OSError),
