@@ -163,7 +163,9 @@ async def test_without_the_package_that_signs(monkeypatch):
     """Who signs is told at start; who does not needs none, whatever a client sends."""
     monkeypatch.setitem(sys.modules, "itsdangerous", None)
     monkeypatch.delitem(sys.modules, "heliograph.tokens", raising=False)
-    with pytest.raises(ConfigError, match=r"needs itsdangerous: pip install 'heliograph\[asgi\]'"):
+    with pytest.raises(
+        ConfigError, match=r"needs itsdangerous: pip install 'heliograph\[asgi\]'"
+    ):
         EventStreams("memory:", secret_key="key")
     async with serving(EventStreams("memory:")) as port:
         refused = await (await request(port, "?token=x")).ended()
