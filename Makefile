@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Another one, with the oldest releases of servers that are supported.
+OLDEST := .venv-oldest
 # Pinned, because the dependency groups of pyproject.toml need a recent one.
 PIP := pip==26.3
 
@@ -12,12 +14,14 @@ PIP := pip==26.3
 demo: $(VENV)/demo
 	$(BIN)/heliograph demo
 
-test: $(VENV)/dev
+test: $(VENV)/dev $(OLDEST)/tests
 	sh tools/debian_packages chromium redis-server redis-tools nginx openssl
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+	$(OLDEST)/bin/python -m pytest -m oldest -k 'not (asgi or hypercorn or granian or daphne)' \
+		tests/e2e/test_servers.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -34,11 +38,13 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/pip: constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(PIP)'
+$(OLDEST)/pip: constraints-oldest.txt
+%/pip:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '$(PIP)'
 	touch $@
 
 $(VENV)/demo: $(VENV)/pip pyproject.toml
@@ -48,3 +54,8 @@ $(VENV)/demo: $(VENV)/pip pyproject.toml
 $(VENV)/dev: $(VENV)/pip pyproject.toml
 	$(BIN)/pip install --quiet -c constraints.txt --build-constraint constraints.txt -e '.[all]' --group dev
 	touch $@ $(VENV)/demo
+
+$(OLDEST)/tests: $(OLDEST)/pip pyproject.toml
+	$(OLDEST)/bin/pip install --quiet -c constraints-oldest.txt --build-constraint constraints.txt \
+		-e '.[flask,redis,asgi,speed]' --group oldest
+	touch $@

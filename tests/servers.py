@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import streams
@@ -205,11 +206,16 @@ def _wait_until_ready(server, path):
             return
 
 
+# Releases before it have none.
+_GUNICORN_HAS_CONTROL_SOCKET = int(version("gunicorn").partition(".")[0]) >= 25
+
+
 def gunicorn(app, *options):
     """The command line of gunicorn, quiet about its control socket."""
+    quiet = ["--no-control-socket"] if _GUNICORN_HAS_CONTROL_SOCKET else []
     return [
         sys.executable, "-m", "gunicorn", app, "--bind", "127.0.0.1:{port}",
-        "--access-logfile", "-", "--no-control-socket", *options,
+        "--access-logfile", "-", *quiet, *options,
     ]  # fmt: skip
 
 

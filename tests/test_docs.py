@@ -37,6 +37,23 @@ def test_the_table_of_servers_is_complete():
     ]
 
 
+def test_the_oldest_releases_are_stated():
+    """Those that the tests run with."""
+    page = " ".join((ROOT / "docs/servers.md").read_text().split())
+    stated = dict(
+        re.findall(r"(\w+) (\d+(?:\.\d+)+)", page.partition("oldest releases")[2])
+    )
+    pins = dict(
+        re.findall(
+            r"^(\w+)==(\S+)", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE
+        )
+    )
+    pins["uWSGI"] = pins["pyuwsgi"]
+
+    assert len(stated) == 7
+    assert stated == {name: pins[name] for name in stated}
+
+
 def test_every_key_is_documented():
     """Each with its default, and no other."""
     table = dict(

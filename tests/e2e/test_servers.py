@@ -41,6 +41,7 @@ def pid_of_a_worker(server):
     return json.loads(server.get("/statistics").text)["pid"]
 
 
+@pytest.mark.oldest
 def test_stream(server):
     """Head and place at once, then events; then the client leaves and is forgotten."""
     with server.stream("/stream?cookie=1") as stream:
@@ -67,6 +68,7 @@ def test_stream(server):
         assert [event.data for event in back.wait(2)] == ["3", "4"]
 
 
+@pytest.mark.oldest
 def test_log(own_server):
     """One line in the access log for each stream, and none about errors."""
     server = own_server
@@ -83,6 +85,7 @@ def test_log(own_server):
     assert "rror" not in text.replace("errorhandler", "")
 
 
+@pytest.mark.oldest
 def test_head(server):
     """HEAD answers the head alone, and the connection is the server's."""
     with server.stream(method="HEAD") as stream:
@@ -92,6 +95,7 @@ def test_head(server):
     until(lambda: subscribers(server) == 0)
 
 
+@pytest.mark.oldest
 def test_http_1_0(server):
     """As nginx asks its upstream by default."""
     with server.stream(version="1.0") as stream:
@@ -100,6 +104,7 @@ def test_http_1_0(server):
         assert stream.wait(1)[0].data == "x"
 
 
+@pytest.mark.oldest
 def test_pipelined_request(own_server):
     """Another request on the connection is not answered into the stream."""
     # Servers that keep the connection stop reading from it then, and so do not notice that
@@ -113,6 +118,7 @@ def test_pipelined_request(own_server):
         assert b"pong" not in stream.body
 
 
+@pytest.mark.oldest
 def test_after_keep_alive(server):
     """A connection that has answered before can become a stream."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
@@ -130,6 +136,7 @@ def test_after_keep_alive(server):
             got += connection.recv(9999)
 
 
+@pytest.mark.oldest
 def test_stop_ends_streams(own_server):
     """TERM ends them at once; the server does not wait for them."""
     server = own_server
@@ -308,6 +315,7 @@ def test_preload(tmp_path):
         assert "Traceback" not in server.log_text()
 
 
+@pytest.mark.oldest
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 @pytest.mark.parametrize("take_over", ["true", "false"])
 def test_headers_of_middleware(tmp_path, worker, take_over):
@@ -370,6 +378,7 @@ def test_a_server_that_forks_for_each_request(tmp_path):
         assert stream.wait(1)[0].data == "x"
 
 
+@pytest.mark.oldest
 def test_unix_socket(tmp_path):
     """A connection that is no TCP can be taken over as well."""
     path = tmp_path / "socket"
