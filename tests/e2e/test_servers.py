@@ -467,6 +467,20 @@ ADVICE = {
 }  # fmt: skip
 
 
+def test_advice_about_connections(tmp_path):
+    """The sixth stream of a browser without a proxy: its next request would wait."""
+    browser, proxy = "User-Agent: Mozilla/5.0 (X11)", "X-Forwarded-For: 192.0.2.1"
+    with serving(TAKEN_OVER["gunicorn-gthread"], tmp_path) as server:
+        for _ in range(6):
+            server.stream().placed()
+        for headers in ([browser, proxy], [proxy], []):
+            server.stream(headers=headers).placed()
+        assert "six connections" not in server.log_text()
+        for _ in range(2):
+            server.stream(headers=[browser]).placed()
+        assert server.log_text().count("opens no more than six connections") == 1
+
+
 @pytest.mark.parametrize("name", ADVICE)
 def test_advice(tmp_path, name):
     """A set-up that will hurt is named, once, in words; one that was asked for is not."""

@@ -8,11 +8,44 @@ from typing import Any
 
 from ..servers.wsgi import is_encrypted
 
-__all__ = ["advise_about_uwsgi", "advise_about_waiting"]
+__all__ = ["advise_about_connections", "advise_about_uwsgi", "advise_about_waiting"]
 
 _log = logging.getLogger("heliograph.flask")
 
 _told: set[str] = set()
+
+# How many connections browsers open to a host in HTTP/1.1, in all tabs together.
+_CONNECTIONS = 6
+
+# What proxies add, which may speak HTTP/2 with browsers.
+_OF_PROXIES = (
+    "HTTP_FORWARDED",
+    "HTTP_VIA",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_PROTO",
+)
+
+
+def advise_about_connections(environ: dict[str, Any], streams: int) -> None:
+    """
+    Say why a browser stands still that has opened as many streams as it may.
+
+    Args:
+        environ: Its request, as the server made it.
+        streams: How many its address has open in this process, this one included.
+    """
+    if (
+        streams >= _CONNECTIONS
+        and environ.get("HTTP_USER_AGENT", "").startswith("Mozilla/")
+        and environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1")
+        and not any(name in environ for name in _OF_PROXIES)
+    ):
+        _tell(
+            "Six streams are open at one address. In HTTP/1.1 a browser opens no more than"
+            " six connections to a site, in all its tabs together, so its next request"
+            " waits until one of them ends. Let a page ask for all its channels in one"
+            " stream, or put a proxy with HTTP/2 in front (docs/deployment.md)."
+        )
 
 
 def advise_about_uwsgi() -> None:

@@ -17,7 +17,7 @@ from flask import Response
 
 from ..errors import HubClosedError, TooManySubscribersError
 from ..servers.wsgi import client_descriptor, response_head, take_over
-from .advice import advise_about_waiting
+from .advice import advise_about_connections, advise_about_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,6 +88,7 @@ class EventStream(Response):
             self._refuse(503, str(error), _RESTART_SECONDS)
         else:
             try:
+                advise_about_connections(environ, subscriber.at_address)
                 return self._serve(subscriber, environ, start_response)
             except BaseException:
                 self._hub.release(subscriber)

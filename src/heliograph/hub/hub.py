@@ -287,12 +287,14 @@ class Hub:
         if self._ending:
             raise HubClosedError("the process is about to end")
         self._check_caps(channels, address)
-        subscriber = Subscriber(
-            channels, last_event_id, self._end_of_stream(expires_at), address
-        )
-        self._subscribers.add(subscriber)
+        at_address = 1
         if address is not None:
             self._addresses[address] += 1
+            at_address = self._addresses[address]
+        subscriber = Subscriber(
+            channels, last_event_id, self._end_of_stream(expires_at), address, at_address
+        )
+        self._subscribers.add(subscriber)
         for name in channels:
             self._listening.use(name)
         return subscriber

@@ -53,6 +53,7 @@ class Subscriber:
         expires_at: When its stream ends, in seconds since the epoch of Unix;
             :obj:`None` for no end.
         address: From where it has come; :obj:`None` if that is not known.
+        at_address: How many have come from there to this process, this one included.
 
     Attributes:
         sink: Set when it is attached.
@@ -63,6 +64,7 @@ class Subscriber:
     __slots__ = (
         "_drained",
         "address",
+        "at_address",
         "channels",
         "cursor",
         "expires_at",
@@ -80,11 +82,13 @@ class Subscriber:
         last_event_id: str | None,
         expires_at: float | None,
         address: str | None,
+        at_address: int,
     ) -> None:
         self.channels = channels
         self.last_event_id = last_event_id
         self.expires_at = expires_at
         self.address = address
+        self.at_address = at_address
         self.sink: Sink | None = None
         self.cursor: Cursor | None = None
         self.gone = False
