@@ -342,6 +342,8 @@ FALLBACK = {
         "--timeout-graceful-shutdown",
         "1",
     ],
+    # Flask under ASGI.
+    "uvicorn-a2wsgi": uvicorn("through_a2wsgi:app", "--timeout-graceful-shutdown", "1"),
     "gunicorn-asgi": gunicorn(
         "streams:app", "--worker-class", "asgi", "--graceful-timeout", "1"
     ),
@@ -357,9 +359,11 @@ NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
 def serving_with(name, folder, *, threads=None):
     """Run one of them, called ``name``, perhaps with another number of threads."""
     command = [*(TAKEN_OVER | FALLBACK)[name]]
-    if threads is not None:
+    env = NO_TAKE_OVER if name in FALLBACK else {}
+    if threads is not None and "--threads" in command:
         command[command.index("--threads") + 1] = threads
-    env = NO_TAKE_OVER if name in FALLBACK else None
+    elif threads is not None:
+        env = {**env, "WORKERS": threads}
     with serving(command, folder, env=env) as server:
         server.name = name
         yield server

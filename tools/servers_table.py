@@ -41,6 +41,7 @@ NAMES = {
     ),
     "werkzeug-fallback": ("`flask run`, `SSE_TAKE_OVER = False`", "werkzeug"),
     "uvicorn-fallback": ("uvicorn, `take_over=False`", "uvicorn"),
+    "uvicorn-a2wsgi": ("uvicorn, Flask through a2wsgi, 210 threads", "uvicorn"),
     "gunicorn-asgi": ("gunicorn, `asgi`", "gunicorn"),
     "hypercorn": ("hypercorn", "hypercorn"),
     "granian": ("granian", "granian"),
@@ -83,7 +84,7 @@ def row(measured: dict[str, float | str]) -> str:
     shown, package = NAMES[name]
     how = "taken over"
     if name in FALLBACK:
-        how = "a thread each" if "SSE_" in shown else "a task each"
+        how = "a thread each" if "Flask" in shown or "SSE_" in shown else "a task each"
     cells = [
         shown,
         version(package),

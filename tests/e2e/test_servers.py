@@ -20,6 +20,7 @@ from servers import (
     serving_with,
     subscribers,
     until,
+    uvicorn,
 )
 
 
@@ -379,6 +380,19 @@ def test_a_server_that_forks_for_each_request(tmp_path):
 
 
 @pytest.mark.oldest
+def test_flask_beside_event_streams(tmp_path):
+    """Under ASGI, Flask publishes and signs; streams hold no thread of its adapter."""
+    command = uvicorn("mixed:app")
+    with serving(command, tmp_path) as server:
+        assert server.get("/stream").status == 403
+        path = server.get("/address").text
+        streams = [server.stream(path).placed() for _ in range(20)]
+        server.get("/publish", "POST")
+        for stream in streams:
+            assert stream.wait(1)[0].data == "x"
+        assert server.get("/ping").text == "pong"
+
+
 def test_unix_socket(tmp_path):
     """A connection that is no TCP can be taken over as well."""
     path = tmp_path / "socket"

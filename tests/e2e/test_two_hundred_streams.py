@@ -17,7 +17,7 @@ from servers import FALLBACK, TAKEN_OVER, publish, serving_with, subscribers, un
 STREAMS = 200
 
 # Generators hold a thread each, and there have to be more.
-THREADS = {"gunicorn-gthread-fallback": "210"}
+THREADS = {"gunicorn-gthread-fallback": "210", "uvicorn-a2wsgi": "210"}
 
 
 def seconds_until(condition):
@@ -59,7 +59,7 @@ def test_two_hundred_streams(name, tmp_path):
         if name in TAKEN_OVER:
             # A server's own pool may still be growing.
             assert held <= 10
-        if name not in {"uvicorn-fallback", "hypercorn"}:
+        if name not in {"uvicorn-fallback", "uvicorn-a2wsgi", "hypercorn"}:
             # These show where they have cancelled what they no longer wait for.
             assert "Traceback" not in server.log_text()
     if path := os.environ.get("HELIOGRAPH_MATRIX"):

@@ -416,6 +416,25 @@ def test_pull_without_heartbeats_still_finds_lost_clients(url, monkeypatch):
     hub.close()
 
 
+def test_a_stream_that_cannot_see_its_client_ends(hub, monkeypatch):
+    """Some servers never say that it has left; one that is there comes back."""
+    monkeypatch.setattr(thread, "_BLIND_STREAM_SECONDS", 0.3)
+    monkeypatch.setattr(thread, "_BLIND_HEARTBEAT_SECONDS", 0.05)
+    blind = hub.pull(hub.admit(("a",)), None)
+    assert list(blind)
+    until(lambda: hub.statistics().subscribers == 0)
+
+
+def test_a_stream_that_is_told_of_its_client_ends_with_it(hub):
+    """By an adapter, for instance, which knows."""
+    told = []
+    stream = hub.pull(hub.admit(("a",)), None, told.append)
+    next(stream)
+    told.pop()()
+    list(stream)
+    until(lambda: hub.statistics().subscribers == 0)
+
+
 @pytest.mark.parametrize("end", ["close", "shutdown", "reset", "pipelined"])
 def test_pull_sees_its_client_leave(hub, end):
     """A thread that waits for events is free as soon as its client has gone."""

@@ -16,6 +16,7 @@ from werkzeug.wsgi import ClosingIterator
 from flask import Response
 
 from ..errors import HubClosedError, TooManySubscribersError
+from ..servers.a2wsgi import watch
 from ..servers.wsgi import client_descriptor, response_head, take_over
 from .advice import advise_about_connections, advise_about_waiting
 
@@ -130,7 +131,9 @@ class EventStream(Response):
     ) -> Iterable[bytes]:
         if self._may_take_over:
             advise_about_waiting(environ)
-        self.response = self._hub.pull(subscriber, client_descriptor(environ))
+        self.response = self._hub.pull(
+            subscriber, client_descriptor(environ), watch(environ)
+        )
         # Frozen by somebody's hook, the response has the length of nothing.
         self.headers.pop("Content-Length", None)
         # A generator that was never begun has nothing to run when it is closed, and a

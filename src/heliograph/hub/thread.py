@@ -14,8 +14,11 @@ import atexit
 import concurrent.futures.thread
 import contextlib
 import logging
+import math
 import os
+import random
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,6 +57,10 @@ _LOOP_SECONDS = 30.0
 # A generator cannot see its client leave where the server does not give its socket; it
 # learns of it when a write fails, usually the second. So it writes this often.
 _BLIND_HEARTBEAT_SECONDS = 2.0
+
+# And some servers take whatever is written for a client that has left. So such a stream
+# ends after this, give or take a tenth; a client that is still there comes back by itself.
+_BLIND_STREAM_SECONDS = 300.0
 
 
 class _LoopThread:
@@ -193,7 +200,12 @@ class HubThread:
         """
         _later(self._opened().adopt, subscriber, connection, head)
 
-    def pull(self, subscriber: Subscriber, client: int | None) -> Iterator[bytes]:
+    def pull(
+        self,
+        subscriber: Subscriber,
+        client: int | None,
+        watch: Callable[[Callable[[], None]], None] | None = None,
+    ) -> Iterator[bytes]:
         """
         Serve a client from the thread that iterates.
 
@@ -201,6 +213,8 @@ class HubThread:
             subscriber: From :meth:`admit`. It leaves when the iterator is closed.
             client: Descriptor of the client's connection, to notice that it has gone;
                 :obj:`None` where the server does not give it.
+            watch: Another way to notice that, told what to call then. Without either the
+                stream ends after five minutes.
 
         Yields:
             Whole blocks; a comment after silence.
@@ -208,12 +222,19 @@ class HubThread:
         hub = self._opened()
         sink = PullSink(on_resumed=lambda: _later(hub.on_resumed, subscriber))
         heartbeat = self.config.heartbeat_seconds or _BLIND_HEARTBEAT_SECONDS
-        if client is None:
+        ends = math.inf
+        if watch is not None:
+            watch(sink.abort)
+        elif client is None:
             heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
+            seconds = _BLIND_STREAM_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
+            ends = time.monotonic() + seconds
         try:
             _later(hub.attach, subscriber, sink)
             while (data := sink.pull(heartbeat, client)) is not None:
                 yield data or b":\n\n"
+                if time.monotonic() > ends:
+                    break
         finally:
             _later(hub.leave, subscriber)
             sink.release()

@@ -1,0 +1,47 @@
+"""
+Noticing that a client has left who is served through a2wsgi.
+
+a2wsgi runs a WSGI application in threads of an ASGI server. It throws away what is written
+for a client that has left, so a generator would serve it for ever; but the request's body
+is read through the server's ``receive``, which says so after the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["watch"]
+
+
+def watch(environ: dict[str, Any]) -> Callable[[Callable[[], None]], None] | None:
+    """
+    Give a way to be told when the client has left.
+
+    Args:
+        environ: The request, as a2wsgi made it.
+
+    Returns:
+        Takes what is called then, once, in the thread of the server's loop. :obj:`None`
+        if this is not a2wsgi, or one that looks different.
+    """
+    body = environ.get("wsgi.input")
+    if not type(body).__module__.startswith("a2wsgi"):
+        return None
+    receive, loop = getattr(body, "receive", None), getattr(body, "loop", None)
+    if not callable(receive) or not isinstance(loop, asyncio.AbstractEventLoop):
+        return None
+
+    async def wait(on_left: Callable[[], None]) -> None:
+        # The messages before it are the body's, which the application has read, or not.
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        on_left()
+
+    def begin(on_left: Callable[[], None]) -> None:
+        asyncio.run_coroutine_threadsafe(wait(on_left), loop)
+
+    return begin
