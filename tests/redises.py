@@ -112,15 +112,20 @@ class Sentinel(RedisServer):
 
 
 class Watched:
-    """A primary, replicas and three Sentinels."""
+    """
+    A primary, replicas and three Sentinels.
 
-    def __init__(self, folder, replicas=1, sentinels=3):
+    ``min_replicas``: without so many a primary takes nothing.
+    """
+
+    def __init__(self, folder, replicas=1, sentinels=3, min_replicas=0):
         folder.mkdir(exist_ok=True)
-        self.servers = [RedisServer(folder / "0")]
+        self.options = ("--min-replicas-to-write", str(min_replicas))
+        self.servers = [RedisServer(folder / "0", *self.options)]
         for n in range(replicas):
             self.servers.append(
                 RedisServer(
-                    folder / str(n + 1), "--replicaof", f"127.0.0.1 {self.servers[0].port}",
+                    folder / str(n + 1), *self.options, "--replicaof", f"127.0.0.1 {self.servers[0].port}",
                     "--repl-diskless-sync-delay", "0",
                 )
             )  # fmt: skip
@@ -159,7 +164,8 @@ class Watched:
     def come_back(self, server):
         """Start a server that was the primary as a replica of the one that is now."""
         # Sentinels would write it into its configuration file, if it had one.
-        server.options = ("--replicaof", f"127.0.0.1 {self.primary().port}")
+        primary = f"127.0.0.1 {self.primary().port}"
+        server.options = (*self.options, "--replicaof", primary)
         server.start()
         with self.primary().client() as client:
             wait_for(lambda: client.execute_command("WAIT", 1, 100) == 1)

@@ -24,8 +24,26 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def connect(port):
+    """Connect to a port of loopback, or to a Unix socket if it is a path."""
+    if isinstance(port, Path):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(20)
+        try:
+            connection.connect(str(port))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
 class Server:
-    """A server process with what a test wants to know of it."""
+    """
+    A server process with what a test wants to know of it.
+
+    ``port`` is the path of its socket if that is a Unix socket.
+    """
 
     def __init__(self, process, port, log):
         self.process = process
@@ -33,8 +51,8 @@ class Server:
         self.log = log
 
     def get(self, path, method="GET", headers=None, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        with contextlib.closing(connection):
+        connection = http.client.HTTPConnection("test")
+        with contextlib.closing(connection), connect(self.port) as connection.sock:
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
             response.text = response.read().decode()
@@ -88,7 +106,7 @@ class Stream:
         self.parser = EventStreamParser()
         self.events = []
         self.body = b""
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = connect(port)
         streams.connections.append(self.socket)
         lines = [f"{method} {path} HTTP/{version}", "Host: test", *headers]
         if last_event_id is not None:
@@ -162,11 +180,11 @@ def serving(command, tmp_path, *, port=None, env=None, ready="/ping"):
     """
     Run a server until the end of the block.
 
-    ``{port}`` in the command is its port; ``ready`` a path that answers when it is up, None
+    ``{port}`` in the command is its port, or the path of its socket; ``ready`` a path that answers when it is up, None
     if connecting has to do. It is killed hard if it does not stop.
     """
     port = port or free_port()
-    log = tmp_path / f"server-{port}.log"
+    log = tmp_path / f"server-{Path(str(port)).name}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
             [argument.replace("{port}", str(port)) for argument in command],
@@ -195,7 +213,7 @@ def _wait_until_ready(server, path):
     while True:
         try:
             if path is None:
-                socket.create_connection(("127.0.0.1", server.port)).close()
+                connect(server.port).close()
             else:
                 server.get(path)
         except OSError:
@@ -241,10 +259,11 @@ def waitress(app, *options):
 
 def uwsgi(app, *options):
     """The command line of uWSGI, with threads, as Python programs need it."""
+    # Told to reload, the wheel would run the Python that the virtual environment is of.
     return [
         str(Path(sys.executable).with_name("pyuwsgi")), "--module", app, "--master",
         "--enable-threads", "--threads", "4", "--die-on-term", "--need-app",
-        "--buffer-size", "16384", *options,
+        "--buffer-size", "16384", "--binary-path", sys.executable, *options,
     ]  # fmt: skip
 
 
@@ -273,6 +292,27 @@ def daphne(app, *options):
     return [
         sys.executable, "-m", "daphne", app, "--port", "{port}", "--access-log", "-", *options
     ]  # fmt: skip
+
+
+# How each is told to listen on a Unix socket; the others take a path for an address.
+_SOCKET_OPTIONS = {
+    "gunicorn": ["--bind", "unix:{port}"],
+    "hypercorn": ["--bind", "unix:{port}"],
+    "uvicorn": ["--uds", "{port}"],
+    "granian": ["--uds", "{port}"],
+    "daphne": ["--unix-socket", "{port}"],
+    "flask": ["--host", "unix://{port}"],
+}
+
+
+def on_unix_socket(command):
+    """The command line with a Unix socket instead of a port."""
+    command = [part.replace("127.0.0.1:{port}", "{port}") for part in command]
+    options = _SOCKET_OPTIONS.get(command[2] if command[1] == "-m" else None)
+    if options:
+        place = command.index("{port}")
+        command[place - 1 : place + 1] = options
+    return command
 
 
 def unmeasured():
@@ -356,14 +396,20 @@ NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
 
 
 @contextlib.contextmanager
-def serving_with(name, folder, *, threads=None):
-    """Run one of them, called ``name``, perhaps with another number of threads."""
+def serving_with(name, folder, *, threads=None, port=None):
+    """
+    Run one of them, called ``name``.
+
+    ``threads``: another number of them; ``port``: may be the path of a Unix socket.
+    """
     command = [*(TAKEN_OVER | FALLBACK)[name]]
     env = NO_TAKE_OVER if name in FALLBACK else {}
     if threads is not None and "--threads" in command:
         command[command.index("--threads") + 1] = threads
     elif threads is not None:
         env = {**env, "WORKERS": threads}
-    with serving(command, folder, env=env) as server:
+    if isinstance(port, Path):
+        command = on_unix_socket(command)
+    with serving(command, folder, env=env, port=port) as server:
         server.name = name
         yield server

@@ -15,4 +15,10 @@ def logged(environ, start_response):
     return app(environ, start_response)
 
 
-waitress.serve(logged, host="127.0.0.1", port=int(sys.argv[2]), threads=4)
+place = sys.argv[2]
+place = (
+    {"host": "127.0.0.1", "port": int(place)}
+    if place.isdecimal()
+    else {"unix_socket": place}
+)
+waitress.serve(logged, threads=4, **place)

@@ -61,12 +61,15 @@ class FailedOver:
     url_options = "?replicas=1&socket_timeout=2"
 
     def __init__(self, folder):
-        self.redis = Watched(folder / "redis")
+        # A Sentinel may change its mind: then two servers are primaries for a while.
+        self.redis = Watched(folder / "redis", min_replicas=1)
         self.url = self.redis.url
 
     async def disturb(self):
         primary = self.redis.primary()
         (replica,) = (one for one in self.redis.servers if one is not primary)
+        # So that something is lost.
+        primary.set("min-replicas-to-write", 0)
         await kill_ahead_of(primary, replica)
         await asyncio.to_thread(wait_for, lambda: self.redis.primary() is not primary)
         await asyncio.to_thread(self.redis.come_back, primary)

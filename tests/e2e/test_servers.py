@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
@@ -40,6 +41,13 @@ def own_server(request, tmp_path):
 
 def pid_of_a_worker(server):
     return json.loads(server.get("/statistics").text)["pid"]
+
+
+def is_served_by_another(server, pid):
+    try:
+        return pid_of_a_worker(server) != pid
+    except ConnectionError:
+        return False  # uWSGI drops what comes while it reloads
 
 
 @pytest.mark.oldest
@@ -84,6 +92,22 @@ def test_log(own_server):
     assert text.count("/stream") == (server.name != "daphne")
     assert "Traceback" not in text
     assert "rror" not in text.replace("errorhandler", "")
+
+
+@pytest.mark.oldest
+@pytest.mark.parametrize("how", ["reset", "half-closed"])
+def test_a_client_that_leaves_otherwise(server, how):
+    """By RST, or by closing its half of the connection only."""
+    with server.stream() as stream:
+        stream.placed()
+        if how == "reset":
+            linger = struct.pack("ii", 1, 0)
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            stream.close()
+        else:
+            stream.socket.shutdown(socket.SHUT_WR)
+            stream.ended()
+        until(lambda: subscribers(server) == 0)
 
 
 @pytest.mark.oldest
@@ -147,6 +171,28 @@ def test_stop_ends_streams(own_server):
         stream.ended()
         if server.name != "werkzeug-debug":  # the reloader leaves its child to itself
             server.process.wait(10)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in (TAKEN_OVER | FALLBACK) if name.startswith(("gunicorn", "uwsgi"))],
+)
+def test_reload_ends_streams(tmp_path, name):
+    """HUP: new workers serve, and clients come to them by themselves."""
+    with serving_with(name, tmp_path) as server:
+        with server.stream() as stream:
+            stream.placed()
+            before = pid_of_a_worker(server)
+            event_id = publish(server, "1")
+            stream.wait(1)
+            server.signal(signal.SIGHUP)
+            stream.ended()
+        until(lambda: is_served_by_another(server, before))
+        publish(server, "2")
+        with server.stream(last_event_id=event_id) as stream:
+            assert stream.wait(1)[0].data == "2"
+        server.stop()
+        assert "Traceback" not in server.log_text()
 
 
 @pytest.mark.parametrize(
@@ -393,28 +439,15 @@ def test_flask_beside_event_streams(tmp_path):
         assert server.get("/ping").text == "pong"
 
 
-def test_unix_socket(tmp_path):
-    """A connection that is no TCP can be taken over as well."""
-    path = tmp_path / "socket"
-    command = [*gunicorn("plain:app"), "--bind", f"unix:{path}"]
-    command.remove("127.0.0.1:{port}")
-    command.remove("--bind")
-    log = (tmp_path / "log").open("w")
-    with subprocess.Popen(
-        command, cwd=APPS, env=server_env(tmp_path), stdout=log, stderr=log
-    ) as process:
-        try:
-            until(path.exists)
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(10)
-                connection.connect(str(path))
-                connection.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
-                got = b""
-                while b"id: " not in got:
-                    got += connection.recv(9999)
-        finally:
-            process.terminate()
-    log.close()
+@pytest.mark.parametrize("name", [*TAKEN_OVER, *FALLBACK])
+def test_unix_socket(tmp_path, name):
+    """A connection that is no TCP serves as well, and can be taken over."""
+    with serving_with(name, tmp_path, port=tmp_path / "socket") as server:
+        with server.stream() as stream:
+            stream.placed()
+            publish(server, "x")
+            assert stream.wait(1)[0].data == "x"
+        until(lambda: subscribers(server) == 0)
 
 
 def test_tls(tmp_path):
