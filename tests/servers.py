@@ -24,8 +24,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def connect(port):
-    """Connect to a port of loopback, or to a Unix socket if it is a path."""
+def connect(port, context=None):
+    """Connect to a port of loopback, with TLS if told how, or to a Unix socket if it is a path."""
     if isinstance(port, Path):
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(20)
@@ -35,31 +35,36 @@ def connect(port):
             connection.close()
             raise
         return connection
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    if context is None:
+        return connection
+    return context.wrap_socket(connection, server_hostname="127.0.0.1")
 
 
 class Server:
     """
     A server process with what a test wants to know of it.
 
-    ``port`` is the path of its socket if that is a Unix socket.
+    ``port`` is the path of its socket if that is a Unix socket; ``context`` is for TLS.
     """
 
-    def __init__(self, process, port, log):
+    def __init__(self, process, port, log, context=None):
+        self.context = context
         self.process = process
         self.port = port
         self.log = log
 
     def get(self, path, method="GET", headers=None, body=None):
         connection = http.client.HTTPConnection("test")
-        with contextlib.closing(connection), connect(self.port) as connection.sock:
+        place = connect(self.port, self.context)
+        with contextlib.closing(connection), place as connection.sock:
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
             response.text = response.read().decode()
             return response
 
     def stream(self, path="/stream", **options):
-        return Stream(self.port, path, **options)
+        return Stream(self.port, path, context=self.context, **options)
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -102,11 +107,12 @@ class Stream:
         headers=(),
         method="GET",
         version="1.1",
+        context=None,
     ):
         self.parser = EventStreamParser()
         self.events = []
         self.body = b""
-        self.socket = connect(port)
+        self.socket = connect(port, context)
         streams.connections.append(self.socket)
         lines = [f"{method} {path} HTTP/{version}", "Host: test", *headers]
         if last_event_id is not None:
@@ -176,12 +182,12 @@ class Stream:
 
 
 @contextlib.contextmanager
-def serving(command, tmp_path, *, port=None, env=None, ready="/ping"):
+def serving(command, tmp_path, *, port=None, env=None, ready="/ping", context=None):
     """
     Run a server until the end of the block.
 
-    ``{port}`` in the command is its port, or the path of its socket; ``ready`` a path that answers when it is up, None
-    if connecting has to do. It is killed hard if it does not stop.
+    ``{port}`` in the command is its port, or the path of its socket; ``ready`` a path that
+    answers when it is up, None if connecting has to do; ``context`` is for TLS. It is killed hard if it does not stop.
     """
     port = port or free_port()
     log = tmp_path / f"server-{Path(str(port)).name}.log"
@@ -194,7 +200,7 @@ def serving(command, tmp_path, *, port=None, env=None, ready="/ping"):
             stderr=out,
             start_new_session=True,
         )
-    server = Server(process, port, log)
+    server = Server(process, port, log, context)
     try:
         _wait_until_ready(server, ready)
         yield server
@@ -213,7 +219,7 @@ def _wait_until_ready(server, path):
     while True:
         try:
             if path is None:
-                connect(server.port).close()
+                connect(server.port, server.context).close()
             else:
                 server.get(path)
         except OSError:
@@ -396,13 +402,14 @@ NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
 
 
 @contextlib.contextmanager
-def serving_with(name, folder, *, threads=None, port=None):
+def serving_with(name, folder, *, threads=None, port=None, options=(), context=None):
     """
     Run one of them, called ``name``.
 
-    ``threads``: another number of them; ``port``: may be the path of a Unix socket.
+    ``threads``: another number of them; ``port``: may be the path of a Unix socket;
+    ``options``: more for its command line; ``context``: for TLS.
     """
-    command = [*(TAKEN_OVER | FALLBACK)[name]]
+    command = [*(TAKEN_OVER | FALLBACK)[name], *options]
     env = NO_TAKE_OVER if name in FALLBACK else {}
     if threads is not None and "--threads" in command:
         command[command.index("--threads") + 1] = threads
@@ -410,6 +417,6 @@ def serving_with(name, folder, *, threads=None, port=None):
         env = {**env, "WORKERS": threads}
     if isinstance(port, Path):
         command = on_unix_socket(command)
-    with serving(command, folder, env=env, port=port) as server:
+    with serving(command, folder, env=env, port=port, context=context) as server:
         server.name = name
         yield server

@@ -450,52 +450,6 @@ def test_unix_socket(tmp_path, name):
         until(lambda: subscribers(server) == 0)
 
 
-def test_tls(tmp_path):
-    """TLS that ends in the server: the generator serves, and sees its client leave."""
-    import ssl
-
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-keyout", tmp_path / "key", "-out", tmp_path / "certificate"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    command = [
-        *TAKEN_OVER["gunicorn-gthread"],
-        "--keyfile",
-        str(tmp_path / "key"),
-        "--certfile",
-        str(tmp_path / "certificate"),
-    ]
-    context = ssl.create_default_context(cafile=tmp_path / "certificate")
-
-    def connection(port):
-        plain = socket.create_connection(("127.0.0.1", port), timeout=10)
-        return context.wrap_socket(plain, server_hostname="localhost")
-
-    def request(secure, path):
-        secure.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode()
-        )
-
-    def subscribers(port):
-        with connection(port) as secure:
-            request(secure, "/statistics")
-            got = b""
-            while data := secure.recv(9999):
-                got += data
-        return json.loads(got.partition(b"\r\n\r\n")[2])["subscribers"]
-
-    with serving(command, tmp_path, ready=None) as server:
-        with connection(server.port) as secure:
-            request(secure, "/stream")
-            got = b""
-            while b"id: " not in got:
-                got += secure.recv(9999)
-            assert subscribers(server.port) == 1
-        until(lambda: subscribers(server.port) == 0)
-        assert server.log_text().count("because it ends TLS itself") == 1
-
-
 ADVICE = {
     "a-thread-each": (
         granian("plain:app", "--interface", "wsgi", "--blocking-threads", "4", "--workers-kill-timeout", "1"),

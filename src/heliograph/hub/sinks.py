@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
     from ..config import HubConfig
 
-__all__ = ["ConnectionSink", "PullSink", "SocketSink", "TaskSink", "tune_socket"]
+__all__ = [
+    "ConnectionSink",
+    "PullSink",
+    "SocketSink",
+    "TaskSink",
+    "can_see_clients",
+    "tune_socket",
+]
 
 # Bytes in the process that a client may leave unread before it counts as paused: one
 # write of the usual size, so that a short stall does not make a client slow.
@@ -139,6 +146,16 @@ class SocketSink(ConnectionSink):
         self._on_open()
 
 
+# What poll() says of a client that has closed its half, where there is such a thing.
+_CLIENT_LEFT = getattr(select, "POLLRDHUP", 0)
+
+
+def can_see_clients() -> bool:
+    """Say whether the ``poll`` of this process tells when a client closes its half."""
+    # That of gevent's patches looks for what can be read or written only.
+    return bool(_CLIENT_LEFT) and not select.poll.__module__.startswith("gevent")
+
+
 class PullSink:
     """
     Bytes for a thread that serves the client, handed from the hub's loop.
@@ -237,7 +254,7 @@ class PullSink:
         poll.register(self._wake_reader, select.POLLIN)
         if client is not None:
             # Not POLLIN: bytes of a pipelined request would make this a busy loop.
-            poll.register(client, getattr(select, "POLLRDHUP", 0))
+            poll.register(client, _CLIENT_LEFT)
         events = dict(poll.poll(seconds * 1000))
         return client is None or client not in events
 

@@ -28,7 +28,7 @@ from ..brokers import (
 )
 from ..errors import BrokerUnavailableError, HubClosedError
 from .hub import open_hub
-from .sinks import PullSink
+from .sinks import PullSink, can_see_clients
 
 if TYPE_CHECKING:
     import socket
@@ -229,6 +229,8 @@ class HubThread:
             heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
             seconds = _BLIND_STREAM_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
             ends = time.monotonic() + seconds
+        elif not can_see_clients():
+            heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
         try:
             _later(hub.attach, subscriber, sink)
             while (data := sink.pull(heartbeat, client)) is not None:
