@@ -96,7 +96,7 @@ def until_answers(server):
 class Sentinel(RedisServer):
     """One that watches a primary."""
 
-    def __init__(self, folder, primary_port, quorum):
+    def __init__(self, folder, primary_port, quorum, *options):
         folder.mkdir(exist_ok=True)
         self.config = folder / "sentinel.conf"
         self.config.write_text(
@@ -104,11 +104,11 @@ class Sentinel(RedisServer):
             f"sentinel down-after-milliseconds main {_FAILOVER_MS}\n"
             "sentinel failover-timeout main 3000\n"
         )
-        super().__init__(folder)
+        super().__init__(folder, *options)
 
     def command(self):
         return [str(self.config), "--sentinel", "--port", str(self.port),
-                "--bind", "127.0.0.1", "--dir", str(self.folder)]  # fmt: skip
+                "--bind", "127.0.0.1", "--dir", str(self.folder), *self.options]  # fmt: skip
 
 
 class Watched:

@@ -5,6 +5,7 @@ import contextlib
 import random
 import shutil
 import subprocess
+import time
 
 import pytest
 from contract import Ear, offsets
@@ -471,6 +472,33 @@ async def test_a_repeated_append_gives_the_first_entry(server):
             client.xdel("heliograph:{a}:events", "1-0")
         again = await broker.append("a", Event("x"), repeats=attempt)
         assert again.position.offset == 252
+
+
+@pytest.mark.parametrize("skew", [-7200, 7200])
+async def test_a_repeated_append_is_found_whatever_time_it_is(server, monkeypatch, skew):
+    """The clocks of a publisher and of Redis may be far apart."""
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + skew)
+    async with opened(server.url) as broker, opened(server.url) as other:
+        attempt = Attempt()
+        first = await broker.append("a", Event("x"), repeats=attempt)
+        await other.append("a", Event("between"))
+        assert await broker.append("a", Event("x"), repeats=attempt) == first
+
+
+async def test_a_repeated_append_passes_what_is_not_ours(server):
+    """An entry of somebody's own, before the first event, is no place to go on from."""
+    with server.client() as client:
+        client.hset("heliograph:{a}:channel", mapping={"epoch": "e" * 11, "head": 0})
+        forged = {"event": "{}", "at": "9999999999", "token": "t"}
+        client.xadd("heliograph:{a}:events", forged, id="0-5")
+        async with opened(server.url) as broker:
+            for _ in range(99):
+                await broker.append("a", Event("x"))
+            attempt = Attempt()
+            attempt.was_tried = True
+            entry = await broker.append("a", Event("x"), repeats=attempt)
+            assert entry.position.offset == 100
 
 
 async def test_a_publish_that_waits(server, caplog):

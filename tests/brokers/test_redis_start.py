@@ -11,7 +11,7 @@ from contract import Ear
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import open_broker
 from heliograph.brokers.redis import Address
-from redises import Cluster, RedisServer, Watched, certificates
+from redises import Cluster, RedisServer, Sentinel, Watched, certificates
 from sdists import fetch_program
 from servers import free_port
 
@@ -235,6 +235,39 @@ async def test_services_of_sentinels(tmp_path):
         assert "other services: main" in said
     finally:
         watched.kill()
+
+
+async def test_passwords_of_sentinels(tmp_path):
+    """What they refuse is said at the start, as for Redis itself."""
+    watched = Watched(tmp_path / "watched", replicas=0, sentinels=1)
+    try:
+        with watched.sentinels[0].client() as client:
+            client.execute_command("ACL", "SETUSER", "default", "resetpass", ">secret1")
+        assert "password is refused" in await refusal(watched.url)
+        assert "password is refused" in await refusal(
+            f"{watched.url}?sentinel_password=secret2"
+        )
+        async with opened(f"{watched.url}?sentinel_password=secret1"):
+            pass
+    finally:
+        watched.kill()
+
+
+async def test_tls_of_sentinels(tmp_path):
+    """A certificate that is not trusted is no Sentinel that is not there."""
+    files = certificates(tmp_path / "tls")
+    port = free_port()
+    sentinel = Sentinel(
+        tmp_path / "sentinel", free_port(), 1, "--tls-port", str(port),
+        "--tls-cert-file", files["one.crt"], "--tls-key-file", files["one.key"],
+        "--tls-ca-cert-file", files["ca.crt"], "--tls-auth-clients", "no",
+    )  # fmt: skip
+    other = certificates(tmp_path / "other")
+    try:
+        url = f"rediss+sentinel://127.0.0.1:{port}/main?ssl_ca_certs={other['ca.crt']}"
+        assert "TLS fails" in await refusal(url)
+    finally:
+        sentinel.kill()
 
 
 async def test_tls(tmp_path):

@@ -87,15 +87,15 @@ class Attempt:
 
     Attributes:
         token: A name that no other append has.
-        since: Of the first try, in seconds since the epoch of Unix; 0 before it.
+        was_tried: Whether there was one, which may have succeeded.
         after: A position before which it cannot be, if one was known then.
     """
 
-    __slots__ = ("after", "since", "token")
+    __slots__ = ("after", "token", "was_tried")
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(9)
-        self.since = 0.0
+        self.was_tried = False
         self.after: Position | None = None
 
 

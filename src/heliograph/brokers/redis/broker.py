@@ -13,7 +13,6 @@ import contextlib
 import logging
 import math
 import random
-import time
 from collections import OrderedDict, deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -76,9 +75,6 @@ _RETRY_SECONDS = 0.5
 
 # Channels of which the last position known is kept.
 _CHANNELS_SEEN = 10_000
-
-# How far the clocks of machines may be apart.
-_CLOCKS_SECONDS = 60.0
 
 # Messages of ours on plain channels that we have yet to meet there.
 _TWINS = 100
@@ -202,16 +198,16 @@ class RedisBroker(Broker):
             "SPUBLISH" if self._address.kind == "cluster" else "PUBLISH",
             self._names.live(channel),
             attempt.token,
-            repr(attempt.since) if attempt.since else "",
+            "again" if attempt.was_tried else "",
             channel if plain else "",
             dump_plain(event, self._plain_format) if plain else "",
             "" if attempt.after is None else attempt.after.epoch,
             0 if attempt.after is None else attempt.after.offset,
         ]
-        if not attempt.since:
+        if not attempt.was_tried:
+            attempt.was_tried = True
             if channel in self._seen:
                 attempt.after = self._seen[channel].position
-            attempt.since = (self._clock or time.time)() - _CLOCKS_SECONDS
         epoch, offset, now = await self._call("append", APPEND, channel, arguments)
         position = Position(epoch.decode(), int(offset))
         self._see(channel, Seen(position, attempt.token, now.decode()))
@@ -404,7 +400,11 @@ class RedisBroker(Broker):
         position, before = stored.entry.position, channel.seen.position
         if position == Position(before.epoch, before.offset + 1):
             self._hand_on(channel, [stored])
-        elif position.epoch != before.epoch or position.offset > before.offset:
+        elif (
+            position.epoch != before.epoch
+            or position.offset > before.offset
+            or channel.seen.is_outlived_by(stored)
+        ):
             self._catch_up(channel)
 
     def _hand_on(self, channel: _Channel, page: Sequence[Stored]) -> None:

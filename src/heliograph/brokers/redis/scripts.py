@@ -65,13 +65,14 @@ end
 -- From an offset on back to what had been published when the caller saw his last entry. If
 -- that is no longer held nothing vouches for any offset.
 local function back_from(offset)
-    while true do
+    while offset > 0 do
         local entry = redis.call('XREVRANGE', KEYS[2],
             text(offset) .. '-0', '-', 'COUNT', 1)[1]
         if not entry then return 0 end
         if at(entry) <= seen_at then return offset_of(entry) end
         offset = offset_of(entry) - 1
     end
+    return 0
 end
 -- Lives of which none is the same beyond an offset; the latest of them.
 local function lower(lives, same)
@@ -129,23 +130,23 @@ end
 """
 
 # ARGV goes on: 9 event, 10 most entries, 11 the command that publishes, 12 channel to
-# publish on, 13 token, 14 "" or, if this may have been asked before, since when, 15 and 16
-# plain channel and message, or ""; 17 and 18 a position before that of the first try.
+# publish on, 13 token, 14 whether this may have been asked before, or "", 15 and 16 plain
+# channel and message, or ""; 17 and 18 a position before that of the first try.
 _APPEND = """
 if ARGV[14] ~= '' then
-    local last = '+'
-    while true do
-        local page = redis.call('XREVRANGE', KEYS[2], last, '-', 'COUNT', 100)
+    local oldest = epoch == ARGV[17] and tonumber(ARGV[18]) or 0
+    local last = head
+    while last > oldest do
+        local page = redis.call('XREVRANGE', KEYS[2],
+            text(last) .. '-0', text(oldest + 1) .. '-0', 'COUNT', 100)
         for _, entry in ipairs(page) do
             local fields = entry[2]
             if fields[6] == ARGV[13] then
                 return {epoch, text(offset_of(entry)), fields[4]}
             end
-            local before = epoch == ARGV[17] and offset_of(entry) <= tonumber(ARGV[18])
-            if before or at(entry) < tonumber(ARGV[14]) then page = {} break end
+            last = offset_of(entry) - 1
         end
         if #page < 100 then break end
-        last = text(offset_of(page[100]) - 1) .. '-0'
     end
 end
 head = head + 1

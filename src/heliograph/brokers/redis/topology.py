@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from redis.crc import key_slot
 from redis.exceptions import (
     AskError,
+    AuthenticationError,
     ClusterDownError,
     MovedError,
     RedisError,
@@ -147,6 +148,7 @@ class Single(Topology):
 
     async def check(self) -> None:
         """Say what is wrong with what the Sentinels watch."""
+        failures: list[Exception] = []
         for sentinel in () if self._sentinel is None else self._sentinel.sentinels:
             try:
                 services = await sentinel.sentinel_masters()
@@ -156,7 +158,8 @@ class Single(Topology):
                         [f"{self._address.shown}: is no Sentinel: {error}"]
                     ) from error
                 raise
-            except (RedisError, OSError):
+            except (RedisError, OSError) as error:
+                failures.append(error)
                 continue
             if self._address.service not in services:
                 names = ", ".join(sorted(map(str, services))) or "none"
@@ -164,6 +167,10 @@ class Single(Topology):
                     [f"{self._address.shown}: the Sentinels know other services: {names}"]
                 )
             return
+        # One that refuses says more than one that is not there.
+        failures.sort(key=lambda error: isinstance(error, AuthenticationError))
+        if failures:
+            raise failures[-1]
 
     async def node(self, key: str) -> Node:  # noqa: ARG002 - as others need it
         """Give the one server."""

@@ -54,6 +54,22 @@ class Seen(NamedTuple):
     token: str
     at: str
 
+    def is_outlived_by(self, stored: Stored) -> bool:
+        """
+        Say whether an entry at or before this place is another one than what was there.
+
+        Then Redis has gone back in time, and gives places a second time.
+
+        Args:
+            stored: The entry.
+        """
+        entry, token = stored
+        try:
+            later = entry.published_at > float(self.at)
+        except ValueError:
+            later = True  # somebody else has written it
+        return later or (entry.position == self.position and token != self.token)
+
 
 def dump_event(event: Event) -> str:
     """
