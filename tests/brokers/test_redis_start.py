@@ -237,6 +237,17 @@ async def test_services_of_sentinels(tmp_path):
         watched.kill()
 
 
+async def test_no_sentinel_there():
+    """What is said then has no driver's objects in it."""
+    broker = open_broker(f"redis+sentinel://127.0.0.1:{free_port()}/main")
+    await broker.open(Ear())
+
+    with pytest.raises(BrokerUnavailableError, match=r"No master found for 'main'$"):
+        await broker.append("a", Event("x"))
+
+    await broker.close()
+
+
 async def test_passwords_of_sentinels(tmp_path):
     """What they refuse is said at the start, as for Redis itself."""
     watched = Watched(tmp_path / "watched", replicas=0, sentinels=1)

@@ -26,7 +26,7 @@ from ...errors import BrokerUnavailableError
 from ..base import Attempt, Broker, History, resolve
 from ..epoch import new_epoch
 from .check import check
-from .line import cancel
+from .line import cancel, reason_of
 from .names import Names
 from .scripts import APPEND, READ
 from .topology import new_topology
@@ -569,5 +569,4 @@ class RedisBroker(Broker):
         try:
             yield
         except (RedisError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise BrokerUnavailableError(self.resource, reason) from error
+            raise BrokerUnavailableError(self.resource, reason_of(error)) from error

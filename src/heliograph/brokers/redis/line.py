@@ -14,6 +14,7 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-__all__ = ["Line", "LineEvents", "cancel"]
+__all__ = ["Line", "LineEvents", "cancel", "reason_of"]
 
 _log = logging.getLogger("heliograph.brokers.redis")
 
@@ -227,7 +228,7 @@ class Line:
                     await self._subscribe(subscription, dict(self._names))
                 await self._receive(subscription)
             except (RedisError, OSError) as error:
-                reason = str(error) or type(error).__name__
+                reason = reason_of(error)
             except Exception as error:  # noqa: BLE001 - logged; the reason follows
                 # The boundary of a task: without this the process would be deaf.
                 _log.exception("cannot listen, connecting anew")
@@ -338,6 +339,19 @@ async def cancel(task: asyncio.Task[None] | None) -> None:
         # command may be lost there.
         task.cancel()
         await asyncio.wait({task}, timeout=_RETRY_SECONDS)
+
+
+def reason_of(error: Exception) -> str:
+    """
+    Give the words of an error, for people.
+
+    Args:
+        error: From the driver.
+    """
+    if isinstance(error, MasterNotFoundError):
+        # What each Sentinel has said follows, with the driver's objects in between.
+        return str(error).partition(" : ")[0]
+    return str(error) or type(error).__name__
 
 
 def _text(name: bytes) -> str:
