@@ -15,7 +15,7 @@ demo: $(VENV)/demo
 	$(BIN)/heliograph demo
 
 test: $(VENV)/dev $(OLDEST)/tests
-	sh tools/debian_packages chromium redis-server redis-tools nginx openssl
+	sh tools/debian_packages chromium redis-server redis-tools nginx openssl iproute2
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet

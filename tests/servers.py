@@ -25,7 +25,13 @@ def free_port():
 
 
 def connect(port, context=None):
-    """Connect to a port of loopback, with TLS if told how, or to a Unix socket if it is a path."""
+    """
+    Connect to a port of loopback, with TLS if told how.
+
+    ``port`` may be the path of a Unix socket, or a function that connects.
+    """
+    if callable(port):
+        return port()
     if isinstance(port, Path):
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(20)
@@ -190,7 +196,7 @@ def serving(command, tmp_path, *, port=None, env=None, ready="/ping", context=No
     answers when it is up, None if connecting has to do; ``context`` is for TLS. It is killed hard if it does not stop.
     """
     port = port or free_port()
-    log = tmp_path / f"server-{Path(str(port)).name}.log"
+    log = tmp_path / f"server-{'x' if callable(port) else Path(str(port)).name}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
             [argument.replace("{port}", str(port)) for argument in command],

@@ -309,6 +309,7 @@ class Hub:
             head: Bytes to send first.
         """
         try:
+            connection.setblocking(False)  # noqa: FBT003 - no keyword
             tune_socket(connection, self.config)
         except OSError:
             # The client has gone already.

@@ -29,6 +29,7 @@ __all__ = [
     "SocketSink",
     "TaskSink",
     "can_see_clients",
+    "tune_descriptor",
     "tune_socket",
 ]
 
@@ -344,7 +345,6 @@ def tune_socket(connection: socket.socket, config: HubConfig) -> None:
         connection: A stream socket of any family.
         config: Gives ``send_buffer_bytes`` and ``dead_peer_seconds``.
     """
-    connection.setblocking(False)  # noqa: FBT003 - no keyword
     if config.send_buffer_bytes is not None:
         # Linux doubles the number for its own bookkeeping.
         connection.setsockopt(
@@ -366,3 +366,20 @@ def tune_socket(connection: socket.socket, config: HubConfig) -> None:
     for name, value in options.items():
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def tune_descriptor(number: int, config: HubConfig) -> None:
+    """
+    Do the same for a connection that somebody else has.
+
+    Args:
+        number: Its descriptor. The options are of the connection, so they can be set
+            through a copy.
+        config: As above.
+    """
+    # A client that has gone already is noticed by whoever serves it.
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(fileno=os.dup(number)) as connection,
+    ):
+        tune_socket(connection, config)

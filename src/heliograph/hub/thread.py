@@ -28,7 +28,7 @@ from ..brokers import (
 )
 from ..errors import BrokerUnavailableError, HubClosedError
 from .hub import open_hub
-from .sinks import PullSink, can_see_clients
+from .sinks import PullSink, can_see_clients, tune_descriptor
 
 if TYPE_CHECKING:
     import socket
@@ -223,6 +223,8 @@ class HubThread:
         sink = PullSink(on_resumed=lambda: _later(hub.on_resumed, subscriber))
         heartbeat = self.config.heartbeat_seconds or _BLIND_HEARTBEAT_SECONDS
         ends = math.inf
+        if client is not None:
+            tune_descriptor(client, self.config)
         if watch is not None:
             watch(sink.abort)
         elif client is None:

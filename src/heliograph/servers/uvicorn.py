@@ -12,12 +12,10 @@ seen to work keeps its connection; so does a stream whose bytes a middleware cha
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 from typing import TYPE_CHECKING, Any
 
-from ..hub.sinks import ConnectionSink, tune_socket
+from ..hub.sinks import ConnectionSink, tune_descriptor
 
 if TYPE_CHECKING:
     import asyncio
@@ -117,7 +115,8 @@ async def take_over(
         return None
     sink = UvicornSink(connection, is_chunked=written != first, **events)
     _hand_over(connection, sink)
-    _tune(connection.transport, config)
+    # uvloop's object for the connection has no options.
+    tune_descriptor(connection.transport.get_extra_info("socket").fileno(), config)
     try:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     except BaseException:
@@ -208,17 +207,6 @@ def _hand_over(connection: _Connection, sink: UvicornSink) -> None:
     connection.connections.add(sink)
     connection.transport.set_protocol(sink)
     connection.cycle.transport = protocol.transport = _Nowhere()
-
-
-def _tune(transport: asyncio.Transport, config: HubConfig) -> None:
-    # The options are of the connection, so they can be set through a copy. uvloop gives
-    # an object that has none. A client that has gone already is noticed by the transport.
-    number = transport.get_extra_info("socket").fileno()
-    with (
-        contextlib.suppress(OSError),
-        socket.socket(fileno=socket.dup(number)) as connection,
-    ):
-        tune_socket(connection, config)
 
 
 # What many streams are given one after the other is framed once.
