@@ -17,7 +17,7 @@ demo: $(VENV)/demo
 test: $(VENV)/dev $(OLDEST)/tests
 	sh tools/debian_packages chromium redis-server redis-tools nginx openssl iproute2
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n 2 --dist loadscope
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(OLDEST)/bin/python -m pytest -m oldest -k 'not (asgi or hypercorn or granian or daphne)' \
