@@ -327,7 +327,11 @@ async def test_async_functions():
     assert await origins.ask_async("https://b.example", CorsRequest("GET")) is False
 
 
-@pytest.mark.parametrize("answer", [None, 1, "yes", [], object()], ids=repr)
+@pytest.mark.parametrize(
+    "answer",
+    [None, 1, "yes", [], object()],
+    ids=["None", "1", "yes", "list", "object"],
+)
 async def test_answers_that_are_none(answer):
     """Only True and False are: nothing is granted by accident."""
     origins = parse_origins(lambda *_: answer, [])
