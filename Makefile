@@ -32,6 +32,9 @@ bench: $(VENV)/dev
 	$(BIN)/python bench/fanout.py
 	$(BIN)/python bench/cors.py
 	$(BIN)/python bench/redis.py
+	$(BIN)/python bench/stuck.py
+	$(BIN)/python bench/on_uvicorn.py
+	$(BIN)/python bench/soak.py
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .

@@ -146,7 +146,7 @@ def run_server(name, port_pipe, events_per_second):
 class Load:
     """Connections that are all given the same bytes, and a check that they are."""
 
-    def __init__(self, port, streams):
+    def __init__(self, port, streams, request=b"GET / HTTP/1.1\r\n\r\n"):
         self.selector = selectors.DefaultSelector()
         self.parser = EventStreamParser()
         self.next_n = 0
@@ -160,7 +160,7 @@ class Load:
         self.buffer = memoryview(bytearray(1 << 18))
         for _ in range(streams):
             connection = socket.create_connection(("127.0.0.1", port))
-            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            connection.sendall(request)
             connection.setblocking(False)
             self.selector.register(connection, selectors.EVENT_READ)
             self.beginning[connection] = b""
