@@ -184,7 +184,7 @@ class Load:
     def begin(self, connection, data):
         # Everything up to the place is the client's own.
         data = self.beginning[connection] + data
-        _, place, rest = data.partition(b"\n\nid: ")
+        _, place, rest = data.partition(b"\nid: ")
         _, end, rest = rest.partition(b"\n\n")
         self.beginning[connection] = data
         if place and end:
