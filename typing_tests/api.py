@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Any, assert_type
 
 from flask import Blueprint, Flask
 from heliograph import Event, EventStreamParser, HubConfig, encode, encode_comment
-from heliograph.asgi import CORSMiddleware
+from heliograph.asgi import CORSMiddleware, EventStreams
 from heliograph.brokers import Broker, open_broker
 from heliograph.cors import CorsPolicy, CorsRequest, Decision, decide
 from heliograph.flask import CORS, SSE, Message, cross_origin, sse
@@ -84,3 +84,23 @@ async def asgi_app(scope: object, receive: object, send: object) -> None: ...
 
 
 CORSMiddleware(asgi_app, policy)
+
+
+async def may_subscribe(channels: tuple[str, ...], scope: Any) -> bool:
+    return "private" not in channels
+
+
+async def use_streams() -> None:
+    async with EventStreams(
+        "memory:", authorize=may_subscribe, secret_key=["k"]
+    ) as streams:
+        assert_type(await streams.publish({"n": 1}, type="t", channel=["a", "b"]), str)
+        assert_type(streams.query("a", expires_in=60), str)
+        assert_type(await streams.statistics(), HubStatistics)
+        async with streams.subscribe("a", last_event_id=None) as events:
+            assert_type(events.last_event_id, str)
+            async for item in events:
+                assert_type(item, Event)
+    EventStreams()  # type: ignore[call-arg]  # where events are kept is yours to say
+    EventStreams("memory:", authorise=may_subscribe)  # type: ignore[call-arg]  # no such option
+    EventStreams("memory:", authorize=len)  # type: ignore[arg-type]  # takes channels and scope
