@@ -86,7 +86,7 @@ async def asgi_app(scope: object, receive: object, send: object) -> None: ...
 CORSMiddleware(asgi_app, policy)
 
 
-async def may_subscribe(channels: tuple[str, ...], scope: Any) -> bool:
+async def may_subscribe(channels: tuple[str, ...], scope: dict[str, Any]) -> bool:
     return "private" not in channels
 
 
