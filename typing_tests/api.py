@@ -87,7 +87,7 @@ CORSMiddleware(asgi_app, policy)
 
 
 async def may_subscribe(channels: tuple[str, ...], scope: dict[str, Any]) -> bool:
-    return "private" not in channels
+    return "private" not in channels and scope["path"] == "/stream"
 
 
 async def use_streams() -> None:
