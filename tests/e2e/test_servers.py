@@ -153,10 +153,14 @@ def test_after_keep_alive(server):
             answer += connection.recv(9999)
         if b"close" in answer.lower():
             return  # this server does not keep connections
-        connection.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
-        got = connection.recv(9999)
+        try:
+            connection.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
+            got = connection.recv(9999)
+        except ConnectionError:
+            got = b""
         if not got and server.name.startswith("uwsgi"):
             return  # nor does this one, which does not say so
+        assert got
         while b"id: " not in got:
             got += connection.recv(9999)
 
@@ -306,10 +310,11 @@ def test_three_workers_without_redis(tmp_path):
         "plain:app", "--workers", "3", "--worker-class", "gthread", "--threads", "2"
     )
     with serving(command, tmp_path) as server:
-        streams, pids = [], set()
-        while len(streams) < 12 or len(pids) < 3:
+        streams, spread = [], {}
+        while len(streams) < 12 or len(spread) < 3 or list(spread.values()).count(0) > 1:
             streams.append(server.stream().placed())
-            pids.add(json.loads(server.get("/statistics").text)["pid"])
+            found = json.loads(server.get("/statistics").text)
+            spread[found["pid"]] = found["subscribers"]
         for n in range(30):
             publish(server, n)
         subprocess.run(
