@@ -28,7 +28,7 @@ from heliograph.hub import Hub
 EVENTS_PER_SECOND = 10
 # Published before anything is measured: more than the buffers of a connection hold, less
 # than what a client may be behind before it is cut off.
-FILLING = [f'{{"n":{n},"p":"{"x" * 8000}"}}' for n in range(60)]
+FILLING = [f'{{"n":{n},"p":"{"x" * 8000}"}}' for n in range(40)]
 
 
 async def serve(pipe):
@@ -43,7 +43,8 @@ async def serve(pipe):
     await wait_for(pipe, "fill")
     for data in FILLING:
         await hub.publish(["a"], Event(data))
-        await asyncio.sleep(0.05)
+        # No faster than those that read can take it.
+        await asyncio.sleep(0.4)
     pipe.send(hub.statistics().subscribers)
     await wait_for(pipe, "begin")
 

@@ -370,12 +370,12 @@ def tune_socket(connection: socket.socket, config: HubConfig) -> None:
 
 def tune_descriptor(number: int, config: HubConfig) -> None:
     """
-    Do the same for a connection that somebody else has.
+    Do what :func:`tune_socket` does for a connection that somebody else has.
 
     Args:
         number: Its descriptor. The options are of the connection, so they can be set
             through a copy.
-        config: As above.
+        config: Gives ``send_buffer_bytes`` and ``dead_peer_seconds``.
     """
     # A client that has gone already is noticed by whoever serves it.
     with (
