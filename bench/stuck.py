@@ -74,6 +74,7 @@ def run_load(port, readers, seconds, pipe):
     load.measure = True
     load.run(seconds)
     pipe.send(load.latencies)
+    pipe.recv()  # the server has said who is still there
 
 
 def stop_reading(port, count):
@@ -108,6 +109,7 @@ def measure(readers, stuck, seconds):
         server_pipe.send("end")
         # Nobody was cut off meanwhile: those that are stuck were there all the time.
         assert server_pipe.recv() == (readers + stuck, 0)
+        load_pipe.send("end")
         for connection in held:
             connection.close()
         return statistics.quantiles(latencies, n=100)
