@@ -8,11 +8,17 @@ import subprocess
 import time
 
 import pytest
+import uvloop
 from contract import Ear, offsets
+from redis.asyncio import Connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from heliograph import BrokerUnavailableError, Event, HubConfig
 from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.base import Attempt
+from heliograph.brokers.redis.subscription import Subscription
 from heliograph.channels.position import Position
 from heliograph.hub import Hub, HubThread
 from redises import Cluster, RedisServer, Watched, wait_for
@@ -923,3 +929,20 @@ async def test_listened_to_again_at_once(server):
             await there.append("a", Event("x"))
             await ear.hear(heard)
             await here.unlisten("a")
+
+
+def test_a_connection_that_uvloop_has_closed(server):
+    """What uvloop raises then is an error of the connection, as everywhere else."""
+
+    async def send_on_it():
+        connection = Connection(port=server.port, retry=Retry(NoBackoff(), 0))
+        subscription = Subscription(connection)
+        await subscription.connect()
+        connection._writer.transport.abort()
+        await asyncio.sleep(0.05)
+        with pytest.raises(RedisConnectionError, match="was closed"):
+            await subscription.send("PING")
+        await subscription.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(send_on_it())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from .line import cancel
+from .subscription import connection_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,8 @@ class Pipe:
             while self._calls:
                 batch, self._calls = self._calls[:_BATCH], self._calls[_BATCH:]
                 try:
-                    await self._send_batch(batch)
+                    with connection_errors():
+                        await self._send_batch(batch)
                 except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
                     _fail(batch, error)
                 except asyncio.CancelledError:

@@ -8,14 +8,35 @@ This one is over when its connection is.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from redis.asyncio.connection import AbstractConnection
 
-__all__ = ["Subscription"]
+__all__ = ["Subscription", "connection_errors"]
+
+
+@contextmanager
+def connection_errors() -> Iterator[None]:
+    """
+    Raise as an error of the connection what uvloop says of one that has been closed.
+
+    asyncio writes to such a connection without a word, so the driver expects nothing.
+
+    Raises:
+        RedisError: The connection is over.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "handler is closed" not in str(error):
+            raise
+        raise RedisConnectionError("the connection was closed") from error
 
 
 class Subscription:
@@ -43,7 +64,8 @@ class Subscription:
             RedisError: Redis refuses it.
             OSError: Redis cannot be reached.
         """
-        await self._connection.connect()  # type: ignore[no-untyped-call]
+        with connection_errors():
+            await self._connection.connect()  # type: ignore[no-untyped-call]
 
     async def send(self, *command: str) -> None:
         """
@@ -57,7 +79,8 @@ class Subscription:
         """
         if not self._connection.is_connected:
             raise RedisConnectionError("the connection was closed")
-        await self._connection.send_command(*command, check_health=False)
+        with connection_errors():
+            await self._connection.send_command(*command, check_health=False)
 
     async def receive(self, timeout_seconds: float) -> list[Any] | None:
         """

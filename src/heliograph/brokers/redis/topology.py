@@ -26,6 +26,7 @@ from redis.exceptions import (
 from ...errors import ConfigError
 from .line import cancel
 from .node import Node, direct_client, new_sentinel, sentinel_client, socket_client
+from .subscription import connection_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +152,8 @@ class Single(Topology):
         failures: list[Exception] = []
         for sentinel in () if self._sentinel is None else self._sentinel.sentinels:
             try:
-                services = await sentinel.sentinel_masters()
+                with connection_errors():
+                    services = await sentinel.sentinel_masters()
             except ResponseError as error:
                 if "unknown command" in str(error):
                     raise ConfigError(
@@ -204,7 +206,8 @@ class Single(Topology):
         if self._sentinel is None:
             return True
         try:
-            found = await self._sentinel.discover_master(self._address.service)
+            with connection_errors():
+                found = await self._sentinel.discover_master(self._address.service)
         except (RedisError, OSError):
             return True  # nobody says otherwise
         return (host, port) == (found[0], int(found[1]))
@@ -324,9 +327,10 @@ class Cluster(Topology):
         for host, port in seeds:
             client = direct_client(self._address, host, port)
             try:
-                ranges = await client.execute_command(  # type: ignore[no-untyped-call]
-                    "CLUSTER SLOTS"
-                )
+                with connection_errors():
+                    ranges = await client.execute_command(  # type: ignore[no-untyped-call]
+                        "CLUSTER SLOTS"
+                    )
             except (RedisError, OSError) as error:
                 failure = error
                 continue
