@@ -26,3 +26,18 @@ def chromium():
             yield browser
         finally:
             browser.close()
+
+
+def open_ten_streams(page):
+    """Open a stream each of the channels c0 to c9; what comes is listed in ``got``."""
+    page.evaluate(
+        """() => {
+            window.got = []
+            window.sources = Array.from({length: 10}, (_, n) => {
+                const source = new EventSource(`/stream?channel=c${n}`)
+                source.onmessage = (event) => got.push(`${n} ${event.data}`)
+                return source
+            })
+        }"""
+    )
+    page.wait_for_function("sources.every((source) => source.readyState === 1)")

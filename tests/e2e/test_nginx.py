@@ -10,7 +10,7 @@ import subprocess
 import httpx
 import pytest
 
-from browser import chromium
+from browser import chromium, open_ten_streams
 from redises import certificates
 from servers import (
     APPS,
@@ -199,17 +199,7 @@ def test_ten_streams_in_one_tab(tmp_path):
     ):
         page = browser.new_page(ignore_https_errors=True)
         page.goto(f"https://127.0.0.1:{port}/ping")
-        page.evaluate(
-            """() => {
-                window.got = []
-                window.sources = Array.from({length: 10}, (_, n) => {
-                    const source = new EventSource(`/stream?channel=c${n}`)
-                    source.onmessage = (event) => got.push(`${n} ${event.data}`)
-                    return source
-                })
-            }"""
-        )
-        page.wait_for_function("sources.every((source) => source.readyState === 1)")
+        open_ten_streams(page)
         # Browsers do not say when a stream has its place.
         until(lambda: json.loads(server.get("/statistics").text)["feeds"] == 10)
         for n in range(10):
