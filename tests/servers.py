@@ -59,6 +59,8 @@ class Server:
         self.process = process
         self.port = port
         self.log = log
+        # Where the applications keep their channels unless told otherwise.
+        self.storage = f"sqlite:///{log.parent}/instance/heliograph.sqlite3"
 
     def get(self, path, method="GET", headers=None, body=None):
         connection = http.client.HTTPConnection("test")

@@ -25,7 +25,7 @@ def _configured(prefix="APP_SSE_"):
 
 Path(os.environ["INSTANCE"]).mkdir(exist_ok=True)
 streams = EventStreams(
-    os.environ.get("APP_SSE_URL", f"sqlite:///{os.environ['INSTANCE']}/log"),
+    os.environ.get("APP_SSE_URL", f"sqlite:///{os.environ['INSTANCE']}/heliograph.sqlite3"),
     config=HubConfig(**dict(_configured())),
     secret_key="for tests",
     take_over=os.environ.get("APP_SSE_TAKE_OVER") != "false",

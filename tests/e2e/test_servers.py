@@ -1,5 +1,6 @@
 """The extension on real servers: nobody's thread is held, nothing is lost on the way."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -9,6 +10,7 @@ import sys
 
 import pytest
 
+from heliograph.asgi import EventStreams
 from servers import (
     APPS,
     FALLBACK,
@@ -75,6 +77,19 @@ def test_stream(server):
     until(lambda: subscribers(server) == 0)
     with server.stream(last_event_id=ids[2]) as back:
         assert [event.data for event in back.wait(2)] == ["3", "4"]
+
+
+@pytest.mark.oldest
+def test_what_is_published_after_the_head_is_in_the_stream(server):
+    """By another process, in the moment in which a page's ``open`` fires."""
+    with asyncio.Runner() as runner:
+        elsewhere = EventStreams(server.storage)
+        for n in range(20):
+            channel = f"moment-{n}"
+            with server.stream(f"/stream?channel={channel}") as stream:
+                runner.run(elsewhere.publish("x", channel=channel))
+                assert stream.wait(1)[0].data == "x"
+        runner.run(elsewhere.close())
 
 
 @pytest.mark.oldest

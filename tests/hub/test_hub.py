@@ -747,6 +747,16 @@ async def test_streams_open_while_the_broker_is_away(tmp_path, caplog):
         assert caplog.text.count("available again") == 1
 
 
+async def test_closing_while_the_broker_is_away(tmp_path):
+    """A client that has yet to be given its place is let go of, before its head."""
+    async with opened(f"sqlite:///{tmp_path}/missing/log") as hub:
+        client = connect(hub, "a")
+        await asyncio.sleep(0)  # it begins to wait
+
+    await client.ended()
+    assert client.raw == b""
+
+
 async def test_leaving_while_the_broker_is_away(tmp_path):
     """A client that gives up waiting leaves nothing behind."""
     async with opened(f"sqlite:///{tmp_path}/missing/log", linger_seconds=0) as hub:

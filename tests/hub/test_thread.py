@@ -389,6 +389,18 @@ def test_pull(hub):
     assert hub.statistics().subscribers == 0
 
 
+def test_pull_ends_while_the_broker_is_away(tmp_path):
+    """The server's thread is not held by a hub that has been closed."""
+    hub = HubThread(f"sqlite:///{tmp_path}/missing/log", HubConfig())
+    stream = hub.pull(hub.admit(("a",)), None)
+    closing = threading.Timer(0.1, hub.close)
+    closing.start()
+
+    assert list(stream) == []
+
+    closing.join()
+
+
 def test_pull_beats(url):
     """Where a lost client shows only by writing, it writes often."""
     hub = HubThread(url, HubConfig(heartbeat_seconds=0.05))

@@ -370,6 +370,7 @@ class EventStreams:
         self, hub: Hub, subscriber: Subscriber, receive: Any, send: Any
     ) -> None:
         try:
+            await hub.place(subscriber)
             await send(_start())
             sink = None
             if self._may_take_over:

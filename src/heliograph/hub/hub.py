@@ -65,6 +65,10 @@ _DISCONNECT = "disconnect"
 # not will be given it again after reconnecting.
 _LAST_BYTES_SECONDS = 0.5
 
+# How long a client waits for its head while the broker has not said where its channels are:
+# a stream that opens late is better than none while storage is away.
+_PLACE_SECONDS = 1.0
+
 # Clients send an id back in a header, and servers allow those some thousand bytes.
 _MAX_ID_BYTES = 1_024
 
@@ -299,6 +303,23 @@ class Hub:
             self._listening.use(name)
         return subscriber
 
+    async def place(self, subscriber: Subscriber) -> None:
+        """
+        Give a client that begins now its place, before it is sent its head.
+
+        A page takes ``open`` for a promise: it hears whatever is published from then on.
+        If the place is not known within a second it begins wherever that turns out to be.
+
+        Args:
+            subscriber: From :meth:`admit`. One that resumes has a place already.
+        """
+        if subscriber.last_event_id is not None or subscriber.gone:
+            return
+        await self._listening.known(subscriber.channels, _PLACE_SECONDS)
+        if not subscriber.gone:
+            heads = self._listening.heads(subscriber.channels)
+            subscriber.last_event_id = None if heads is None else heads.id
+
     def adopt(self, subscriber: Subscriber, connection: socket.socket, head: bytes) -> None:
         """
         Serve a client over a connection of its own from now on.
@@ -329,8 +350,17 @@ class Hub:
             on_lost=on_lost,
         )
         self.connections[sink] = connection
-        loop = asyncio.get_running_loop()
-        self._start(loop.connect_accepted_socket(lambda: sink, connection))
+        self._start(self._open_connection(subscriber, sink, connection))
+
+    def attach_placed(self, subscriber: Subscriber, sink: Sink) -> None:
+        """
+        Serve a client as soon as it has its place: :meth:`place`, then :meth:`attach`.
+
+        Args:
+            subscriber: From :meth:`admit`.
+            sink: How bytes reach it; whoever empties it sends the head with the first.
+        """
+        self._start(self._attach_placed(subscriber, sink))
 
     def attach(self, subscriber: Subscriber, sink: Sink) -> None:
         """
@@ -354,7 +384,7 @@ class Hub:
                 max(0.0, subscriber.expires_at - time.time()), self.end, subscriber
             )
         heads = self._listening.heads(subscriber.channels)
-        if subscriber.last_event_id is None and heads is not None:
+        if heads is not None and subscriber.last_event_id in {None, heads.id}:
             # The usual case needs no task: everyone who opens a page at the same time.
             sink.write(place_block(heads))
             self._join(subscriber)
@@ -573,6 +603,26 @@ class Hub:
         raise TooManySubscribersError(
             limit, channel, self.config.retry_after_seconds, address=address
         )
+
+    async def _open_connection(
+        self, subscriber: Subscriber, sink: SocketSink, connection: socket.socket
+    ) -> None:
+        try:
+            await self.place(subscriber)
+        except asyncio.CancelledError:
+            # The hub has been closed.
+            del self.connections[sink]
+            connection.close()
+            raise
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: sink, connection)
+
+    async def _attach_placed(self, subscriber: Subscriber, sink: Sink) -> None:
+        try:
+            await self.place(subscriber)
+        finally:
+            # Whatever happens: somebody waits for the sink.
+            self.attach(subscriber, sink)
 
     async def _bring_in(self, subscriber: Subscriber, sink: Sink) -> None:
         catch_up = CatchUp(subscriber, sink, self._listening, self._broker, self._patience)

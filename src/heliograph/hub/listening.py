@@ -209,6 +209,20 @@ class Listening:
         # Shielded, since others wait for it too.
         return await asyncio.shield(channel.listening)
 
+    async def known(self, names: Sequence[str], seconds: float) -> None:
+        """
+        Wait until the broker has said where some channels are.
+
+        Args:
+            names: Channels in use.
+            seconds: How long at most.
+        """
+        tasks = {
+            task for name in names if (task := self._channels[name].listening) is not None
+        }
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
     def on_entries(self, entries: Sequence[Entry]) -> None:
         """
         Take what the broker hands on.

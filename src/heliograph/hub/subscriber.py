@@ -56,6 +56,8 @@ class Subscriber:
         at_address: How many have come from there to this process, this one included.
 
     Attributes:
+        last_event_id: After which it begins; :obj:`None` until one that begins now has
+            its place.
         sink: Set when it is attached.
         cursor: Its place in its feed; :obj:`None` until it has caught up.
         gone: Whether it has left.

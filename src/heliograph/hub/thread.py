@@ -234,7 +234,7 @@ class HubThread:
         elif not can_see_clients():
             heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
         try:
-            _later(hub.attach, subscriber, sink)
+            _later(hub.attach_placed, subscriber, sink)
             while (data := sink.pull(heartbeat, client)) is not None:
                 yield data or b":\n\n"
                 if time.monotonic() > ends:
