@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 # Pinned, because the dependency groups of pyproject.toml need a recent one.
 PIP := pip==26.3
+# In two processes; conftest.py says what has to be in one.
+TOGETHER := -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test lint bench format clean
 
@@ -15,13 +17,14 @@ demo: $(VENV)/demo
 	$(BIN)/heliograph demo
 
 test: $(VENV)/dev $(OLDEST)/tests
-	sh tools/debian_packages chromium redis-server redis-tools nginx openssl iproute2
+	sh tools/debian_packages chromium redis-server redis-tools nginx openssl iproute2 \
+		apache2-bin libapache2-mod-wsgi-py3
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadscope
+	$(BIN)/coverage run -m pytest $(TOGETHER)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-	$(OLDEST)/bin/python -m pytest -m oldest -k 'not (asgi or hypercorn or granian or daphne)' \
-		tests/e2e/test_servers.py
+	$(OLDEST)/bin/python -m pytest $(TOGETHER) -m oldest \
+		-k 'not (asgi or hypercorn or granian or daphne)' tests/e2e/test_servers.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

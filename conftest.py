@@ -56,10 +56,24 @@ _redis_page = Sybil(
 pytest_collect_file = SybilCollection([_pages, _redis_page]).pytest()
 
 
+# By these names tests are told with which server they run.
+_SERVERS = ("server", "own_server", "name")
+
+
+def pytest_itemcollected(item):
+    """What shares fixtures stays in one process: a module; of servers, the tests of one."""
+    group = str(item.path)
+    if item.path.parent.name == "e2e" and hasattr(item, "callspec"):
+        parameters = item.callspec.params
+        group += "".join(str(parameters.get(name, "")) for name in _SERVERS)
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Examples of a page build on each other: they stay in order."""
+    """Examples of a page build on each other: they stay in order. What is slow comes first."""
     examples = [item for item in items if isinstance(item, SybilItem)]
     tests = [item for item in items if not isinstance(item, SybilItem)]
     examples.sort(key=lambda item: (str(item.path), item.example.line))
+    tests.sort(key=lambda item: item.path.parent.name not in {"e2e", "brokers"})
     items[:] = tests + examples

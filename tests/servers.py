@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -308,6 +309,25 @@ def daphne(app, *options):
     ]  # fmt: skip
 
 
+def gevent_pywsgi(app, *options):
+    """The command line of gevent's own server."""
+    return [sys.executable, "on_gevent.py", app, "{port}", *options]
+
+
+def mod_wsgi():
+    """The command line of Apache with the application of ``plain.py`` in mod_wsgi."""
+    # Neither serves as root, and another user has to reach the checkout all the same.
+    somebody = [
+        "setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups",
+        "--inh-caps", "+dac_override", "--ambient-caps", "+dac_override",
+    ]  # fmt: skip
+    return [
+        *(somebody if os.getuid() == 0 else []), "apache2", "-D", "FOREGROUND",
+        "-C", f"Define APPS {APPS}", "-C", f"Define SITE {sysconfig.get_path('purelib')}",
+        "-C", "Listen 127.0.0.1:{port}", "-f", str(APPS / "apache.conf"),
+    ]  # fmt: skip
+
+
 # How each is told to listen on a Unix socket; the others take a path for an address.
 _SOCKET_OPTIONS = {
     "gunicorn": ["--bind", "unix:{port}"],
@@ -378,6 +398,8 @@ TAKEN_OVER = {
     "uwsgi-http": uwsgi("plain:app", "--http", "127.0.0.1:{port}"),
     "werkzeug": werkzeug("plain"),
     "werkzeug-debug": werkzeug("plain", "--debug"),
+    "gevent-pywsgi": gevent_pywsgi("plain:app"),
+    "gevent-pywsgi-not-patched": gevent_pywsgi("plain:app", "--not-patched"),
     "uvicorn-httptools": uvicorn("streams:app", "--http", "httptools", "--loop", "asyncio"),
     "uvicorn-h11": uvicorn("streams:app", "--http", "h11", "--loop", "asyncio"),
     "uvicorn-uvloop": uvicorn("streams:app", "--http", "httptools", "--loop", "uvloop"),
@@ -390,6 +412,16 @@ FALLBACK = {
         "1",
     ],
     "werkzeug-fallback": TAKEN_OVER["werkzeug"],
+    "mod-wsgi": mod_wsgi(),
+    "granian-wsgi": granian(
+        "plain:app",
+        "--interface",
+        "wsgi",
+        "--blocking-threads",
+        "10",
+        "--workers-kill-timeout",
+        "1",
+    ),
     # No more than by gunicorn.
     "uvicorn-fallback": [
         *TAKEN_OVER["uvicorn-httptools"],
@@ -419,10 +451,10 @@ def serving_with(name, folder, *, threads=None, port=None, options=(), context=N
     """
     command = [*(TAKEN_OVER | FALLBACK)[name], *options]
     env = NO_TAKE_OVER if name in FALLBACK else {}
-    if threads is not None and "--threads" in command:
-        command[command.index("--threads") + 1] = threads
-    elif threads is not None:
-        env = {**env, "WORKERS": threads}
+    for option in ("--threads", "--blocking-threads"):
+        if threads is not None and option in command:
+            command[command.index(option) + 1] = threads
+    env = {**env, "WORKERS": threads or "10"}
     if isinstance(port, Path):
         command = on_unix_socket(command)
     with serving(command, folder, env=env, port=port, context=context) as server:

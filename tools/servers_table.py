@@ -32,6 +32,8 @@ NAMES = {
     "uwsgi-http": ("uWSGI, `--http`", "pyuwsgi"),
     "werkzeug": ("`flask run`", "werkzeug"),
     "werkzeug-debug": ("`flask run --debug`", "werkzeug"),
+    "gevent-pywsgi": ("gevent, `pywsgi`", "gevent"),
+    "gevent-pywsgi-not-patched": ("gevent, `pywsgi`, without `monkey`", "gevent"),
     "uvicorn-httptools": ("uvicorn, httptools", "uvicorn"),
     "uvicorn-h11": ("uvicorn, h11", "uvicorn"),
     "uvicorn-uvloop": ("uvicorn, httptools and uvloop", "uvicorn"),
@@ -40,6 +42,8 @@ NAMES = {
         "gunicorn",
     ),
     "werkzeug-fallback": ("`flask run`, `SSE_TAKE_OVER = False`", "werkzeug"),
+    "mod-wsgi": ("Apache with mod_wsgi, Flask, 210 threads", "mod_wsgi"),
+    "granian-wsgi": ("granian, Flask, 210 threads", "granian"),
     "uvicorn-fallback": ("uvicorn, `take_over=False`", "uvicorn"),
     "uvicorn-a2wsgi": ("uvicorn, Flask through a2wsgi, 210 threads", "uvicorn"),
     "gunicorn-asgi": ("gunicorn, `asgi`", "gunicorn"),
@@ -87,7 +91,7 @@ def row(measured: dict[str, float | str]) -> str:
         how = "a thread each" if "Flask" in shown or "SSE_" in shown else "a task each"
     cells = [
         shown,
-        version(package),
+        version_of(package),
         how,
         f"{max(0, int(measured['threads']))}",
         f"{float(measured['noticed']) * 1000:.0f} ms",
@@ -95,6 +99,15 @@ def row(measured: dict[str, float | str]) -> str:
         f"{float(measured['memory']) / 1024:.0f} KB",
     ]
     return line(cells)
+
+
+def version_of(package: str) -> str:
+    """Give the version of a package, of Python or else of Debian."""
+    if package != "mod_wsgi":
+        return version(package)
+    command = ["dpkg-query", "--show", "--showformat=${Version}", "libapache2-mod-wsgi-py3"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return shown.partition("-")[0]
 
 
 def line(cells: list[str]) -> str:

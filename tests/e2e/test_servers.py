@@ -113,6 +113,8 @@ def test_log(own_server):
 @pytest.mark.parametrize("how", ["reset", "half-closed"])
 def test_a_client_that_leaves_otherwise(server, how):
     """By RST, or by closing its half of the connection only."""
+    if (server.name, how) == ("mod-wsgi", "half-closed"):
+        pytest.skip("Apache goes on for a client that has closed its half")
     with server.stream() as stream:
         stream.placed()
         if how == "reset":
@@ -228,6 +230,8 @@ def test_reload_ends_streams(tmp_path, name):
 )
 def test_bad_input(server, path, headers, status):
     """A clear 4xx, or a stream that says what is missing; never a 500, never silence."""
+    if server.name == "granian-wsgi" and not "".join(headers).isascii():
+        pytest.skip("granian gives WSGI applications an empty header instead")
     try:
         stream = server.stream(path, headers=headers)
     except (ConnectionError, AssertionError):
@@ -241,7 +245,7 @@ def test_bad_input(server, path, headers, status):
             else:
                 assert stream.status == status
     assert server.get("/ping").text == "pong"
-    assert subscribers(server) in {0, 1}
+    until(lambda: subscribers(server) == 0)
 
 
 def test_a_lost_client_frees_its_thread(tmp_path):
@@ -462,6 +466,8 @@ def test_flask_beside_event_streams(tmp_path):
 @pytest.mark.parametrize("name", [*TAKEN_OVER, *FALLBACK])
 def test_unix_socket(tmp_path, name):
     """A connection that is no TCP serves as well, and can be taken over."""
+    if name == "mod-wsgi":
+        pytest.skip("Apache listens on no Unix socket")
     with serving_with(name, tmp_path, port=tmp_path / "socket") as server:
         with server.stream() as stream:
             stream.placed()

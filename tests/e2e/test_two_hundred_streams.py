@@ -17,7 +17,9 @@ from servers import FALLBACK, TAKEN_OVER, publish, serving_with, subscribers, un
 STREAMS = 200
 
 # Generators hold a thread each, and there have to be more.
-THREADS = {"gunicorn-gthread-fallback": "210", "uvicorn-a2wsgi": "210"}
+THREADS = dict.fromkeys(
+    ["gunicorn-gthread-fallback", "mod-wsgi", "granian-wsgi", "uvicorn-a2wsgi"], "210"
+)
 
 
 def seconds_until(condition):

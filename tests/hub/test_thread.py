@@ -389,16 +389,21 @@ def test_pull(hub):
     assert hub.statistics().subscribers == 0
 
 
-def test_pull_ends_while_the_broker_is_away(tmp_path):
-    """The server's thread is not held by a hub that has been closed."""
-    hub = HubThread(f"sqlite:///{tmp_path}/missing/log", HubConfig())
-    stream = hub.pull(hub.admit(("a",)), None)
+def test_no_place_while_the_broker_is_away(tmp_path):
+    """The server's thread is not held for long, nor by a hub that is closed meanwhile."""
+    hub = HubThread(f"sqlite:///{tmp_path}/missing/log", HubConfig(heartbeat_seconds=0.05))
+    subscriber = hub.admit(("a",))
+
+    hub.place(subscriber)
+    stream = hub.pull(subscriber, None)
+    assert next(stream).startswith(b":\nretry: ")
+    assert next(stream) == b":\n\n"
+
     closing = threading.Timer(0.1, hub.close)
     closing.start()
-
-    assert list(stream) == []
-
+    hub.place(hub.admit(("b",)))
     closing.join()
+    assert b"id:" not in b"".join(stream)
 
 
 def test_pull_beats(url):

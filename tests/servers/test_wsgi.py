@@ -1,5 +1,6 @@
 """Taking a connection over: what is touched, and what the server still sees."""
 
+import io
 import socket
 import ssl
 
@@ -134,6 +135,24 @@ def test_not_taken(pair, changes):
 
     assert take_over(environ(accepted) | changes) is None
     assert take_over({}) is None
+
+
+def test_a_gevent_that_looks_different_is_not_taken(pair):
+    """What is private of it is where it was seen, or is left alone."""
+    from gevent.pywsgi import Input
+
+    class Changed:
+        __module__ = Input.__module__
+
+    _, accepted = pair
+    with accepted.makefile("rb") as file:
+        body = Input(file, 0)
+        assert client_descriptor(environ(body, "wsgi.input")) == accepted.fileno()
+        taken, dummy = take_over(environ(body, "wsgi.input"))
+        taken.close()
+        dummy.close()
+    for body in (Input(None, 0), Input(io.BytesIO(), 0), Changed()):
+        assert take_over(environ(body, "wsgi.input")) is None
 
 
 def test_a_closed_socket_is_not_taken(pair):

@@ -131,6 +131,7 @@ class EventStream(Response):
     ) -> Iterable[bytes]:
         if self._may_take_over:
             advise_about_waiting(environ)
+        self._hub.place(subscriber)
         self.response = self._hub.pull(
             subscriber, client_descriptor(environ), watch(environ)
         )

@@ -352,16 +352,6 @@ class Hub:
         self.connections[sink] = connection
         self._start(self._open_connection(subscriber, sink, connection))
 
-    def attach_placed(self, subscriber: Subscriber, sink: Sink) -> None:
-        """
-        Serve a client as soon as it has its place: :meth:`place`, then :meth:`attach`.
-
-        Args:
-            subscriber: From :meth:`admit`.
-            sink: How bytes reach it; whoever empties it sends the head with the first.
-        """
-        self._start(self._attach_placed(subscriber, sink))
-
     def attach(self, subscriber: Subscriber, sink: Sink) -> None:
         """
         Serve a client from now on.
@@ -616,13 +606,6 @@ class Hub:
             raise
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: sink, connection)
-
-    async def _attach_placed(self, subscriber: Subscriber, sink: Sink) -> None:
-        try:
-            await self.place(subscriber)
-        finally:
-            # Whatever happens: somebody waits for the sink.
-            self.attach(subscriber, sink)
 
     async def _bring_in(self, subscriber: Subscriber, sink: Sink) -> None:
         catch_up = CatchUp(subscriber, sink, self._listening, self._broker, self._patience)

@@ -200,6 +200,17 @@ class HubThread:
         """
         _later(self._opened().adopt, subscriber, connection, head)
 
+    def place(self, subscriber: Subscriber) -> None:
+        """
+        Give a client that begins now its place. See :meth:`.hub.Hub.place`.
+
+        Args:
+            subscriber: From :meth:`admit`, and for :meth:`pull`: :meth:`adopt` does it.
+        """
+        # If the hub has been closed, the stream ends as soon as it is served.
+        with contextlib.suppress(HubClosedError, TimeoutError):
+            _run(self._opened().place(subscriber), _LOOP_SECONDS)
+
     def pull(
         self,
         subscriber: Subscriber,
@@ -234,7 +245,7 @@ class HubThread:
         elif not can_see_clients():
             heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
         try:
-            _later(hub.attach_placed, subscriber, sink)
+            _later(hub.attach, subscriber, sink)
             while (data := sink.pull(heartbeat, client)) is not None:
                 yield data or b":\n\n"
                 if time.monotonic() > ends:

@@ -16,6 +16,7 @@ import contextlib
 import os
 import socket
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -165,9 +166,8 @@ def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
     if number is None:
         return None
     connection = _client_socket(environ)
-    # Exactly the plain class, which gevent replaces by its own: an SSLSocket has state
-    # that a descriptor does not carry.
-    if connection is not None and type(connection) is not socket.socket:
+    # Exactly a plain class: an SSLSocket has state that a descriptor does not carry.
+    if connection is not None and type(connection) not in _plain_sockets():
         return None
     if "werkzeug.socket" in environ and environ.get("wsgi.multiprocess"):
         # Its server forks for each request, and the child ends with the response.
@@ -180,10 +180,24 @@ def _client_socket(environ: dict[str, Any]) -> socket.socket | None:
         connection = environ.get(key)
         if isinstance(connection, socket.socket):
             return connection
-    # waitress gives a method of what it calls a channel. This is private.
+    # The others do not say it. This is private, so it is looked at first.
+    connection = None
     channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
-    connection = getattr(channel, "socket", None)
-    return connection if isinstance(connection, socket.socket) else None
+    body = environ.get("wsgi.input")
+    if type(channel).__module__ == "waitress.channel":
+        connection = getattr(channel, "socket", None)
+    elif type(body).__module__ == "gevent.pywsgi":
+        # gevent's own server reads the body from a file of the connection.
+        connection = getattr(
+            getattr(getattr(body, "rfile", None), "raw", None), "_sock", None
+        )
+    return connection if isinstance(connection, _plain_sockets()) else None
+
+
+def _plain_sockets() -> tuple[type[socket.socket], ...]:
+    # A program may run gevent's server without letting it replace socket.socket.
+    module = sys.modules.get("gevent.socket")
+    return (socket.socket,) if module is None else (socket.socket, module.socket)
 
 
 def _uwsgi_descriptor(environ: dict[str, Any]) -> int:
