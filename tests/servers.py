@@ -230,7 +230,8 @@ def _wait_until_ready(server, path):
             if path is None:
                 connect(server.port, server.context).close()
             else:
-                server.get(path)
+                response = server.get(path)
+                assert response.status < 500, server.log_text()
         except OSError:
             assert server.process.poll() is None, server.log_text()
             assert time.monotonic() < deadline, server.log_text()
@@ -438,15 +439,20 @@ FALLBACK = {
     "granian": granian("streams:app", "--interface", "asgi", "--workers-kill-timeout", "1"),
     "daphne": daphne("streams:app"),
 }
+# They do not say that a client has left: heartbeats have to find out.
+BLIND = {"mod-wsgi", "granian-wsgi"}
 NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
 
 
 @contextlib.contextmanager
-def serving_with(name, folder, *, threads=None, port=None, options=(), context=None):
+def serving_with(
+    name, folder, *, threads=None, heartbeat=None, port=None, options=(), context=None
+):
     """
     Run one of them, called ``name``.
 
-    ``threads``: another number of them; ``port``: may be the path of a Unix socket;
+    ``threads``: another number of them; ``heartbeat``: seconds, where clients are noticed by
+    them; ``port``: may be the path of a Unix socket;
     ``options``: more for its command line; ``context``: for TLS.
     """
     command = [*(TAKEN_OVER | FALLBACK)[name], *options]
@@ -455,6 +461,8 @@ def serving_with(name, folder, *, threads=None, port=None, options=(), context=N
         if threads is not None and option in command:
             command[command.index(option) + 1] = threads
     env = {**env, "WORKERS": threads or "10"}
+    if heartbeat is not None and name in BLIND:
+        env["APP_SSE_HEARTBEAT_SECONDS"] = str(heartbeat)
     if isinstance(port, Path):
         command = on_unix_socket(command)
     with serving(command, folder, env=env, port=port, context=context) as server:

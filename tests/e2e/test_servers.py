@@ -30,14 +30,15 @@ from servers import (
 @pytest.fixture(scope="module", params=[*TAKEN_OVER, *FALLBACK])
 def server(request, tmp_path_factory):
     """A server that tests leave as they have found it."""
-    with serving_with(request.param, tmp_path_factory.mktemp(request.param)) as server:
+    folder = tmp_path_factory.mktemp(request.param)
+    with serving_with(request.param, folder, heartbeat=0.5) as server:
         yield server
 
 
 @pytest.fixture(params=[*TAKEN_OVER, *FALLBACK])
 def own_server(request, tmp_path):
     """A server that a test may stop."""
-    with serving_with(request.param, tmp_path) as server:
+    with serving_with(request.param, tmp_path, heartbeat=0.5) as server:
         yield server
 
 
@@ -468,7 +469,7 @@ def test_unix_socket(tmp_path, name):
     """A connection that is no TCP serves as well, and can be taken over."""
     if name == "mod-wsgi":
         pytest.skip("Apache listens on no Unix socket")
-    with serving_with(name, tmp_path, port=tmp_path / "socket") as server:
+    with serving_with(name, tmp_path, heartbeat=0.5, port=tmp_path / "socket") as server:
         with server.stream() as stream:
             stream.placed()
             publish(server, "x")
