@@ -16,6 +16,7 @@ from servers import (
     FALLBACK,
     NO_TAKE_OVER,
     TAKEN_OVER,
+    connect,
     granian,
     gunicorn,
     publish,
@@ -159,6 +160,26 @@ def test_pipelined_request(own_server):
         publish(server, "x")
         assert stream.wait(1)[0].data == "x"
         assert b"pong" not in stream.body
+
+
+@pytest.mark.oldest
+@pytest.mark.parametrize("name", ["uvicorn-httptools", "uvicorn-h11", "uvicorn-uvloop"])
+def test_requests_that_come_together(tmp_path, name):
+    """Uvicorn has read the second when it serves the first, which is taken over all the same."""
+    request = b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n"
+    with serving_with(name, tmp_path) as server:
+        with connect(server.port) as client:
+            client.sendall(2 * request)
+            got = b""
+            while b"id: " not in got:
+                got += client.recv(9999)
+            assert subscribers(server) == 1
+            publish(server, "x")
+            while b"data: x" not in got:
+                got += client.recv(9999)
+            assert got.count(b"HTTP/1.1") == 1
+        until(lambda: subscribers(server) == 0, 5)
+        assert "is not known" not in server.log_text()
 
 
 @pytest.mark.oldest

@@ -135,8 +135,10 @@ class _Connection:
         self.protocol = protocol
         self.flow = cycle.flow
         self.connections: set[Any] = protocol.server_state.connections
+        # With httptools a request that waits behind this one may be the protocol's already.
+        is_followed = bool(getattr(protocol, "pipeline", None))
         self.is_as_known = (
-            protocol.cycle is cycle
+            (protocol.cycle is cycle or is_followed)
             and protocol.transport is self.transport
             and protocol in self.connections
             and cycle.response_started is True
