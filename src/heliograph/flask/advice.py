@@ -61,11 +61,14 @@ def advise_about_uwsgi() -> None:
 
 def advise_about_waiting(environ: dict[str, Any]) -> None:
     """
-    Say what a stream holds that could not be taken over.
+    Say what a stream holds that could not be taken over, if that is more than a greenlet.
 
     Args:
         environ: Its request, as the server made it.
     """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("select"):
+        return
     server = environ.get("SERVER_SOFTWARE", "this server")
     if is_encrypted(environ):
         _tell(
