@@ -285,6 +285,26 @@ async def test_a_stream_that_is_taken_over_holds_no_task(parser):
         assert len(asyncio.all_tasks()) == before
 
 
+async def test_a_stream_that_begins_while_uvicorn_stops(parser, caplog):
+    """It ends like the others, although uvicorn has told its connections by then."""
+    asked, told = asyncio.Event(), asyncio.Event()
+
+    async def authorize(channels, scope):
+        if channels == ("late",):
+            asked.set()
+            await told.wait()
+
+    streams = EventStreams("memory:", authorize=authorize)
+    async with serving(streams, http=parser, log_config=None) as port:
+        early = await (await request(port)).placed()
+        late = asyncio.create_task(request(port, "?channel=late"))
+        await asked.wait()
+        early.ending = asyncio.create_task(early.ended())
+        early.ending.add_done_callback(lambda _: told.set())
+    await (await late).ended()
+    assert "graceful shutdown exceeded" not in caplog.text
+
+
 async def test_a_uvicorn_that_is_not_known(monkeypatch, caplog):
     """It is left alone, and one line says so."""
     from uvicorn.protocols.http import flow_control

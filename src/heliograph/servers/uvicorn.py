@@ -12,13 +12,14 @@ seen to work keeps its connection; so does a stream whose bytes a middleware cha
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import ConnectionSink, tune_descriptor
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
     from ..config import HubConfig
@@ -115,6 +116,8 @@ async def take_over(
         return None
     sink = UvicornSink(connection, is_chunked=written != first, **events)
     _hand_over(connection, sink)
+    if _stop_of(connection).has_begun:
+        asyncio.get_running_loop().call_soon(sink.shutdown)
     # uvloop's object for the connection has no options.
     tune_descriptor(connection.transport.get_extra_info("socket").fileno(), config)
     try:
@@ -134,7 +137,8 @@ class _Connection:
         protocol: Any = self.transport.get_protocol()
         self.protocol = protocol
         self.flow = cycle.flow
-        self.connections: set[Any] = protocol.server_state.connections
+        self.server_state = protocol.server_state
+        self.connections: set[Any] = self.server_state.connections
         # With httptools a request that waits behind this one may be the protocol's already.
         is_followed = bool(getattr(protocol, "pipeline", None))
         self.is_as_known = (
@@ -148,6 +152,34 @@ class _Connection:
             and callable(self.flow.resume_writing)
             and callable(protocol._unset_keepalive_if_required)  # noqa: SLF001 - see the module
         )
+
+
+class _Stop:
+    """
+    Stands among uvicorn's connections, to be told when it stops.
+
+    It tells each connection once, and then waits for the end of all: also of streams that
+    are taken over later, because their request was under way.
+    """
+
+    def __init__(self, connections: set[Any]) -> None:
+        self.has_begun = False
+        self._connections = connections
+        connections.add(self)
+
+    def shutdown(self) -> None:
+        self.has_begun = True
+        self._connections.discard(self)
+
+
+_stops: weakref.WeakKeyDictionary[Any, _Stop] = weakref.WeakKeyDictionary()
+
+
+def _stop_of(connection: _Connection) -> _Stop:
+    stop = _stops.get(connection.server_state)
+    if stop is None:
+        stop = _stops[connection.server_state] = _Stop(connection.connections)
+    return stop
 
 
 class _Nowhere:
