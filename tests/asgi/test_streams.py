@@ -40,14 +40,14 @@ async def serving(app, **options):
             await task
 
 
-async def request(port, query="", *headers, method="GET"):
+async def request(port, query="", *headers, method="GET", version="1.0"):
     """Ask for a stream; give it, with the head in ``raw``."""
     connection = socket.socket()
     connection.setblocking(False)
     connections.append(connection)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, ("127.0.0.1", port))
-    head = [f"{method} /{query} HTTP/1.0", "Host: test", *headers, "", ""]
+    head = [f"{method} /{query} HTTP/{version}", "Host: test", *headers, "", ""]
     await loop.sock_sendall(connection, "\r\n".join(head).encode())
     client = Client(connection)
     while b"\r\n\r\n" not in client.raw:
@@ -302,6 +302,33 @@ async def test_a_stream_that_begins_while_uvicorn_stops(parser, caplog):
         early.ending = asyncio.create_task(early.ended())
         early.ending.add_done_callback(lambda _: told.set())
     await (await late).ended()
+    assert "graceful shutdown exceeded" not in caplog.text
+
+
+async def test_the_first_stream_while_uvicorn_stops(parser, caplog):
+    """Nobody is there to be told by then: it is waited for, and then no longer."""
+    asked, stopping = asyncio.Event(), asyncio.Event()
+
+    async def authorize(channels, scope):
+        asked.set()
+        await stopping.wait()
+
+    streams = EventStreams("memory:", authorize=authorize)
+    async with serving(streams, http=parser, log_config=None) as port:
+        task = asyncio.create_task(request(port, version="1.1"))
+        await asked.wait()
+
+        async def leave():
+            # uvicorn closes what it listens on, and tells its connections at once.
+            with pytest.raises(ConnectionRefusedError):
+                while True:
+                    await asyncio.sleep(0.01)
+                    socket.create_connection(("127.0.0.1", port)).close()
+            stopping.set()
+            (await task).leave()
+
+        leaving = asyncio.create_task(leave())
+    await leaving
     assert "graceful shutdown exceeded" not in caplog.text
 
 

@@ -116,7 +116,7 @@ async def take_over(
         return None
     sink = UvicornSink(connection, is_chunked=written != first, **events)
     _hand_over(connection, sink)
-    if _stop_of(connection).has_begun:
+    if connection.stop is not None and connection.stop.has_begun:
         asyncio.get_running_loop().call_soon(sink.shutdown)
     # uvloop's object for the connection has no options.
     tune_descriptor(connection.transport.get_extra_info("socket").fileno(), config)
@@ -137,8 +137,8 @@ class _Connection:
         protocol: Any = self.transport.get_protocol()
         self.protocol = protocol
         self.flow = cycle.flow
-        self.server_state = protocol.server_state
-        self.connections: set[Any] = self.server_state.connections
+        self.connections: set[Any] = protocol.server_state.connections
+        self.stop = _stop_of(protocol.server_state, cycle)
         # With httptools a request that waits behind this one may be the protocol's already.
         is_followed = bool(getattr(protocol, "pipeline", None))
         self.is_as_known = (
@@ -175,11 +175,19 @@ class _Stop:
 _stops: weakref.WeakKeyDictionary[Any, _Stop] = weakref.WeakKeyDictionary()
 
 
-def _stop_of(connection: _Connection) -> _Stop:
-    stop = _stops.get(connection.server_state)
-    if stop is None:
-        stop = _stops[connection.server_state] = _Stop(connection.connections)
+def _stop_of(server_state: Any, cycle: Any) -> _Stop | None:
+    stop = _stops.get(server_state)
+    # One that comes when uvicorn stops already would be waited for without end.
+    if stop is None and (cycle.keep_alive or _asks_to_close(cycle.scope)):
+        stop = _stops[server_state] = _Stop(server_state.connections)
     return stop
+
+
+def _asks_to_close(scope: Any) -> bool:
+    return scope["http_version"] == "1.0" or any(
+        name == b"connection" and b"close" in value.lower()
+        for name, value in scope["headers"]
+    )
 
 
 class _Nowhere:
@@ -206,7 +214,7 @@ def _find(receive: Any) -> _Connection | None:
         return None
     try:
         connection = _Connection(cycle)
-    except AttributeError as error:
+    except (AttributeError, TypeError) as error:
         reason = str(error)
     else:
         if cycle.disconnected:
