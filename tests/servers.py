@@ -138,6 +138,7 @@ class Stream:
         self.headers = [
             (name.decode().lower(), value.decode("latin-1")) for name, _, value in fields
         ]
+        self.has_ended = False
         self.chunked = ("transfer-encoding", "chunked") in self.headers
         self._framed = b""
         self._take(rest)
@@ -147,14 +148,17 @@ class Stream:
 
     def _take(self, data):
         if self.chunked:
+            assert not (data and self.has_ended), f"{data!r} after the last chunk"
             self._framed += data
             data = b""
             while b"\r\n" in self._framed:
                 size, _, rest = self._framed.partition(b"\r\n")
                 if len(rest) < int(size, 16) + 2:
                     break
+                self.has_ended = int(size, 16) == 0
                 data += rest[: int(size, 16)]
                 self._framed = rest[int(size, 16) + 2 :]
+                assert not (self._framed and self.has_ended), self._framed
         self.body += data
         if self.status == 200:
             self.events += self.parser.feed(data)

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -92,6 +93,32 @@ def test_what_is_published_after_the_head_is_in_the_stream(server):
                 runner.run(elsewhere.publish("x", channel=channel))
                 assert stream.wait(1)[0].data == "x"
         runner.run(elsewhere.close())
+
+
+@pytest.mark.oldest
+def test_streams_open_while_events_come(server):
+    """Each gets what is published from then on, and none is ended by it."""
+    over = threading.Event()
+
+    def publish_all_the_time():
+        with asyncio.Runner() as runner:
+            elsewhere = EventStreams(server.storage)
+            while not over.is_set():
+                runner.run(elsewhere.publish("x"))
+            runner.run(elsewhere.close())
+
+    publish(server, "makes the file")
+    thread = threading.Thread(target=publish_all_the_time)
+    thread.start()
+    try:
+        for _ in range(30):
+            with server.stream() as stream:
+                offsets = [int(event.id.rpartition("-")[2]) for event in stream.wait(3)]
+                assert offsets == list(range(offsets[0], offsets[0] + len(offsets)))
+                assert not stream.has_ended
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.oldest

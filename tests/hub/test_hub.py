@@ -782,6 +782,28 @@ async def test_a_fault_of_ours_ends_the_stream(monkeypatch, caplog):
     assert "a bug" in caplog.text
 
 
+async def test_who_has_joined_since_is_given_nothing():
+    """Not even no bytes, which would end a response in chunks."""
+    written = []
+
+    class Recorder:
+        paused = False
+        write = staticmethod(written.append)
+        close = abort = staticmethod(lambda: None)
+
+    async with opened() as hub:
+        await connect(hub, "a").placed()
+        append = asyncio.create_task(hub.publish(["a"], Event("x")))
+        for _ in range(20):
+            hub.attach(hub.admit(("a",)), Recorder())
+            await asyncio.sleep(0)
+        await append
+        await hub.publish(["a"], Event("y"))
+        await until(lambda: b"data: y" in b"".join(written[-20:]))
+    assert len(written) > 20
+    assert b"" not in written
+
+
 async def test_a_fault_of_a_sink_spares_the_others(caplog):
     """One write that fails ends one stream."""
 

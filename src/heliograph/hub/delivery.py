@@ -212,7 +212,9 @@ class Delivery:
             if cursor is None or sink is None:
                 continue  # it left while the pass yielded
             if not sink.paused:
-                self._write(subscriber, sink, feed.take(cursor))
+                # Who has joined since, or was given the rest, has nothing to take.
+                if data := feed.take(cursor):
+                    self._write(subscriber, sink, data)
             elif feed.lag_bytes(cursor) > self._max_lag_bytes:
                 self.lagging_disconnected += 1
                 self._forget(subscriber)

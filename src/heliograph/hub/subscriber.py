@@ -30,7 +30,7 @@ class Sink(Protocol):
         Give the client some bytes. Never blocks.
 
         Args:
-            data: Whole blocks.
+            data: Whole blocks, at least one.
         """
         ...
 

@@ -68,8 +68,9 @@ class UvicornSink(ConnectionSink):
         self._on_stopped = on_stopped
 
     def write(self, data: bytes) -> None:
-        """Give the client some bytes."""
-        super().write(_chunk(data) if self._is_chunked else data)
+        """Give the client some bytes. No bytes would be the last chunk of its response."""
+        if data:
+            super().write(_chunk(data) if self._is_chunked else data)
 
     def close(self) -> None:
         """End the stream after what has been written, if the client still takes it."""
