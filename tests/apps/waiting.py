@@ -21,4 +21,5 @@ place = (
     if place.isdecimal()
     else {"unix_socket": place}
 )
-waitress.serve(logged, threads=4, **place)
+ahead = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+waitress.serve(logged, threads=4, channel_request_lookahead=ahead, **place)

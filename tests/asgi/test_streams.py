@@ -305,6 +305,17 @@ async def test_a_stream_that_begins_while_uvicorn_stops(parser, caplog):
     assert "graceful shutdown exceeded" not in caplog.text
 
 
+async def test_a_client_that_does_not_read_while_uvicorn_stops(parser, caplog):
+    """It is not waited for."""
+    streams = EventStreams("memory:")
+    async with serving(streams, http=parser, log_config=None) as port:
+        await (await request(port)).placed()
+        for _ in range(100):
+            await streams.publish("x" * 100_000)
+        await asyncio.sleep(0)
+    assert "graceful shutdown exceeded" not in caplog.text
+
+
 async def test_the_first_stream_while_uvicorn_stops(parser, caplog):
     """Nobody is there to be told by then: it is waited for, and then no longer."""
     asked, stopping = asyncio.Event(), asyncio.Event()
@@ -355,6 +366,30 @@ async def test_a_uvicorn_that_is_not_known(monkeypatch, caplog):
 
 
 # For programs.
+
+
+async def test_subscribe_with_the_id_of_no_place():
+    """As one has it who was cut off at once: that begins now, and is no gap."""
+    async with (
+        EventStreams("memory:") as streams,
+        streams.subscribe("a", last_event_id="") as events,
+    ):
+        await streams.publish("x", channel="a")
+        assert (await anext(events)).data == "x"
+
+
+async def test_a_websocket_is_refused():
+    """With 403 and without an error in the log."""
+    sent = []
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        sent.append(message)
+
+    await EventStreams("memory:")({"type": "websocket"}, receive, send)
+    assert sent == [{"type": "websocket.close"}]
 
 
 async def test_subscribe():
@@ -474,9 +509,9 @@ def test_loops():
 
 
 async def test_other_kinds_of_connections():
-    """A WebSocket is no stream."""
-    with pytest.raises(ValueError, match="'websocket'"):
-        await EventStreams("memory:")({"type": "websocket"}, None, None)
+    """A stream is HTTP, and a server that asks for something else is told so."""
+    with pytest.raises(ValueError, match="'webtransport'"):
+        await EventStreams("memory:")({"type": "webtransport"}, None, None)
 
 
 async def test_a_stream_while_it_closes():

@@ -20,12 +20,15 @@ from servers import (
     connect,
     granian,
     gunicorn,
+    on_unix_socket,
     publish,
     serving,
     serving_with,
     subscribers,
     until,
     uvicorn,
+    uwsgi,
+    waitress,
 )
 
 
@@ -207,6 +210,42 @@ def test_requests_that_come_together(tmp_path, name):
             assert got.count(b"HTTP/1.1") == 1
         until(lambda: subscribers(server) == 0, 5)
         assert "is not known" not in server.log_text()
+
+
+def test_a_waitress_that_reads_ahead(tmp_path):
+    """It would give up a request whose connection was taken, so it keeps its connections."""
+    with serving(waitress("plain:app", "5"), tmp_path) as server:
+        for _ in range(10):
+            with server.stream() as stream:
+                stream.placed()
+            until(lambda: subscribers(server) == 0)
+        assert "Each open stream holds a thread of waitress" in server.log_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["waitress", "werkzeug", "uwsgi-http-socket", "uwsgi-http"]
+)
+def test_no_address(tmp_path, name):
+    """Whatever a server says of clients over a Unix socket, they are not one client."""
+    env = {"APP_SSE_MAX_SUBSCRIBERS_PER_ADDRESS": "1"}
+    command = on_unix_socket(TAKEN_OVER[name])
+    with (
+        serving(command, tmp_path, env=env, port=tmp_path / "socket") as server,
+        server.stream() as one,
+        server.stream() as other,
+    ):
+        assert (one.status, other.status) == (200, 200)
+
+
+def test_a_fork_that_python_is_not_told_of(tmp_path):
+    """uWSGI's, if the application publishes before: a warning says what helps, and it does."""
+    command = uwsgi("published_at_import:app", "--http-socket", "127.0.0.1:{port}")
+    with serving(command, tmp_path, ready=None) as server:
+        until(lambda: "Start it with --lazy-apps" in server.log_text())
+    lazy = [*command, "--lazy-apps"]
+    with serving(lazy, tmp_path, ready=None) as server, server.stream() as stream:
+        stream.placed()
+        assert "--lazy-apps" not in server.log_text()
 
 
 @pytest.mark.oldest

@@ -289,6 +289,10 @@ class EventStreams:
             await self._live(receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # Before it is accepted this is answered with 403.
+            await receive()
+            await send({"type": "websocket.close"})
         else:
             raise ValueError(f"streams are HTTP, not {scope['type']!r}")
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from ..servers.wsgi import is_encrypted
 
-__all__ = ["advise_about_connections", "advise_about_uwsgi", "advise_about_waiting"]
+__all__ = [
+    "advise_about_connections",
+    "advise_about_forks",
+    "advise_about_uwsgi",
+    "advise_about_waiting",
+]
 
 _log = logging.getLogger("heliograph.flask")
 
@@ -37,7 +42,7 @@ def advise_about_connections(environ: dict[str, Any], streams: int) -> None:
     if (
         streams >= _CONNECTIONS
         and environ.get("HTTP_USER_AGENT", "").startswith("Mozilla/")
-        and environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1")
+        and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
         and not any(name in environ for name in _OF_PROXIES)
     ):
         _tell(
@@ -59,6 +64,21 @@ def advise_about_uwsgi() -> None:
         )
 
 
+def advise_about_forks() -> None:
+    """Say that uWSGI is about to fork without telling Python, where it is: at first use."""
+    uwsgi = sys.modules.get("uwsgi")
+    if (
+        uwsgi is not None
+        and uwsgi.worker_id() == 0
+        and {"master", "processes", "workers"} & set(uwsgi.opt)
+    ):
+        _tell(
+            "This application publishes while uWSGI loads it, and uWSGI is going to fork"
+            " without telling Python, so its workers will send nothing."
+            " Start it with --lazy-apps (lazy-apps = true)."
+        )
+
+
 def advise_about_waiting(environ: dict[str, Any]) -> None:
     """
     Say what a stream holds that could not be taken over, if that is more than a greenlet.
@@ -66,10 +86,12 @@ def advise_about_waiting(environ: dict[str, Any]) -> None:
     Args:
         environ: Its request, as the server made it.
     """
+    if "SERVER_SOFTWARE" not in environ:
+        return  # a test's client
     monkey = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched("select"):
         return
-    server = environ.get("SERVER_SOFTWARE", "this server")
+    server = environ["SERVER_SOFTWARE"]
     if is_encrypted(environ):
         _tell(
             f"Each open stream holds a thread of {server}, because it ends TLS itself:"

@@ -24,7 +24,7 @@ from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
 from ..event import make_event
 from ..hub import HubStatistics, HubThread
 from ..tokens import InvalidTokenError, check_seconds, check_token, make_token
-from .advice import advise_about_uwsgi
+from .advice import advise_about_forks, advise_about_uwsgi
 from .making import making
 from .settings import Settings, read_settings
 from .stream import EventStream
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["SSE", "ServerSentEventsBlueprint", "sse"]
 
 _EXTENSION = "heliograph"
+
+# What servers say of a client that comes over a Unix socket.
+_NO_ADDRESS = frozenset({None, "", "0.0.0.0", "<local>", "localhost"})  # noqa: S104 - not bound
 
 _Authorizer = TypeVar("_Authorizer", bound="Callable[[tuple[str, ...]], bool | None]")
 
@@ -60,6 +63,7 @@ class _State:
             return hub
         with making:
             if self._hub is None:
+                advise_about_forks()
                 # Read again: tests and factories configure after registering.
                 self.settings = read_settings(self.app)
                 _make_folder(self.settings)
@@ -154,7 +158,7 @@ class ServerSentEventsBlueprint(Blueprint):
             channels,
             last_event_id=_last_event_id(),
             expires_at=expires_at,
-            address=request.remote_addr or None,
+            address=None if request.remote_addr in _NO_ADDRESS else request.remote_addr,
             may_take_over=state.settings.take_over,
         )
 

@@ -92,8 +92,9 @@ class Subscription:
 
     def _join(self, last_event_id: str | None) -> None:
         self._parser = EventStreamParser()
+        # Empty is how one that was cut off before it had a place says that it has none.
         subscriber = self._hub.admit(
-            self._channels, last_event_id=last_event_id, expires_at=math.inf
+            self._channels, last_event_id=last_event_id or None, expires_at=math.inf
         )
         self._subscriber = subscriber
         self._sink = TaskSink(

@@ -68,6 +68,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self.loop = _new_loop()
+        self.process = os.getpid()
         self.thread = threading.Thread(target=self._run, name="heliograph-hub", daemon=True)
         self.thread.start()
 
@@ -346,6 +347,11 @@ def _loop_thread() -> _LoopThread:
             raise HubClosedError("the process is about to end")
         if _current is None:
             _current = _LoopThread()
+        if _current.process != os.getpid():
+            raise RuntimeError(
+                "this process was forked from one that has used Heliograph, and Python was"
+                " not told: start uWSGI with --lazy-apps"
+            )
         return _current
 
 
@@ -408,7 +414,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 def _close_with_process() -> None:
     global _ended  # noqa: PLW0603 - see above
-    if _current is None:
+    if _current is None or _current.process != os.getpid():
         return
     try:
         _run(_close_all(), _CLOSE_SECONDS)

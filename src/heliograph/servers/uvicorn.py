@@ -31,6 +31,10 @@ _log = logging.getLogger("heliograph.servers")
 # RFC 9112 section 7.1.
 _LAST_CHUNK = b"0\r\n\r\n"
 
+# When uvicorn stops, clients have this long to take what was written to them. Who does not
+# will be given it again after reconnecting.
+_STOP_SECONDS = 0.5
+
 _MODULES = frozenset(
     {"uvicorn.protocols.http.h11_impl", "uvicorn.protocols.http.httptools_impl"}
 )
@@ -79,8 +83,9 @@ class UvicornSink(ConnectionSink):
         super().close()
 
     def shutdown(self) -> None:
-        """End the stream: uvicorn calls this when it stops."""
+        """End the stream: uvicorn calls this when it stops, and waits for the client."""
         self._on_stopped()
+        asyncio.get_running_loop().call_later(_STOP_SECONDS, self._transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell uvicorn, which waits for its connections when it stops, and the hub."""
@@ -214,12 +219,14 @@ def _find(receive: Any) -> _Connection | None:
     if type(cycle).__module__ not in _MODULES:
         return None
     try:
+        if cycle.disconnected or cycle.transport.is_closing():
+            return None
+        if not cycle.response_started:
+            return None  # a middleware holds the head back
         connection = _Connection(cycle)
     except (AttributeError, TypeError) as error:
         reason = str(error)
     else:
-        if cycle.disconnected:
-            return None
         if connection.is_as_known:
             return connection
         reason = "its objects are used otherwise"

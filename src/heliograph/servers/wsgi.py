@@ -169,6 +169,8 @@ def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
     # Exactly a plain class: an SSLSocket has state that a descriptor does not carry.
     if connection is not None and type(connection) not in _plain_sockets():
         return None
+    if _reads_ahead(environ):
+        return None
     if "werkzeug.socket" in environ and environ.get("wsgi.multiprocess"):
         # Its server forks for each request, and the child ends with the response.
         return None
@@ -192,6 +194,16 @@ def _client_socket(environ: dict[str, Any]) -> socket.socket | None:
             getattr(getattr(body, "rfile", None), "raw", None), "_sock", None
         )
     return connection if isinstance(connection, _plain_sockets()) else None
+
+
+def _reads_ahead(environ: dict[str, Any]) -> bool:
+    """Whether waitress polls a connection while its request is answered."""
+    # It would find the end of the dummy then, and give the request up.
+    channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
+    adjustments = getattr(channel, "adj", None)
+    return channel is not None and bool(
+        getattr(adjustments, "channel_request_lookahead", True)
+    )
 
 
 def _plain_sockets() -> tuple[type[socket.socket], ...]:
