@@ -285,6 +285,22 @@ async def test_a_stream_that_is_taken_over_holds_no_task(parser):
         assert len(asyncio.all_tasks()) == before
 
 
+async def test_a_client_that_leaves_behind_another_request(take_over):
+    """Uvicorn tells the other one only; heartbeats find out."""
+    config = HubConfig(heartbeat_seconds=0.05)
+    streams = EventStreams("memory:", config=config, take_over=take_over)
+    async with serving(streams, http="httptools") as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(2 * b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        await reader.readuntil(b"id: ")
+        assert (await streams.statistics()).subscribers == 1
+        writer.transport.abort()
+
+        async with asyncio.timeout(20):
+            while (await streams.statistics()).subscribers:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_stream_that_begins_while_uvicorn_stops(parser, caplog):
     """It ends like the others, although uvicorn has told its connections by then."""
     asked, told = asyncio.Event(), asyncio.Event()

@@ -28,7 +28,7 @@ from ..errors import (
 from ..event import make_event
 from ..hub import open_hub
 from ..hub.sinks import TaskSink
-from ..servers.uvicorn import take_over
+from ..servers.uvicorn import has_lost_client, take_over
 from .cors import CORSMiddleware
 
 if TYPE_CHECKING:
@@ -414,6 +414,8 @@ async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -
             is_served = True
             hub.attach(subscriber, sink)
             while (data := await sink.pull()) is not None:
+                if has_lost_client(receive):
+                    return
                 await send(_body(data, more=True))
             if not gone.done():
                 await send(_body(b"", more=False))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..config import HubConfig
 
-__all__ = ["UvicornSink", "take_over"]
+__all__ = ["UvicornSink", "has_lost_client", "take_over"]
 
 _log = logging.getLogger("heliograph.servers")
 
@@ -132,6 +132,23 @@ async def take_over(
         sink.abort()
         raise
     return sink
+
+
+def has_lost_client(receive: Any) -> bool:
+    """
+    Say whether uvicorn knows that a client has gone, where ``receive`` may not say so.
+
+    uvicorn tells the latest request of a connection, and with httptools another may wait
+    behind the one that is served.
+
+    Args:
+        receive: As the application was given it, of any server.
+    """
+    cycle: Any = getattr(receive, "__self__", None)
+    if type(cycle).__module__ not in _MODULES:
+        return False
+    is_closing = getattr(getattr(cycle, "transport", None), "is_closing", None)
+    return callable(is_closing) and bool(is_closing())
 
 
 class _Connection:
