@@ -184,9 +184,9 @@ def _client_socket(environ: dict[str, Any]) -> socket.socket | None:
             return connection
     # The others do not say it. This is private, so it is looked at first.
     connection = None
-    channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
+    channel = _waitress_channel(environ)
     body = environ.get("wsgi.input")
-    if type(channel).__module__ == "waitress.channel":
+    if channel is not None:
         connection = getattr(channel, "socket", None)
     elif type(body).__module__ == "gevent.pywsgi":
         # gevent's own server reads the body from a file of the connection.
@@ -196,14 +196,20 @@ def _client_socket(environ: dict[str, Any]) -> socket.socket | None:
     return connection if isinstance(connection, _plain_sockets()) else None
 
 
-def _reads_ahead(environ: dict[str, Any]) -> bool:
-    """Whether waitress polls a connection while its request is answered."""
-    # It would find the end of the dummy then, and give the request up.
+def _waitress_channel(environ: dict[str, Any]) -> Any:
+    # waitress gives a method of what it calls a channel.
     channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
+    return channel if type(channel).__module__ == "waitress.channel" else None
+
+
+def _reads_ahead(environ: dict[str, Any]) -> bool:
+    channel = _waitress_channel(environ)
+    if channel is None:
+        return False
+    # waitress polls the connection then while its request is answered, would find the end
+    # of the dummy, and give the request up.
     adjustments = getattr(channel, "adj", None)
-    return channel is not None and bool(
-        getattr(adjustments, "channel_request_lookahead", True)
-    )
+    return bool(getattr(adjustments, "channel_request_lookahead", True))
 
 
 def _plain_sockets() -> tuple[type[socket.socket], ...]:
