@@ -56,13 +56,20 @@ _redis_page = Sybil(
 pytest_collect_file = SybilCollection([_pages, _redis_page]).pytest()
 
 
+def pytest_make_parametrize_id(val):
+    """What is long has a short name: a server that a test starts finds it in its environment."""
+    if isinstance(val, str | bytes) and len(val) > 80:
+        return f"{val[:40]!r}...{len(val)}"
+    return None
+
+
 # By these names tests are told with which server they run.
 _SERVERS = ("server", "own_server", "name")
 
 
 def pytest_itemcollected(item):
     """What shares fixtures stays in one process: a module; of servers, the tests of one."""
-    group = str(item.path)
+    group = str(item.path.relative_to(item.config.rootpath))
     if item.path.parent.name == "e2e" and hasattr(item, "callspec"):
         parameters = item.callspec.params
         group += "".join(str(parameters.get(name, "")) for name in _SERVERS)
