@@ -18,7 +18,7 @@ demo: $(VENV)/demo
 
 test: $(VENV)/dev $(OLDEST)/tests
 	sh tools/debian_packages chromium redis-server redis-tools nginx openssl iproute2 \
-		apache2-bin libapache2-mod-wsgi-py3
+		apache2-bin libapache2-mod-wsgi-py3 caddy haproxy
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(TOGETHER)
 	$(BIN)/coverage combine --quiet

@@ -1,0 +1,155 @@
+"""Proxies that are configured as the documentation says, in processes of their own."""
+
+import contextlib
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+from redises import certificates
+from servers import free_port, until
+
+_DOCS = Path(__file__).parent.parent / "docs"
+
+# What a machine has besides: a recipe is the part that is about the application.
+_NGINX = """
+daemon off;
+user root;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {text}
+}}
+"""
+_CADDY = """
+{{
+	admin off
+	auto_https off
+	storage file_system {folder}/caddy
+}}
+{text}
+"""
+_APACHE = """
+ServerRoot /usr
+ServerName test
+PidFile {folder}/apache.pid
+ErrorLog {folder}/error.log
+User nobody
+Group nogroup
+LoadModule mpm_event_module lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module lib/apache2/modules/mod_authz_core.so
+LoadModule headers_module lib/apache2/modules/mod_headers.so
+LoadModule http2_module lib/apache2/modules/mod_http2.so
+LoadModule proxy_module lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module lib/apache2/modules/mod_proxy_http.so
+LoadModule ssl_module lib/apache2/modules/mod_ssl.so
+Listen 127.0.0.1:{port}
+{text}
+"""
+
+
+_CERTIFICATE = {
+    "/etc/ssl/application.crt": "{crt}",
+    "/etc/ssl/application.key": "{key}",
+}
+# Of each the file, what to exchange in it, what to put around it, and how to run it.
+RECIPES = {
+    "nginx": (
+        "nginx.conf",
+        {"listen 443": "listen 127.0.0.1:{port}", "server 127.0.0.1:8000": "server {upstream}"}
+        | _CERTIFICATE,
+        _NGINX,
+        ["nginx", "-e", "/dev/null", "-c"],
+    ),
+    "caddy": (
+        "Caddyfile",
+        {"example.com {": "https://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n\ttls {crt} {key}",
+         "127.0.0.1:8000": "{upstream}"},
+        _CADDY,
+        ["caddy", "run", "--adapter", "caddyfile", "--config"],
+    ),
+    "haproxy": (
+        "haproxy.cfg",
+        {"bind :443": "bind 127.0.0.1:{port}", "/etc/ssl/application.pem": "{both}",
+         "127.0.0.1:8000": "{upstream}"},
+        "{text}",
+        ["haproxy", "-db", "-f"],
+    ),
+    "apache": (
+        "apache.conf",
+        {"*:443": "127.0.0.1:{port}", "127.0.0.1:8000": "{upstream}"} | _CERTIFICATE,
+        _APACHE,
+        ["apache2", "-D", "FOREGROUND", "-f"],
+    ),
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def recipe(name, folder, upstream, more=None):
+    """
+    Run a proxy with the configuration of the documentation, in front of a server.
+
+    ``upstream``: where that is; ``more``: what else to exchange in the configuration.
+    Gives the port, and what a client needs for TLS.
+    """
+    file, changes, around, command = RECIPES[name]
+    port = free_port()
+    files = certificates(folder / "tls")
+    both = folder / "one.pem"
+    both.write_text(files["one.crt"].read_text() + files["one.key"].read_text())
+    values = {
+        "folder": folder,
+        "port": port,
+        "upstream": upstream,
+        "crt": files["one.crt"],
+        "key": files["one.key"],
+        "both": both,
+    }
+    text = (_DOCS / file).read_text()
+    for before, after in {**changes, **(more or {})}.items():
+        assert before in text
+        text = text.replace(before, after.format(**values))
+    path = folder / file
+    path.write_text(around.format(text=text, **values))
+    with running(*command, path):
+        until(lambda: is_open(port))
+        yield port, ssl.create_default_context(cafile=files["ca.crt"])
+
+
+@contextlib.contextmanager
+def nginx(folder, text):
+    """Run nginx with this in its block for HTTP."""
+    path = folder / "nginx.conf"
+    path.write_text(_NGINX.format(folder=folder, text=text))
+    with running("nginx", "-e", "/dev/null", "-c", path):
+        yield
+
+
+@contextlib.contextmanager
+def running(program, *arguments):
+    """Run a program that Debian may keep where only root looks for it."""
+    command = [shutil.which(program) or f"/usr/sbin/{program}", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def is_open(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
