@@ -66,11 +66,9 @@ class Client:
         self.connection.close()
 
 
-def connect(hub, *channels, last_event_id=None, expires_at=None, read_buffer=None):
+def connect(hub, *channels, read_buffer=None, **options):
     """Let a hub serve one end of a pair of sockets; give the client at the other."""
-    subscriber = hub.admit(
-        tuple(sorted(channels)), last_event_id=last_event_id, expires_at=expires_at
-    )
+    subscriber = hub.admit(tuple(sorted(channels)), **options)
     ours, theirs = socket.socketpair()
     connections.append(theirs)
     if read_buffer is not None:

@@ -148,6 +148,24 @@ async def test_authorize(verdict, private, status, is_async):
         assert asked == [(("a", "b"), "/")]
 
 
+async def test_disconnect_while_a_client_is_authorised(take_over):
+    """What it was authorised by is no longer true, so it has to come again."""
+    revoked = []
+
+    async def authorize(channels, scope):
+        if not revoked:
+            revoked.append(channels)
+            await streams.disconnect("a")
+            await until(lambda: streams._hub.disconnects)
+
+    streams = EventStreams("memory:", authorize=authorize, take_over=take_over)
+    async with serving(streams) as port:
+        ended = await (await request(port, "?channel=a")).ended()
+        assert (ended.status, ended.events) == (200, [])
+        await (await request(port, "?channel=a")).placed()
+        assert (await streams.statistics()).subscribers == 1
+
+
 async def test_private():
     """Without an authorizer only tokens let in."""
     streams = EventStreams("memory:", private=True, secret_key=["old", "new"])

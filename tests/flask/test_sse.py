@@ -706,6 +706,21 @@ def test_disconnect(app, stream):
         app.sse.disconnect("")
 
 
+def test_disconnect_while_a_client_is_authorised(app, stream):
+    """What it was authorised by is no longer true, so it has to come again."""
+    revoked = []
+
+    @app.sse.authorizer
+    def authorize(channels):
+        if not revoked:
+            revoked.append(channels)
+            app.sse.disconnect("a")
+
+    assert Reader(app.test_client().get("/stream?channel=a")).rest() == []
+    assert app.sse.statistics().subscribers == 0
+    stream("/stream?channel=a")
+
+
 def test_forks_while_the_application_is_used(tmp_path):
     """A child inherits no lock that somebody held."""
     import subprocess

@@ -20,6 +20,7 @@ from heliograph import (
 from heliograph.brokers import Retention, open_broker
 from heliograph.channels.position import Position, Positions
 from heliograph.hub import Hub
+from heliograph.hub.disconnects import Disconnects
 from streams import HEAD, connect, until
 
 
@@ -614,6 +615,40 @@ async def test_disconnect_in_all_processes(sqlite):
         await one.publish(["b"], Event("still here"))
         await spared.wait(1)
         assert other.statistics().subscribers == 1
+
+
+async def test_disconnect_before_a_stream_begins(sqlite):
+    """Who was authorised before, in whichever process, has to come again."""
+    async with opened(sqlite) as one, opened(sqlite) as other:
+        before = other.disconnects
+        await one.disconnect("a")
+        await until(lambda: other.disconnects == 1)
+
+        late = await connect(other, "a", "b", disconnects=before).ended()
+        spared = connect(other, "b", disconnects=before)
+        again = connect(other, "a", disconnects=other.disconnects)
+
+        assert (late.body, late.data) == (b"", [])
+        for client in (spared, again):
+            await client.placed()
+        assert other.statistics().subscribers == 2
+
+
+def test_disconnects_are_remembered():
+    """By channel, as many as there may be; what is forgotten counts as disconnected."""
+    disconnects = Disconnects()
+    disconnects.note("a")
+    disconnects.note("b")
+    disconnects.note("a")
+
+    assert [disconnects.since(n, ["a"]) for n in range(4)] == [True, True, True, False]
+    assert [disconnects.since(n, ["x", "b"]) for n in range(3)] == [True, True, False]
+    for n in range(20_000):
+        disconnects.note(f"c{n}")
+    assert disconnects.count == 20_003
+    assert disconnects.since(3, ["x"])
+    assert not disconnects.since(20_002, ["x"])
+    assert len(disconnects._last) == 10_000
 
 
 @pytest.mark.parametrize("end", ["disconnect", "close"])

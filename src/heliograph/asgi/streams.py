@@ -325,6 +325,7 @@ class EventStreams:
             await _answer(send, 400, str(error))
             return
         token = query.get("token", [None])[0]
+        disconnects = 0 if self._hub is None else self._hub.disconnects
         refused, expires_at = await self._authorize(channels, token, scope)
         if refused is not None:
             await _answer(send, 403, refused)
@@ -342,6 +343,7 @@ class EventStreams:
                 expires_at=expires_at,
                 # Empty for a Unix socket.
                 address=(client[0] or None) if client else None,
+                disconnects=disconnects,
             )
         except TooManySubscribersError as error:
             await _refuse(send, error.status, error, error.retry_after_seconds)

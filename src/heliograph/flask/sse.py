@@ -152,6 +152,7 @@ class ServerSentEventsBlueprint(Blueprint):
         # First, since it reads the settings that decide who is let in.
         hub = state.hub
         channels = _requested_channels()
+        disconnects = hub.disconnects
         expires_at = self._authorize(state, channels)
         return EventStream(
             hub,
@@ -159,6 +160,7 @@ class ServerSentEventsBlueprint(Blueprint):
             last_event_id=_last_event_id(),
             expires_at=expires_at,
             address=None if request.remote_addr in _NO_ADDRESS else request.remote_addr,
+            disconnects=disconnects,
             may_take_over=state.settings.take_over,
         )
 

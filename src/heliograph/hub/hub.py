@@ -37,6 +37,7 @@ from ..event import Event
 from ..wire.encoder import encode_body
 from .catch_up import CatchUp
 from .delivery import Delivery
+from .disconnects import Disconnects
 from .listening import Listening
 from .patience import Patience
 from .sinks import SocketSink, tune_socket
@@ -129,6 +130,7 @@ class Hub:
         self._subscribers: set[Subscriber] = set()
         # How many of them have come from where.
         self._addresses: Counter[str] = Counter()
+        self._disconnects = Disconnects()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.connections: dict[SocketSink, socket.socket] = {}
         self._connection_lost = asyncio.Event()
@@ -262,6 +264,11 @@ class Hub:
                 self._broker.resource, f"no answer within {seconds} seconds"
             ) from error
 
+    @property
+    def disconnects(self) -> int:
+        """How many commands to disconnect have come; may be read in any thread."""
+        return self._disconnects.count
+
     def admit(
         self,
         channels: tuple[str, ...],
@@ -269,6 +276,7 @@ class Hub:
         last_event_id: str | None = None,
         expires_at: float | None = None,
         address: str | None = None,
+        disconnects: int | None = None,
     ) -> Subscriber:
         """
         Give a client its place among the caps, before it is served.
@@ -280,6 +288,8 @@ class Hub:
                 Unix; :obj:`None` for no end but that of ``max_stream_seconds``, infinity
                 for none at all.
             address: From where it has come; :obj:`None` if that is not known.
+            disconnects: What :attr:`disconnects` was before it was authorised; if one of
+                its channels has been disconnected since, its stream ends as it begins.
 
         Returns:
             A subscriber, to be given to :meth:`attach` or :meth:`leave`.
@@ -301,6 +311,9 @@ class Hub:
         self._subscribers.add(subscriber)
         for name in channels:
             self._listening.use(name)
+        if disconnects is not None and self._disconnects.since(disconnects, channels):
+            # It comes back by itself, and is authorised again.
+            self.leave(subscriber)
         return subscriber
 
     async def place(self, subscriber: Subscriber) -> None:
@@ -532,6 +545,7 @@ class Hub:
         if command.type != _DISCONNECT:
             _log.warning("unknown command %r from another process", command.type)
             return
+        self._disconnects.note(command.data)
         for subscriber in tuple(self._subscribers):
             if command.data in subscriber.channels:
                 self.end(subscriber)

@@ -146,6 +146,13 @@ class HubThread:
 
         return self._call(statistics)
 
+    @property
+    def disconnects(self) -> int:
+        """How many commands to disconnect have come. See :meth:`.hub.Hub.admit`."""
+        # One that is not open yet has heard of none.
+        hub = self._hub
+        return 0 if hub is None else hub.disconnects
+
     def admit(
         self,
         channels: tuple[str, ...],
@@ -153,6 +160,7 @@ class HubThread:
         last_event_id: str | None = None,
         expires_at: float | None = None,
         address: str | None = None,
+        disconnects: int | None = None,
     ) -> Subscriber:
         """
         Give a client its place among the caps. See :meth:`.hub.Hub.admit`.
@@ -162,6 +170,7 @@ class HubThread:
             last_event_id: Where it says that it is.
             expires_at: When its stream ends, in seconds since the epoch of Unix.
             address: From where it has come.
+            disconnects: What :attr:`disconnects` was before it was authorised.
 
         Returns:
             A subscriber, to be given to :meth:`adopt` or :meth:`pull`.
@@ -178,6 +187,7 @@ class HubThread:
                 last_event_id=last_event_id,
                 expires_at=expires_at,
                 address=address,
+                disconnects=disconnects,
             )
             if given_up.is_set():
                 # Whoever asked has had no answer in time, so nobody will give this back.
