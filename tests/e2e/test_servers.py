@@ -165,7 +165,10 @@ def test_head(server):
     with server.stream(method="HEAD") as stream:
         assert stream.status == 200
         assert stream.header("content-type") == "text/event-stream; charset=utf-8"
-        assert stream.body == b""
+        stream.socket.shutdown(socket.SHUT_WR)
+        # Nor the end of a body in chunks.
+        assert (stream.body, stream.has_ended) == (b"", False)
+        assert stream.socket.recv(9999) == b""
     until(lambda: subscribers(server) == 0)
 
 

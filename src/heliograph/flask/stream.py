@@ -77,6 +77,8 @@ class EventStream(Response):
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve the stream. See PEP 3333."""
+        # To HEAD with a length of 0, though GET has none (RFC 9110 section 8.6): without,
+        # gevent and waitress would send the end of a body in chunks after the head.
         if environ["REQUEST_METHOD"] != "GET" or self.status_code != 200:  # noqa: PLR2004 - OK
             return super().__call__(environ, start_response)
         try:
