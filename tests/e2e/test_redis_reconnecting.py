@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 
 import pytest
 from redis.crc import key_slot
@@ -23,7 +24,7 @@ from heliograph import BrokerUnavailableError, Event, HubConfig
 from heliograph.hub import HubThread
 from readers import Reader, stop
 from redises import Cluster, RedisServer, Watched, wait_for
-from servers import APPS, gunicorn, serving
+from servers import APPS, gunicorn, serving, until
 
 CLIENTS = 300
 CHANNELS = [f"c{n}" for n in range(30)]
@@ -137,6 +138,16 @@ def children():
             os.kill(process.pid, signal.SIGKILL)
 
 
+def until_replaced(workers):
+    """Wait until servers have others instead of these workers."""
+
+    def are_replaced(server, old):
+        now = set(server.workers())
+        return len(now) == len(old) and not now & old
+
+    until(lambda: all(are_replaced(server, old) for server, old in workers.items()))
+
+
 def kill_clients(storage, kind):
     for server in storage.clients_of():
         if server.process.poll() is None:
@@ -189,14 +200,15 @@ async def test_every_record_is_complete(storage, children, tmp_path):
                 event = Event(json.dumps([channel, n]))
                 await asyncio.to_thread(hasty.publish, [channel], event)
 
-        async def doom():
-            """Publish, and do not try again, until someone has seen it on each channel."""
+        async def publish_until_seen(by):
+            """Publish, each number once, until any reader, or all, have seen one."""
             first = n = next(number)
             while not all(
-                any(reader.record[name][-1:] >= [first] for reader in readers)
+                by(reader.record[name][-1:] >= [first] for reader in readers)
                 for name in DOOMED
             ):
                 await asyncio.gather(*(publish_once(name, n) for name in DOOMED))
+                await asyncio.sleep(0.1)
                 n = next(number)
 
         async def note():
@@ -207,6 +219,7 @@ async def test_every_record_is_complete(storage, children, tmp_path):
         noting = asyncio.create_task(note())
         ends, disturbed = time.monotonic() + seconds, 0
         while time.monotonic() < ends:
+            workers = {server: set(server.workers()) for server in (one, two)}
             await asyncio.sleep(seconds / 20)
             await asyncio.to_thread(kill_clients, storage, "normal")
             one.signal(signal.SIGHUP)
@@ -217,10 +230,14 @@ async def test_every_record_is_complete(storage, children, tmp_path):
                 reader.away = True
             await asyncio.sleep(seconds / 20)
             if disturbed < 3:
-                await storage.disturb(doom)
+                # What is lost is told by a worker that has seen it and is still there when
+                # Redis is back: so no worker is replaced meanwhile.
+                await asyncio.to_thread(until_replaced, workers)
+                await storage.disturb(partial(publish_until_seen, any))
                 disturbed += 1
             for reader in readers:
                 reader.away = False
+            await publish_until_seen(all)
         publisher.stdin.close()
         assert await publisher.wait() == 0
         await noting
