@@ -167,8 +167,12 @@ class Watched:
         primary = f"127.0.0.1 {self.primary().port}"
         server.options = (*self.options, "--replicaof", primary)
         server.start()
+        wait_for(self._is_replicated)
+
+    def _is_replicated(self):
+        # Sentinels may have another one by now.
         with self.primary().client() as client:
-            wait_for(lambda: client.execute_command("WAIT", 1, 100) == 1)
+            return client.execute_command("WAIT", 1, 100) == 1
 
     def kill(self):
         for server in (*self.sentinels, *self.servers):

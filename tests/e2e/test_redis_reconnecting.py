@@ -218,7 +218,7 @@ async def test_every_record_is_complete(storage, children, tmp_path):
 
         noting = asyncio.create_task(note())
         ends, disturbed = time.monotonic() + seconds, 0
-        while time.monotonic() < ends:
+        while time.monotonic() < ends or disturbed < 3:
             workers = {server: set(server.workers()) for server in (one, two)}
             await asyncio.sleep(seconds / 20)
             await asyncio.to_thread(kill_clients, storage, "normal")
@@ -265,7 +265,6 @@ async def test_every_record_is_complete(storage, children, tmp_path):
         failures = await stop(readers, tasks)
 
     assert failures == []
-    assert disturbed == 3
     gaps = sum(len(reader.gaps) for reader in readers)
     print("published", sum(map(len, returned.values())),
           "connections", sum(reader.connections for reader in readers), "gaps", gaps)  # fmt: skip
