@@ -15,7 +15,6 @@ import random
 import signal
 import sys
 import time
-from functools import partial
 
 import pytest
 from redis.crc import key_slot
@@ -195,21 +194,34 @@ async def test_every_record_is_complete(storage, children, tmp_path):
         returned = {name: [] for name in [*DOOMED, *CHANNELS]}
         number = itertools.count()
 
-        async def publish_once(channel, n):
-            with contextlib.suppress(BrokerUnavailableError):
-                event = Event(json.dumps([channel, n]))
+        async def publish_once(channel):
+            try:
+                event = Event(json.dumps([channel, next(number)]))
                 await asyncio.to_thread(hasty.publish, [channel], event)
+            except BrokerUnavailableError:
+                return False
+            return True
 
-        async def publish_until_seen(by):
-            """Publish, each number once, until any reader, or all, have seen one."""
-            first = n = next(number)
-            while not all(
+        def have_seen(by, first):
+            return all(
                 by(reader.record[name][-1:] >= [first] for reader in readers)
                 for name in DOOMED
-            ):
-                await asyncio.gather(*(publish_once(name, n) for name in DOOMED))
+            )
+
+        async def doom():
+            """Publish, each number once, until someone has seen one on each channel."""
+            first = next(number)
+            while not have_seen(any, first):
+                await asyncio.gather(*map(publish_once, DOOMED))
+
+        async def settle():
+            """Wait until all have seen what is published now: so does every worker know."""
+            first = next(number)
+            for name in DOOMED:
+                while not await publish_once(name):
+                    await asyncio.sleep(0.1)
+            while not have_seen(all, first):
                 await asyncio.sleep(0.1)
-                n = next(number)
 
         async def note():
             async for line in publisher.stdout:
@@ -233,11 +245,12 @@ async def test_every_record_is_complete(storage, children, tmp_path):
                 # What is lost is told by a worker that has seen it and is still there when
                 # Redis is back: so no worker is replaced meanwhile.
                 await asyncio.to_thread(until_replaced, workers)
-                await storage.disturb(partial(publish_until_seen, any))
-                disturbed += 1
+                await storage.disturb(doom)
             for reader in readers:
                 reader.away = False
-            await publish_until_seen(all)
+            if disturbed < 3:
+                await settle()
+                disturbed += 1
         publisher.stdin.close()
         assert await publisher.wait() == 0
         await noting
