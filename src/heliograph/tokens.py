@@ -25,6 +25,9 @@ __all__ = ["InvalidTokenError", "check_seconds", "check_token", "make_token"]
 
 _SALT = "heliograph.stream"
 
+# A hundred years: far beyond them arithmetic on dates fails.
+_MAX_SECONDS = 100 * 366 * 86_400
+
 
 class InvalidTokenError(HeliographError):
     """A token that does not open the stream asked for; the message says why."""
@@ -94,9 +97,10 @@ def check_seconds(expires_in: object) -> float:
     )
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         raise InvalidFieldError("expires_in", expires_in, "must be a number of seconds")
-    # The upper end is the year 2100 and some: beyond it arithmetic on dates fails.
-    if not 0 < seconds <= 100 * 366 * 86_400:
-        raise InvalidFieldError("expires_in", expires_in, "must be above 0")
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise InvalidFieldError(
+            "expires_in", expires_in, "must be above 0, and at most 100 years"
+        )
     return float(seconds)
 
 

@@ -173,7 +173,7 @@ async def test_private():
         assert (await request(port)).status == 403
         client = await request(port, "?" + streams.query("a", "b", expires_in=60))
         assert client.status == 200
-        old = EventStreams("memory:", secret_key="old").query("a", expires_in=60)
+        old = EventStreams("memory:", secret_key=b"old").query("a", expires_in=60)
         assert (await request(port, "?" + old)).status == 200
 
 
@@ -495,6 +495,12 @@ async def test_a_subscription_takes_a_place():
         ({"url": "memory:", "secret_key": ""}, "secret_key must not be empty"),
         ({"url": "memory:", "secret_key": ["a", ""]}, "secret_key must not be empty"),
         ({"url": "memory:", "plain_format": "text"}, "plain channels are Redis's"),
+        ({"url": "memory:", "secret_key": 5}, "secret_key must be text, bytes, or several"),
+        ({"url": "memory:", "config": {}}, "config must be a HubConfig, not {}"),
+        ({"url": "memory:", "authorize": "x"}, "authorize must be a function, not 'x'"),
+        ({"url": "memory:", "dumps": 3}, "dumps must be a function, not 3"),
+        ({"url": "memory:", "private": "no"}, "private must be True or False, not 'no'"),
+        ({"url": "memory:", "take_over": 1}, "take_over must be True or False, not 1"),
     ],
 )
 def test_bad_arguments(arguments, text):

@@ -574,12 +574,20 @@ ADVICE = {
         "Each open stream holds a thread of Granian",
     ),
     "one-request": (
-        [sys.executable, "simple.py", "{port}"], None, "answers one request at a time",
+        [sys.executable, "simple.py", "{port}"], None, "Requests are answered one at a time",
     ),
     "uwsgi": (
         [part for part in TAKEN_OVER["uwsgi-http-socket"] if part not in {"--enable-threads", "--threads", "4"}],
         "never",
         "Start it with --enable-threads",
+    ),
+    "adapter": (
+        FALLBACK["uvicorn-a2wsgi"], None, "Each open stream holds a thread of this server",
+    ),
+    "memory": (
+        gunicorn("plain:app", "--workers", "2", "--env", "APP_SSE_URL=memory:"),
+        None,
+        "SSE_URL is memory:, and there are several processes here",
     ),
     "told-to": (FALLBACK["gunicorn-gthread-fallback"], None, None),
 }  # fmt: skip

@@ -706,6 +706,17 @@ def test_disconnect(app, stream):
         app.sse.disconnect("")
 
 
+def test_an_authorizer_that_is_async(app, stream):
+    """As Flask's views may be."""
+
+    @app.sse.authorizer
+    async def authorize(channels):
+        return channels != ("secret",)
+
+    assert app.test_client().get("/stream?channel=secret").status_code == 403
+    stream("/stream?channel=a")
+
+
 def test_disconnect_while_a_client_is_authorised(app, stream):
     """What it was authorised by is no longer true, so it has to come again."""
     revoked = []

@@ -76,15 +76,16 @@ class EventStreams:
     when it is first needed and ends with the process.
 
     Args:
-        url: Where the channels live: ``"sqlite:///file"``, ``"memory:"``,
-            ``"redis://host:6379/0"``. All processes of an application share one.
+        url: Where the channels live: ``"sqlite:///file"``, below the current folder,
+            ``"sqlite:////folder/file"``, ``"memory:"``, ``"redis://host:6379/0"``. All
+            processes of an application share one; ``memory:`` is for one process.
         config: Limits and timings.
         authorize: Called with the channels asked for (sorted, each once) and the scope,
             before a stream begins, unless the client has a valid token. May be async.
             ``False`` refuses with 403; ``True`` lets in, and so does :obj:`None` unless
             ``private`` is set.
         private: Whether only those are let in who are authorised or have a token.
-        secret_key: Signs addresses of streams; or several, the newest last.
+        secret_key: Signs addresses of streams; or several, the newest last. Text or bytes.
         cors: Which other origins' pages may listen; :obj:`None` if CORS is handled
             elsewhere, or not at all.
         dumps: Turns data that is no str into JSON.
@@ -102,12 +103,21 @@ class EventStreams:
         config: HubConfig | None = None,
         authorize: _Authorizer | None = None,
         private: bool = False,
-        secret_key: str | Sequence[str] | None = None,
+        secret_key: str | bytes | Sequence[str | bytes] | None = None,
         cors: CorsPolicy | None = None,
         dumps: Callable[[Any], str] | None = None,
         take_over: bool = True,
         plain_format: PlainFormat | None = None,
     ) -> None:
+        problems = [
+            *_wrong("config", config, HubConfig, "a HubConfig"),
+            *_wrong("authorize", authorize, Callable, "a function"),
+            *_wrong("dumps", dumps, Callable, "a function"),
+            *_wrong("private", private, bool, "True or False"),
+            *_wrong("take_over", take_over, bool, "True or False"),
+        ]
+        if problems:
+            raise ConfigError(problems)
         check_url(url, plain_format=plain_format)
         self._url = url
         self._config = HubConfig() if config is None else config
@@ -465,11 +475,24 @@ def _header(scope: Any, wanted: bytes) -> bytes | None:
     return None
 
 
-def _keys(secret_key: str | Sequence[str] | None) -> list[str]:
+def _wrong(name: str, value: object, kind: Any, words: str) -> list[str]:
+    if value is None or isinstance(value, kind):
+        return []
+    return [f"{name} must be {words}, not {value!r}"]
+
+
+def _keys(
+    secret_key: str | bytes | Sequence[str | bytes] | None,
+) -> list[str | bytes]:
     if secret_key is None:
         return []
-    keys = [secret_key] if isinstance(secret_key, str) else [*secret_key]
+    single = isinstance(secret_key, str | bytes) or not isinstance(secret_key, Sequence)
+    keys: list[Any] = [secret_key] if single else [*secret_key]
     for key in keys:
+        if not isinstance(key, str | bytes):
+            raise ConfigError(
+                [f"secret_key must be text, bytes, or several of them, not {key!r}"]
+            )
         if not key:
             raise ConfigError(["secret_key must not be empty"])
     try:

@@ -82,6 +82,8 @@ def check_selection(names: Iterable[object]) -> tuple[str, ...]:
     channels = {check_channel(name) for name in names}
     if not 1 <= len(channels) <= MAX_CHANNELS:
         raise InvalidFieldError(
-            "channel", len(channels), f"a stream has 1 to {MAX_CHANNELS} channels"
+            "channel",
+            sorted(channels),
+            f"these are {len(channels)}, and 1 to {MAX_CHANNELS} channels are possible",
         )
     return tuple(sorted(channels))

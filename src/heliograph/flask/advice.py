@@ -11,6 +11,7 @@ from ..servers.wsgi import is_encrypted
 __all__ = [
     "advise_about_connections",
     "advise_about_forks",
+    "advise_about_memory",
     "advise_about_uwsgi",
     "advise_about_waiting",
 ]
@@ -79,6 +80,24 @@ def advise_about_forks() -> None:
         )
 
 
+def advise_about_memory(environ: dict[str, Any], url: str) -> None:
+    """
+    Say that processes which share no storage do not hear each other.
+
+    Args:
+        environ: A request, as the server made it.
+        url: Where the channels live.
+    """
+    # Some adapters say so although there is one process.
+    is_sure = "uwsgi" in sys.modules or _server(environ).startswith("gunicorn")
+    if url == "memory:" and is_sure and environ.get("wsgi.multiprocess"):
+        _tell(
+            "SSE_URL is memory:, and there are several processes here: an event reaches the"
+            " streams of the process that publishes it, and no others. Leave SSE_URL out,"
+            " or let them share a Redis (docs/channels.md)."
+        )
+
+
 def advise_about_waiting(environ: dict[str, Any]) -> None:
     """
     Say what a stream holds that could not be taken over, if that is more than a greenlet.
@@ -86,17 +105,23 @@ def advise_about_waiting(environ: dict[str, Any]) -> None:
     Args:
         environ: Its request, as the server made it.
     """
-    if "SERVER_SOFTWARE" not in environ:
+    if environ.get("HTTP_USER_AGENT", "").startswith("Werkzeug/"):
         return  # a test's client
     monkey = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched("select"):
         return
-    server = environ["SERVER_SOFTWARE"]
-    if is_encrypted(environ):
+    server = _server(environ)
+    if is_encrypted(environ) and environ.get("wsgi.multithread"):
         _tell(
             f"Each open stream holds a thread of {server}, because it ends TLS itself:"
             " with as many streams as threads the site stands still. Let a proxy such as"
             " nginx end TLS (docs/deployment.md)."
+        )
+    elif is_encrypted(environ):
+        _tell(
+            f"Requests are answered one at a time by {server}, and it ends TLS itself, so"
+            " a stream is not taken over: nothing else is answered while one is open. Let a"
+            " proxy such as nginx end TLS (docs/deployment.md)."
         )
     elif environ.get("wsgi.multithread"):
         _tell(
@@ -107,10 +132,15 @@ def advise_about_waiting(environ: dict[str, Any]) -> None:
         )
     else:
         _tell(
-            f"{server} answers one request at a time here, and a stream does not end:"
+            f"Requests are answered one at a time by {server}, and a stream does not end:"
             " nothing else is answered while one is open. Use a server whose connections"
             " can be taken over, such as gunicorn (docs/servers.md)."
         )
+
+
+def _server(environ: dict[str, Any]) -> str:
+    # Adapters from ASGI give no name.
+    return str(environ.get("SERVER_SOFTWARE", "this server"))
 
 
 def _tell(text: str) -> None:

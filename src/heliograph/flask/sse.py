@@ -30,7 +30,7 @@ from .settings import Settings, read_settings
 from .stream import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from datetime import timedelta
 
     from flask.blueprints import BlueprintSetupState
@@ -44,7 +44,10 @@ _EXTENSION = "heliograph"
 # What servers say of a client that comes over a Unix socket.
 _NO_ADDRESS = frozenset({None, "", "0.0.0.0", "<local>", "localhost"})  # noqa: S104 - not bound
 
-_Authorizer = TypeVar("_Authorizer", bound="Callable[[tuple[str, ...]], bool | None]")
+_Authorizer = TypeVar(
+    "_Authorizer",
+    bound="Callable[[tuple[str, ...]], bool | Awaitable[bool | None] | None]",
+)
 
 
 class _State:
@@ -90,7 +93,7 @@ class ServerSentEventsBlueprint(Blueprint):
 
     def __init__(self, name: str, import_name: str, **options: Any) -> None:
         super().__init__(name, import_name, **options)
-        self._authorizer: Callable[[tuple[str, ...]], bool | None] | None = None
+        self._authorizer: Callable[[tuple[str, ...]], Any] | None = None
         # Application -> endpoint of the stream there.
         self._apps: weakref.WeakKeyDictionary[Flask, str] = weakref.WeakKeyDictionary()
         self.record(self._on_registered)
@@ -284,7 +287,7 @@ class ServerSentEventsBlueprint(Blueprint):
                     " need an authorizer or a signed URL",
                 )
             return None
-        verdict = self._authorizer(channels)
+        verdict = state.app.ensure_sync(self._authorizer)(channels)
         if not may_listen(verdict, private=state.settings.private):
             abort(403, description="not allowed to listen to these channels")
         return None

@@ -18,7 +18,11 @@ from flask import Response
 from ..errors import HubClosedError, TooManySubscribersError
 from ..servers.a2wsgi import watch
 from ..servers.wsgi import client_descriptor, response_head, take_over
-from .advice import advise_about_connections, advise_about_waiting
+from .advice import (
+    advise_about_connections,
+    advise_about_memory,
+    advise_about_waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,6 +100,7 @@ class EventStream(Response):
         else:
             try:
                 advise_about_connections(environ, subscriber.at_address)
+                advise_about_memory(environ, self._hub.url)
                 return self._serve(subscriber, environ, start_response)
             except BaseException:
                 self._hub.release(subscriber)
