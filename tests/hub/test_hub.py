@@ -634,6 +634,19 @@ async def test_disconnect_before_a_stream_begins(sqlite):
         assert other.statistics().subscribers == 2
 
 
+async def test_more_disconnects_than_are_kept(sqlite):
+    """A process that has missed some ends all streams: they are authorised again."""
+    async with opened(sqlite, events=5) as one, opened(sqlite, events=5) as other:
+        clients = [await connect(other, f"c{n}").placed() for n in range(30)]
+        before = other.disconnects
+
+        await asyncio.gather(*(one.disconnect(f"c{n}") for n in range(30)))
+
+        for client in clients:
+            await client.ended()
+        assert other._disconnects.since(before, ["c0"])
+
+
 def test_disconnects_are_remembered():
     """By channel, as many as there may be; what is forgotten counts as disconnected."""
     disconnects = Disconnects()

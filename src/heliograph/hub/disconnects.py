@@ -43,6 +43,12 @@ class Disconnects:
         if len(self._last) > _REMEMBERED:
             self._forgotten = self._last.pop(next(iter(self._last)))
 
+    def forget(self) -> None:
+        """Count whatever was before as disconnected: nobody knows what was."""
+        self.count += 1
+        self._forgotten = self.count
+        self._last.clear()
+
     def since(self, count: int, channels: Iterable[str]) -> bool:
         """
         Say whether one of some channels has been disconnected, or may have been.

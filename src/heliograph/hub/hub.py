@@ -507,6 +507,12 @@ class Hub:
             reason: Why.
             go_on: Just before the next entry.
         """
+        if channel == _CONTROL:
+            _log.warning("commands of other processes are missing: all streams begin anew")
+            self._disconnects.forget()
+            for subscriber in tuple(self._subscribers):
+                self.end(subscriber)
+            return
         _log.warning(
             "channel %r: events before %s-%d are missing (%s)",
             channel,
