@@ -323,13 +323,13 @@ async def test_listening_while_it_connects(server, monkeypatch):
 
 async def test_silence(server, monkeypatch, caplog):
     """A listener that hears nothing for long hears what comes then."""
-    monkeypatch.setattr("heliograph.brokers.redis.line._SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("heliograph.brokers.redis.line._SILENCE_SECONDS", 0.5)
     ear = Ear()
     async with opened(server.url, ear) as broker:
         await broker.listen("a")
         (node,) = broker._topology.nodes
         task = node.line._task
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2)
 
         entry = await broker.append("a", Event("x"))
 
