@@ -474,6 +474,25 @@ async def test_a_subscription_that_is_ended(end):
         assert [event.data async for event in events] == ["x"]
 
 
+async def test_a_slow_subscription_whose_place_is_taken():
+    """It is told, and goes on from where it was when there is a place again."""
+    config = HubConfig(max_subscribers=1, max_lag_bytes=300_000)
+    async with (
+        EventStreams("memory:", config=config) as streams,
+        streams.subscribe("a") as events,
+    ):
+        for n in range(50):
+            await streams.publish(f"{n} " + "x" * 10_000, channel="a")
+            await asyncio.sleep(0)
+        await until(lambda: streams._hub.statistics().lagging_disconnected)
+        async with streams.subscribe("b"):
+            with pytest.raises(TooManySubscribersError):
+                await anext(events)
+
+        got = [(await anext(events)).data.split()[0] for _ in range(50)]
+    assert got == [str(n) for n in range(50)]
+
+
 async def test_a_subscription_takes_a_place():
     """Among the caps, as streams do."""
     async with EventStreams("memory:", config=HubConfig(max_subscribers=1)) as streams:

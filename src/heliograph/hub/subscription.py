@@ -91,11 +91,12 @@ class Subscription:
         return event
 
     def _join(self, last_event_id: str | None) -> None:
-        self._parser = EventStreamParser()
         # Empty is how one that was cut off before it had a place says that it has none.
         subscriber = self._hub.admit(
             self._channels, last_event_id=last_event_id or None, expires_at=math.inf
         )
+        # Not before: whoever is refused may try again from where he is.
+        self._parser = EventStreamParser()
         self._subscriber = subscriber
         self._sink = TaskSink(
             on_resumed=lambda: self._hub.on_resumed(subscriber), on_aborted=lambda: None
