@@ -48,14 +48,12 @@ Group nogroup
 LoadModule mpm_event_module lib/apache2/modules/mod_mpm_event.so
 LoadModule authz_core_module lib/apache2/modules/mod_authz_core.so
 LoadModule headers_module lib/apache2/modules/mod_headers.so
-LoadModule http2_module lib/apache2/modules/mod_http2.so
 LoadModule proxy_module lib/apache2/modules/mod_proxy.so
 LoadModule proxy_http_module lib/apache2/modules/mod_proxy_http.so
 LoadModule ssl_module lib/apache2/modules/mod_ssl.so
 Listen 127.0.0.1:{port}
 {text}
 """
-
 
 _CERTIFICATE = {
     "/etc/ssl/application.crt": "{crt}",
