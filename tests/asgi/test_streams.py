@@ -2,9 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import json
+import os
 import socket
 import sys
+import threading
+import time
 
 import pytest
 import uvicorn
@@ -24,10 +28,14 @@ from streams import Client, connections, until
 
 
 @contextlib.asynccontextmanager
-async def serving(app, **options):
+async def serving(app, *, lifespan="on", **options):
     """A uvicorn on this loop, so that a test can publish without asking it."""
     config = uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=1, lifespan="on", **options
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+        lifespan=lifespan,
+        **options,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -148,22 +156,42 @@ async def test_authorize(verdict, private, status, is_async):
         assert asked == [(("a", "b"), "/")]
 
 
-async def test_disconnect_while_a_client_is_authorised(take_over):
+async def test_disconnect_while_a_client_is_authorised(take_over, tmp_path):
     """What it was authorised by is no longer true, so it has to come again."""
+    url = f"sqlite:///{tmp_path}/log"
     revoked = []
 
     async def authorize(channels, scope):
         if not revoked:
+            # Elsewhere, while nothing has been served here yet.
             revoked.append(channels)
-            await streams.disconnect("a")
-            await until(lambda: streams._hub.disconnects)
+            before = streams._hub.disconnects
+            async with EventStreams(url) as others:
+                await others.disconnect("a")
+            await until(lambda: streams._hub.disconnects > before)
 
-    streams = EventStreams("memory:", authorize=authorize, take_over=take_over)
-    async with serving(streams) as port:
+    streams = EventStreams(url, authorize=authorize, take_over=take_over)
+    async with serving(streams, lifespan="off") as port:
         ended = await (await request(port, "?channel=a")).ended()
         assert (ended.status, ended.events) == (200, [])
         await (await request(port, "?channel=a")).placed()
         assert (await streams.statistics()).subscribers == 1
+        await streams.close()
+
+
+async def test_close_while_a_client_is_authorised(take_over):
+    """What was disconnected meanwhile is not known, so it has to come again."""
+    closed = []
+
+    async def authorize(channels, scope):
+        if not closed:
+            closed.append(channels)
+            await streams.close()
+
+    streams = EventStreams("memory:", authorize=authorize, take_over=take_over)
+    async with serving(streams) as port:
+        assert (await (await request(port)).ended()).events == []
+        await (await request(port)).placed()
 
 
 async def test_private():
@@ -493,6 +521,26 @@ async def test_a_slow_subscription_whose_place_is_taken():
     assert got == [str(n) for n in range(50)]
 
 
+async def test_a_slow_subscription_that_is_disconnected():
+    """Also while it is cut off: then it does not come back."""
+    config = HubConfig(max_lag_bytes=300_000)
+    async with (
+        EventStreams("memory:", config=config) as streams,
+        streams.subscribe("a") as events,
+    ):
+        for n in range(50):
+            await streams.publish(f"{n} " + "x" * 10_000, channel="a")
+            await asyncio.sleep(0)
+        await until(lambda: streams._hub.statistics().lagging_disconnected)
+        before = streams._hub.disconnects
+        await streams.disconnect("a")
+        await until(lambda: streams._hub.disconnects > before)
+
+        got = [event.data.split()[0] async for event in events]
+        assert got == [str(n) for n in range(len(got))]
+        assert len(got) < 50
+
+
 async def test_a_subscription_takes_a_place():
     """Among the caps, as streams do."""
     async with EventStreams("memory:", config=HubConfig(max_subscribers=1)) as streams:
@@ -565,6 +613,33 @@ def test_loops():
 
     asyncio.run(use_elsewhere())
     asyncio.run(use_elsewhere())
+
+
+async def test_closing_while_it_opens():
+    """What is being opened is closed; another loop has to wait until then."""
+    streams = EventStreams("memory:")
+    publishing = asyncio.create_task(streams.publish("x"))
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="another event loop"):
+        await asyncio.to_thread(asyncio.run, streams.publish("y"))
+    await asyncio.gather(streams.close(), publishing, return_exceptions=True)
+    assert streams._hub is None
+
+
+def test_loops_that_end_without_closing(tmp_path):
+    """What they had open is dropped, as test clients of frameworks do with each request."""
+    streams = EventStreams(f"sqlite:///{tmp_path}/log")
+
+    def use():
+        asyncio.run(streams.publish("x"))
+        gc.collect()
+        return threading.active_count() + len(os.listdir("/proc/self/fd"))
+
+    before = use()
+    deadline = time.monotonic() + 20
+    # Each would leave two threads and eight descriptors; threads take a moment to end.
+    while (now := [use() for _ in range(20)][-1]) > before + 20:
+        assert time.monotonic() < deadline, (before, now)
 
 
 async def test_other_kinds_of_connections():

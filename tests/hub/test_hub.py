@@ -18,6 +18,7 @@ from heliograph import (
     TooManySubscribersError,
 )
 from heliograph.brokers import Retention, open_broker
+from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.channels.position import Position, Positions
 from heliograph.hub import Hub
 from heliograph.hub.disconnects import Disconnects
@@ -622,7 +623,7 @@ async def test_disconnect_before_a_stream_begins(sqlite):
     async with opened(sqlite) as one, opened(sqlite) as other:
         before = other.disconnects
         await one.disconnect("a")
-        await until(lambda: other.disconnects == 1)
+        await until(lambda: other.disconnects > before)
 
         late = await connect(other, "a", "b", disconnects=before).ended()
         spared = connect(other, "b", disconnects=before)
@@ -650,18 +651,67 @@ async def test_more_disconnects_than_are_kept(sqlite):
 def test_disconnects_are_remembered():
     """By channel, as many as there may be; what is forgotten counts as disconnected."""
     disconnects = Disconnects()
+    start = disconnects.count
     disconnects.note("a")
     disconnects.note("b")
     disconnects.note("a")
 
-    assert [disconnects.since(n, ["a"]) for n in range(4)] == [True, True, True, False]
-    assert [disconnects.since(n, ["x", "b"]) for n in range(3)] == [True, True, False]
+    counts = range(start, start + 4)
+    assert [disconnects.since(n, ["a"]) for n in counts] == [True, True, True, False]
+    assert [disconnects.since(n, ["x", "b"]) for n in counts] == [True, True, False, False]
     for n in range(20_000):
         disconnects.note(f"c{n}")
-    assert disconnects.count == 20_003
-    assert disconnects.since(3, ["x"])
-    assert not disconnects.since(20_002, ["x"])
+    assert disconnects.count == start + 20_003
+    assert disconnects.since(start + 3, ["x"])
+    assert not disconnects.since(start + 20_002, ["x"])
     assert len(disconnects._last) == 10_000
+
+
+def test_disconnects_of_a_hub_before():
+    """Where a hub was closed and another opened, nobody knows what was in between."""
+    before = Disconnects()
+    before.note("b")
+
+    assert Disconnects().since(before.count, ["a"])
+
+
+async def test_disconnect_while_storage_is_away(tmp_path):
+    """Who was let in then is let go when it is back; others stay."""
+    folder, elsewhere = tmp_path / "later", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with opened(f"sqlite:///{folder}/log") as hub:
+        clients = [connect(hub, *names) for names in ("a", "ab", "b", "c")]
+        async with opened(f"sqlite:///{elsewhere}/log") as other:
+            for _ in range(300):
+                await other.disconnect("x")
+            await other.disconnect("a")
+        elsewhere.rename(folder)
+
+        for client in clients[:2]:
+            await client.ended()
+        for client in clients[2:]:
+            await client.placed()
+        assert hub.statistics().subscribers == 2
+
+
+async def test_old_commands_when_storage_comes_back(tmp_path):
+    """They were obeyed when they came."""
+    folder, elsewhere = tmp_path / "later", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    retention = Retention(events=10, seconds=1e6)
+    old = SqliteBroker(elsewhere / "log", retention, clock=lambda: time.time() - 100)
+    hub = Hub(old, HubConfig())
+    await hub.open()
+    await hub.disconnect("a")
+    await hub.close()
+    async with opened(f"sqlite:///{elsewhere}/log") as hub:
+        await hub.disconnect("last")
+    async with opened(f"sqlite:///{folder}/log") as hub:
+        client = connect(hub, "a")
+        before = hub.disconnects
+        elsewhere.rename(folder)
+        await until(lambda: hub.disconnects > before)
+        await client.placed()
 
 
 @pytest.mark.parametrize("end", ["disconnect", "close"])

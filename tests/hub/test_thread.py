@@ -247,9 +247,9 @@ def test_forks_in_the_middle_of_publishing(url):
 
 def test_an_answer_that_comes_too_late(url, monkeypatch):
     """Whoever gave up waiting for a place does not hold one."""
-    monkeypatch.setattr("heliograph.hub.thread._LOOP_SECONDS", 0.1)
     hub = HubThread(url, HubConfig())
     hub.publish(["a"], Event("x"))
+    monkeypatch.setattr("heliograph.hub.thread._LOOP_SECONDS", 0.1)
     busy, done = threading.Event(), threading.Event()
 
     def block():

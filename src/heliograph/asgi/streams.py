@@ -129,8 +129,9 @@ class EventStreams:
         self._plain_format = plain_format
         self._app = self._serve if cors is None else CORSMiddleware(self._serve, cors)
         self._hub: Hub | None = None
+        # Which loop the hub belongs to, and for one at a time to open or to close it.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._opening: asyncio.Lock | None = None
+        self._changing = asyncio.Lock()
 
     async def publish(
         self,
@@ -252,10 +253,17 @@ class EventStreams:
         return (await self._opened()).statistics()
 
     async def close(self) -> None:
-        """End the streams of this process and close the broker. Reopens when used."""
-        hub, self._hub = self._hub, None
-        if hub is not None:
-            await hub.close()
+        """
+        End the streams of this process and close the broker. Reopens when used.
+
+        Raises:
+            RuntimeError: The streams are in use on another loop.
+        """
+        self._enter_loop()
+        async with self._changing:
+            hub, self._hub = self._hub, None
+            if hub is not None:
+                await hub.close()
 
     async def __aenter__(self) -> Self:
         """Open the broker, so that a mistake shows at start."""
@@ -276,21 +284,26 @@ class EventStreams:
         await self._app(scope, receive, send)
 
     async def _opened(self) -> Hub:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._loop is not None and not self._loop.is_closed() and self._hub:
-                raise RuntimeError(
-                    "these streams are in use on another event loop; each loop needs an"
-                    " EventStreams of its own, with the same url"
-                )
-            self._loop, self._hub, self._opening = loop, None, asyncio.Lock()
-        assert self._opening is not None  # noqa: S101 - made with the loop
-        async with self._opening:
+        self._enter_loop()
+        async with self._changing:
             if self._hub is None:
                 self._hub = await open_hub(
                     self._url, self._config, plain_format=self._plain_format
                 )
             return self._hub
+
+    def _enter_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        is_used = self._hub is not None or self._changing.locked()
+        if is_used and self._loop is not None and not self._loop.is_closed():
+            raise RuntimeError(
+                "these streams are in use on another event loop; each loop needs an"
+                " EventStreams of its own, with the same url"
+            )
+        # What a loop has left open when it ended can only be dropped.
+        self._loop, self._hub, self._changing = loop, None, asyncio.Lock()
 
     # ASGI.
 
@@ -335,7 +348,8 @@ class EventStreams:
             await _answer(send, 400, str(error))
             return
         token = query.get("token", [None])[0]
-        disconnects = 0 if self._hub is None else self._hub.disconnects
+        # A client is authorised by what is true now.
+        disconnects = (await self._opened()).disconnects
         refused, expires_at = await self._authorize(channels, token, scope)
         if refused is not None:
             await _answer(send, 403, refused)

@@ -13,6 +13,7 @@ import contextlib
 import os
 import secrets
 import socket
+import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class Doorbell:
         except OSError:
             self._socket.close()
             raise
+        # Also of a listener whose loop has ended without closing it.
+        self._dropped = weakref.finalize(
+            self, _take_down, self._socket, self._path, os.getpid()
+        )
+        self._dropped.atexit = False
 
     def fileno(self) -> int:
         """Give the descriptor that becomes readable when someone rings."""
@@ -68,8 +74,9 @@ class Doorbell:
 
     def close(self) -> None:
         """Take the bell down."""
-        self._socket.close()
-        self._path.unlink(missing_ok=True)
+        # Finalizers no longer run when the process ends.
+        if self._dropped.detach() is not None:
+            _take_down(self._socket, self._path, os.getpid())
 
 
 def ring(folder: Path) -> None:
@@ -88,6 +95,12 @@ def ring(folder: Path) -> None:
     with _datagram_socket() as sender:
         for name in names:
             _ring_one(sender, folder, name)
+
+
+def _take_down(bell: socket.socket, path: Path, process: int) -> None:
+    bell.close()
+    if process == os.getpid():
+        path.unlink(missing_ok=True)
 
 
 def _ring_one(sender: socket.socket, folder: Path, name: str) -> None:

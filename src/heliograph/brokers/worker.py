@@ -3,7 +3,8 @@ A thread that runs blocking calls for an event loop, one after the other.
 
 Not :class:`concurrent.futures.ThreadPoolExecutor`: the interpreter shuts executors down
 before ``atexit`` hooks run, so a hub that is still open at exit, or a publish from such a
-hook, would fail with a traceback. A daemon thread lives until the hub has closed it.
+hook, would fail with a traceback. A daemon thread lives until the hub has closed it, or
+was dropped together with its loop.
 
 A fork waits until no call is under way, and what the calls hold is released before it.
 Otherwise the child inherits the mutexes that a library holds at that moment, and nobody
@@ -23,6 +24,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
+
+    _Calls: TypeAlias = queue.SimpleQueue[
+        tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None
+    ]
 
 __all__ = ["Worker"]
 
@@ -38,7 +44,7 @@ class Worker:
     Args:
         name: The thread's name.
         release: Called before a fork, while no call is under way, to let go of what
-            must not be inherited.
+            must not be inherited; and at the end of the thread. Does not keep the worker.
     """
 
     def __init__(self, name: str, release: Callable[[], None]) -> None:
@@ -47,11 +53,12 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         # By way of the module, because gevent may have patched it since we were imported:
         # the thread is a greenlet then, and the queue has to be one of gevent's.
-        self._calls: queue.SimpleQueue[
-            tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None
-        ] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        self._calls: _Calls = queue.SimpleQueue()
+        # The thread does not keep its worker, which ends it when it is dropped.
+        self._dropped = weakref.finalize(self, self._calls.put, None)
+        self._dropped.atexit = False
+        arguments = (self._calls, self._busy, self._loop, release)
+        threading.Thread(target=_work, args=arguments, name=name, daemon=True).start()
         _workers.add(self)
 
     async def run(self, function: Callable[..., _Result], *args: object) -> _Result:
@@ -76,23 +83,9 @@ class Worker:
 
     def close(self) -> None:
         """Let the thread end once it has done what it was given before."""
-        self._calls.put(None)
-
-    def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            future, function, args = call
-            result: Any = None
-            error: BaseException | None = None
-            try:
-                with self._busy:
-                    result = function(*args)
-            except BaseException as raised:  # noqa: BLE001 - handed to the caller
-                error = raised
-            try:
-                self._loop.call_soon_threadsafe(_settle, future, result, error)
-            except RuntimeError:
-                # The loop was closed without waiting for us: nobody is left to tell.
-                return
+        # Finalizers no longer run when the process ends.
+        if self._dropped.detach() is not None:
+            self._calls.put(None)
 
     def before_fork(self) -> None:
         """Wait for the call under way, and let no other begin."""
@@ -105,6 +98,32 @@ class Worker:
     def after_fork(self) -> None:
         """Go on."""
         self._busy.release()
+
+
+def _work(
+    calls: _Calls,
+    busy: threading.Lock,
+    loop: asyncio.AbstractEventLoop,
+    release: Callable[[], None],
+) -> None:
+    while (call := calls.get()) is not None:
+        future, function, args = call
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            with busy:
+                result = function(*args)
+        except BaseException as raised:  # noqa: BLE001 - handed to the caller
+            error = raised
+        try:
+            loop.call_soon_threadsafe(_settle, future, result, error)
+        except RuntimeError:
+            # The loop was closed without waiting for us: nobody is left to tell.
+            break
+        # While it waits it keeps nothing of what it did, and so nobody.
+        del call, future, function, args, result, error
+    with busy:
+        release()
 
 
 def _settle(

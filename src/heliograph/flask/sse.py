@@ -14,20 +14,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import ServiceUnavailable
 
 from flask import Blueprint, Flask, abort, current_app, has_app_context, request
 
 from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position, may_listen
 from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
-from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
+from ..errors import (
+    BrokerUnavailableError,
+    ConfigError,
+    HubClosedError,
+    InvalidFieldError,
+)
 from ..event import make_event
 from ..hub import HubStatistics, HubThread
 from ..tokens import InvalidTokenError, check_seconds, check_token, make_token
 from .advice import advise_about_forks, advise_about_uwsgi
 from .making import making
 from .settings import Settings, read_settings
-from .stream import EventStream
+from .stream import RESTART_SECONDS, EventStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -148,14 +154,18 @@ class ServerSentEventsBlueprint(Blueprint):
             A stream, from the client's last event id on if it sent one.
 
         Raises:
-            HTTPException: 400 for a bad channel or id, 403 for who is not let in, and
-                what an authorizer aborts with.
+            HTTPException: 400 for a bad channel or id, 403 for who is not let in, 503 in
+                a process that is about to end, and what an authorizer aborts with.
         """
         state = self._state()
         # First, since it reads the settings that decide who is let in.
         hub = state.hub
         channels = _requested_channels()
-        disconnects = hub.disconnects
+        # A client is authorised by what is true now.
+        try:
+            disconnects = hub.disconnects
+        except HubClosedError as error:
+            raise ServiceUnavailable(str(error), retry_after=RESTART_SECONDS) from error
         expires_at = self._authorize(state, channels)
         return EventStream(
             hub,

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from ..hub import HubThread
     from ..hub.subscriber import Subscriber
 
-__all__ = ["EventStream"]
+__all__ = ["RESTART_SECONDS", "EventStream"]
 
-# When a process is about to end, another is about to begin.
-_RESTART_SECONDS = 1
+RESTART_SECONDS = 1
+"""When a process is about to end, another is about to begin."""
 
 
 class EventStream(Response):
@@ -96,7 +96,7 @@ class EventStream(Response):
         except TooManySubscribersError as error:
             self._refuse(error.status, str(error), error.retry_after_seconds)
         except HubClosedError as error:
-            self._refuse(503, str(error), _RESTART_SECONDS)
+            self._refuse(503, str(error), RESTART_SECONDS)
         else:
             try:
                 advise_about_connections(environ, subscriber.at_address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ class Disconnects:
     authorised by what was true until then, and is not served yet, must not be served.
 
     Attributes:
-        count: Of disconnects so far.
+        count: Grows by one with each. What was counted by another object of this process
+            before this one was made is lower, so it counts as forgotten here.
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self._forgotten = time.monotonic_ns()
         # The count at which each was disconnected, the oldest first.
         self._last: dict[str, int] = {}
-        self._forgotten = 0
 
     def note(self, channel: str) -> None:
         """

@@ -62,6 +62,11 @@ _log = logging.getLogger("heliograph.hub")
 _CONTROL = "\x01heliograph.control"
 _DISCONNECT = "disconnect"
 
+# Commands read at once, and how far the clocks of machines may be apart: one more or less
+# makes a client come again, or not.
+_COMMANDS_AT_ONCE = 100
+_CLOCKS_DIFFER_SECONDS = 60.0
+
 # When the hub is closed, clients have this long to take what was written to them. Who does
 # not will be given it again after reconnecting.
 _LAST_BYTES_SECONDS = 0.5
@@ -154,6 +159,11 @@ class Hub:
         self._start(self._delivery.flush_for_ever())
         if self.config.heartbeat_seconds is not None:
             self._start(self._beat_for_ever(self.config.heartbeat_seconds))
+        # Clients are authorised from now on, and their permissions may be withdrawn.
+        opened_at = time.time()
+        await self._listening.known((_CONTROL,), _PLACE_SECONDS)
+        if self._listening.heads((_CONTROL,)) is None:
+            self._start(self._hear_commands(opened_at - _CLOCKS_DIFFER_SECONDS))
 
     def end_streams(self) -> None:
         """End all streams and let no other begin. Publishing goes on."""
@@ -266,7 +276,7 @@ class Hub:
 
     @property
     def disconnects(self) -> int:
-        """How many commands to disconnect have come; may be read in any thread."""
+        """Grows with each command to disconnect; may be read in any thread."""
         return self._disconnects.count
 
     def admit(
@@ -546,6 +556,21 @@ class Hub:
             return
         self._entries += 1
         self._delivery.pass_by(channel, block)
+
+    async def _hear_commands(self, since: float) -> None:
+        """Obey the commands that came while storage was away, as soon as it is back."""
+        await self._listening.log(_CONTROL)
+        after = None
+        while True:
+            history = await self._patience.until_done(
+                "read", partial(self._broker.read, _CONTROL, after, _COMMANDS_AT_ONCE)
+            )
+            for entry in history.entries:
+                if entry.published_at >= since:
+                    self._obey(entry.event)
+            if not history.entries:
+                return
+            after = history.entries[-1].position
 
     def _obey(self, command: Event) -> None:
         if command.type != _DISCONNECT:

@@ -20,12 +20,16 @@ __all__ = ["Subscription"]
 class _Hub(Protocol):
     """What is needed of a hub."""
 
+    @property
+    def disconnects(self) -> int: ...
+
     def admit(
         self,
         channels: tuple[str, ...],
         *,
         last_event_id: str | None = None,
         expires_at: float | None = None,
+        disconnects: int | None = None,
     ) -> Subscriber: ...
 
     def attach(self, subscriber: Subscriber, sink: Sink) -> None: ...
@@ -55,6 +59,8 @@ class Subscription:
         self.last_event_id = last_event_id or ""
         self._hub = hub
         self._channels = channels
+        # Whatever ends the streams of a channel ends this one, also while it is cut off.
+        self._disconnects = hub.disconnects
         self._events: deque[Event] = deque()
         self._has_left = False
         self._join(last_event_id)
@@ -93,7 +99,10 @@ class Subscription:
     def _join(self, last_event_id: str | None) -> None:
         # Empty is how one that was cut off before it had a place says that it has none.
         subscriber = self._hub.admit(
-            self._channels, last_event_id=last_event_id or None, expires_at=math.inf
+            self._channels,
+            last_event_id=last_event_id or None,
+            expires_at=math.inf,
+            disconnects=self._disconnects,
         )
         # Not before: whoever is refused may try again from where he is.
         self._parser = EventStreamParser()

@@ -148,10 +148,14 @@ class HubThread:
 
     @property
     def disconnects(self) -> int:
-        """How many commands to disconnect have come. See :meth:`.hub.Hub.admit`."""
-        # One that is not open yet has heard of none.
-        hub = self._hub
-        return 0 if hub is None else hub.disconnects
+        """
+        Grows with each command to disconnect. See :meth:`.hub.Hub.admit`.
+
+        Raises:
+            HubClosedError: The process is about to end, or has no time to answer.
+            ConfigError: Storage refuses what it was configured with.
+        """
+        return self._opened().disconnects
 
     def admit(
         self,
@@ -194,8 +198,9 @@ class HubThread:
                 hub.leave(subscriber)
             return subscriber
 
+        hub = self._opened()
         try:
-            return _run(admit(self._opened()), _LOOP_SECONDS)
+            return _run(admit(hub), _LOOP_SECONDS)
         except TimeoutError as error:
             given_up.set()
             raise HubClosedError("the hub does not answer") from error
@@ -302,7 +307,10 @@ class HubThread:
             return hub
         with self._lock:
             if self._hub is None:
-                self._hub = _run(self._open(), _LOOP_SECONDS)
+                try:
+                    self._hub = _run(self._open(), _LOOP_SECONDS)
+                except TimeoutError as error:
+                    raise HubClosedError("the hub does not answer") from error
                 self._dropped = weakref.finalize(self, _later, _close_soon, self._hub)
                 # At the end of the process all hubs are closed, dropped or not.
                 self._dropped.atexit = False
