@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from redises import certificates
 from servers import free_port, until
@@ -19,6 +20,7 @@ user root;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
+worker_shutdown_timeout {grace_seconds}s;
 events {{ worker_connections 256; }}
 http {{
     access_log off;
@@ -30,13 +32,11 @@ http {{
     {text}
 }}
 """
-_CADDY = """
-{{
+# The block for everything is the recipe's, and there is one.
+_CADDY = """grace_period {grace_seconds}s
 	admin off
 	auto_https off
 	storage file_system {folder}/caddy
-}}
-{text}
 """
 _APACHE = """
 ServerRoot /usr
@@ -63,7 +63,8 @@ _CERTIFICATE = {
 RECIPES = {
     "nginx": (
         "nginx.conf",
-        {"listen 443": "listen 127.0.0.1:{port}", "server 127.0.0.1:8000": "server {upstream}"}
+        {"listen 443": "listen 127.0.0.1:{port}", "listen [::]:443 ssl http2;": "",
+         "server 127.0.0.1:8000": "server {upstream}"}
         | _CERTIFICATE,
         _NGINX,
         ["nginx", "-e", "/dev/null", "-c"],
@@ -71,33 +72,49 @@ RECIPES = {
     "caddy": (
         "Caddyfile",
         {"example.com {": "https://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n\ttls {crt} {key}",
-         "127.0.0.1:8000": "{upstream}"},
-        _CADDY,
+         "127.0.0.1:8000": "{upstream}", "grace_period 10s\n": _CADDY},
+        "{text}",
         ["caddy", "run", "--adapter", "caddyfile", "--config"],
     ),
     "haproxy": (
         "haproxy.cfg",
         {"bind :443": "bind 127.0.0.1:{port}", "/etc/ssl/application.pem": "{both}",
+         "hard-stop-after 10s": "hard-stop-after {grace_seconds}s",
+         # It looks first whether there may be so many descriptors.
+         "maxconn 10000": "maxconn 500",
          "127.0.0.1:8000": "{upstream}"},
         "{text}",
         ["haproxy", "-db", "-f"],
     ),
     "apache": (
         "apache.conf",
-        {"*:443": "127.0.0.1:{port}", "127.0.0.1:8000": "{upstream}"} | _CERTIFICATE,
+        {"*:443": "127.0.0.1:{port}", "127.0.0.1:8000": "{upstream}",
+         "GracefulShutdownTimeout 10": "GracefulShutdownTimeout {grace_seconds}"}
+        | _CERTIFICATE,
         _APACHE,
         ["apache2", "-D", "FOREGROUND", "-f"],
     ),
 }  # fmt: skip
 
 
+class Proxy(NamedTuple):
+    """A proxy that runs: how to reach it, and its process."""
+
+    port: int
+    context: ssl.SSLContext
+    process: subprocess.Popen
+
+    @property
+    def url(self):
+        return f"https://127.0.0.1:{self.port}"
+
+
 @contextlib.contextmanager
-def recipe(name, folder, upstream, more=None):
+def recipe(name, folder, upstream, more=None, *, grace_seconds=10):
     """
     Run a proxy with the configuration of the documentation, in front of a server.
 
     ``upstream``: where that is; ``more``: what else to exchange in the configuration.
-    Gives the port, and what a client needs for TLS.
     """
     file, changes, around, command = RECIPES[name]
     port = free_port()
@@ -108,6 +125,7 @@ def recipe(name, folder, upstream, more=None):
         "folder": folder,
         "port": port,
         "upstream": upstream,
+        "grace_seconds": grace_seconds,
         "crt": files["one.crt"],
         "key": files["one.key"],
         "both": both,
@@ -118,16 +136,17 @@ def recipe(name, folder, upstream, more=None):
         text = text.replace(before, after.format(**values))
     path = folder / file
     path.write_text(around.format(text=text, **values))
-    with running(*command, path):
+    context = ssl.create_default_context(cafile=files["ca.crt"])
+    with running(*command, path) as process:
         until(lambda: is_open(port))
-        yield port, ssl.create_default_context(cafile=files["ca.crt"])
+        yield Proxy(port, context, process)
 
 
 @contextlib.contextmanager
 def nginx(folder, text):
     """Run nginx with this in its block for HTTP."""
     path = folder / "nginx.conf"
-    path.write_text(_NGINX.format(folder=folder, text=text))
+    path.write_text(_NGINX.format(folder=folder, text=text, grace_seconds=10))
     with running("nginx", "-e", "/dev/null", "-c", path):
         yield
 
@@ -140,7 +159,7 @@ def running(program, *arguments):
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            yield
+            yield process
         finally:
             process.terminate()
 

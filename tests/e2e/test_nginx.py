@@ -94,11 +94,11 @@ def test_ten_streams_in_one_tab(tmp_path):
     """Chromium opens them all on one connection, where HTTP/1.1 would stop at six."""
     with (
         serving(gunicorn("plain:app"), tmp_path) as server,
-        recipe("nginx", tmp_path, f"127.0.0.1:{server.port}") as (port, _),
+        recipe("nginx", tmp_path, f"127.0.0.1:{server.port}") as proxy,
         chromium() as browser,
     ):
         page = browser.new_page(ignore_https_errors=True)
-        page.goto(f"https://127.0.0.1:{port}/ping")
+        page.goto(f"{proxy.url}/ping")
         open_ten_streams(page)
         for n in range(10):
             publish(server, "hello", f"c{n}")
