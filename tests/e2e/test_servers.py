@@ -1,6 +1,7 @@
 """The extension on real servers: nobody's thread is held, nothing is lost on the way."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -157,6 +158,31 @@ def test_a_client_that_leaves_otherwise(server, how):
             stream.socket.shutdown(socket.SHUT_WR)
             stream.ended()
         until(lambda: subscribers(server) == 0)
+
+
+@pytest.mark.oldest
+def test_a_client_that_does_not_read(server):
+    """It is given up when it is too far behind; others are given everything."""
+    with (
+        server.stream("/stream?channel=much") as stuck,
+        server.stream("/stream?channel=much") as other,
+    ):
+        for stream in (stuck, other):
+            stream.placed()
+        published = 0
+        while subscribers(server) == 2:
+            # Far beyond what the kernel holds for a connection.
+            assert published < 50_000_000
+            id = publish(server, "x" * 60_000, "much")
+            published += 60_000
+            while other.parser.last_event_id != id:
+                assert other.read()
+        assert not other.has_ended
+        # What it has yet to be given is in no way the rest of its stream: that has to end.
+        with contextlib.suppress(ConnectionError):
+            while not stuck.has_ended and stuck.read():
+                pass
+    until(lambda: subscribers(server) == 0)
 
 
 @pytest.mark.oldest

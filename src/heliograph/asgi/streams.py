@@ -28,6 +28,7 @@ from ..errors import (
 from ..event import make_event
 from ..hub import open_hub
 from ..hub.sinks import TaskSink
+from ..servers.daphne import flow_of
 from ..servers.uvicorn import has_lost_client, take_over
 from .cors import CORSMiddleware
 
@@ -433,6 +434,7 @@ async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -
             limit.reschedule(loop.time())
 
     sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
+    flow = flow_of(receive)
     gone = asyncio.create_task(_until_gone(receive))
     gone.add_done_callback(lambda _: sink.abort())
     try:
@@ -443,11 +445,14 @@ async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -
                 if has_lost_client(receive):
                     return
                 await send(_body(data, more=True))
+                await flow.drained()
+            flow.release()
             if not gone.done():
                 await send(_body(b"", more=False))
     except TimeoutError:
         if not limit.expired():
             raise
+        flow.abort()
     finally:
         is_served = False
         hub.leave(subscriber)

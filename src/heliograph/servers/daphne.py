@@ -1,0 +1,103 @@
+"""
+Waiting for a client of daphne to take what it was sent.
+
+daphne's ``send`` returns at once and Twisted holds whatever the client does not read, so a
+stream would grow without end in the server's memory. Twisted tells a *producer* when it
+has enough (``IPushProducer``); daphne's request takes one, but has to be found: it is the
+one that fills the queue behind ``receive``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+__all__ = ["Flow", "flow_of"]
+
+
+class Flow:
+    """Of a server whose ``send`` waits by itself: there is nothing to do."""
+
+    async def drained(self) -> None:
+        """Wait until the client has taken most of what it was sent, or has left."""
+
+    def release(self) -> None:
+        """Leave the response to the server, so that it can be ended."""
+
+    def abort(self) -> None:
+        """End a connection whose response is given up, if the server does not."""
+
+
+class _DaphneFlow(Flow):
+    """
+    What Twisted says of a client, as the producer of its response.
+
+    Args:
+        request: Of daphne.
+    """
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        request.registerProducer(self, True)  # noqa: FBT003 - Twisted's order: it pushes
+
+    async def drained(self) -> None:
+        await self._may_write.wait()
+
+    def release(self) -> None:
+        if self._request.channel is not None:
+            self._request.unregisterProducer()
+
+    def abort(self) -> None:
+        channel = self._request.channel
+        if channel is not None:
+            # In HTTP/2 of this stream alone.
+            getattr(channel, "abortConnection", channel.transport.abortConnection)()
+
+    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """Note that the client has not taken what it was sent. Twisted calls this."""
+        self._may_write.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """Note that it has. Twisted calls this."""
+        self._may_write.set()
+
+    def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """Note that it has left. Twisted calls this."""
+        self._may_write.set()
+
+
+def flow_of(receive: Any) -> Flow:
+    """
+    Give the flow of a response.
+
+    Args:
+        receive: As the application was given it, of any server. If a middleware has
+            replaced that of daphne, or daphne looks different, nothing is waited for.
+    """
+    queue = getattr(receive, "__self__", None)
+    reactor = sys.modules.get("twisted.internet.reactor")
+    if "daphne.server" not in sys.modules or not isinstance(queue, asyncio.Queue):
+        return Flow()
+    try:
+        for reader in reactor.getReaders():  # type: ignore[union-attr]  # it is there
+            request = _request_of(reader, queue)
+            if request is not None:
+                return _DaphneFlow(request)
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        # Another daphne, or another Twisted, or somebody else is its producer.
+        pass
+    return Flow()
+
+
+def _request_of(reader: Any, queue: asyncio.Queue[Any]) -> Any:
+    """Find a request by its queue among those of a port that daphne listens on."""
+    factory = getattr(reader, "factory", None)
+    # With TLS there is another around it.
+    server = getattr(getattr(factory, "wrappedFactory", factory), "server", None)
+    for request in getattr(server, "connections", ()):
+        if getattr(request, "application_queue", None) is queue:
+            return request
+    return None
