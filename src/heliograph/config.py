@@ -40,7 +40,7 @@ class HubConfig:
         max_subscribers: Streams per process. At least 1.
         max_subscribers_per_channel: Streams per channel and process. At least 1.
         max_subscribers_per_address: Streams per address of clients and process, as far as
-            the server says it. At least 1. :obj:`None` sets no limit.
+            the server says it; per /64 in IPv6. At least 1. :obj:`None` sets no limit.
         max_stream_seconds: Seconds after which a stream is ended, so that its client comes
             back and is authorised anew, perhaps by another process. Each gets its own,
             between half of this and all of it. Above 0. :obj:`None` sets no limit.

@@ -482,20 +482,38 @@ async def test_caps():
 async def test_cap_per_address():
     """Each address has its own; who has left counts no more; unknown ones do not count."""
     async with opened(max_subscribers_per_address=2) as hub:
-        first, _ = [hub.admit(("a",), address="::1") for _ in range(2)]
-        with pytest.raises(TooManySubscribersError, match="the address ::1") as caught:
-            hub.admit(("b",), address="::1")
-        assert (caught.value.address, caught.value.status) == ("::1", 429)
-        hub.admit(("a",), address="::2")
+        first, _ = [hub.admit(("a",), address="10.0.0.1") for _ in range(2)]
+        with pytest.raises(TooManySubscribersError, match=r"the address 10\.0") as caught:
+            hub.admit(("b",), address="10.0.0.1")
+        assert (caught.value.address, caught.value.status) == ("10.0.0.1", 429)
+        hub.admit(("a",), address="10.0.0.2")
         for _ in range(3):
             hub.admit(("a",))
 
         hub.leave(first)
         hub.leave(first)
 
-        hub.leave(hub.admit(("a",), address="::1"))
+        hub.leave(hub.admit(("a",), address="10.0.0.1"))
         assert hub.statistics().refused == 1
-        assert hub._addresses == {"::1": 1, "::2": 1}
+        assert hub._caps._addresses == {"10.0.0.1": 1, "10.0.0.2": 1}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "counted"),
+    [
+        (["2001:db8::1", "2001:db8:0:0:ffff::2"], {"2001:db8::/64": 2}),
+        (["2001:db8::1", "2001:db8:0:1::1"], {"2001:db8::/64": 1, "2001:db8:0:1::/64": 1}),
+        (["::ffff:10.0.0.1", "10.0.0.1"], {"10.0.0.1": 2}),
+        (["fe80::1%eth0", "fe80::2"], {"fe80::/64": 2}),
+        (["proxy:7", "unix"], {"proxy:7": 1, "unix": 1}),
+    ],
+)
+async def test_what_counts_as_an_address(addresses, counted):
+    """In IPv6 all that a customer has; in whichever way IPv4 is written the same."""
+    async with opened() as hub:
+        for address in addresses:
+            hub.admit(("a",), address=address)
+        assert hub._caps._addresses == counted
 
 
 async def test_lifetime():

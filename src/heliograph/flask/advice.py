@@ -47,10 +47,11 @@ def advise_about_connections(environ: dict[str, Any], streams: int) -> None:
         and not any(name in environ for name in _OF_PROXIES)
     ):
         _tell(
-            "Six streams are open at one address. In HTTP/1.1 a browser opens no more than"
-            " six connections to a site, in all its tabs together, so its next request"
-            " waits until one of them ends. Let a page ask for all its channels in one"
-            " stream, or put a proxy with HTTP/2 in front (docs/deployment.md)."
+            "Six streams are open at one address. If that is one browser: in HTTP/1.1 it"
+            " opens no more than six connections to a site, in all its tabs together, so"
+            " its next request waits until one of them ends. Let a page ask for all its"
+            " channels in one stream, or put a proxy with HTTP/2 in front"
+            " (docs/deployment.md)."
         )
 
 

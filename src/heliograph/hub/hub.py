@@ -16,7 +16,6 @@ import logging
 import math
 import random
 import time
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,10 +30,10 @@ from ..errors import (
     HubClosedError,
     InvalidFieldError,
     InvalidStreamIdError,
-    TooManySubscribersError,
 )
 from ..event import Event
 from ..wire.encoder import encode_body
+from .caps import Caps
 from .catch_up import CatchUp
 from .delivery import Delivery
 from .disconnects import Disconnects
@@ -133,8 +132,7 @@ class Hub:
         self._listening = Listening(broker, self._patience, config, self)
         self._delivery = Delivery(config.max_lag_bytes, self.leave)
         self._subscribers: set[Subscriber] = set()
-        # How many of them have come from where.
-        self._addresses: Counter[str] = Counter()
+        self._caps = Caps(config)
         self._disconnects = Disconnects()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.connections: dict[SocketSink, socket.socket] = {}
@@ -144,7 +142,6 @@ class Hub:
         self._published = 0
         self._entries = 0
         self._gaps = 0
-        self._refused = 0
 
     async def open(self) -> None:
         """
@@ -310,11 +307,9 @@ class Hub:
         """
         if self._ending:
             raise HubClosedError("the process is about to end")
-        self._check_caps(channels, address)
-        at_address = 1
-        if address is not None:
-            self._addresses[address] += 1
-            at_address = self._addresses[address]
+        of_channels = {name: self._listening.subscribers(name) for name in channels}
+        self._caps.check(address, len(self._subscribers), of_channels)
+        at_address = self._caps.come(address)
         subscriber = Subscriber(
             channels, last_event_id, self._end_of_stream(expires_at), address, at_address
         )
@@ -416,10 +411,7 @@ class Hub:
             return
         subscriber.gone = True
         self._subscribers.discard(subscriber)
-        if subscriber.address is not None:
-            self._addresses[subscriber.address] -= 1
-            if not self._addresses[subscriber.address]:
-                del self._addresses[subscriber.address]
+        self._caps.go(subscriber.address)
         if subscriber.expiry is not None:
             subscriber.expiry.cancel()
         if subscriber.joining is not None:
@@ -488,7 +480,7 @@ class Hub:
             entries=self._entries,
             gaps=self._gaps,
             lagging_disconnected=self._delivery.lagging_disconnected,
-            refused=self._refused,
+            refused=self._caps.refused,
             broker_available=self._patience.available,
         )
 
@@ -616,28 +608,6 @@ class Hub:
         # Spread, so that those who have come together do not all come back together.
         ends_at = time.time() + seconds * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         return ends_at if expires_at is None else min(ends_at, expires_at)
-
-    def _check_caps(self, channels: tuple[str, ...], address: str | None) -> None:
-        config = self.config
-        per_address = config.max_subscribers_per_address
-        if (
-            per_address is not None
-            and address is not None
-            and self._addresses[address] >= per_address
-        ):
-            self._refuse(per_address, None, address)
-        if len(self._subscribers) >= config.max_subscribers:
-            self._refuse(config.max_subscribers, None)
-        for name in channels:
-            limit = config.max_subscribers_per_channel
-            if self._listening.subscribers(name) >= limit:
-                self._refuse(limit, name)
-
-    def _refuse(self, limit: int, channel: str | None, address: str | None = None) -> None:
-        self._refused += 1
-        raise TooManySubscribersError(
-            limit, channel, self.config.retry_after_seconds, address=address
-        )
 
     async def _open_connection(
         self, subscriber: Subscriber, sink: SocketSink, connection: socket.socket

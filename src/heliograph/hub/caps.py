@@ -1,0 +1,111 @@
+"""How many streams there may be at a time: in all, of a channel, from an address."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ..errors import TooManySubscribersError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..config import HubConfig
+
+__all__ = ["Caps"]
+
+
+class Caps:
+    """
+    The limits of a hub, and how many have come from where.
+
+    Addresses of IPv6 count by their first 64 bits: a customer is to be given no less
+    (RFC 6177). IPv4 within IPv6 counts as IPv4.
+
+    Args:
+        config: Gives the limits.
+
+    Attributes:
+        refused: How many streams were refused.
+    """
+
+    def __init__(self, config: HubConfig) -> None:
+        self.refused = 0
+        self._config = config
+        self._addresses: Counter[str] = Counter()
+
+    def check(
+        self, address: str | None, streams: int, of_channels: Mapping[str, int]
+    ) -> None:
+        """
+        Let one more stream begin.
+
+        Args:
+            address: From where it has come; :obj:`None` if that is not known.
+            streams: How many there are.
+            of_channels: How many each of its channels has.
+
+        Raises:
+            TooManySubscribersError: A cap is reached.
+        """
+        config = self._config
+        per_address = config.max_subscribers_per_address
+        if address is not None and per_address is not None:
+            place = _network(address)
+            if self._addresses[place] >= per_address:
+                self._refuse(per_address, None, place)
+        if streams >= config.max_subscribers:
+            self._refuse(config.max_subscribers, None)
+        limit = config.max_subscribers_per_channel
+        for name, subscribers in of_channels.items():
+            if subscribers >= limit:
+                self._refuse(limit, name)
+
+    def come(self, address: str | None) -> int:
+        """
+        Count one more, from an address that may be unknown.
+
+        Args:
+            address: As for :meth:`check`.
+
+        Returns:
+            How many have come from there, this one included.
+        """
+        if address is None:
+            return 1
+        place = _network(address)
+        self._addresses[place] += 1
+        return self._addresses[place]
+
+    def go(self, address: str | None) -> None:
+        """
+        Count one less.
+
+        Args:
+            address: That :meth:`come` was called with.
+        """
+        if address is None:
+            return
+        place = _network(address)
+        self._addresses[place] -= 1
+        if not self._addresses[place]:
+            del self._addresses[place]
+
+    def _refuse(self, limit: int, channel: str | None, address: str | None = None) -> None:
+        self.refused += 1
+        raise TooManySubscribersError(
+            limit, channel, self._config.retry_after_seconds, address=address
+        )
+
+
+def _network(address: str) -> str:
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
