@@ -10,7 +10,7 @@ from heliograph.asgi import CORSMiddleware, EventStreams
 from heliograph.brokers import Broker, open_broker
 from heliograph.cors import CorsPolicy, CorsRequest, Decision, decide
 from heliograph.flask import CORS, SSE, Message, cross_origin, sse
-from heliograph.hub import HubStatistics
+from heliograph.hub import HubStatistics, Subscription
 
 event = Event("data", type="t", id="1", retry_ms=5)
 assert_type(event.data, str)
@@ -98,6 +98,7 @@ async def use_streams() -> None:
         assert_type(streams.query("a", expires_in=60), str)
         assert_type(await streams.statistics(), HubStatistics)
         async with streams.subscribe("a", last_event_id=None) as events:
+            assert_type(events, Subscription)
             assert_type(events.last_event_id, str)
             async for item in events:
                 assert_type(item, Event)

@@ -63,7 +63,7 @@ class Event:
                     "id", self.id, "clients ignore an id that contains NUL"
                 )
         if self.retry_ms is not None:
-            _check_retry(self.retry_ms)
+            _check_retry("retry_ms", self.retry_ms)
         self._make_plain()
 
     def _make_plain(self) -> None:
@@ -96,15 +96,15 @@ def _check_line(field: str, value: object) -> None:
         raise InvalidFieldError(field, value, "a line end would start a new field")
 
 
-def _check_retry(value: object) -> None:
+def _check_retry(field: str, value: object) -> None:
     # bool is a subclass of int, and True is no number of milliseconds.
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidFieldError("retry_ms", value, f"must be int, not {_type_name(value)}")
+        raise InvalidFieldError(field, value, f"must be int, not {_type_name(value)}")
     if not 0 <= value <= MAX_RETRY_MS:
         # The value itself may have more digits than Python is willing to print.
         shown = value if abs(value) <= 2 * MAX_RETRY_MS else "of over 64 bits"
         raise InvalidFieldError(
-            "retry_ms", shown, "must be between 0 and 2**63 - 1 milliseconds"
+            field, shown, "must be between 0 and 2**63 - 1 milliseconds"
         )
 
 
@@ -138,4 +138,7 @@ def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event
             ) from error
     if isinstance(id_, int) and not isinstance(id_, bool):
         id_ = str(id_)
+    if retry is not None:
+        # By the name that it has for the developer.
+        _check_retry("retry", retry)
     return Event(data, type=type_, id=id_, retry_ms=retry)

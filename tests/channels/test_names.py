@@ -46,11 +46,19 @@ def test_selection_is_sorted_and_has_no_doubles():
     assert check_selection(["b", "a", "b"]) == ("a", "b")
 
 
-@pytest.mark.parametrize("names", [[], [f"c{i}" for i in range(65)], ["a", ""]])
+def test_a_selection_of_one():
+    """It need not be in a list."""
+    assert check_selection("ab") == ("ab",)
+
+
+@pytest.mark.parametrize(
+    "names", [[], [f"c{i}" for i in range(65)], ["a", ""], 42, None, b"ab", [b"ab"]]
+)
 def test_no_selection(names):
-    """None, too many, and bad ones are refused."""
-    with pytest.raises(InvalidFieldError):
+    """None, too many, and bad ones are refused, by name."""
+    with pytest.raises(InvalidFieldError) as caught:
         check_selection(names)
+    assert caught.value.field == "channel"
 
 
 def test_largest_selection():

@@ -67,8 +67,8 @@ class EventStreams:
     """
     An ASGI application that serves streams, and publishes to them.
 
-    Run it alone, or give it a route: ``Route("/stream", streams)`` in Starlette,
-    ``app.add_route("/stream", streams)`` in FastAPI. A client names channels in the query
+    Run it alone, or give it a route, in Starlette as in FastAPI:
+    ``routes=[Route("/stream", streams)]``. A client names channels in the query
     (``channel``, repeated for several; ``sse`` if there is none), and may send ``token``
     and ``lastEventId``.
 
@@ -165,7 +165,7 @@ class EventStreams:
             RuntimeError: They are in use on another loop.
         """
         event = make_event(self._dumps, data, type, id, retry)
-        names = check_selection([channel] if isinstance(channel, str) else channel)
+        names = check_selection(channel)
         hub = await self._opened()
         entries = await hub.publish(names, event)
         return id_after(entries)
@@ -300,7 +300,8 @@ class EventStreams:
         is_used = self._hub is not None or self._changing.locked()
         if is_used and self._loop is not None and not self._loop.is_closed():
             raise RuntimeError(
-                "these streams are in use on another event loop; each loop needs an"
+                "these streams are in use on another event loop. From one of its threads:"
+                " anyio.from_thread.run(streams.publish, data). A loop of its own needs an"
                 " EventStreams of its own, with the same url"
             )
         # What a loop has left open when it ended can only be dropped.

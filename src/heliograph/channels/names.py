@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from ..errors import InvalidFieldError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = [
     "MAX_CHANNELS",
@@ -66,12 +63,12 @@ def is_internal(name: str) -> bool:
     return name < " "
 
 
-def check_selection(names: Iterable[object]) -> tuple[str, ...]:
+def check_selection(names: object) -> tuple[str, ...]:
     """
     Give the channels of a stream in the one order that ids use.
 
     Args:
-        names: 1 to 64 channels; one that is named twice counts once.
+        names: A channel, or 1 to 64 of them; one that is named twice counts once.
 
     Returns:
         The names, sorted, each once.
@@ -79,6 +76,8 @@ def check_selection(names: Iterable[object]) -> tuple[str, ...]:
     Raises:
         InvalidFieldError: There is none, there are too many, or one is no name.
     """
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        names = [names]
     channels = {check_channel(name) for name in names}
     if not 1 <= len(channels) <= MAX_CHANNELS:
         raise InvalidFieldError(

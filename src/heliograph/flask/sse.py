@@ -139,7 +139,7 @@ class ServerSentEventsBlueprint(Blueprint):
         """
         state = self._state()
         event = make_event(_dumps(state.app), data, type, id, retry)
-        names = check_selection([channel] if isinstance(channel, str) else channel)
+        names = check_selection(channel)
         entries = state.hub.publish(names, event)
         return id_after(entries)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .hub import Hub, HubStatistics, open_hub
+from .subscription import Subscription
 from .thread import HubThread
 
-__all__ = ["Hub", "HubStatistics", "HubThread", "open_hub"]
+__all__ = ["Hub", "HubStatistics", "HubThread", "Subscription", "open_hub"]
