@@ -20,7 +20,7 @@ from heliograph import (
 from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.channels.position import Position, Positions
-from heliograph.hub import Hub
+from heliograph.hub import Hub, open_hub
 from heliograph.hub.disconnects import Disconnects
 from streams import HEAD, connect, until
 
@@ -861,6 +861,18 @@ async def test_streams_open_while_the_broker_is_away(tmp_path, caplog):
         assert [e.data for e in await client.wait(1)] == ["y"]
         assert hub.statistics().broker_available is True
         assert caplog.text.count("available again") == 1
+
+
+async def test_opening_is_given_up_while_the_broker_is_away(tmp_path):
+    """Nothing of it goes on."""
+    opening = asyncio.create_task(
+        open_hub(f"sqlite:///{tmp_path}/missing/log", HubConfig())
+    )
+    await asyncio.sleep(0.1)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_closing_while_the_broker_is_away(tmp_path):

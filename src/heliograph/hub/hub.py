@@ -158,7 +158,11 @@ class Hub:
             self._start(self._beat_for_ever(self.config.heartbeat_seconds))
         # Clients are authorised from now on, and their permissions may be withdrawn.
         opened_at = time.time()
-        await self._listening.known((_CONTROL,), _PLACE_SECONDS)
+        try:
+            await self._listening.known((_CONTROL,), _PLACE_SECONDS)
+        except asyncio.CancelledError:
+            await self.close()
+            raise
         if self._listening.heads((_CONTROL,)) is None:
             self._start(self._hear_commands(opened_at - _CLOCKS_DIFFER_SECONDS))
 
