@@ -410,12 +410,7 @@ TAKEN_OVER = {
     "uvicorn-uvloop": uvicorn("streams:app", "--http", "httptools", "--loop", "uvloop"),
 }
 FALLBACK = {
-    # A generator is a request under way: gunicorn gives it this long when it stops.
-    "gunicorn-gthread-fallback": [
-        *TAKEN_OVER["gunicorn-gthread"],
-        "--graceful-timeout",
-        "1",
-    ],
+    "gunicorn-gthread-fallback": TAKEN_OVER["gunicorn-gthread"],
     "werkzeug-fallback": TAKEN_OVER["werkzeug"],
     "mod-wsgi": mod_wsgi(),
     "granian-wsgi": granian(
@@ -427,12 +422,7 @@ FALLBACK = {
         "--workers-kill-timeout",
         "1",
     ),
-    # No more than by gunicorn.
-    "uvicorn-fallback": [
-        *TAKEN_OVER["uvicorn-httptools"],
-        "--timeout-graceful-shutdown",
-        "1",
-    ],
+    "uvicorn-fallback": TAKEN_OVER["uvicorn-httptools"],
     # Flask under ASGI.
     "uvicorn-a2wsgi": uvicorn("through_a2wsgi:app", "--timeout-graceful-shutdown", "1"),
     "gunicorn-asgi": gunicorn(
@@ -460,7 +450,7 @@ def serving_with(
     ``options``: more for its command line; ``context``: for TLS.
     """
     command = [*(TAKEN_OVER | FALLBACK)[name], *options]
-    env = NO_TAKE_OVER if name in FALLBACK else {}
+    env = NO_TAKE_OVER if name.endswith("-fallback") else {}
     for option in ("--threads", "--blocking-threads"):
         if threads is not None and option in command:
             command[command.index(option) + 1] = threads

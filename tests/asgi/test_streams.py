@@ -12,6 +12,9 @@ import time
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
+from quart import Quart
+from starlette.routing import Route
 
 from heliograph import (
     BrokerUnavailableError,
@@ -192,6 +195,33 @@ async def test_close_while_a_client_is_authorised(take_over):
     async with serving(streams) as port:
         assert (await (await request(port)).ended()).events == []
         await (await request(port)).placed()
+
+
+def in_fastapi(streams):
+    return FastAPI(routes=[Route("/stream", streams)])
+
+
+def in_quart(streams):
+    quart = Quart(__name__)
+    inner = quart.asgi_app
+
+    async def app(scope, receive, send):
+        served_by = streams if scope.get("path") == "/stream" else inner
+        await served_by(scope, receive, send)
+
+    quart.asgi_app = app
+    return quart
+
+
+@pytest.mark.parametrize("mounted", [in_fastapi, in_quart])
+async def test_mounted(mounted, take_over):
+    """Within a framework, beside its own routes."""
+    streams = EventStreams("memory:", take_over=take_over)
+    async with streams, serving(mounted(streams)) as port:
+        client = await (await request(port, "stream?channel=a")).placed()
+        await streams.publish("x", channel="a")
+        assert (await client.wait(1))[0].data == "x"
+        assert (await request(port, "other")).status == 404
 
 
 async def test_private():
@@ -378,30 +408,42 @@ async def test_a_client_that_does_not_read_while_uvicorn_stops(parser, caplog):
     assert "graceful shutdown exceeded" not in caplog.text
 
 
-async def test_the_first_stream_while_uvicorn_stops(parser, caplog):
-    """Nobody is there to be told by then: it is waited for, and then no longer."""
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_the_first_stream_while_uvicorn_stops(parser, version, take_over, caplog):
+    """It ends by itself, although uvicorn has told its connections before it began."""
     asked, stopping = asyncio.Event(), asyncio.Event()
 
     async def authorize(channels, scope):
         asked.set()
         await stopping.wait()
 
-    streams = EventStreams("memory:", authorize=authorize)
+    streams = EventStreams("memory:", authorize=authorize, take_over=take_over)
     async with serving(streams, http=parser, log_config=None) as port:
-        task = asyncio.create_task(request(port, version="1.1"))
+        task = asyncio.create_task(request(port, version=version))
         await asked.wait()
 
-        async def leave():
+        async def go_on():
             # uvicorn closes what it listens on, and tells its connections at once.
             with pytest.raises(ConnectionRefusedError):
                 while True:
                     await asyncio.sleep(0.01)
                     socket.create_connection(("127.0.0.1", port)).close()
             stopping.set()
-            (await task).leave()
 
-        leaving = asyncio.create_task(leave())
-    await leaving
+        going_on = asyncio.create_task(go_on())
+    await going_on
+    await (await task).ended()
+    assert "graceful shutdown exceeded" not in caplog.text
+
+
+async def test_a_task_while_uvicorn_stops(parser, caplog):
+    """A stream that could not be taken over ends as well."""
+    streams = EventStreams("memory:", take_over=False)
+    async with serving(streams, http=parser, log_config=None) as port:
+        client = await (await request(port)).placed()
+        await streams.publish("last")
+    await client.ended()
+    assert client.data == ["last"]
     assert "graceful shutdown exceeded" not in caplog.text
 
 

@@ -5,7 +5,15 @@ import time
 import pytest
 
 from networks import PORT, SERVER_ADDRESS, network
-from servers import NO_TAKE_OVER, TAKEN_OVER, publish, serving, subscribers, until
+from servers import (
+    FALLBACK,
+    NO_TAKE_OVER,
+    TAKEN_OVER,
+    publish,
+    serving,
+    subscribers,
+    until,
+)
 
 HOSTS = {"uvicorn": "--host", "flask": "--host"}
 
@@ -31,6 +39,8 @@ def on_address(command):
         pytest.param("uwsgi-http-socket", {}, id="uwsgi-http-socket"),
         pytest.param("uvicorn-httptools", {}, id="uvicorn-httptools"),
         pytest.param("uvicorn-uvloop", {}, id="uvicorn-uvloop"),
+        pytest.param("uvicorn-httptools", NO_TAKE_OVER, id="uvicorn-fallback"),
+        pytest.param("gunicorn-asgi", {}, id="gunicorn-asgi"),
     ],
 )
 def test_a_cable_is_cut(tmp_path, name, env, what):
@@ -42,7 +52,7 @@ def test_a_cable_is_cut(tmp_path, name, env, what):
         "APP_SSE_DEAD_PEER_SECONDS": str(dead_peer),
     }
     with network() as net:
-        command = net.inside(on_address(TAKEN_OVER[name]))
+        command = net.inside(on_address((TAKEN_OVER | FALLBACK)[name]))
         with serving(command, tmp_path, env=env, port=net.connect_beside) as server:
             stays = server.stream().placed()
             server.port = net.connect_from_afar

@@ -73,7 +73,6 @@ def follow(server, proxy, version, count):
     ("name", "more"),
     [
         ("nginx", {"60s": "3s"}),
-        ("caddy", {}),
         ("haproxy", {"60s": "3s"}),
         ("apache", {"timeout=60": "timeout=3"}),
     ],

@@ -32,7 +32,7 @@ def files(tmp_path_factory):
 
 @contextlib.contextmanager
 def serving_tls(name, folder, files):
-    certificate, key = OPTIONS[name]
+    certificate, key = OPTIONS.get(name, ("--certfile", "--keyfile"))
     context = ssl.create_default_context(cafile=files["ca.crt"])
     options = [certificate, str(files["one.crt"]), key, str(files["one.key"])]
     with serving_with(name, folder, options=options, context=context) as server:
@@ -51,12 +51,22 @@ def test_tls(tmp_path, files, name):
         until(lambda: subscribers(server) == 0)
         with server.stream() as stream:
             stream.placed()
+            heartbeats = stream.body.count(b":\n\n")
             server.signal(signal.SIGTERM)
             stream.ended()
+            assert stream.body.count(b":\n\n") == heartbeats
         server.process.wait(10)
         # WSGI servers give each stream a thread then, and say so. A greenlet is not worth it.
         waits = name in {"gunicorn-gthread", "werkzeug"}
         assert server.log_text().count("because it ends TLS itself") == waits
+
+
+def test_tls_of_one_request_at_a_time(tmp_path, files):
+    """The one that a stream holds is all there is, which is said in so many words."""
+    with serving_tls("gunicorn-sync", tmp_path, files) as server, server.stream() as stream:
+        stream.placed()
+        until(lambda: "one at a time by gunicorn" in server.log_text())
+        assert "and it ends TLS itself, so" in server.log_text()
 
 
 @pytest.mark.parametrize("name", ["uvicorn-httptools", "uvicorn-h11", "uvicorn-uvloop"])

@@ -42,6 +42,7 @@ def test_two_hundred_streams(name, tmp_path):
 
         streams = [server.stream().placed() for _ in range(STREAMS)]
         assert subscribers(server) == STREAMS
+        logged = server.log_text().count("GET /stream")
         held = server.threads() - threads
         memory = server.memory() - memory
         for n in range(5):
@@ -61,6 +62,10 @@ def test_two_hundred_streams(name, tmp_path):
         if name in TAKEN_OVER:
             # A server's own pool may still be growing.
             assert held <= 10
+            # For the server each was over, or has been answered, when it began.
+            assert logged == STREAMS + 1
+        elif name == "gunicorn-gthread-fallback":
+            assert logged == 1
         if name not in {"uvicorn-fallback", "uvicorn-a2wsgi", "hypercorn"}:
             # These show where they have cancelled what they no longer wait for.
             assert "Traceback" not in server.log_text()

@@ -433,6 +433,46 @@ def test_pull_without_heartbeats_still_finds_lost_clients(url, monkeypatch):
     hub.close()
 
 
+def test_pull_without_heartbeats_of_a_client_that_is_seen(url):
+    """Nothing comes but events."""
+    hub = HubThread(url, HubConfig(heartbeat_seconds=None))
+    client, server = socket.socketpair()
+    with client, server:
+        stream = hub.pull(hub.admit(("a",)), server.fileno())
+        got = b""
+        while b"id: " not in got:
+            got += next(stream)
+        threading.Timer(2.5, hub.publish, (["a"], Event("x"))).start()
+        assert next(stream).endswith(b"data: x\n\n")
+        stream.close()
+    hub.close()
+
+
+def test_a_server_that_wants_to_stop(hub):
+    """Its generators end, and no other begins."""
+    stops = []
+    stream = hub.pull(hub.admit(("a",)), None, stopping=lambda: bool(stops))
+    next(stream)
+    hub.publish(["a"], Event("last"))
+    stops.append(True)
+    assert b"".join(stream).endswith(b"data: last\n\n")
+    with pytest.raises(HubClosedError):
+        hub.admit(("a",))
+
+
+def test_adopt_after_close(hub):
+    """A client that the hub no longer serves sees the end, and no other hub is opened."""
+    subscriber = hub.admit(("a",))
+    hub.close()
+    client, server = socket.socketpair()
+    with client:
+        hub.adopt(subscriber, server, b"head")
+        client.settimeout(10)
+        while client.recv(99):
+            pass
+    assert hub._hub is None
+
+
 def test_a_stream_that_cannot_see_its_client_ends(hub, monkeypatch):
     """Some servers never say that it has left; one that is there comes back."""
     monkeypatch.setattr(thread, "_BLIND_STREAM_SECONDS", 0.3)

@@ -28,8 +28,9 @@ from ..errors import (
 from ..event import make_event
 from ..hub import open_hub
 from ..hub.sinks import TaskSink
+from ..servers.asgi import tune
 from ..servers.daphne import flow_of
-from ..servers.uvicorn import has_lost_client, take_over
+from ..servers.uvicorn import expect_stop, has_lost_client, take_over, told_of_stop
 from .cors import CORSMiddleware
 
 if TYPE_CHECKING:
@@ -350,6 +351,7 @@ class EventStreams:
             await _answer(send, 400, str(error))
             return
         token = query.get("token", [None])[0]
+        expect_stop(receive)
         # A client is authorised by what is true now.
         disconnects = (await self._opened()).disconnects
         refused, expires_at = await self._authorize(channels, token, scope)
@@ -415,6 +417,7 @@ class EventStreams:
                     on_lost=lambda: hub.leave(subscriber),
                 )
             if sink is None:
+                tune(receive, self._config)
                 await _send_all(hub, subscriber, receive, send)
             else:
                 hub.attach(subscriber, sink)
@@ -439,17 +442,18 @@ async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -
     gone = asyncio.create_task(_until_gone(receive))
     gone.add_done_callback(lambda _: sink.abort())
     try:
-        async with limit:
-            is_served = True
-            hub.attach(subscriber, sink)
-            while (data := await sink.pull()) is not None:
-                if has_lost_client(receive):
-                    return
-                await send(_body(data, more=True))
-                await flow.drained()
-            flow.release()
-            if not gone.done():
-                await send(_body(b"", more=False))
+        with told_of_stop(receive, lambda: hub.end(subscriber)):
+            async with limit:
+                is_served = True
+                hub.attach(subscriber, sink)
+                while (data := await sink.pull()) is not None:
+                    if has_lost_client(receive):
+                        return
+                    await send(_body(data, more=True))
+                    await flow.drained()
+                flow.release()
+                if not gone.done():
+                    await send(_body(b"", more=False))
     except TimeoutError:
         if not limit.expired():
             raise

@@ -17,6 +17,7 @@ from flask import Response
 
 from ..errors import HubClosedError, TooManySubscribersError
 from ..servers.a2wsgi import watch
+from ..servers.gunicorn import stopping
 from ..servers.wsgi import client_descriptor, response_head, take_over
 from .advice import (
     advise_about_connections,
@@ -131,8 +132,8 @@ class EventStream(Response):
             write = start_response(self.status, headers)
             head = dummy.written_head(write) or head
         except BaseException:
-            connection.close()
-            dummy.close()
+            # The server answers with an error, if it still can.
+            dummy.give_back(connection)
             raise
         self._hub.adopt(subscriber, connection, head)
         return ClosingIterator(dummy, self.close)
@@ -144,7 +145,7 @@ class EventStream(Response):
             advise_about_waiting(environ)
         self._hub.place(subscriber)
         self.response = self._hub.pull(
-            subscriber, client_descriptor(environ), watch(environ)
+            subscriber, client_descriptor(environ), watch(environ), stopping()
         )
         # Frozen by somebody's hook, the response has the length of nothing.
         self.headers.pop("Content-Length", None)

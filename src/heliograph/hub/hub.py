@@ -45,7 +45,7 @@ from .subscription import Subscription
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from ..brokers.base import Broker, PlainFormat
     from ..channels.entry import Entry
@@ -65,6 +65,9 @@ _DISCONNECT = "disconnect"
 # makes a client come again, or not.
 _COMMANDS_AT_ONCE = 100
 _CLOCKS_DIFFER_SECONDS = 60.0
+
+# How often a server is asked whether it wants to stop.
+_STOP_LOOK_SECONDS = 0.2
 
 # When the hub is closed, clients have this long to take what was written to them. Who does
 # not will be given it again after reconnecting.
@@ -138,6 +141,7 @@ class Hub:
         self.connections: dict[SocketSink, socket.socket] = {}
         self._connection_lost = asyncio.Event()
         self._ending = False
+        self._expects_stop = False
         self._closed = False
         self._published = 0
         self._entries = 0
@@ -171,6 +175,22 @@ class Hub:
         self._ending = True
         for subscriber in tuple(self._subscribers):
             self.end(subscriber)
+
+    def end_streams_when(self, stopping: Callable[[], bool]) -> None:
+        """
+        End all streams and let no other begin as soon as the server wants to stop.
+
+        Args:
+            stopping: Says whether it does. Asked now and then from now on.
+        """
+        if not self._expects_stop:
+            self._expects_stop = True
+            self._start(self._until_stop(stopping))
+
+    async def _until_stop(self, stopping: Callable[[], bool]) -> None:
+        while not stopping():  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(_STOP_LOOK_SECONDS)
+        self.end_streams()
 
     async def close(self) -> None:
         """
@@ -315,7 +335,12 @@ class Hub:
         self._caps.check(address, len(self._subscribers), of_channels)
         at_address = self._caps.come(address)
         subscriber = Subscriber(
-            channels, last_event_id, self._end_of_stream(expires_at), address, at_address
+            self,
+            channels,
+            last_event_id,
+            expires_at=self._end_of_stream(expires_at),
+            address=address,
+            at_address=at_address,
         )
         self._subscribers.add(subscriber)
         for name in channels:
@@ -616,6 +641,7 @@ class Hub:
     async def _open_connection(
         self, subscriber: Subscriber, sink: SocketSink, connection: socket.socket
     ) -> None:
+        loop = asyncio.get_running_loop()
         try:
             await self.place(subscriber)
         except asyncio.CancelledError:
@@ -623,8 +649,13 @@ class Hub:
             del self.connections[sink]
             connection.close()
             raise
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: sink, connection)
+        try:
+            await loop.connect_accepted_socket(lambda: sink, connection)
+        except Exception:
+            if self.connections.pop(sink, None) is not None:
+                connection.close()
+                self.leave(subscriber)
+            raise
 
     async def _bring_in(self, subscriber: Subscriber, sink: Sink) -> None:
         catch_up = CatchUp(subscriber, sink, self._listening, self._broker, self._patience)

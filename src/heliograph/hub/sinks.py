@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import select
 import socket
@@ -207,7 +208,7 @@ class PullSink:
         Wait for bytes, in the server's thread.
 
         Args:
-            timeout_seconds: How long.
+            timeout_seconds: How long; may be infinite.
             client: Descriptor of the client's connection, to notice that it has gone;
                 :obj:`None` where the server does not give it.
 
@@ -256,7 +257,7 @@ class PullSink:
         if client is not None:
             # Not POLLIN: bytes of a pipelined request would make this a busy loop.
             poll.register(client, _CLIENT_LEFT)
-        events = dict(poll.poll(seconds * 1000))
+        events = dict(poll.poll(None if seconds == math.inf else seconds * 1000))
         return client is None or client not in events
 
     def _wake(self) -> None:

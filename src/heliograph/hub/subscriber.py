@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ..channels.feed import Cursor
+    from .hub import Hub
 
 __all__ = ["Sink", "Subscriber"]
 
@@ -48,6 +49,7 @@ class Subscriber:
     One client of a hub, from :meth:`.hub.Hub.admit` until it leaves.
 
     Args:
+        hub: Has admitted it.
         channels: What it asked for, sorted, each once.
         last_event_id: Where it says that it is; :obj:`None` to begin now.
         expires_at: When its stream ends, in seconds since the epoch of Unix;
@@ -72,6 +74,7 @@ class Subscriber:
         "expires_at",
         "expiry",
         "gone",
+        "hub",
         "joining",
         "last_event_id",
         "quiet_since",
@@ -80,12 +83,15 @@ class Subscriber:
 
     def __init__(
         self,
+        hub: Hub,
         channels: tuple[str, ...],
         last_event_id: str | None,
+        *,
         expires_at: float | None,
         address: str | None,
         at_address: int,
     ) -> None:
+        self.hub = hub
         self.channels = channels
         self.last_event_id = last_event_id
         self.expires_at = expires_at

@@ -214,7 +214,7 @@ class HubThread:
             connection: The hub's from now on, whatever happens.
             head: Bytes to send first.
         """
-        _later(self._opened().adopt, subscriber, connection, head)
+        _later(subscriber.hub.adopt, subscriber, connection, head)
 
     def place(self, subscriber: Subscriber) -> None:
         """
@@ -225,13 +225,14 @@ class HubThread:
         """
         # If the hub has been closed, the stream ends as soon as it is served.
         with contextlib.suppress(HubClosedError, TimeoutError):
-            _run(self._opened().place(subscriber), _LOOP_SECONDS)
+            _run(subscriber.hub.place(subscriber), _LOOP_SECONDS)
 
     def pull(
         self,
         subscriber: Subscriber,
         client: int | None,
         watch: Callable[[Callable[[], None]], None] | None = None,
+        stopping: Callable[[], bool] | None = None,
     ) -> Iterator[bytes]:
         """
         Serve a client from the thread that iterates.
@@ -242,13 +243,16 @@ class HubThread:
                 :obj:`None` where the server does not give it.
             watch: Another way to notice that, told what to call then. Without either the
                 stream ends after five minutes.
+            stopping: Says whether the server wants to stop, where it waits for generators.
 
         Yields:
             Whole blocks; a comment after silence.
         """
-        hub = self._opened()
+        hub = subscriber.hub
+        if stopping is not None:
+            _later(hub.end_streams_when, stopping)
         sink = PullSink(on_resumed=lambda: _later(hub.on_resumed, subscriber))
-        heartbeat = self.config.heartbeat_seconds or _BLIND_HEARTBEAT_SECONDS
+        heartbeat = self.config.heartbeat_seconds or math.inf
         ends = math.inf
         if client is not None:
             tune_descriptor(client, self.config)
@@ -278,9 +282,9 @@ class HubThread:
             subscriber: From :meth:`admit`; one that has left is left alone.
         """
         # May be called by the garbage collector, at any moment: no lock, no opening.
-        hub = self._hub
-        if hub is not None:
-            _later(hub.leave, subscriber)
+        # Nor for a client of the parent, in a child.
+        if subscriber.hub in _open_hubs:
+            _later(subscriber.hub.leave, subscriber)
 
     def close(self) -> None:
         """End the streams of this process and close the broker. Reopens when used."""

@@ -36,10 +36,13 @@ def watch(environ: dict[str, Any]) -> Callable[[Callable[[], None]], None] | Non
         return None
 
     async def wait(on_left: Callable[[], None]) -> None:
-        # The messages before it are the body's, which the application has read, or not.
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        on_left()
+        try:
+            # Messages before it are the body's, which the application has read, or not.
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            # Also if nobody can be asked any more.
+            on_left()
 
     def begin(on_left: Callable[[], None]) -> None:
         asyncio.run_coroutine_threadsafe(wait(on_left), loop)

@@ -6,6 +6,10 @@ the transport gets a protocol of ours, as uvicorn itself does for WebSockets, an
 request is ended for uvicorn and for all middleware in the usual way: with a last message,
 whose bytes go nowhere.
 
+When uvicorn stops it tells its connections, once, and waits for the end of all, also of
+streams whose request was under way then. So something of ours stands among them from the
+first request on.
+
 What is private of uvicorn is looked at before it is touched. Whatever differs from what was
 seen to work keeps its connection; so does a stream whose bytes a middleware changes.
 """
@@ -13,18 +17,20 @@ seen to work keeps its connection; so does a stream whose bytes a middleware cha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ..hub.sinks import ConnectionSink, tune_descriptor
+from ..hub.sinks import ConnectionSink
+from .asgi import tune
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from ..config import HubConfig
 
-__all__ = ["UvicornSink", "has_lost_client", "take_over"]
+__all__ = ["UvicornSink", "expect_stop", "has_lost_client", "take_over", "told_of_stop"]
 
 _log = logging.getLogger("heliograph.servers")
 
@@ -93,6 +99,41 @@ class UvicornSink(ConnectionSink):
         super().connection_lost(exc)
 
 
+def expect_stop(receive: Any) -> None:
+    """
+    Be told when uvicorn stops. Call it as soon as a request is served.
+
+    Args:
+        receive: As the application was given it, of any server.
+    """
+    cycle = _cycle_of(receive)
+    with contextlib.suppress(AttributeError, TypeError):
+        state = cycle.transport.get_protocol().server_state
+        # One that comes when uvicorn stops already would be waited for without end.
+        if state not in _stops and (cycle.keep_alive or _asks_to_close(cycle.scope)):
+            _stops[state] = _Stop(state.connections)
+
+
+@contextlib.contextmanager
+def told_of_stop(receive: Any, on_stop: Callable[[], None]) -> Iterator[None]:
+    """
+    Have something called, within a block, when uvicorn stops, or soon if it does already.
+
+    Args:
+        receive: As for :func:`expect_stop`, which was called before.
+        on_stop: Is called at most once.
+    """
+    stop = _stop_of(receive)
+    if stop is None:
+        yield
+        return
+    stop.tell(on_stop)
+    try:
+        yield
+    finally:
+        stop.waiting.discard(on_stop)
+
+
 async def take_over(
     receive: Any, send: Callable[[Any], Awaitable[None]], config: HubConfig, **events: Any
 ) -> UvicornSink | None:
@@ -120,12 +161,11 @@ async def take_over(
     written = await _written(connection, send, message)
     if written not in {first, _chunk(first)} or connection.cycle.disconnected:
         return None
+    tune(receive, config)
     sink = UvicornSink(connection, is_chunked=written != first, **events)
     _hand_over(connection, sink)
     if connection.stop is not None and connection.stop.has_begun:
         asyncio.get_running_loop().call_soon(sink.shutdown)
-    # uvloop's object for the connection has no options.
-    tune_descriptor(connection.transport.get_extra_info("socket").fileno(), config)
     try:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     except BaseException:
@@ -144,10 +184,7 @@ def has_lost_client(receive: Any) -> bool:
     Args:
         receive: As the application was given it, of any server.
     """
-    cycle: Any = getattr(receive, "__self__", None)
-    if type(cycle).__module__ not in _MODULES:
-        return False
-    is_closing = getattr(getattr(cycle, "transport", None), "is_closing", None)
+    is_closing = getattr(getattr(_cycle_of(receive), "transport", None), "is_closing", None)
     return callable(is_closing) and bool(is_closing())
 
 
@@ -161,7 +198,7 @@ class _Connection:
         self.protocol = protocol
         self.flow = cycle.flow
         self.connections: set[Any] = protocol.server_state.connections
-        self.stop = _stop_of(protocol.server_state, cycle)
+        self.stop = _stops.get(protocol.server_state)
         # With httptools a request that waits behind this one may be the protocol's already.
         is_followed = bool(getattr(protocol, "pipeline", None))
         self.is_as_known = (
@@ -178,32 +215,41 @@ class _Connection:
 
 
 class _Stop:
-    """
-    Stands among uvicorn's connections, to be told when it stops.
-
-    It tells each connection once, and then waits for the end of all: also of streams that
-    are taken over later, because their request was under way.
-    """
+    """Stands among uvicorn's connections, to be told when it stops."""
 
     def __init__(self, connections: set[Any]) -> None:
         self.has_begun = False
+        self.waiting: set[Callable[[], None]] = set()
         self._connections = connections
         connections.add(self)
+
+    def tell(self, on_stop: Callable[[], None]) -> None:
+        if self.has_begun:
+            asyncio.get_running_loop().call_soon(on_stop)
+        else:
+            self.waiting.add(on_stop)
 
     def shutdown(self) -> None:
         self.has_begun = True
         self._connections.discard(self)
+        for on_stop in tuple(self.waiting):
+            on_stop()
 
 
 _stops: weakref.WeakKeyDictionary[Any, _Stop] = weakref.WeakKeyDictionary()
 
 
-def _stop_of(server_state: Any, cycle: Any) -> _Stop | None:
-    stop = _stops.get(server_state)
-    # One that comes when uvicorn stops already would be waited for without end.
-    if stop is None and (cycle.keep_alive or _asks_to_close(cycle.scope)):
-        stop = _stops[server_state] = _Stop(server_state.connections)
-    return stop
+def _stop_of(receive: Any) -> _Stop | None:
+    try:
+        return _stops.get(_cycle_of(receive).transport.get_protocol().server_state)
+    except (AttributeError, TypeError):
+        return None
+
+
+def _cycle_of(receive: Any) -> Any:
+    # Middleware replaces `send` more often than `receive`.
+    cycle = getattr(receive, "__self__", None)
+    return cycle if type(cycle).__module__ in _MODULES else None
 
 
 def _asks_to_close(scope: Any) -> bool:
@@ -231,9 +277,8 @@ class _Nowhere:
 
 def _find(receive: Any) -> _Connection | None:
     global _was_told  # noqa: PLW0603 - one line is enough
-    # Middleware replaces `send` more often than `receive`.
-    cycle: Any = getattr(receive, "__self__", None)
-    if type(cycle).__module__ not in _MODULES:
+    cycle = _cycle_of(receive)
+    if cycle is None:
         return None
     try:
         if cycle.disconnected or cycle.transport.is_closing():
@@ -245,7 +290,8 @@ def _find(receive: Any) -> _Connection | None:
         reason = str(error)
     else:
         if connection.is_as_known:
-            return connection
+            # Without, uvicorn would not be able to end it.
+            return connection if connection.stop is not None else None
         reason = "its objects are used otherwise"
     if not _was_told:
         _was_told = True

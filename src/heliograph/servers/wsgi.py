@@ -78,10 +78,12 @@ class Dummy:
 
     Args:
         peer: The other end of what the server holds.
+        number: The descriptor under which the server holds it.
     """
 
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: socket.socket, number: int) -> None:
         self._peer = peer
+        self._number = number
 
     def written_head(self, write: Callable[[bytes], object] | None) -> bytes | None:
         """
@@ -111,6 +113,17 @@ class Dummy:
         fields = (line.partition(":") for line in lines)
         headers = [(name, value.strip()) for name, _, value in fields]
         return response_head(status_line.partition(" ")[2], headers)
+
+    def give_back(self, connection: socket.socket) -> None:
+        """
+        Let the server have its connection again, before it has written anything.
+
+        Args:
+            connection: That :func:`take_over` gave. Is closed here, and not for the client.
+        """
+        os.dup2(connection.fileno(), self._number, inheritable=False)
+        connection.close()
+        self.close()
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(())
@@ -240,7 +253,7 @@ def _swap(number: int) -> tuple[socket.socket, Dummy]:
         raise
     finally:
         servers_end.close()
-    return taken, Dummy(peer)
+    return taken, Dummy(peer, number)
 
 
 def response_head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
