@@ -2,7 +2,8 @@
 A long run: clients come and go, events come, and nothing grows.
 
 A server of its own process serves clients that stay for up to ten seconds: most close, some
-reset their connection, some stop reading. Every ten seconds the server's memory, descriptors
+reset their connection. One in ten listens to everything, reads nothing and stays for up to a
+minute, so that many of them are given up. Every ten seconds the server's memory, descriptors
 and threads are looked at; at the end the last third is set beside the second.
 
     python bench/soak.py [--minutes 10] [--clients 300] [--server gunicorn-gthread]
@@ -25,16 +26,20 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from servers import FALLBACK, TAKEN_OVER, publish, serving_with, subscribers, until
 
-REQUEST = b"GET /stream?channel=%d HTTP/1.1\r\nHost: bench\r\n%s\r\n"
+REQUEST = b"GET /stream?%s HTTP/1.1\r\nHost: bench\r\n%s\r\n"
 CHANNELS = 10
 STAY_SECONDS = 10.0
+STUCK_SECONDS = 60.0
 SAMPLE_SECONDS = 10.0
 
 
 async def come_and_go(port, chance, counts, stopping):
     """One client after the other in the same place, each with the last id of the one before."""
-    channel, last_id = chance.randrange(CHANNELS), b""
+    channel, last_id = b"channel=%d" % chance.randrange(CHANNELS), b""
     while not stopping.is_set():
+        if chance.random() < 0.1:
+            await be_stuck(port, chance, counts)
+            continue
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
@@ -42,27 +47,36 @@ async def come_and_go(port, chance, counts, stopping):
             continue
         resume = b"Last-Event-ID: %s\r\n" % last_id if last_id else b""
         writer.write(REQUEST % (channel, resume))
-        how = chance.random()
         stay = chance.random() * STAY_SECONDS
         try:
-            if how < 0.1:
-                await asyncio.sleep(stay)  # it reads nothing
-            else:
-                async with asyncio.timeout(stay):
-                    async for line in reader:
-                        if line.startswith(b"id: "):
-                            last_id = line[4:].strip()
-                        elif line.startswith(b"data: "):
-                            counts["events"] += 1
+            async with asyncio.timeout(stay):
+                async for line in reader:
+                    if line.startswith(b"id: "):
+                        last_id = line[4:].strip()
+                    elif line.startswith(b"data: "):
+                        counts["events"] += 1
         except (TimeoutError, ConnectionError):
             pass
-        if how > 0.8:
+        if chance.random() < 0.2:
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, linger
             )
         writer.close()
         counts["clients"] += 1
+
+
+async def be_stuck(port, chance, counts):
+    """A client that takes what fits into the smallest of buffers."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        every = b"&".join(b"channel=%d" % n for n in range(CHANNELS))
+        await loop.sock_sendall(client, REQUEST % (every, b""))
+        await asyncio.sleep(chance.random() * STUCK_SECONDS)
+    counts["stuck"] += 1
 
 
 async def publish_on(server, stopping):
@@ -76,7 +90,7 @@ async def publish_on(server, stopping):
 
 async def run(server, minutes, clients):
     chance, stopping = random.Random(1), asyncio.Event()
-    counts = {"clients": 0, "events": 0, "refused": 0}
+    counts = {"clients": 0, "events": 0, "refused": 0, "stuck": 0}
     tasks = [
         asyncio.create_task(come_and_go(server.port, chance, counts, stopping))
         for _ in range(clients)

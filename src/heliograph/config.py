@@ -48,10 +48,11 @@ class HubConfig:
             is answered with, in seconds. 0 to 86,400.
         linger_seconds: Seconds that a channel is still listened to after its last
             subscriber left, so that a page that reloads finds it warm. 0 or more.
-        dead_peer_seconds: Seconds after which a client that no longer acknowledges
-            is given up, on connections that were taken over. 1 to 86,400.
-        send_buffer_bytes: Kernel send buffer of a connection that was taken over, in
-            bytes: what a client that stopped reading costs. At least 4,096.
+        dead_peer_seconds: Seconds after which a client is given up that no longer
+            acknowledges, or takes nothing of what is waiting for it (Linux 5.11), where
+            the connection is known. 1 to 86,400.
+        send_buffer_bytes: Kernel send buffer of a client's connection in bytes, where
+            that is known: what a client that stopped reading costs. At least 4,096.
             :obj:`None` leaves it to the kernel, which allows megabytes.
         publish_timeout_seconds: Seconds that a publish may take before it fails. Above
             0. :obj:`None` sets no limit.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import json
 import os
@@ -9,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 import uvicorn
@@ -195,6 +197,35 @@ async def test_close_while_a_client_is_authorised(take_over):
     async with serving(streams) as port:
         assert (await (await request(port)).ended()).events == []
         await (await request(port)).placed()
+
+
+asking = contextvars.ContextVar("asking")
+
+
+class Asking:
+    """What an application keeps of a request."""
+
+
+@pytest.mark.parametrize("last_event_id", ["", "unknown"])
+async def test_a_request_is_over_when_its_stream_is_taken_over(last_event_id):
+    """Nothing keeps its context."""
+    config = HubConfig(max_stream_seconds=600)
+    streams = EventStreams("memory:", config=config)
+    requests = []
+
+    async def app(scope, receive, send):
+        token = Asking()
+        requests.append(weakref.ref(token))
+        asking.set(token)
+        del token
+        await streams(scope, receive, send)
+
+    async with serving(app, lifespan="off") as port:
+        for _ in range(2):
+            await (await request(port, "", f"Last-Event-ID: {last_event_id}")).placed()
+        await until(lambda: gc.collect() >= 0 and not any(kept() for kept in requests))
+        assert (await streams.statistics()).subscribers == len(requests) == 2
+        await streams.close()
 
 
 def in_fastapi(streams):
@@ -561,6 +592,24 @@ async def test_a_slow_subscription_whose_place_is_taken():
 
         got = [(await anext(events)).data.split()[0] for _ in range(50)]
     assert got == [str(n) for n in range(50)]
+
+
+async def test_a_slow_subscription_and_many_disconnects():
+    """Those of other channels, and those before it was cut off, do not end it."""
+    config = HubConfig(max_lag_bytes=300_000)
+    async with (
+        EventStreams("memory:", config=config) as streams,
+        streams.subscribe("a") as events,
+    ):
+        for n in range(10_001):
+            streams._hub._disconnects.note(f"other{n}")
+        for n in range(50):
+            await streams.publish(f"{n} " + "x" * 10_000, channel="a")
+            await asyncio.sleep(0)
+        await until(lambda: streams._hub.statistics().lagging_disconnected)
+
+        got = [(await anext(events)).data.split()[0] for _ in range(50)]
+        assert got == [str(n) for n in range(50)]
 
 
 async def test_a_slow_subscription_that_is_disconnected():

@@ -34,6 +34,9 @@ from servers import (
     werkzeug,
 )
 
+# Their connections are not to be seen: they wait for a client for as long as it is there.
+OUT_OF_REACH = {"mod-wsgi", "granian-wsgi", "granian", "hypercorn", "uvicorn-a2wsgi"}
+
 
 @pytest.fixture(scope="module", params=[*TAKEN_OVER, *FALLBACK])
 def server(request, tmp_path_factory):
@@ -165,7 +168,8 @@ def test_a_client_that_leaves_otherwise(server, how):
 
 @pytest.mark.oldest
 def test_a_client_that_does_not_read(server):
-    """It is given up when it is too far behind; others are given everything."""
+    """It is given up when it is too far behind, and let go of; others are given everything."""
+    publish(server, "opens what there is to open", "much")
     with (
         server.stream("/stream?channel=much") as stuck,
         server.stream("/stream?channel=much") as other,
@@ -174,6 +178,7 @@ def test_a_client_that_does_not_read(server):
             stream.placed()
         # Clients of other tests may have yet to be noticed as gone.
         until(lambda: subscribers(server) == 2)
+        descriptors = server.descriptors()
         published = 0
         while subscribers(server) == 2:
             # Far beyond what the kernel holds for a connection.
@@ -183,6 +188,8 @@ def test_a_client_that_does_not_read(server):
             while other.parser.last_event_id != id:
                 assert other.read()
         assert not other.has_ended
+        if server.name not in OUT_OF_REACH:
+            until(lambda: server.descriptors() < descriptors)
         # What it has yet to be given is in no way the rest of its stream: that has to end.
         with contextlib.suppress(ConnectionError):
             while not stuck.has_ended and stuck.read():
@@ -385,7 +392,7 @@ def test_a_lost_client_frees_its_thread(tmp_path):
                 # Long before a heartbeat could tell.
                 waiting.settimeout(10)
                 streams.pop().close()
-                assert waiting.recv(9999).startswith(b"HTTP/1.1 200 OK")
+                assert b" 200 OK" in waiting.recv(9999)
             for stream in streams:
                 stream.close()
             until(lambda: subscribers(server) == 0)
@@ -565,6 +572,23 @@ def test_the_reloader(tmp_path):
         publish(server, "2")
         with server.stream(last_event_id=event_id) as stream:
             assert stream.wait(1)[0].data == "2"
+
+
+@pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
+def test_a_request_is_over_when_its_stream_is_taken_over(tmp_path, worker):
+    """Nothing that it had is kept, neither by the stream nor by what it was the first to use."""
+    command = gunicorn("keeping:app", "--worker-class", worker)
+    env = {"APP_SSE_MAX_STREAM_SECONDS": "600"}
+    with serving(command, tmp_path, env=env) as server:
+        streams = [server.stream().placed() for _ in range(5)]
+        publish(server, "x")
+        until(lambda: server.get("/loaded").text == "0")
+        streams.append(server.stream(last_event_id="unknown").placed())
+        until(lambda: server.get("/loaded").text == "0")
+        for stream in streams:
+            stream.close()
+        until(lambda: subscribers(server) == 0)
+        assert server.get("/loaded").text == "0"
 
 
 def test_gevent_with_preload(tmp_path):

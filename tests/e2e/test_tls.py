@@ -2,13 +2,19 @@
 
 import contextlib
 import signal
+import socket
 import ssl
+import sys
 
+import h2.config
+import h2.connection
+import h2.events
+import httpx
 import pytest
 
 from browser import chromium, open_ten_streams
 from redises import certificates
-from servers import publish, serving_with, subscribers, until
+from servers import publish, serving, serving_with, subscribers, until
 
 # How each is given its certificate and key.
 OPTIONS = {
@@ -32,8 +38,14 @@ def files(tmp_path_factory):
 
 @contextlib.contextmanager
 def serving_tls(name, folder, files):
-    certificate, key = OPTIONS.get(name, ("--certfile", "--keyfile"))
     context = ssl.create_default_context(cafile=files["ca.crt"])
+    if name == "daphne":
+        place = f"ssl:{{port}}:interface=127.0.0.1:privateKey={files['one.key']}:certKey={files['one.crt']}"
+        command = [sys.executable, "-m", "daphne", "-e", place, "-v", "2", "streams:app"]
+        with serving(command, folder, context=context) as server:
+            yield server
+        return
+    certificate, key = OPTIONS.get(name, ("--certfile", "--keyfile"))
     options = [certificate, str(files["one.crt"]), key, str(files["one.key"])]
     with serving_with(name, folder, options=options, context=context) as server:
         yield server
@@ -100,3 +112,88 @@ def test_ten_streams_in_one_tab(tmp_path, files, name):
             page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")
             == "h2"
         )
+
+
+class Http2:
+    """A client of HTTP/2, which opens no window that it is not told to open."""
+
+    def __init__(self, port, context):
+        context.set_alpn_protocols(["h2"])
+        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = context.wrap_socket(connection, server_hostname="127.0.0.1")
+        assert self.socket.selected_alpn_protocol() == "h2"
+        config = h2.config.H2Configuration(header_encoding="utf-8")
+        self.protocol = h2.connection.H2Connection(config)
+        self.protocol.initiate_connection()
+
+    def get(self, path):
+        number = self.protocol.get_next_available_stream_id()
+        headers = {
+            ":method": "GET",
+            ":path": path,
+            ":scheme": "https",
+            ":authority": "test",
+        }
+        self.protocol.send_headers(number, headers.items(), end_stream=True)
+        self.socket.sendall(self.protocol.data_to_send())
+        return number
+
+    def wait_for(self, kind, number):
+        """Read until something has happened to a request."""
+        while True:
+            data = self.socket.recv(1 << 16)
+            assert data, f"the connection has ended before {kind}"
+            events = self.protocol.receive_data(data)
+            self.socket.sendall(self.protocol.data_to_send())
+            for event in events:
+                if isinstance(event, kind) and event.stream_id == number:
+                    return event
+
+
+# hypercorn holds what a client of HTTP/2 does not read, and does not say so.
+@pytest.mark.parametrize("name", ["granian", "daphne"])
+def test_a_stream_of_http2_that_is_not_read(tmp_path, files, name):
+    """It is given up, and its client told; other requests of the connection go on."""
+    with serving_tls(name, tmp_path, files) as server:
+        client = Http2(server.port, ssl.create_default_context(cafile=files["ca.crt"]))
+        with client.socket, server.stream("/stream?channel=much") as other:
+            stuck = client.get("/stream?channel=much")
+            client.wait_for(h2.events.DataReceived, stuck)
+            other.placed()
+            published = 0
+            while subscribers(server) == 2:
+                assert published < 50_000_000
+                id = publish(server, "x" * 60_000, "much")
+                published += 60_000
+                while other.parser.last_event_id != id:
+                    assert other.read()
+            # It reads on, as somebody who has been away.
+            client.protocol.increment_flow_control_window(10_000_000)
+            client.protocol.increment_flow_control_window(10_000_000, stuck)
+            client.socket.sendall(client.protocol.data_to_send())
+            client.wait_for((h2.events.StreamReset, h2.events.StreamEnded), stuck)
+            client.wait_for(h2.events.StreamEnded, client.get("/ping"))
+        until(lambda: subscribers(server) == 0)
+        assert "Traceback" not in server.log_text()
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_daphne_ends_a_stream(tmp_path, files, version):
+    """The response has an end, and nothing is left of it in Twisted."""
+    with serving_tls("daphne", tmp_path, files) as server:
+        context = ssl.create_default_context(cafile=files["ca.crt"])
+        with httpx.Client(
+            verify=context,
+            base_url=f"https://127.0.0.1:{server.port}",
+            http2=version == "2",
+        ) as client:
+            for _ in range(3):
+                with client.stream("GET", "/stream?channel=a") as stream:
+                    assert stream.http_version == f"HTTP/{version}"
+                    lines = stream.iter_lines()
+                    assert next(line for line in lines if line.startswith("id: "))
+                    client.post("/disconnect?channel=a")
+                    list(lines)
+        log = server.log_text()
+        assert "unregistered" not in log
+        assert "Traceback" not in log

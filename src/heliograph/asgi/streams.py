@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -53,6 +54,9 @@ _Authorizer: TypeAlias = Callable[
 
 # When a process is about to end, another is about to begin.
 _RESTART_SECONDS = 1
+
+# How long a server may take to notice that a connection was aborted.
+_ABORT_SECONDS = 1
 
 _HEADERS = [
     # WHATWG HTML section 9.2.7; the others keep caches and proxies from holding events
@@ -289,8 +293,10 @@ class EventStreams:
         self._enter_loop()
         async with self._changing:
             if self._hub is None:
-                self._hub = await open_hub(
-                    self._url, self._config, plain_format=self._plain_format
+                opening = open_hub(self._url, self._config, plain_format=self._plain_format)
+                # Not in the context of the request that comes first: it would be kept.
+                self._hub = await asyncio.create_task(
+                    opening, context=contextvars.Context()
                 )
             return self._hub
 
@@ -458,6 +464,8 @@ async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -
         if not limit.expired():
             raise
         flow.abort()
+        # The server looks whether its client has left when this returns.
+        await asyncio.wait({gone}, timeout=_ABORT_SECONDS)
     finally:
         is_served = False
         hub.leave(subscriber)

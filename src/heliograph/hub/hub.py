@@ -6,12 +6,16 @@ feeds of that channel in one step, so a feed's positions are always the heads of
 channels' logs. That is what makes joining exact: a subscriber is brought to those heads
 (:mod:`.catch_up`), and in the step in which it gets there it becomes a cursor at the
 feed's end (:mod:`.delivery`).
+
+Tasks and timers that outlive a call have contexts of their own (PEP 567), so that none
+keeps the request in which it began.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import math
 import random
@@ -397,7 +401,7 @@ class Hub:
             on_lost=on_lost,
         )
         self.connections[sink] = connection
-        self._start(self._open_connection(subscriber, sink, connection))
+        self._start(self._open_connection(subscriber, sink, connection, head))
 
     def attach(self, subscriber: Subscriber, sink: Sink) -> None:
         """
@@ -418,7 +422,10 @@ class Hub:
         loop = asyncio.get_running_loop()
         if subscriber.expires_at is not None:
             subscriber.expiry = loop.call_later(
-                max(0.0, subscriber.expires_at - time.time()), self.end, subscriber
+                max(0.0, subscriber.expires_at - time.time()),
+                self.end,
+                subscriber,
+                context=contextvars.Context(),
             )
         heads = self._listening.heads(subscriber.channels)
         if heads is not None and subscriber.last_event_id in {None, heads.id}:
@@ -427,7 +434,9 @@ class Hub:
             self._join(subscriber)
             return
         subscriber.quiet_since = loop.time()
-        subscriber.joining = loop.create_task(self._bring_in(subscriber, sink))
+        subscriber.joining = loop.create_task(
+            self._bring_in(subscriber, sink), context=contextvars.Context()
+        )
 
     def leave(self, subscriber: Subscriber) -> None:
         """
@@ -639,15 +648,20 @@ class Hub:
         return ends_at if expires_at is None else min(ends_at, expires_at)
 
     async def _open_connection(
-        self, subscriber: Subscriber, sink: SocketSink, connection: socket.socket
+        self,
+        subscriber: Subscriber,
+        sink: SocketSink,
+        connection: socket.socket,
+        head: bytes,
     ) -> None:
         loop = asyncio.get_running_loop()
         try:
             await self.place(subscriber)
         except asyncio.CancelledError:
-            # The hub has been closed.
+            # The hub has been closed. A browser comes back after a head, and not without.
             del self.connections[sink]
-            connection.close()
+            with connection, contextlib.suppress(OSError):
+                connection.send(head)
             raise
         try:
             await loop.connect_accepted_socket(lambda: sink, connection)
@@ -679,7 +693,7 @@ class Hub:
         self._delivery.join(subscriber, heads)
 
     def _start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = asyncio.create_task(coroutine, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
 

@@ -9,6 +9,7 @@ the broker hands on goes into the log and, in the same step, to whoever was give
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -157,7 +158,9 @@ class Listening:
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = ListenedChannel(name)
-            channel.listening = asyncio.create_task(self._listen(channel))
+            channel.listening = asyncio.create_task(
+                self._listen(channel), context=contextvars.Context()
+            )
         if channel.lingering is not None:
             channel.lingering.cancel()
             channel.lingering = None
@@ -174,7 +177,10 @@ class Listening:
         channel.subscribers -= 1
         if not channel.subscribers:
             channel.lingering = asyncio.get_running_loop().call_later(
-                self._config.linger_seconds, self._drop, channel
+                self._config.linger_seconds,
+                self._drop,
+                channel,
+                context=contextvars.Context(),
             )
 
     def heads(self, names: Sequence[str]) -> Positions | None:

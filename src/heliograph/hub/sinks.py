@@ -164,11 +164,14 @@ class PullSink:
 
     Args:
         on_resumed: Called, in the server's thread, when a paused sink is ready again.
+        client: Descriptor of the client's connection, to notice that it has gone and to end
+            it; :obj:`None` where the server does not give it.
     """
 
-    def __init__(self, *, on_resumed: Callable[[], None]) -> None:
+    def __init__(self, *, on_resumed: Callable[[], None], client: int | None) -> None:
         self.paused = False
         self._on_resumed = on_resumed
+        self._client = client
         # Reentrant: the collector may close a generator, and so come to release(), at any
         # moment.
         self._lock = threading.RLock()
@@ -191,26 +194,33 @@ class PullSink:
             self._wake()
 
     def close(self) -> None:
-        """End the stream after what has been written."""
+        """End the stream after what has been written, if the client still takes it."""
         with self._lock:
             self._ended = True
             self._wake()
+        asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.abort)
 
     def abort(self) -> None:
-        """End the stream at once."""
+        """End the stream at once, also if its thread waits until the client reads."""
         with self._lock:
             self._chunks.clear()
             self._ended = True
             self._wake()
+            if self._client is None:
+                return
+            # The server's as long as we are not released. A copy, so as not to own it.
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(fileno=os.dup(self._client)) as connection,
+            ):
+                connection.shutdown(socket.SHUT_RDWR)
 
-    def pull(self, timeout_seconds: float, client: int | None) -> bytes | None:
+    def pull(self, timeout_seconds: float) -> bytes | None:
         """
         Wait for bytes, in the server's thread.
 
         Args:
             timeout_seconds: How long; may be infinite.
-            client: Descriptor of the client's connection, to notice that it has gone;
-                :obj:`None` where the server does not give it.
 
         Returns:
             Whole blocks; ``b""`` after the timeout; :obj:`None` when the stream or
@@ -224,13 +234,14 @@ class PullSink:
             left = deadline - time.monotonic()
             if left <= 0:
                 return b""
-            if not self._wait(left, client):
+            if not self._wait(left):
                 return None
 
     def release(self) -> None:
         """Give the pipe back. The sink may still be written to, for nothing."""
         with self._lock:
             self._ended = True
+            self._client = None
             self._chunks.clear()
             if self._wake_writer >= 0:
                 os.close(self._wake_reader)
@@ -251,7 +262,8 @@ class PullSink:
             self._on_resumed()
         return data
 
-    def _wait(self, seconds: float, client: int | None) -> bool:
+    def _wait(self, seconds: float) -> bool:
+        client = self._client
         poll = select.poll()
         poll.register(self._wake_reader, select.POLLIN)
         if client is not None:
@@ -356,7 +368,8 @@ def tune_socket(connection: socket.socket, config: HubConfig) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     # A dead peer shows in two ways: what was sent is not acknowledged, or, while
-    # nothing is sent, probes are not answered. Each option covers one of them.
+    # nothing is sent, probes are not answered. Each option covers one of them. Since
+    # Linux 5.11 the first is also for a peer that has no room for what is to be sent.
     seconds = config.dead_peer_seconds
     options = {
         "TCP_USER_TIMEOUT": int(seconds * 1000),

@@ -59,8 +59,8 @@ class Subscription:
         self.last_event_id = last_event_id or ""
         self._hub = hub
         self._channels = channels
-        # Whatever ends the streams of a channel ends this one, also while it is cut off.
-        self._disconnects = hub.disconnects
+        # Of the moment in which it was cut off: it would miss those that come after it.
+        self._disconnects: int | None = None
         self._events: deque[Event] = deque()
         self._has_left = False
         self._join(last_event_id)
@@ -108,9 +108,13 @@ class Subscription:
         self._parser = EventStreamParser()
         self._subscriber = subscriber
         self._sink = TaskSink(
-            on_resumed=lambda: self._hub.on_resumed(subscriber), on_aborted=lambda: None
+            on_resumed=lambda: self._hub.on_resumed(subscriber),
+            on_aborted=self._on_cut_off,
         )
         self._hub.attach(subscriber, self._sink)
+
+    def _on_cut_off(self) -> None:
+        self._disconnects = self._hub.disconnects
 
     async def _pull(self) -> bool:
         """Take some bytes; say whether there may be more."""

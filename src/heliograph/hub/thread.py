@@ -5,6 +5,9 @@ Nothing starts before it is needed, so an application may be imported in a gunic
 master that never serves anything. A thread does not survive a fork: in the child
 everything begins anew, and what was inherited is neither used nor finalised, because the
 parent still uses it. With the process the streams are ended and the thread is joined.
+
+What runs on the loop has a context of its own (PEP 567): in that of a request is the
+request, with all that hangs on it, and a stream would keep it for as long as it is open.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import asyncio
 import atexit
 import concurrent.futures.thread
 import contextlib
+import contextvars
 import logging
 import math
 import os
@@ -67,7 +71,7 @@ class _LoopThread:
     """An event loop that runs in a thread until it is stopped."""
 
     def __init__(self) -> None:
-        self.loop = _new_loop()
+        self.loop = contextvars.Context().run(_new_loop)
         self.process = os.getpid()
         self.thread = threading.Thread(target=self._run, name="heliograph-hub", daemon=True)
         self.thread.start()
@@ -239,8 +243,7 @@ class HubThread:
 
         Args:
             subscriber: From :meth:`admit`. It leaves when the iterator is closed.
-            client: Descriptor of the client's connection, to notice that it has gone;
-                :obj:`None` where the server does not give it.
+            client: Descriptor of the client's connection. See :class:`.sinks.PullSink`.
             watch: Another way to notice that, told what to call then. Without either the
                 stream ends after five minutes.
             stopping: Says whether the server wants to stop, where it waits for generators.
@@ -251,7 +254,9 @@ class HubThread:
         hub = subscriber.hub
         if stopping is not None:
             _later(hub.end_streams_when, stopping)
-        sink = PullSink(on_resumed=lambda: _later(hub.on_resumed, subscriber))
+        sink = PullSink(
+            on_resumed=lambda: _later(hub.on_resumed, subscriber), client=client
+        )
         heartbeat = self.config.heartbeat_seconds or math.inf
         ends = math.inf
         if client is not None:
@@ -266,7 +271,7 @@ class HubThread:
             heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
         try:
             _later(hub.attach, subscriber, sink)
-            while (data := sink.pull(heartbeat, client)) is not None:
+            while (data := sink.pull(heartbeat)) is not None:
                 yield data or b":\n\n"
                 if time.monotonic() > ends:
                     break
@@ -384,7 +389,9 @@ def _run(coroutine: Coroutine[None, None, _Result], seconds: float | None) -> _R
             raise RuntimeError(  # noqa: TRY301 - all that fails here closes the coroutine
                 "called from the hub's own thread, which would wait for itself"
             )
-        future = asyncio.run_coroutine_threadsafe(coroutine, current.loop)
+        future = contextvars.Context().run(
+            asyncio.run_coroutine_threadsafe, coroutine, current.loop
+        )
     except BaseException:
         coroutine.close()
         raise
@@ -403,7 +410,7 @@ def _later(function: Callable[..., None], *args: object) -> None:
         return
     # The loop is closed when the process ends; there is nothing to do then.
     with contextlib.suppress(RuntimeError):
-        current.loop.call_soon_threadsafe(function, *args)
+        current.loop.call_soon_threadsafe(function, *args, context=contextvars.Context())
 
 
 def _close_soon(hub: Hub) -> None:

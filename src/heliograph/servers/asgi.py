@@ -9,7 +9,35 @@ from ..hub.sinks import tune_descriptor
 if TYPE_CHECKING:
     from ..config import HubConfig
 
-__all__ = ["tune"]
+__all__ = ["Flow", "tune"]
+
+
+class Flow:
+    """
+    How a response goes on, where ``send`` waits until the client has taken most of it.
+
+    Args:
+        receive: As the application was given it.
+    """
+
+    def __init__(self, receive: Any) -> None:
+        self._transport = _transport_of(receive)
+
+    async def drained(self) -> None:
+        """Wait until the client has taken most of what it was sent, or has left."""
+
+    def release(self) -> None:
+        """Leave the response to the server, so that it can be ended."""
+
+    def abort(self) -> None:
+        """
+        End the connection of a response that is given up.
+
+        A server closes it when its application returns, but not before the client has
+        taken what was written.
+        """
+        if self._transport is not None:
+            self._transport.abort()
 
 
 def tune(receive: Any, config: HubConfig) -> None:
@@ -17,16 +45,22 @@ def tune(receive: Any, config: HubConfig) -> None:
     Make a client's connection prompt, bounded, and aware of a peer that has died.
 
     Args:
-        receive: As the application was given it. With uvicorn and gunicorn it is a method
-            of something that knows the transport; with others nothing is done.
+        receive: As the application was given it. If the transport is not known, nothing is
+            done.
         config: See :func:`~heliograph.hub.sinks.tune_socket`.
     """
-    owner = getattr(receive, "__self__", None)
-    transport = getattr(owner, "transport", None)
-    if transport is None:
-        transport = getattr(getattr(owner, "protocol", None), "transport", None)
-    get_extra_info = getattr(transport, "get_extra_info", None)
-    connection = get_extra_info("socket") if callable(get_extra_info) else None
+    transport = _transport_of(receive)
+    connection = None if transport is None else transport.get_extra_info("socket")
     # uvloop's object for the connection has no options. What is closed has no number.
     if connection is not None and connection.fileno() >= 0:
         tune_descriptor(connection.fileno(), config)
+
+
+def _transport_of(receive: Any) -> Any:
+    # With uvicorn and gunicorn it is a method of something that knows.
+    owner = getattr(receive, "__self__", None)
+    for holder in (owner, getattr(owner, "protocol", None)):
+        transport = getattr(holder, "transport", None)
+        if hasattr(transport, "get_extra_info") and hasattr(transport, "abort"):
+            return transport
+    return None

@@ -10,23 +10,17 @@ one that fills the queue behind ``receive``.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from typing import Any
 
-__all__ = ["Flow", "flow_of"]
+from .asgi import Flow
 
+__all__ = ["flow_of"]
 
-class Flow:
-    """Of a server whose ``send`` waits by itself: there is nothing to do."""
+_log = logging.getLogger("heliograph.servers")
 
-    async def drained(self) -> None:
-        """Wait until the client has taken most of what it was sent, or has left."""
-
-    def release(self) -> None:
-        """Leave the response to the server, so that it can be ended."""
-
-    def abort(self) -> None:
-        """End a connection whose response is given up, if the server does not."""
+_was_told = False
 
 
 class _DaphneFlow(Flow):
@@ -47,14 +41,22 @@ class _DaphneFlow(Flow):
         await self._may_write.wait()
 
     def release(self) -> None:
-        if self._request.channel is not None:
+        if self._channel is not None:
             self._request.unregisterProducer()
 
     def abort(self) -> None:
-        channel = self._request.channel
-        if channel is not None:
-            # In HTTP/2 of this stream alone.
-            getattr(channel, "abortConnection", channel.transport.abortConnection)()
+        # daphne leaves one open whose response has no end.
+        channel = self._channel
+        # In HTTP/2 it is a stream, which has no transport of its own.
+        if hasattr(channel, "abortConnection"):
+            channel.abortConnection()
+        elif channel is not None:
+            channel.transport.abortConnection()
+
+    @property
+    def _channel(self) -> Any:
+        # None when the client has left, and missing when daphne has ended the response.
+        return getattr(self._request, "channel", None)
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
         """Note that the client has not taken what it was sent. Twisted calls this."""
@@ -77,19 +79,28 @@ def flow_of(receive: Any) -> Flow:
         receive: As the application was given it, of any server. If a middleware has
             replaced that of daphne, or daphne looks different, nothing is waited for.
     """
+    global _was_told  # noqa: PLW0603 - one line is enough
     queue = getattr(receive, "__self__", None)
     reactor = sys.modules.get("twisted.internet.reactor")
     if "daphne.server" not in sys.modules or not isinstance(queue, asyncio.Queue):
-        return Flow()
+        return Flow(receive)
     try:
         for reader in reactor.getReaders():  # type: ignore[union-attr]  # it is there
             request = _request_of(reader, queue)
             if request is not None:
                 return _DaphneFlow(request)
-    except (AttributeError, TypeError, ValueError, RuntimeError):
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         # Another daphne, or another Twisted, or somebody else is its producer.
-        pass
-    return Flow()
+        reason = str(error)
+    else:
+        reason = "the request is not where it was"
+    if not _was_told:
+        _was_told = True
+        _log.warning(
+            "this daphne is not known: it holds whatever a client does not read (%s)",
+            reason,
+        )
+    return Flow(receive)
 
 
 def _request_of(reader: Any, queue: asyncio.Queue[Any]) -> Any:
