@@ -24,7 +24,7 @@ test: $(VENV)/dev $(OLDEST)/tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(OLDEST)/bin/python -m pytest $(TOGETHER) -m oldest \
-		-k 'not (asgi or hypercorn or granian or daphne)' tests/e2e/test_servers.py
+		-k 'not (asgi or hypercorn or granian or daphne or gunicorn-uvicorn)' tests/e2e/test_servers.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -37,6 +37,10 @@ NAMES = {
     "uvicorn-httptools": ("uvicorn, httptools", "uvicorn"),
     "uvicorn-h11": ("uvicorn, h11", "uvicorn"),
     "uvicorn-uvloop": ("uvicorn, httptools and uvloop", "uvicorn"),
+    "gunicorn-uvicorn": (
+        "gunicorn, `uvicorn_worker.UvicornWorker`",
+        "uvicorn-worker",
+    ),
     "gunicorn-gthread-fallback": (
         "gunicorn, `gthread`, 210 threads, `SSE_TAKE_OVER = False`",
         "gunicorn",

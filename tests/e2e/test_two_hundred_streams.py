@@ -66,7 +66,7 @@ def test_two_hundred_streams(name, tmp_path):
             assert logged == STREAMS + 1
         elif name == "gunicorn-gthread-fallback":
             assert logged == 1
-        if name not in {"uvicorn-fallback", "uvicorn-a2wsgi", "hypercorn"}:
+        if name not in {"uvicorn-a2wsgi", "hypercorn"}:
             # These show where they have cancelled what they no longer wait for.
             assert "Traceback" not in server.log_text()
     if path := os.environ.get("HELIOGRAPH_MATRIX"):
