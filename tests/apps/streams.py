@@ -1,5 +1,6 @@
 """The application of ``plain.py`` for ASGI, as people write it with Starlette."""
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -43,7 +44,8 @@ async def publish(request):
 
 async def statistics(request):
     statistics = dataclasses.asdict(await streams.statistics())
-    return JSONResponse({"pid": os.getpid()} | statistics)
+    tasks = len(asyncio.all_tasks())
+    return JSONResponse({"pid": os.getpid(), "tasks": tasks} | statistics)
 
 
 async def disconnect(request):
