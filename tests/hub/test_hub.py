@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
+import sys
 import time
 
 import pytest
@@ -22,6 +24,7 @@ from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.channels.position import Position, Positions
 from heliograph.hub import Hub, open_hub
 from heliograph.hub.disconnects import Disconnects
+from heliograph.hub.sinks import tune_descriptor
 from streams import HEAD, connect, until
 
 
@@ -514,6 +517,26 @@ async def test_what_counts_as_an_address(addresses, counted):
         for address in addresses:
             hub.admit(("a",), address=address)
         assert hub._caps._addresses == counted
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names are Linux's")
+def test_what_is_set_for_a_connection():
+    """It is prompt and bounded, and its peer is watched, also through a copy of it."""
+    config = HubConfig(send_buffer_bytes=65_536, dead_peer_seconds=6)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+    with client, accepted:
+        tune_descriptor(accepted.fileno(), config)
+        # The kernel counts its own bookkeeping.
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 65_536
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        found = [
+            accepted.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_NODELAY", "TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_KEEPINTVL",
+                         "TCP_KEEPCNT")
+        ]  # fmt: skip
+        assert found == [1, 6000, 3, 1, 3]
 
 
 async def test_lifetime():
