@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -203,6 +204,7 @@ def test_a_client_that_does_not_read(server):
             while not stuck.has_ended and stuck.read():
                 pass
     until(lambda: subscribers(server) == 0)
+    assert "Traceback" not in server.log_text()
 
 
 @pytest.mark.oldest
@@ -259,6 +261,20 @@ def test_requests_that_come_together(tmp_path, name):
             assert got.count(b"HTTP/1.1") == 1
         until(lambda: subscribers(server) == 0, 5)
         assert "is not known" not in server.log_text()
+
+
+def test_a_client_that_has_left_when_its_stream_is_ended(tmp_path):
+    """With a second request on its connection, uvicorn does not say so to the first."""
+    command = uvicorn("streams:app", "--http", "httptools", "--loop", "uvloop")
+    with serving(command, tmp_path, env=NO_TAKE_OVER) as server:
+        for _ in range(5):
+            with connect(server.port) as client:
+                client.sendall(2 * b"GET /stream?channel=a HTTP/1.1\r\nHost: test\r\n\r\n")
+                client.recv(9999)
+            assert server.get("/disconnect?channel=a", "POST").status == 200
+        until(lambda: subscribers(server) == 0)
+        server.stop()
+        assert "Traceback" not in server.log_text()
 
 
 def test_a_waitress_that_reads_ahead(tmp_path):
@@ -600,6 +616,39 @@ def test_a_request_is_over_when_its_stream_is_taken_over(tmp_path, worker):
             stream.close()
         until(lambda: subscribers(server) == 0)
         assert server.get("/loaded").text == "0"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("take_over", ["true", "false"])
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+def test_uvicorn_stops_before_its_first_stream(tmp_path, http, take_over, version):
+    """One whose request is on its way: it begins, ends, and is not waited for."""
+    env = {"APP_SSE_TAKE_OVER": take_over}
+    with serving(uvicorn("slow:app", "--http", http), tmp_path, env=env) as server:
+        with connect(server.port) as client:
+            client.sendall(f"GET /stream HTTP/{version}\r\nHost: test\r\n\r\n".encode())
+            time.sleep(0.3)
+            server.signal(signal.SIGTERM)
+            got = b""
+            while data := client.recv(9999):
+                got += data
+        server.process.wait(10)
+        assert b" 200 OK\r\n" in got
+        assert "Traceback" not in server.log_text()
+
+
+def test_a_default_time_out(tmp_path):
+    """That of an application is none of its server's: a thread waits for a slow client."""
+    env = NO_TAKE_OVER
+    command = gunicorn("timing_out:app", "--worker-class", "gthread", "--threads", "4")
+    with serving(command, tmp_path, env=env) as server, server.stream() as stream:
+        stream.placed()
+        for n in range(15):
+            publish(server, f"{n} {'x' * 60_000}")
+        time.sleep(1)
+        assert [event.data.split()[0] for event in stream.wait(15)] == [
+            *map(str, range(15))
+        ]
 
 
 def test_gevent_with_preload(tmp_path):

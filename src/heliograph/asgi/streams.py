@@ -458,11 +458,12 @@ async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -
                     await send(_body(data, more=True))
                     await flow.drained()
                 flow.release()
-                if not gone.done():
+                if not gone.done() and not has_lost_client(receive):
                     await send(_body(b"", more=False))
     except TimeoutError:
         if not limit.expired():
             raise
+        is_served = False
         flow.abort()
         # The server looks whether its client has left when this returns.
         await asyncio.wait({gone}, timeout=_ABORT_SECONDS)

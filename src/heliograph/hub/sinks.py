@@ -20,7 +20,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..config import HubConfig
 
@@ -172,6 +172,7 @@ class PullSink:
         self.paused = False
         self._on_resumed = on_resumed
         self._client = client
+        self._identity = None if client is None else _identity(client)
         # Reentrant: the collector may close a generator, and so come to release(), at any
         # moment.
         self._lock = threading.RLock()
@@ -208,12 +209,12 @@ class PullSink:
             self._wake()
             if self._client is None:
                 return
-            # The server's as long as we are not released. A copy, so as not to own it.
-            with (
-                contextlib.suppress(OSError),
-                socket.socket(fileno=os.dup(self._client)) as connection,
-            ):
-                connection.shutdown(socket.SHUT_RDWR)
+            # The server's until we are released. Somebody who forgets to do that may have
+            # closed it, and its number may be another client's by now.
+            with contextlib.suppress(OSError):
+                if _identity(self._client) == self._identity:
+                    with _borrowed(self._client) as connection:
+                        connection.shutdown(socket.SHUT_RDWR)
 
     def pull(self, timeout_seconds: float) -> bytes | None:
         """
@@ -392,8 +393,23 @@ def tune_descriptor(number: int, config: HubConfig) -> None:
         config: Gives ``send_buffer_bytes`` and ``dead_peer_seconds``.
     """
     # A client that has gone already is noticed by whoever serves it.
-    with (
-        contextlib.suppress(OSError),
-        socket.socket(fileno=os.dup(number)) as connection,
-    ):
+    with contextlib.suppress(OSError), _borrowed(number) as connection:
         tune_socket(connection, config)
+
+
+@contextlib.contextmanager
+def _borrowed(number: int) -> Iterator[socket.socket]:
+    """Give a socket of a descriptor that somebody else has, for a moment."""
+    blocks = os.get_blocking(number)
+    with socket.socket(fileno=os.dup(number)) as connection:
+        # A default time-out has made it one that does not block, for its owner as well.
+        os.set_blocking(number, blocks)
+        yield connection
+
+
+def _identity(number: int) -> int | None:
+    """Give what no other open connection has; nothing where there is none."""
+    try:
+        return os.fstat(number).st_ino
+    except OSError:
+        return None

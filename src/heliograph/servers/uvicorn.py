@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +110,16 @@ def expect_stop(receive: Any) -> None:
     cycle = _cycle_of(receive)
     with contextlib.suppress(AttributeError, TypeError):
         state = cycle.transport.get_protocol().server_state
+        if state in _stops:
+            return
+        # What handles the signal is the server, unless it runs in another thread.
+        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        is_late = getattr(server, "should_exit", False) is True
         # One that comes when uvicorn stops already would be waited for without end.
-        if state not in _stops and (cycle.keep_alive or _asks_to_close(cycle.scope)):
-            _stops[state] = _Stop(state.connections)
+        if is_late or cycle.keep_alive or _asks_to_close(cycle.scope):
+            stop = _stops[state] = _Stop(state.connections)
+            if is_late:
+                stop.shutdown()
 
 
 @contextlib.contextmanager

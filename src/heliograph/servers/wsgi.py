@@ -246,7 +246,10 @@ def _swap(number: int) -> tuple[socket.socket, Dummy]:
     try:
         # A server that reads on finds the end of the stream and not silence.
         peer.shutdown(socket.SHUT_WR)
+        blocks = os.get_blocking(number)
         taken = socket.socket(fileno=os.dup(number))
+        # A default time-out of the program is not to be the server's, if it is given back.
+        os.set_blocking(number, blocks)
         os.dup2(servers_end.fileno(), number, inheritable=False)
     except OSError:
         peer.close()
