@@ -15,7 +15,7 @@ from servers import (
     until,
 )
 
-HOSTS = {"uvicorn": "--host", "flask": "--host"}
+HOSTS = {"uvicorn": "--host", "flask": "--host", "daphne": "--bind"}
 
 
 def on_address(command):
@@ -41,6 +41,7 @@ def on_address(command):
         pytest.param("uvicorn-uvloop", {}, id="uvicorn-uvloop"),
         pytest.param("uvicorn-httptools", NO_TAKE_OVER, id="uvicorn-fallback"),
         pytest.param("gunicorn-asgi", {}, id="gunicorn-asgi"),
+        pytest.param("daphne", {}, id="daphne"),
     ],
 )
 def test_a_cable_is_cut(tmp_path, name, env, what):

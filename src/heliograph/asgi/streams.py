@@ -29,7 +29,6 @@ from ..errors import (
 from ..event import make_event
 from ..hub import open_hub
 from ..hub.sinks import TaskSink
-from ..servers.asgi import tune
 from ..servers.daphne import flow_of
 from ..servers.uvicorn import expect_stop, has_lost_client, take_over, told_of_stop
 from .cors import CORSMiddleware
@@ -423,7 +422,6 @@ class EventStreams:
                     on_lost=lambda: hub.leave(subscriber),
                 )
             if sink is None:
-                tune(receive, self._config)
                 await _send_all(hub, subscriber, receive, send)
             else:
                 hub.attach(subscriber, sink)
@@ -445,6 +443,7 @@ async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -
 
     sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
     flow = flow_of(receive)
+    flow.tune(hub.config)
     gone = asyncio.create_task(_until_gone(receive))
     gone.add_done_callback(lambda _: sink.abort())
     try:

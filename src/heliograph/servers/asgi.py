@@ -9,12 +9,12 @@ from ..hub.sinks import tune_descriptor
 if TYPE_CHECKING:
     from ..config import HubConfig
 
-__all__ = ["Flow", "tune"]
+__all__ = ["Flow"]
 
 
 class Flow:
     """
-    How a response goes on, where ``send`` waits until the client has taken most of it.
+    A response on its way, where ``send`` waits until the client has taken most of it.
 
     Args:
         receive: As the application was given it.
@@ -22,6 +22,18 @@ class Flow:
 
     def __init__(self, receive: Any) -> None:
         self._transport = _transport_of(receive)
+
+    def tune(self, config: HubConfig) -> None:
+        """
+        Make the connection prompt, bounded, and aware of a peer that has died.
+
+        Args:
+            config: See :func:`~heliograph.hub.sinks.tune_socket`.
+        """
+        connection = self._connection()
+        # uvloop's object for it has no options. What is closed has no number.
+        if connection is not None and connection.fileno() >= 0:
+            tune_descriptor(connection.fileno(), config)
 
     async def drained(self) -> None:
         """Wait until the client has taken most of what it was sent, or has left."""
@@ -39,21 +51,9 @@ class Flow:
         if self._transport is not None:
             self._transport.abort()
 
-
-def tune(receive: Any, config: HubConfig) -> None:
-    """
-    Make a client's connection prompt, bounded, and aware of a peer that has died.
-
-    Args:
-        receive: As the application was given it. If the transport is not known, nothing is
-            done.
-        config: See :func:`~heliograph.hub.sinks.tune_socket`.
-    """
-    transport = _transport_of(receive)
-    connection = None if transport is None else transport.get_extra_info("socket")
-    # uvloop's object for the connection has no options. What is closed has no number.
-    if connection is not None and connection.fileno() >= 0:
-        tune_descriptor(connection.fileno(), config)
+    def _connection(self) -> Any:
+        """Give something with the connection's descriptor, if it is known."""
+        return self._transport and self._transport.get_extra_info("socket")
 
 
 def _transport_of(receive: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from typing import Any
 
@@ -52,6 +53,14 @@ class _DaphneFlow(Flow):
             channel.abortConnection()
         elif channel is not None:
             channel.transport.abortConnection()
+
+    def _connection(self) -> Any:
+        # In HTTP/2 the connection is of several streams; that of TLS has one within it.
+        owner = getattr(self._channel, "_conn", self._channel)
+        transport: Any = getattr(owner, "transport", None)
+        transport = getattr(transport, "transport", transport)
+        handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+        return handle if isinstance(handle, socket.socket) else None
 
     @property
     def _channel(self) -> Any:

@@ -24,7 +24,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import ConnectionSink
-from .asgi import tune
+from .asgi import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -169,7 +169,7 @@ async def take_over(
     written = await _written(connection, send, message)
     if written not in {first, _chunk(first)} or connection.cycle.disconnected:
         return None
-    tune(receive, config)
+    Flow(receive).tune(config)
     sink = UvicornSink(connection, is_chunked=written != first, **events)
     _hand_over(connection, sink)
     if connection.stop is not None and connection.stop.has_begun:
