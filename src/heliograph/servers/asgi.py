@@ -57,7 +57,8 @@ class Flow:
 
 
 def _transport_of(receive: Any) -> Any:
-    # With uvicorn and gunicorn it is a method of something that knows.
+    # With uvicorn and gunicorn it is a method of something that knows; not in HTTP/2, where
+    # a connection is of several responses, and not to be ended for one.
     owner = getattr(receive, "__self__", None)
     for holder in (owner, getattr(owner, "protocol", None)):
         transport = getattr(holder, "transport", None)
