@@ -575,6 +575,14 @@ async def test_a_subscription_that_is_ended(end):
         assert [event.data async for event in events] == ["x"]
 
 
+async def leave_behind(streams):
+    """Publish fifty events, more than a subscription is held for that does not take them."""
+    for n in range(50):
+        await streams.publish(f"{n} " + "x" * 10_000, channel="a")
+        await asyncio.sleep(0)
+    await until(lambda: streams._hub.statistics().lagging_disconnected)
+
+
 async def test_a_slow_subscription_whose_place_is_taken():
     """It is told, and goes on from where it was when there is a place again."""
     config = HubConfig(max_subscribers=1, max_lag_bytes=300_000)
@@ -582,10 +590,7 @@ async def test_a_slow_subscription_whose_place_is_taken():
         EventStreams("memory:", config=config) as streams,
         streams.subscribe("a") as events,
     ):
-        for n in range(50):
-            await streams.publish(f"{n} " + "x" * 10_000, channel="a")
-            await asyncio.sleep(0)
-        await until(lambda: streams._hub.statistics().lagging_disconnected)
+        await leave_behind(streams)
         async with streams.subscribe("b"):
             with pytest.raises(TooManySubscribersError):
                 await anext(events)
@@ -603,10 +608,7 @@ async def test_a_slow_subscription_and_many_disconnects():
     ):
         for n in range(10_001):
             streams._hub._disconnects.note(f"other{n}")
-        for n in range(50):
-            await streams.publish(f"{n} " + "x" * 10_000, channel="a")
-            await asyncio.sleep(0)
-        await until(lambda: streams._hub.statistics().lagging_disconnected)
+        await leave_behind(streams)
 
         got = [(await anext(events)).data.split()[0] for _ in range(50)]
         assert got == [str(n) for n in range(50)]
@@ -619,10 +621,7 @@ async def test_a_slow_subscription_that_is_disconnected():
         EventStreams("memory:", config=config) as streams,
         streams.subscribe("a") as events,
     ):
-        for n in range(50):
-            await streams.publish(f"{n} " + "x" * 10_000, channel="a")
-            await asyncio.sleep(0)
-        await until(lambda: streams._hub.statistics().lagging_disconnected)
+        await leave_behind(streams)
         before = streams._hub.disconnects
         await streams.disconnect("a")
         await until(lambda: streams._hub.disconnects > before)
