@@ -394,6 +394,23 @@ def publish(server, data, channel="sse"):
     return response.text
 
 
+def leave_behind(server, channel, reader):
+    """
+    Publish until the other of two streams, whose client does not read, is given up.
+
+    ``reader`` is the one that does; it is given everything.
+    """
+    published = 0
+    while subscribers(server) == 2:
+        # Far beyond what the kernel holds for a connection.
+        assert published < 50_000_000
+        last = publish(server, "x" * 60_000, channel)
+        published += 60_000
+        while reader.parser.last_event_id != last:
+            assert reader.read()
+    assert not reader.has_ended
+
+
 def subscribers(server):
     return json.loads(server.get("/statistics").text)["subscribers"]
 

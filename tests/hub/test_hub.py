@@ -898,6 +898,18 @@ async def test_opening_is_given_up_while_the_broker_is_away(tmp_path):
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_a_connection_that_cannot_be_served(caplog):
+    """It costs no place, and is closed."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    async with opened() as hub:
+        with theirs:
+            hub.adopt(hub.admit(("a",)), ours, HEAD)
+            await until(lambda: hub.statistics().subscribers == 0)
+        assert ours.fileno() == -1
+        assert hub.connections == {}
+    assert "a task of the hub has failed" in caplog.text
+
+
 async def test_closing_while_the_broker_is_away(tmp_path):
     """A client that has yet to be given its place is given its head, so that it comes back."""
     async with opened(f"sqlite:///{tmp_path}/missing/log") as hub:
