@@ -28,10 +28,10 @@ from ..errors import (
 )
 from ..event import make_event
 from ..hub import open_hub
-from ..hub.sinks import TaskSink
-from ..servers.daphne import flow_of
-from ..servers.uvicorn import expect_stop, has_lost_client, take_over, told_of_stop
+from ..servers.uvicorn import expect_stop, take_over
 from .cors import CORSMiddleware
+from .messages import answer, body, refuse, start
+from .task import serve
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -53,18 +53,6 @@ _Authorizer: TypeAlias = Callable[
 
 # When a process is about to end, another is about to begin.
 _RESTART_SECONDS = 1
-
-# How long a server may take to notice that a connection was aborted.
-_ABORT_SECONDS = 1
-
-_HEADERS = [
-    # WHATWG HTML section 9.2.7; the others keep caches and proxies from holding events
-    # back: nginx sends nothing on, not even the head, until 4 KB have come.
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store, no-transform"),
-    (b"x-accel-buffering", b"no"),
-    (b"vary", b"Accept-Encoding"),
-]
 
 
 class EventStreams:
@@ -342,7 +330,7 @@ class EventStreams:
     async def _http(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
             allow = (b"allow", b"GET, HEAD")
-            await _answer(send, 405, "streams are asked for with GET", allow)
+            await answer(send, 405, "streams are asked for with GET", allow)
             return
         query = parse_qs(
             scope["query_string"].decode(errors="replace"), keep_blank_values=True
@@ -353,7 +341,7 @@ class EventStreams:
                 _header(scope, b"last-event-id"), query.get("lastEventId", [None])[0]
             )
         except InvalidFieldError as error:
-            await _answer(send, 400, str(error))
+            await answer(send, 400, str(error))
             return
         token = query.get("token", [None])[0]
         expect_stop(receive)
@@ -361,11 +349,11 @@ class EventStreams:
         disconnects = (await self._opened()).disconnects
         refused, expires_at = await self._authorize(channels, token, scope)
         if refused is not None:
-            await _answer(send, 403, refused)
+            await answer(send, 403, refused)
             return
         if scope["method"] == "HEAD":
-            await send(_start())
-            await send({"type": "http.response.body", "body": b""})
+            await send(start())
+            await send(body(b"", more=False))
             return
         try:
             hub = await self._opened()
@@ -379,9 +367,9 @@ class EventStreams:
                 disconnects=disconnects,
             )
         except TooManySubscribersError as error:
-            await _refuse(send, error.status, error, error.retry_after_seconds)
+            await refuse(send, error.status, error, error.retry_after_seconds)
         except HubClosedError as error:
-            await _refuse(send, 503, error, _RESTART_SECONDS)
+            await refuse(send, 503, error, _RESTART_SECONDS)
         else:
             await self._stream(hub, subscriber, receive, send)
 
@@ -410,7 +398,7 @@ class EventStreams:
     ) -> None:
         try:
             await hub.place(subscriber)
-            await send(_start())
+            await send(start())
             sink = None
             if self._may_take_over:
                 sink = await take_over(
@@ -422,82 +410,12 @@ class EventStreams:
                     on_lost=lambda: hub.leave(subscriber),
                 )
             if sink is None:
-                await _send_all(hub, subscriber, receive, send)
+                await serve(hub, subscriber, receive, send)
             else:
                 hub.attach(subscriber, sink)
         except BaseException:
             hub.leave(subscriber)
             raise
-
-
-async def _send_all(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> None:
-    """Serve a client from the task of its request."""
-    loop = asyncio.get_running_loop()
-    limit = asyncio.timeout(None)
-    is_served = False
-
-    def give_up() -> None:
-        # Whatever is being waited for. A limit that is over cannot be changed.
-        if is_served:
-            limit.reschedule(loop.time())
-
-    sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
-    flow = flow_of(receive)
-    flow.tune(hub.config)
-    gone = asyncio.create_task(_until_gone(receive))
-    gone.add_done_callback(lambda _: sink.abort())
-    try:
-        with told_of_stop(receive, lambda: hub.end(subscriber)):
-            async with limit:
-                is_served = True
-                hub.attach(subscriber, sink)
-                while (data := await sink.pull()) is not None:
-                    if has_lost_client(receive):
-                        return
-                    await send(_body(data, more=True))
-                    await flow.drained()
-                flow.release()
-                if not gone.done() and not has_lost_client(receive):
-                    await send(_body(b"", more=False))
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        is_served = False
-        flow.abort()
-        # The server looks whether its client has left when this returns.
-        await asyncio.wait({gone}, timeout=_ABORT_SECONDS)
-    finally:
-        is_served = False
-        hub.leave(subscriber)
-        gone.cancel()
-
-
-async def _until_gone(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _start(status: int = 200, headers: Sequence[tuple[bytes, bytes]] = _HEADERS) -> Any:
-    return {"type": "http.response.start", "status": status, "headers": [*headers]}
-
-
-def _body(data: bytes, *, more: bool) -> Any:
-    return {"type": "http.response.body", "body": data, "more_body": more}
-
-
-async def _refuse(
-    send: Any, status: int, error: Exception, retry_after_seconds: int
-) -> None:
-    retry_after = (b"retry-after", b"%d" % retry_after_seconds)
-    await _answer(send, status, str(error), retry_after)
-
-
-async def _answer(send: Any, status: int, text: str, *more: tuple[bytes, bytes]) -> None:
-    body = f"{text}\n".encode()
-    length = (b"content-length", b"%d" % len(body))
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), length, *more]
-    await send(_start(status, headers))
-    await send(_body(body, more=False))
 
 
 def _header(scope: Any, wanted: bytes) -> bytes | None:

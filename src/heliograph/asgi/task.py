@@ -1,0 +1,75 @@
+"""Serving a client from the task of its request, where its connection is not taken over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ..hub.sinks import TaskSink
+from ..servers.daphne import flow_of
+from ..servers.uvicorn import has_lost_client, told_of_stop
+from .messages import body
+
+if TYPE_CHECKING:
+    from ..hub import Hub
+    from ..hub.subscriber import Subscriber
+
+__all__ = ["serve"]
+
+# How long a server may take to notice that a connection was aborted.
+_ABORT_SECONDS = 1
+
+
+async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> None:
+    """
+    Serve a client until its stream ends, after its head has been sent.
+
+    Args:
+        hub: Has admitted it.
+        subscriber: Who it is.
+        receive: As the application was given it.
+        send: The same.
+    """
+    loop = asyncio.get_running_loop()
+    limit = asyncio.timeout(None)
+    is_served = False
+
+    def give_up() -> None:
+        # Whatever is being waited for. A limit that is over cannot be changed.
+        if is_served:
+            limit.reschedule(loop.time())
+
+    sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
+    flow = flow_of(receive)
+    flow.tune(hub.config)
+    gone = asyncio.create_task(_until_gone(receive))
+    gone.add_done_callback(lambda _: sink.abort())
+    try:
+        with told_of_stop(receive, lambda: hub.end(subscriber)):
+            async with limit:
+                is_served = True
+                hub.attach(subscriber, sink)
+                while (data := await sink.pull()) is not None:
+                    if has_lost_client(receive):
+                        return
+                    await send(body(data, more=True))
+                    await flow.drained()
+                flow.release()
+                if not gone.done() and not has_lost_client(receive):
+                    await send(body(b"", more=False))
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        is_served = False
+        flow.abort()
+        # The server looks whether its client has left when this returns.
+        await asyncio.wait({gone}, timeout=_ABORT_SECONDS)
+    finally:
+        is_served = False
+        hub.leave(subscriber)
+        gone.cancel()
+
+
+async def _until_gone(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
