@@ -452,11 +452,9 @@ FALLBACK = {
     ),
     "uvicorn-fallback": TAKEN_OVER["uvicorn-httptools"],
     # Flask under ASGI.
-    "uvicorn-a2wsgi": uvicorn("through_a2wsgi:app", "--timeout-graceful-shutdown", "1"),
-    "gunicorn-asgi": gunicorn(
-        "streams:app", "--worker-class", "asgi", "--graceful-timeout", "1"
-    ),
-    "hypercorn": hypercorn("streams:app", "--graceful-timeout", "1"),
+    "uvicorn-a2wsgi": uvicorn("through_a2wsgi:app"),
+    "gunicorn-asgi": gunicorn("streams:app", "--worker-class", "asgi"),
+    "hypercorn": hypercorn("streams:app", "--graceful-timeout", "30"),
     # It would wait for the end of all streams, for ever.
     "granian": granian("streams:app", "--interface", "asgi", "--workers-kill-timeout", "1"),
     "daphne": daphne("streams:app"),

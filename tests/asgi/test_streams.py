@@ -487,7 +487,7 @@ async def test_a_uvicorn_that_is_not_known(monkeypatch, caplog):
             super().__init__(transport)
             self.write_paused = 0
 
-    monkeypatch.setattr("heliograph.servers.uvicorn._was_told", False)
+    monkeypatch.setattr("heliograph.servers.asgi._told", set())
     monkeypatch.setattr("uvicorn.protocols.http.h11_impl.FlowControl", Otherwise)
     streams = EventStreams("memory:")
     async with serving(streams, http="h11", log_config=None) as port:

@@ -41,6 +41,7 @@ def on_address(command):
         pytest.param("uvicorn-uvloop", {}, id="uvicorn-uvloop"),
         pytest.param("uvicorn-httptools", NO_TAKE_OVER, id="uvicorn-fallback"),
         pytest.param("gunicorn-asgi", {}, id="gunicorn-asgi"),
+        pytest.param("hypercorn", {}, id="hypercorn"),
         pytest.param("daphne", {}, id="daphne"),
     ],
 )

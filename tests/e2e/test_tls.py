@@ -47,6 +47,8 @@ def serving_tls(name, folder, files):
         return
     certificate, key = OPTIONS.get(name, ("--certfile", "--keyfile"))
     options = [certificate, str(files["one.crt"]), key, str(files["one.key"])]
+    if name == "gunicorn-asgi":
+        options += ["--http-protocols", "h1,h2"]
     with serving_with(name, folder, options=options, context=context) as server:
         yield server
 
@@ -150,8 +152,7 @@ class Http2:
                     return event
 
 
-# hypercorn holds what a client of HTTP/2 does not read, and does not say so.
-@pytest.mark.parametrize("name", ["granian", "daphne"])
+@pytest.mark.parametrize("name", ["hypercorn", "granian", "daphne", "gunicorn-asgi"])
 def test_a_stream_of_http2_that_is_not_read(tmp_path, files, name):
     """It is given up, and its client told; other requests of the connection go on."""
     with serving_tls(name, tmp_path, files) as server:
@@ -168,6 +169,27 @@ def test_a_stream_of_http2_that_is_not_read(tmp_path, files, name):
             client.wait_for((h2.events.StreamReset, h2.events.StreamEnded), stuck)
             client.wait_for(h2.events.StreamEnded, client.get("/ping"))
         until(lambda: subscribers(server) == 0)
+        assert "Traceback" not in server.log_text()
+
+
+@pytest.mark.parametrize("what", ["read", "stuck"])
+def test_hypercorn_stops_with_streams_of_http2(tmp_path, files, what):
+    """It ends them by itself, also one that is not read."""
+    with serving_tls("hypercorn", tmp_path, files) as server:
+        client = Http2(server.port, ssl.create_default_context(cafile=files["ca.crt"]))
+        with client.socket:
+            number = client.get("/stream?channel=a")
+            client.wait_for(h2.events.DataReceived, number)
+            if what == "stuck":
+                for _ in range(4):
+                    publish(server, 30_000 * "x", "a")
+            server.signal(signal.SIGTERM)
+            if what == "read":
+                # As browsers do when the server closes the connection.
+                while client.socket.recv(9999):
+                    pass
+                client.socket.close()
+            server.process.wait(20)
         assert "Traceback" not in server.log_text()
 
 

@@ -6,7 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import TaskSink
-from ..servers.daphne import flow_of
+from ..servers import daphne, hypercorn
+from ..servers.asgi import Flow
+from ..servers.stopping import stopping
 from ..servers.uvicorn import has_lost_client, told_of_stop
 from .messages import body
 
@@ -40,8 +42,10 @@ async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> No
             limit.reschedule(loop.time())
 
     sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
-    flow = flow_of(receive)
+    flow = daphne.flow_of(receive) or hypercorn.flow_of(receive) or Flow(receive)
     flow.tune(hub.config)
+    if (is_stopping := flow.stopping or stopping()) is not None:
+        hub.end_streams_when(is_stopping)
     gone = asyncio.create_task(_until_gone(receive))
     gone.add_done_callback(lambda _: sink.abort())
     try:
@@ -61,7 +65,7 @@ async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> No
         if not limit.expired():
             raise
         is_served = False
-        flow.abort()
+        await flow.abort()
         # The server looks whether its client has left when this returns.
         await asyncio.wait({gone}, timeout=_ABORT_SECONDS)
     finally:

@@ -17,7 +17,7 @@ from flask import Response
 
 from ..errors import HubClosedError, TooManySubscribersError
 from ..servers.a2wsgi import watch
-from ..servers.gunicorn import stopping
+from ..servers.stopping import stopping
 from ..servers.wsgi import client_descriptor, response_head, take_over
 from .advice import (
     advise_about_connections,

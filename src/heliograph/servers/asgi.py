@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import tune_descriptor
+from .stopping import worker_stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..config import HubConfig
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "tell_unknown"]
+
+_log = logging.getLogger("heliograph.servers")
 
 
 class Flow:
@@ -18,10 +24,20 @@ class Flow:
 
     Args:
         receive: As the application was given it.
+
+    Attributes:
+        stopping: Says whether the server wants to stop, where it tells nobody and waits;
+            else :obj:`None`.
     """
 
+    stopping: Callable[[], bool] | None = None
+
     def __init__(self, receive: Any) -> None:
-        self._transport = _transport_of(receive)
+        # With uvicorn and gunicorn it is a method of something that knows.
+        owner = getattr(receive, "__self__", None)
+        protocol = getattr(owner, "protocol", None)
+        self._transport = _transport_of(owner, protocol)
+        self.stopping = worker_stopping(getattr(protocol, "worker", None))
 
     def tune(self, config: HubConfig) -> None:
         """
@@ -41,7 +57,7 @@ class Flow:
     def release(self) -> None:
         """Leave the response to the server, so that it can be ended."""
 
-    def abort(self) -> None:
+    async def abort(self) -> None:
         """
         End the connection of a response that is given up.
 
@@ -56,12 +72,28 @@ class Flow:
         return self._transport and self._transport.get_extra_info("socket")
 
 
-def _transport_of(receive: Any) -> Any:
-    # With uvicorn and gunicorn it is a method of something that knows; not in HTTP/2, where
-    # a connection is of several responses, and not to be ended for one.
-    owner = getattr(receive, "__self__", None)
-    for holder in (owner, getattr(owner, "protocol", None)):
+def _transport_of(*holders: Any) -> Any:
+    # Not in HTTP/2: a connection is of several responses then, and not to be ended for one.
+    for holder in holders:
         transport = getattr(holder, "transport", None)
         if hasattr(transport, "get_extra_info") and hasattr(transport, "abort"):
             return transport
     return None
+
+
+# Servers about which one line has been logged, which is enough.
+_told: set[str] = set()
+
+
+def tell_unknown(server: str, consequence: str, reason: str) -> None:
+    """
+    Log, once, that a server is not as it was seen to be.
+
+    Args:
+        server: Its name.
+        consequence: What that costs.
+        reason: What was found.
+    """
+    if server not in _told:
+        _told.add(server)
+        _log.warning("this %s is not known: %s (%s)", server, consequence, reason)

@@ -10,18 +10,13 @@ one that fills the queue behind ``receive``.
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import sys
 from typing import Any
 
-from .asgi import Flow
+from .asgi import Flow, tell_unknown
 
 __all__ = ["flow_of"]
-
-_log = logging.getLogger("heliograph.servers")
-
-_was_told = False
 
 
 class _DaphneFlow(Flow):
@@ -45,7 +40,7 @@ class _DaphneFlow(Flow):
         if self._channel is not None:
             self._request.unregisterProducer()
 
-    def abort(self) -> None:
+    async def abort(self) -> None:
         # daphne leaves one open whose response has no end.
         channel = self._channel
         # In HTTP/2 it is a stream, which has no transport of its own.
@@ -80,19 +75,21 @@ class _DaphneFlow(Flow):
         self._may_write.set()
 
 
-def flow_of(receive: Any) -> Flow:
+def flow_of(receive: Any) -> Flow | None:
     """
-    Give the flow of a response.
+    Give the flow of a response of daphne.
 
     Args:
-        receive: As the application was given it, of any server. If a middleware has
-            replaced that of daphne, or daphne looks different, nothing is waited for.
+        receive: As the application was given it, of any server.
+
+    Returns:
+        :obj:`None` if this is not daphne, or one that looks different, or if a middleware
+        has replaced ``receive``.
     """
-    global _was_told  # noqa: PLW0603 - one line is enough
     queue = getattr(receive, "__self__", None)
     reactor = sys.modules.get("twisted.internet.reactor")
     if "daphne.server" not in sys.modules or not isinstance(queue, asyncio.Queue):
-        return Flow(receive)
+        return None
     try:
         for reader in reactor.getReaders():  # type: ignore[union-attr]  # it is there
             request = _request_of(reader, queue)
@@ -103,13 +100,8 @@ def flow_of(receive: Any) -> Flow:
         reason = str(error)
     else:
         reason = "the request is not where it was"
-    if not _was_told:
-        _was_told = True
-        _log.warning(
-            "this daphne is not known: it holds whatever a client does not read (%s)",
-            reason,
-        )
-    return Flow(receive)
+    tell_unknown("daphne", "it holds whatever a client does not read", reason)
+    return None
 
 
 def _request_of(reader: Any, queue: asyncio.Queue[Any]) -> Any:

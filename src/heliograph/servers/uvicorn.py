@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import ConnectionSink
-from .asgi import Flow
+from .asgi import Flow, tell_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from ..config import HubConfig
 
 __all__ = ["UvicornSink", "expect_stop", "has_lost_client", "take_over", "told_of_stop"]
-
-_log = logging.getLogger("heliograph.servers")
 
 # RFC 9112 section 7.1.
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -45,7 +42,6 @@ _STOP_SECONDS = 0.5
 _MODULES = frozenset(
     {"uvicorn.protocols.http.h11_impl", "uvicorn.protocols.http.httptools_impl"}
 )
-_was_told = False
 
 
 class UvicornSink(ConnectionSink):
@@ -284,7 +280,6 @@ class _Nowhere:
 
 
 def _find(receive: Any) -> _Connection | None:
-    global _was_told  # noqa: PLW0603 - one line is enough
     cycle = _cycle_of(receive)
     if cycle is None:
         return None
@@ -301,9 +296,7 @@ def _find(receive: Any) -> _Connection | None:
             # Without, uvicorn would not be able to end it.
             return connection if connection.stop is not None else None
         reason = "its objects are used otherwise"
-    if not _was_told:
-        _was_told = True
-        _log.warning("this uvicorn is not known: streams hold a task each (%s)", reason)
+    tell_unknown("uvicorn", "streams hold a task each", reason)
     return None
 
 
