@@ -175,14 +175,14 @@ class Hub:
             self._start(self._hear_commands(opened_at - _CLOCKS_DIFFER_SECONDS))
 
     def end_streams(self) -> None:
-        """End all streams and let no other begin. Publishing goes on."""
+        """End all streams, and others as they begin. Publishing goes on."""
         self._ending = True
         for subscriber in tuple(self._subscribers):
             self.end(subscriber)
 
     def end_streams_when(self, stopping: Callable[[], bool]) -> None:
         """
-        End all streams and let no other begin as soon as the server wants to stop.
+        End all streams, and others as they begin, as soon as the server wants to stop.
 
         Args:
             stopping: Says whether it does. Asked now and then from now on.
@@ -327,14 +327,16 @@ class Hub:
                 its channels has been disconnected since, its stream ends as it begins.
 
         Returns:
-            A subscriber, to be given to :meth:`attach` or :meth:`leave`.
+            A subscriber, to be given to :meth:`attach` or :meth:`leave`. If the process
+            is about to end its stream ends as it begins, and the client comes back by
+            itself: after an error it would not.
 
         Raises:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The hub has been closed.
         """
-        if self._ending:
-            raise HubClosedError("the process is about to end")
+        if self._closed:
+            raise HubClosedError("the hub has been closed")
         of_channels = {name: self._listening.subscribers(name) for name in channels}
         self._caps.check(address, len(self._subscribers), of_channels)
         at_address = self._caps.come(address)
@@ -349,8 +351,10 @@ class Hub:
         self._subscribers.add(subscriber)
         for name in channels:
             self._listening.use(name)
-        if disconnects is not None and self._disconnects.since(disconnects, channels):
-            # It comes back by itself, and is authorised again.
+        if self._ending or (
+            disconnects is not None and self._disconnects.since(disconnects, channels)
+        ):
+            # It comes back by itself, to another process or to be authorised again.
             self.leave(subscriber)
         return subscriber
 
@@ -477,6 +481,8 @@ class Hub:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The hub has been closed.
         """
+        if self._ending:
+            raise HubClosedError("the process is about to end")
         subscription = Subscription(self, channels, last_event_id)
         try:
             await subscription.place()
