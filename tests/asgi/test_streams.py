@@ -355,6 +355,39 @@ async def test_a_client_that_does_not_read(parser, take_over):
         assert [int(event.data.split()[0]) for event in got] == list(range(100))
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_client_that_is_given_up_and_leaves(turns):
+    """Both at once, in whatever order: neither fails, and the others have their events."""
+    scope = {"type": "http", "method": "GET", "query_string": b"", "headers": []}
+    left = asyncio.Event()
+
+    async def receive():
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        if b"data: x" in message.get("body", b""):
+            await asyncio.Event().wait()  # the client does not read
+
+    async with EventStreams("memory:") as streams:
+        stream = asyncio.create_task(streams(scope, receive, send))
+        await until(lambda: streams._hub._subscribers)
+        (subscriber,) = streams._hub._subscribers
+        await until(lambda: subscriber.cursor is not None)
+        async with streams.subscribe() as others:
+            await streams.publish("x")
+            await asyncio.sleep(0.01)
+            left.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            subscriber.sink.abort()
+            await asyncio.sleep(0)
+            subscriber.sink.abort()
+            await stream
+            await streams.publish("y")
+            assert [(await anext(others)).data for _ in range(2)] == ["x", "y"]
+
+
 async def test_a_middleware_that_changes_the_body(parser):
     """The connection is not taken from under it."""
 

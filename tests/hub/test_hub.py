@@ -980,7 +980,7 @@ async def test_a_fault_of_a_sink_spares_the_others(caplog):
                 raise ZeroDivisionError("a bug")
 
         def close(self):
-            pass
+            raise ZeroDivisionError("another bug")
 
         abort = close
 
@@ -993,6 +993,36 @@ async def test_a_fault_of_a_sink_spares_the_others(caplog):
 
         assert len(await first.wait(1)) == len(await last.wait(1)) == 1
         assert hub.statistics().subscribers == 2
+    assert "a bug" in caplog.text
+    assert "another bug" in caplog.text
+
+
+async def test_a_fault_of_a_feed_spares_the_others(caplog):
+    """Whatever is wrong in one selection, the other ones are served."""
+
+    class Broken:
+        joined = False
+
+        @property
+        def paused(self):
+            if self.joined:
+                raise ZeroDivisionError("a bug")
+            return False
+
+        def write(self, data):
+            pass
+
+        close = abort = lambda self: None
+
+    async with opened() as hub:
+        other = await connect(hub, "b").placed()
+        sink = Broken()
+        hub.attach(hub.admit(("a",)), sink)
+        await connect(hub, "a").placed()
+        sink.joined = True
+        await hub.publish(["a"], Event("x"))
+        await hub.publish(["b"], Event("y"))
+        assert (await other.wait(1))[0].data == "y"
     assert "a bug" in caplog.text
 
 

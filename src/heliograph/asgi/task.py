@@ -37,8 +37,9 @@ async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> No
     is_served = False
 
     def give_up() -> None:
-        # Whatever is being waited for. A limit that is over cannot be changed.
-        if is_served:
+        # Whatever is being waited for. A limit that is over, or about to be, cannot be
+        # changed: the client may leave when it has just been given up.
+        if is_served and not limit.expired():
             limit.reschedule(loop.time())
 
     sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)

@@ -198,7 +198,11 @@ class Delivery:
             while self._dirty:
                 audience = next(iter(self._dirty))
                 del self._dirty[audience]
-                await self._flush(audience)
+                try:
+                    await self._flush(audience)
+                except Exception:  # noqa: BLE001 - logged; the reason follows
+                    # One feed's fault must not silence all the others.
+                    _log.exception("cannot send to the streams of a feed")
 
     def _mark_dirty(self, audience: _Audience) -> None:
         self._dirty[audience] = None
@@ -217,8 +221,7 @@ class Delivery:
                     self._write(subscriber, sink, data)
             elif feed.lag_bytes(cursor) > self._max_lag_bytes:
                 self.lagging_disconnected += 1
-                self._forget(subscriber)
-                sink.abort()
+                self._give_up(subscriber, sink)
             self._writes += 1
             if self._writes % _WRITES_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
@@ -230,5 +233,11 @@ class Delivery:
         except Exception:  # noqa: BLE001 - logged; the reason follows
             # One sink's fault must not end the pass that serves all the others.
             _log.exception("cannot write to a stream of %s", subscriber.channels)
-            self._forget(subscriber)
+            self._give_up(subscriber, sink)
+
+    def _give_up(self, subscriber: Subscriber, sink: Sink) -> None:
+        self._forget(subscriber)
+        try:
             sink.abort()
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("cannot end a stream of %s", subscriber.channels)
