@@ -7,5 +7,6 @@ from streams import app as inner
 
 async def app(scope, receive, send):
     if scope["type"] == "http" and scope["path"] == "/stream":
+        print("on its way", flush=True)
         await asyncio.sleep(1)
     await inner(scope, receive, send)

@@ -272,6 +272,17 @@ def test_a_client_that_has_left_when_its_stream_is_ended(tmp_path):
         assert "Traceback" not in server.log_text()
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_client_that_has_left_before_it_is_taken_over(tmp_path, loop):
+    """It is no fault, however long a middleware takes."""
+    with serving(uvicorn("pausing:app", "--loop", loop), tmp_path) as server:
+        for _ in range(3):
+            server.stream().close()
+        until(lambda: subscribers(server) == 0)
+        server.stop()
+        assert "Traceback" not in server.log_text()
+
+
 def test_a_waitress_that_reads_ahead(tmp_path):
     """It would give up a request whose connection was taken, so it keeps its connections."""
     with serving(waitress("plain:app", "5"), tmp_path) as server:
@@ -639,17 +650,26 @@ def test_a_request_is_over_when_its_stream_is_taken_over(tmp_path, worker):
         assert server.get("/loaded").text == "0"
 
 
+@pytest.mark.oldest
+@pytest.mark.parametrize("why", ["told", "limit"])
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("take_over", ["true", "false"])
 @pytest.mark.parametrize("http", ["h11", "httptools"])
-def test_uvicorn_stops_before_its_first_stream(tmp_path, http, take_over, version):
+def test_uvicorn_stops_before_its_first_stream(tmp_path, http, take_over, version, why):
     """One whose request is on its way: it begins, ends, and is not waited for."""
     env = {"APP_SSE_TAKE_OVER": take_over}
-    with serving(uvicorn("slow:app", "--http", http), tmp_path, env=env) as server:
+    command = uvicorn("slow:app", "--http", http)
+    if why == "limit":
+        # The first was the one that asked whether the server is ready.
+        command += ["--limit-max-requests", "2"]
+    with serving(command, tmp_path, env=env) as server:
         with connect(server.port) as client:
             client.sendall(f"GET /stream HTTP/{version}\r\nHost: test\r\n\r\n".encode())
-            time.sleep(0.3)
-            server.signal(signal.SIGTERM)
+            until(lambda: "on its way" in server.log_text())
+            if why == "told":
+                server.signal(signal.SIGTERM)
+            else:
+                server.get("/ping")
             got = b""
             while data := client.recv(9999):
                 got += data

@@ -28,7 +28,8 @@ from ..errors import (
 )
 from ..event import make_event
 from ..hub import open_hub
-from ..servers.uvicorn import expect_stop, take_over
+from ..servers.stopping import stopping
+from ..servers.uvicorn import expecting_stop, take_over
 from .cors import CORSMiddleware
 from .messages import answer, body, refuse, start
 from .task import serve
@@ -307,7 +308,8 @@ class EventStreams:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+            with expecting_stop(receive):
+                await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             # Before it is accepted this is answered with 403.
             await receive()
@@ -344,7 +346,6 @@ class EventStreams:
             await answer(send, 400, str(error))
             return
         token = query.get("token", [None])[0]
-        expect_stop(receive)
         # A client is authorised by what is true now.
         disconnects = (await self._opened()).disconnects
         refused, expires_at = await self._authorize(channels, token, scope)
@@ -397,6 +398,9 @@ class EventStreams:
         self, hub: Hub, subscriber: Subscriber, receive: Any, send: Any
     ) -> None:
         try:
+            # Before the first is served: it may be late.
+            if (is_stopping := stopping()) is not None:
+                hub.end_streams_when(is_stopping)
             await hub.place(subscriber)
             await send(start())
             sink = None

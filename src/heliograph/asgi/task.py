@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ..hub.sinks import TaskSink
 from ..servers import daphne, hypercorn
 from ..servers.asgi import Flow
-from ..servers.stopping import stopping
 from ..servers.uvicorn import has_lost_client, told_of_stop
 from .messages import body
 
@@ -45,8 +44,8 @@ async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> No
     sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
     flow = daphne.flow_of(receive) or hypercorn.flow_of(receive) or Flow(receive)
     flow.tune(hub.config)
-    if (is_stopping := flow.stopping or stopping()) is not None:
-        hub.end_streams_when(is_stopping)
+    if flow.stopping is not None:
+        hub.end_streams_when(flow.stopping)
     gone = asyncio.create_task(_until_gone(receive))
     gone.add_done_callback(lambda _: sink.abort())
     try:

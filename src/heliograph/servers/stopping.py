@@ -20,12 +20,14 @@ def stopping() -> Callable[[], bool] | None:
         gunicorn that serves WSGI nor uvicorn, or looks different.
     """
     # It is what handles the signal that tells it.
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    if _is_of("uvicorn.server", server) and isinstance(
-        getattr(server, "should_exit", None), bool
-    ):
-        return lambda: server.should_exit  # type: ignore[union-attr]  # it was there
-    return worker_stopping(server)
+    server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if not _is_of("uvicorn.server", server):
+        return worker_stopping(server)
+    listening = getattr(server, "servers", None)
+    if not isinstance(getattr(server, "should_exit", None), bool) or not listening:
+        return None
+    # With a limit of requests it stops and does not say so.
+    return lambda: server.should_exit or not listening[0].is_serving()
 
 
 def worker_stopping(worker: Any) -> Callable[[], bool] | None:

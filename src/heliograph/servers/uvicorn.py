@@ -7,8 +7,8 @@ request is ended for uvicorn and for all middleware in the usual way: with a las
 whose bytes go nowhere.
 
 When uvicorn stops it tells its connections, once, and waits for the end of all, also of
-streams whose request was under way then. So something of ours stands among them from the
-first request on.
+streams whose request was under way then. So something of ours stands among them while
+there are such requests.
 
 What is private of uvicorn is looked at before it is touched. Whatever differs from what was
 seen to work keeps its connection; so does a stream whose bytes a middleware changes.
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..config import HubConfig
 
-__all__ = ["UvicornSink", "expect_stop", "has_lost_client", "take_over", "told_of_stop"]
+__all__ = ["UvicornSink", "expecting_stop", "has_lost_client", "take_over", "told_of_stop"]
 
 # RFC 9112 section 7.1.
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -96,26 +95,32 @@ class UvicornSink(ConnectionSink):
         super().connection_lost(exc)
 
 
-def expect_stop(receive: Any) -> None:
+@contextlib.contextmanager
+def expecting_stop(receive: Any) -> Iterator[None]:
     """
-    Be told when uvicorn stops. Call it as soon as a request is served.
+    Be told when uvicorn stops, within a block: all that is done for a request.
 
     Args:
         receive: As the application was given it, of any server.
     """
     cycle = _cycle_of(receive)
+    stop = None
     with contextlib.suppress(AttributeError, TypeError):
         state = cycle.transport.get_protocol().server_state
-        if state in _stops:
-            return
-        # What handles the signal is the server, unless it runs in another thread.
-        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        is_late = getattr(server, "should_exit", False) is True
-        # One that comes when uvicorn stops already would be waited for without end.
-        if is_late or cycle.keep_alive or _asks_to_close(cycle.scope):
+        stop = _stops.get(state)
+        if stop is None:
             stop = _stops[state] = _Stop(state.connections)
-            if is_late:
-                stop.shutdown()
+        # What uvicorn has told already, it will not tell again.
+        if not cycle.keep_alive and not _asks_to_close(cycle.scope):
+            stop.shutdown()
+        stop.begin_request()
+    if stop is None:
+        yield
+        return
+    try:
+        yield
+    finally:
+        stop.end_request()
 
 
 @contextlib.contextmanager
@@ -124,7 +129,7 @@ def told_of_stop(receive: Any, on_stop: Callable[[], None]) -> Iterator[None]:
     Have something called, within a block, when uvicorn stops, or soon if it does already.
 
     Args:
-        receive: As for :func:`expect_stop`, which was called before.
+        receive: As for :func:`expecting_stop`, in whose block this is.
         on_stop: Is called at most once.
     """
     stop = _stop_of(receive)
@@ -219,13 +224,24 @@ class _Connection:
 
 
 class _Stop:
-    """Stands among uvicorn's connections, to be told when it stops."""
+    """Stands among uvicorn's connections during requests, to be told when it stops."""
 
     def __init__(self, connections: set[Any]) -> None:
         self.has_begun = False
         self.waiting: set[Callable[[], None]] = set()
         self._connections = connections
-        connections.add(self)
+        self._requests = 0
+
+    def begin_request(self) -> None:
+        self._requests += 1
+        if not self.has_begun:
+            self._connections.add(self)
+
+    def end_request(self) -> None:
+        self._requests -= 1
+        if self._requests == 0:
+            # uvicorn waits for whatever is there.
+            self._connections.discard(self)
 
     def tell(self, on_stop: Callable[[], None]) -> None:
         if self.has_begun:
@@ -308,6 +324,8 @@ async def _written(connection: _Connection, send: Any, message: Any) -> bytes:
         await send(message)
     finally:
         connection.cycle.transport = connection.transport
+    # The client may have left while a middleware waited.
+    if not connection.transport.is_closing():
         connection.transport.write(recorder.written)
     return recorder.written
 
