@@ -508,7 +508,9 @@ async def test_cap_per_address():
         (["2001:db8::1", "2001:db8:0:1::1"], {"2001:db8::/64": 1, "2001:db8:0:1::/64": 1}),
         (["::ffff:10.0.0.1", "10.0.0.1"], {"10.0.0.1": 2}),
         (["fe80::1%eth0", "fe80::2"], {"fe80::/64": 2}),
-        (["proxy:7", "unix"], {"proxy:7": 1, "unix": 1}),
+        (["10.0.0.1:1111", "10.0.0.1:2222", "10.0.0.1"], {"10.0.0.1": 3}),
+        (["[2001:db8::1]:1", "[2001:db8::2]:2", "[2001:db8::3]"], {"2001:db8::/64": 3}),
+        (["proxy:7", "unix"], {"proxy": 1, "unix": 1}),
     ],
 )
 async def test_what_counts_as_an_address(addresses, counted):
@@ -520,9 +522,13 @@ async def test_what_counts_as_an_address(addresses, counted):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names are Linux's")
-def test_what_is_set_for_a_connection():
+@pytest.mark.parametrize(
+    ("seconds", "times"),
+    [(6, [6_000, 3, 1, 3]), (86_400, [86_400_000, 32_767, 14_400, 3])],
+)
+def test_what_is_set_for_a_connection(seconds, times):
     """It is prompt and bounded, and its peer is watched, also through a copy of it."""
-    config = HubConfig(send_buffer_bytes=65_536, dead_peer_seconds=6)
+    config = HubConfig(send_buffer_bytes=65_536, dead_peer_seconds=seconds)
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
         accepted, _ = server.accept()
@@ -536,7 +542,7 @@ def test_what_is_set_for_a_connection():
             for name in ("TCP_NODELAY", "TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_KEEPINTVL",
                          "TCP_KEEPCNT")
         ]  # fmt: skip
-        assert found == [1, 6000, 3, 1, 3]
+        assert found == [1, *times]
 
 
 async def test_lifetime():

@@ -433,9 +433,10 @@ def test_pull_without_heartbeats_still_finds_lost_clients(url, monkeypatch):
     hub.close()
 
 
-def test_pull_without_heartbeats_of_a_client_that_is_seen(url):
+@pytest.mark.parametrize("heartbeat_seconds", [None, 1e9])
+def test_pull_without_heartbeats_of_a_client_that_is_seen(url, heartbeat_seconds):
     """Nothing comes but events."""
-    hub = HubThread(url, HubConfig(heartbeat_seconds=None))
+    hub = HubThread(url, HubConfig(heartbeat_seconds=heartbeat_seconds))
     client, server = socket.socketpair()
     with client, server:
         stream = hub.pull(hub.admit(("a",)), server.fileno())

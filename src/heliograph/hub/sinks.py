@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import select
 import socket
@@ -37,6 +36,10 @@ __all__ = [
 # Bytes in the process that a client may leave unread before it counts as paused: one
 # write of the usual size, so that a short stall does not make a client slow.
 _PAUSE_BYTES = 64 * 1024
+
+# What Linux takes for a connection, and poll() for its time.
+_MAX_KEEPALIVE_SECONDS = 32_767
+_MAX_POLL_MS = 2**31 - 1
 
 # How long a client has to take its last bytes when its stream is ended.
 _CLOSE_SECONDS = 5.0
@@ -270,7 +273,8 @@ class PullSink:
         if client is not None:
             # Not POLLIN: bytes of a pipelined request would make this a busy loop.
             poll.register(client, _CLIENT_LEFT)
-        events = dict(poll.poll(None if seconds == math.inf else seconds * 1000))
+        milliseconds = min(seconds * 1000, _MAX_POLL_MS)
+        events = dict(poll.poll(milliseconds))
         return client is None or client not in events
 
     def _wake(self) -> None:
@@ -374,8 +378,8 @@ def tune_socket(connection: socket.socket, config: HubConfig) -> None:
     seconds = config.dead_peer_seconds
     options = {
         "TCP_USER_TIMEOUT": int(seconds * 1000),
-        "TCP_KEEPIDLE": max(1, int(seconds / 2)),
-        "TCP_KEEPINTVL": max(1, int(seconds / 6)),
+        "TCP_KEEPIDLE": min(max(1, int(seconds / 2)), _MAX_KEEPALIVE_SECONDS),
+        "TCP_KEEPINTVL": min(max(1, int(seconds / 6)), _MAX_KEEPALIVE_SECONDS),
         "TCP_KEEPCNT": 3,
     }
     for name, value in options.items():
