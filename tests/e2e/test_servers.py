@@ -471,6 +471,22 @@ def test_caps(tmp_path):
         assert "subscribers already" in refused.text
 
 
+def test_few_descriptors(tmp_path):
+    """Streams leave enough of them to the server, which would end without."""
+    command = ["prlimit", "--nofile=256", *TAKEN_OVER["gunicorn-gthread"]]
+    with serving(command, tmp_path) as server, contextlib.ExitStack() as streams:
+        for _ in range(156):
+            streams.enter_context(server.stream().placed())
+        refused = [streams.enter_context(server.stream()).status for _ in range(20)]
+        assert set(refused) == {503}
+        assert server.get("/ping").text == "pong"
+        assert server.log_text().count("may not have more than 256 files open") == 1
+        streams.close()
+        until(lambda: subscribers(server) == 0)
+        with server.stream() as stream:
+            stream.placed()
+
+
 @pytest.mark.parametrize("name", ["gunicorn-gthread", "uvicorn-h11", "hypercorn"])
 def test_caps_per_address(tmp_path, name):
     """429, and when to come back."""

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING
+
+try:
+    import resource
+except ModuleNotFoundError:
+    # Windows has no such limit.
+    resource = None  # type: ignore[assignment]  # there only
 
 from ..errors import TooManySubscribersError
 
@@ -14,6 +21,12 @@ if TYPE_CHECKING:
     from ..config import HubConfig
 
 __all__ = ["Caps"]
+
+_log = logging.getLogger("heliograph.hub")
+
+# Files that a process may have open besides its streams, or half of all: a server that
+# has none left for its next client ends, and all its streams with it.
+_OTHER_FILES = 100
 
 
 class Caps:
@@ -34,6 +47,12 @@ class Caps:
         self.refused = 0
         self._config = config
         self._addresses: Counter[str] = Counter()
+        self._files = _files_at_most()
+        self._max_subscribers = config.max_subscribers
+        if self._files is not None:
+            room = self._files - min(self._files // 2, _OTHER_FILES)
+            self._max_subscribers = min(self._max_subscribers, room)
+        self._told = False
 
     def check(
         self, address: str | None, streams: int, of_channels: Mapping[str, int]
@@ -55,8 +74,16 @@ class Caps:
             place = _network(address)
             if self._addresses[place] >= per_address:
                 self._refuse(per_address, None, place)
-        if streams >= config.max_subscribers:
-            self._refuse(config.max_subscribers, None)
+        if streams >= self._max_subscribers:
+            if self._max_subscribers < config.max_subscribers and not self._told:
+                self._told = True
+                _log.warning(
+                    "streams are refused: max_subscribers is %d, but this process may not"
+                    " have more than %d files open. Raise that limit (RLIMIT_NOFILE)",
+                    config.max_subscribers,
+                    self._files,
+                )
+            self._refuse(self._max_subscribers, None)
         limit = config.max_subscribers_per_channel
         for name, subscribers in of_channels.items():
             if subscribers >= limit:
@@ -99,13 +126,24 @@ class Caps:
         )
 
 
+def _files_at_most() -> int | None:
+    if resource is None:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
 def _network(address: str) -> str:
-    if ":" not in address:
-        return address
+    host = address
+    # Some proxies add the port, which differs with each connection.
+    if address.startswith("["):
+        host = address[1:].partition("]")[0]
+    elif address.count(":") == 1:
+        host = address.partition(":")[0]
     try:
-        parsed = ipaddress.IPv6Address(address)
+        parsed = ipaddress.IPv6Address(host)
     except ValueError:
-        return address
+        return host
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
