@@ -690,7 +690,13 @@ async def test_a_subscription_takes_a_place():
         ({"url": "memory:", "authorize": "x"}, "authorize must be a function, not 'x'"),
         ({"url": "memory:", "dumps": 3}, "dumps must be a function, not 3"),
         ({"url": "memory:", "private": "no"}, "private must be True or False, not 'no'"),
+        ({"url": "memory:", "private": None}, "private must be True or False, not None"),
         ({"url": "memory:", "take_over": 1}, "take_over must be True or False, not 1"),
+        ({"url": "memory:", "cors": "https://a.example"}, "cors must be a CorsPolicy, not"),
+        (
+            {"url": "redis://a", "plain_format": "json"},
+            "plain_format must be .*, not 'json'",
+        ),
     ],
 )
 def test_bad_arguments(arguments, text):
@@ -712,6 +718,12 @@ async def test_bad_calls(tmp_path):
             await streams.disconnect("\n")
         with pytest.raises(InvalidFieldError, match="channel"):
             async with streams.subscribe("\n"):
+                pass
+        with pytest.raises(InvalidFieldError, match="channel"):
+            async with streams.subscribe(""):
+                pass
+        with pytest.raises(InvalidFieldError, match="last_event_id"):
+            async with streams.subscribe("a", last_event_id=b"1-1"):
                 pass
         with pytest.raises(ConfigError, match="secret_key"):
             streams.query("a", expires_in=5)

@@ -20,6 +20,7 @@ from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position, ma
 from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
 from ..config import HubConfig
+from ..cors import CorsPolicy
 from ..errors import (
     ConfigError,
     HubClosedError,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ..brokers.base import PlainFormat
-    from ..cors import CorsPolicy
     from ..hub import Hub, HubStatistics
     from ..hub.subscriber import Subscriber
     from ..hub.subscription import Subscription
@@ -104,9 +104,10 @@ class EventStreams:
         plain_format: PlainFormat | None = None,
     ) -> None:
         problems = [
-            *_wrong("config", config, HubConfig, "a HubConfig"),
-            *_wrong("authorize", authorize, Callable, "a function"),
-            *_wrong("dumps", dumps, Callable, "a function"),
+            *_wrong("config", config, HubConfig | None, "a HubConfig"),
+            *_wrong("authorize", authorize, Callable | None, "a function"),
+            *_wrong("cors", cors, CorsPolicy | None, "a CorsPolicy"),
+            *_wrong("dumps", dumps, Callable | None, "a function"),
             *_wrong("private", private, bool, "True or False"),
             *_wrong("take_over", take_over, bool, "True or False"),
         ]
@@ -182,12 +183,16 @@ class EventStreams:
             ``last_event_id``.
 
         Raises:
-            InvalidFieldError: A channel is none.
+            InvalidFieldError: A channel or the ``last_event_id`` is none.
             TooManySubscribersError: A cap is reached.
             HubClosedError: The streams are being closed.
             RuntimeError: They are in use on another loop.
         """
-        names = asked_channels(channels)
+        names = check_selection(channels or DEFAULT_CHANNEL)
+        if not isinstance(last_event_id, str | None):
+            raise InvalidFieldError(
+                "last_event_id", last_event_id, "must be a str, or None"
+            )
         hub = await self._opened()
         async with hub.subscribe(names, last_event_id=last_event_id) as subscription:
             yield subscription
@@ -430,7 +435,7 @@ def _header(scope: Any, wanted: bytes) -> bytes | None:
 
 
 def _wrong(name: str, value: object, kind: Any, words: str) -> list[str]:
-    if value is None or isinstance(value, kind):
+    if isinstance(value, kind):
         return []
     return [f"{name} must be {words}, not {value!r}"]
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
-from .base import Broker, History, Retention
+from .base import Broker, History, PlainFormat, Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from .base import PlainFormat
 
 __all__ = [
     "Broker",
@@ -88,6 +86,10 @@ def check_url(
     if not isinstance(url, str):
         raise ConfigError([f"a broker's URL must be str, not {url!r}; {_KNOWN}"])
     scheme, colon, rest = url.partition(":")
+    if plain_format not in (None, *get_args(PlainFormat)):
+        raise ConfigError(
+            [f'plain_format must be "flask-sse", "text" or None, not {plain_format!r}']
+        )
     if plain_format is not None and scheme not in _REDIS_SCHEMES:
         raise ConfigError(
             [f"plain channels are Redis's, {without_password(url)!r} has none"]
