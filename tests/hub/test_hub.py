@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import sys
+import threading
 import time
 
 import pytest
@@ -820,6 +821,20 @@ async def test_close(url):
                 await refused
         with pytest.raises(HubClosedError):
             hub.admit(("a",))
+
+
+async def test_closing_is_not_given_up(sqlite):
+    """Whoever closes it is cancelled: it is closed all the same, and may be waited for again."""
+    threads = set(threading.enumerate())
+    async with opened(sqlite) as hub:
+        await hub.publish(["a"], Event("x"))
+        closing = asyncio.create_task(hub.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+    await until(lambda: set(threading.enumerate()) <= threads)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_a_subscriber_that_left_before_it_was_served():

@@ -146,7 +146,7 @@ class Hub:
         self._connection_lost = asyncio.Event()
         self._ending = False
         self._expects_stop = False
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._published = 0
         self._entries = 0
         self._gaps = 0
@@ -200,11 +200,16 @@ class Hub:
         """
         End all streams, finish the publishes that have begun, and close the broker.
 
-        Closing twice is the same as once.
+        Closing twice is the same as once. Whoever is cancelled meanwhile does not wait
+        for the end, which comes all the same.
         """
-        if self._closed:
-            return
-        self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.create_task(
+                self._close(), context=contextvars.Context()
+            )
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         self.end_streams()
         await self._last_bytes()
         tasks = tuple(self._tasks)
@@ -244,7 +249,7 @@ class Hub:
                 ``publish_timeout_seconds``; then the event may or may not be there.
             HubClosedError: The hub has been closed.
         """
-        if self._closed:
+        if self._closing is not None:
             raise HubClosedError("the hub has been closed")
         if len(encode_body(event)) > self.config.max_event_bytes:
             raise EventTooLargeError(self.config.max_event_bytes)
@@ -273,7 +278,7 @@ class Hub:
             BrokerUnavailableError: Other processes could not be told.
             HubClosedError: The hub has been closed.
         """
-        if self._closed:
+        if self._closing is not None:
             raise HubClosedError("the hub has been closed")
         async with self._time_limit():
             await self._append(_CONTROL, Event(channel, type=_DISCONNECT))
@@ -335,7 +340,7 @@ class Hub:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The hub has been closed.
         """
-        if self._closed:
+        if self._closing is not None:
             raise HubClosedError("the hub has been closed")
         of_channels = {name: self._listening.subscribers(name) for name in channels}
         self._caps.check(address, len(self._subscribers), of_channels)
