@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from ..cors import CorsPolicy, CorsRequest, Decision, decide_async, missing_vary
 from ..cors.decision import ALLOW_ORIGIN
 from ..errors import CorsConfigError
+from .messages import body, start
 
 __all__ = ["CORSMiddleware"]
 
@@ -303,12 +304,12 @@ async def _answer(send: Any, decision: Decision) -> None:
 async def _send_text(
     send: Any, status: int, text: str, decision: Decision | None = None
 ) -> None:
-    body = text.encode()
+    data = text.encode()
     headers: _Headers = []
-    if body:
+    if data:
         headers.append((b"content-type", b"text/plain; charset=utf-8"))
-        headers.append((b"content-length", b"%d" % len(body)))
+        headers.append((b"content-length", b"%d" % len(data)))
     if decision is not None:
         headers = _merged(headers, decision)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send(start(status, headers))
+    await send(body(data, more=False))
