@@ -1,9 +1,16 @@
 """Fixtures for all tests."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import redises
 import streams
+
+# However busy the machine is.
+settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("busy")
 
 
 @pytest.fixture(autouse=True)

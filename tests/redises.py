@@ -16,7 +16,7 @@ from redis.retry import Retry
 from servers import free_port
 
 # Nobody waits long for a server that a test has killed.
-_FAILOVER_MS = "1000"
+_FAILOVER_MS = "2000"
 
 
 # All that were started: whatever is left is ended by conftest.py.
@@ -47,7 +47,7 @@ class RedisServer:
 
     def command(self):
         return ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
-                "--appendonly", "yes", "--appendfsync", "always", "--save", "", *self.options]  # fmt: skip
+                "--appendonly", "yes", "--appendfsync", "no", "--save", "", *self.options]  # fmt: skip
 
     def kill(self):
         self.process.kill()
@@ -69,6 +69,8 @@ class RedisServer:
             decode_responses=True,
             protocol=2,
             retry=Retry(NoBackoff(), 0),
+            # The driver's own would do for a test, and not for one beside many others.
+            socket_timeout=60,
             **options,
         )
 
@@ -252,7 +254,8 @@ def low_port():
             return port
 
 
-def wait_for(condition, seconds=30):
+# A Sentinel that was held up for two seconds does nothing for thirty.
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(redis.RedisError, KeyError):

@@ -2,8 +2,10 @@
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -20,10 +22,19 @@ from heliograph import EventStreamParser
 APPS = Path(__file__).parent / "apps"
 
 
+# Below those that the kernel gives to whoever connects, and each process of the tests has its
+# own: a port is not used before the server that it is for has started, or started again.
+_FIRST = 20_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_PORTS = range(_FIRST, _FIRST + 2_000)
+_next_ports = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        port = next(_next_ports)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def connect(port, context=None):

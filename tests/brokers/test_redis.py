@@ -103,6 +103,7 @@ class TestCluster(BrokerContract):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the programs are built for it")
+@pytest.mark.timeout(240)  # the programs are fetched
 class TestOtherServers(BrokerContract):
     """On the oldest Redis that is tested, and on Valkey."""
 
@@ -323,13 +324,13 @@ async def test_listening_while_it_connects(server, monkeypatch):
 
 async def test_silence(server, monkeypatch, caplog):
     """A listener that hears nothing for long hears what comes then."""
-    monkeypatch.setattr("heliograph.brokers.redis.line._SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("heliograph.brokers.redis.line._SILENCE_SECONDS", 1.5)
     ear = Ear()
     async with opened(server.url, ear) as broker:
         await broker.listen("a")
         (node,) = broker._topology.nodes
         task = node.line._task
-        await asyncio.sleep(2)
+        await asyncio.sleep(5)
 
         entry = await broker.append("a", Event("x"))
 

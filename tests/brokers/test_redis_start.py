@@ -165,6 +165,7 @@ async def test_a_command_that_is_not_there(tmp_path):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the old server is built for it")
+@pytest.mark.timeout(240)  # it is fetched
 async def test_too_old(tmp_path):
     """Redis 6.2 serves alone, but knows no channels of shards."""
     program = fetch_program(

@@ -27,7 +27,12 @@ def demo(folder, end=signal.SIGINT):
     command = [sys.executable, "-m", "heliograph", "demo", "--port", str(ports[0]),
                "--api-port", str(ports[1]), "--folder", str(folder)]  # fmt: skip
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Shells let what they start in the background ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - before there is any thread
     )
     try:
         line = process.stdout.readline()
@@ -40,6 +45,7 @@ def demo(folder, end=signal.SIGINT):
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             process.stdout.close()
 
 
@@ -86,7 +92,8 @@ def test_nothing_is_lost(tmp_path):
         sent = []
 
         def publish():
-            while not stop.wait(0.02):
+            # The page shows the last two hundred lines.
+            while not stop.wait(0.02 if len(sent) < 100 else 0.5):
                 text = f"m{len(sent)}."
                 log.publish(["chat"], Event(f'{{"text": "{text}"}}', type="said"))
                 sent.append(text)

@@ -62,6 +62,8 @@ async def test_every_record_is_complete(tmp_path):
             await asyncio.sleep(7)
             server.signal(signal.SIGHUP)
             restarts += 1
+        # A post that the old worker does not answer is repeated.
+        await asyncio.sleep(3)
         ending.set()
         await asyncio.gather(*publishers)
 

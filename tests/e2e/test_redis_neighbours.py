@@ -226,6 +226,7 @@ def test_a_worker_of_another_program(redis_server, tmp_path):
         assert seen(stream, 50) == [("progress", f'{{"done": {n}}}') for n in range(50)]
 
 
+@pytest.mark.timeout(180)
 def test_many_streams_on_few_connections(redis_server, tmp_path):
     """A thousand streams over a hundred channels: three connections for each process."""
     with new(redis_server, tmp_path, compat="false", workers=2) as server:

@@ -179,8 +179,6 @@ def test_a_client_that_leaves_otherwise(server, how):
 @pytest.mark.oldest
 def test_a_client_that_does_not_read(server):
     """It is given up when it is too far behind, and let go of; others are given everything."""
-    # Other tests give this server what it may complain about.
-    before = len(server.log_text())
     publish(server, "opens what there is to open", "much")
     with (
         server.stream("/stream?channel=much") as stuck,
@@ -190,6 +188,8 @@ def test_a_client_that_does_not_read(server):
             stream.placed()
         # Clients of other tests may have yet to be noticed as gone.
         until(lambda: subscribers(server) == 2)
+        # Other tests gave this server what it may complain about.
+        before = len(server.log_text())
         descriptors = server.descriptors()
         leave_behind(server, "much", other)
         if server.name not in OUT_OF_REACH:

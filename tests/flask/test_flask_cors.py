@@ -10,6 +10,9 @@ import pytest
 
 from sdists import fetch
 
+# It is fetched.
+pytestmark = pytest.mark.timeout(240)
+
 SDIST = (
     "flask-cors",
     "6.0.5",

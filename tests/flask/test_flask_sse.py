@@ -10,6 +10,9 @@ from browser import chromium
 from sdists import fetch
 from servers import free_port, gunicorn, serving, until
 
+# It is fetched.
+pytestmark = pytest.mark.timeout(240)
+
 SDIST = (
     "Flask-SSE",
     "1.0.0",

@@ -643,7 +643,7 @@ def test_expired_token(app, monkeypatch):
 
 def test_expiry_ends_the_stream(app):
     """A stream does not outlive its permission."""
-    reader = Reader(app.test_client().get(signed(app, "a", expires_in=0.5)))
+    reader = Reader(app.test_client().get(signed(app, "a", expires_in=2)))
 
     assert reader.rest() == []
     assert app.sse.statistics().subscribers == 0

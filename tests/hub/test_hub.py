@@ -578,12 +578,12 @@ async def test_heartbeat(channels):
 
 async def test_heartbeats_wait_for_silence():
     """A busy stream gets none."""
-    async with opened(heartbeat_seconds=0.5) as hub:
+    async with opened(heartbeat_seconds=2) as hub:
         client = await connect(hub, "a").placed()
-        for n in range(40):
+        for n in range(60):
             await hub.publish(["a"], Event(str(n)))
             await client.wait(n + 1)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
         assert b"\n:\n\n" not in client.body
 
@@ -907,8 +907,9 @@ async def test_streams_open_while_the_broker_is_away(tmp_path, caplog):
         assert caplog.text.count("available again") == 1
 
 
-async def test_opening_is_given_up_while_the_broker_is_away(tmp_path):
+async def test_opening_is_given_up_while_the_broker_is_away(tmp_path, monkeypatch):
     """Nothing of it goes on."""
+    monkeypatch.setattr("heliograph.hub.hub._PLACE_SECONDS", 100)
     opening = asyncio.create_task(
         open_hub(f"sqlite:///{tmp_path}/missing/log", HubConfig())
     )
