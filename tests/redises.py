@@ -74,6 +74,23 @@ class RedisServer:
             **options,
         )
 
+    def is_replicated(self):
+        """Say whether a replica has all that was written until now, within some seconds."""
+        with self.client() as client:
+            written = client.info("replication")["master_repl_offset"]
+            # They say so once a second. WAIT asks about writes of its own connection only.
+            deadline = time.monotonic() + 3
+            while time.monotonic() < deadline:
+                replica = client.info("replication").get("slave0")
+                if (
+                    replica
+                    and replica["state"] == "online"
+                    and replica["offset"] >= written
+                ):
+                    return True
+                time.sleep(0.05)
+        return False
+
     def set(self, name, value):
         with self.client() as client:
             client.config_set(name, value)
@@ -154,7 +171,8 @@ class Watched:
                 )
         with self.primary().client() as client:
             wait_for(lambda: client.info("replication")["connected_slaves"] == replicas)
-            wait_for(lambda: client.execute_command("WAIT", replicas, 100) == replicas)
+        if replicas:
+            wait_for(self._is_replicated)
 
     def primary(self):
         """The server that the Sentinels name."""
@@ -173,8 +191,7 @@ class Watched:
 
     def _is_replicated(self):
         # Sentinels may have another one by now.
-        with self.primary().client() as client:
-            return client.execute_command("WAIT", 1, 100) == 1
+        return self.primary().is_replicated()
 
     def kill(self):
         for server in (*self.sentinels, *self.servers):
@@ -212,11 +229,7 @@ class Cluster:
     def is_replicated(self):
         """Say whether each primary has a replica that has everything."""
         primaries = self.primaries()
-        for primary in primaries:
-            with primary.client() as client:
-                if client.execute_command("WAIT", 1, 100) < 1:
-                    return False
-        return len(primaries) == 3
+        return len(primaries) == 3 and all(one.is_replicated() for one in primaries)
 
     def primaries(self):
         return [server for server in self.servers if self._role(server) == "master"]
