@@ -24,8 +24,8 @@ APPS = Path(__file__).parent / "apps"
 
 # Below those that the kernel gives to whoever connects, and each process of the tests has its
 # own: a port is not used before the server that it is for has started, or started again.
-_FIRST = 20_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-_PORTS = range(_FIRST, _FIRST + 2_000)
+_FIRST = 20_000 + 1_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 5)
+_PORTS = range(_FIRST, _FIRST + 1_000)
 _next_ports = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
 
 

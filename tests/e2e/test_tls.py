@@ -5,6 +5,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 
 import h2.config
 import h2.connection
@@ -14,7 +15,15 @@ import pytest
 
 from browser import chromium, open_ten_streams
 from redises import certificates
-from servers import leave_behind, publish, serving, serving_with, subscribers, until
+from servers import (
+    hypercorn,
+    leave_behind,
+    publish,
+    serving,
+    serving_with,
+    subscribers,
+    until,
+)
 
 # How each is given its certificate and key.
 OPTIONS = {
@@ -173,10 +182,39 @@ def test_a_stream_of_http2_that_is_not_read(tmp_path, files, name):
         assert "Traceback" not in server.log_text()
 
 
-@pytest.mark.parametrize("what", ["read", "stuck"])
-def test_hypercorn_stops_with_streams_of_http2(tmp_path, files, what):
-    """It ends them by itself, also one that is not read."""
-    with serving_tls("hypercorn", tmp_path, files) as server:
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_hypercorn_and_a_client_that_leaves_early(tmp_path, files, is_alone):
+    """One that takes its request back before its stream begins is no fault."""
+    certificate = ["--certfile", str(files["one.crt"]), "--keyfile", str(files["one.key"])]
+    context = ssl.create_default_context(cafile=files["ca.crt"])
+    with serving(hypercorn("slow:app", *certificate), tmp_path, context=context) as server:
+        client = Http2(server.port, ssl.create_default_context(cafile=files["ca.crt"]))
+        with client.socket:
+            if not is_alone:
+                client.wait_for(h2.events.DataReceived, client.get("/stream?channel=a"))
+            early = client.get("/stream?channel=a")
+            # It is asked for in this order.
+            client.wait_for(h2.events.StreamEnded, client.get("/ping"))
+            client.protocol.reset_stream(early)
+            client.wait_for(h2.events.StreamEnded, client.get("/ping"))
+            # hypercorn forgets it now.
+            client.protocol.increment_flow_control_window(1000)
+            client.socket.sendall(client.protocol.data_to_send())
+            time.sleep(1.5)  # until it gets on
+            assert subscribers(server) == (not is_alone)
+        until(lambda: subscribers(server) == 0)
+        for complaint in ("Traceback", "is not known"):
+            assert complaint not in server.log_text()
+
+
+# gunicorn waits for the connection of one that is not read.
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("hypercorn", "read"), ("hypercorn", "stuck"), ("gunicorn-asgi", "read")],
+)
+def test_stop_with_streams_of_http2(tmp_path, files, name, what):
+    """They end by themselves, also one that is not read."""
+    with serving_tls(name, tmp_path, files) as server:
         client = Http2(server.port, ssl.create_default_context(cafile=files["ca.crt"]))
         with client.socket:
             number = client.get("/stream?channel=a")

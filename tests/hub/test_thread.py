@@ -457,13 +457,22 @@ def test_pull_without_heartbeats_of_a_client_that_is_seen(url, heartbeat_seconds
 def test_a_server_that_wants_to_stop(hub):
     """Its generators end, and those that begin then end as they begin."""
     stops = []
-    stream = hub.pull(hub.admit(("a",)), None, stopping=lambda: bool(stops))
+
+    def stopping():
+        return bool(stops)
+
+    stream = hub.pull(hub.admit(("a",)), None, stopping=stopping)
     while b"id: " not in next(stream):
         pass
     hub.publish(["a"], Event("last"))
     stops.append(True)
     assert b"".join(stream).endswith(b"data: last\n\n")
-    assert b"".join(hub.pull(hub.admit(("a",)), None)) == b""
+    assert b"".join(hub.pull(hub.admit(("a",)), None, stopping=stopping)) == b""
+    # What other servers serve goes on.
+    other = hub.pull(hub.admit(("a",)), None, stopping=lambda: False)
+    while b"id: " not in next(other):
+        pass
+    other.close()
 
 
 def test_adopt_after_close(hub):

@@ -29,7 +29,6 @@ from ..errors import (
 )
 from ..event import make_event
 from ..hub import open_hub
-from ..servers.stopping import stopping
 from ..servers.uvicorn import expecting_stop, take_over
 from .cors import CORSMiddleware
 from .messages import answer, body, refuse, start
@@ -403,9 +402,6 @@ class EventStreams:
         self, hub: Hub, subscriber: Subscriber, receive: Any, send: Any
     ) -> None:
         try:
-            # Before the first is served: it may be late.
-            if (is_stopping := stopping()) is not None:
-                hub.end_streams_when(is_stopping)
             await hub.place(subscriber)
             await send(start())
             sink = None

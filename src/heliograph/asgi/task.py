@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..hub.sinks import TaskSink
 from ..servers import daphne, hypercorn
 from ..servers.asgi import Flow
-from ..servers.uvicorn import has_lost_client, told_of_stop
+from ..servers.stopping import stopping
+from ..servers.uvicorn import has_lost_client, is_told_of_stop, told_of_stop
 from .messages import body
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> No
             limit.reschedule(loop.time())
 
     sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
-    flow = daphne.flow_of(receive) or hypercorn.flow_of(receive) or Flow(receive)
+    flow = daphne.flow_of(receive) or hypercorn.flow_of() or Flow(receive)
     flow.tune(hub.config)
-    if flow.stopping is not None:
-        hub.end_streams_when(flow.stopping)
+    if not is_told_of_stop(receive) and (is_stopping := stopping()) is not None:
+        hub.end_when(subscriber, is_stopping)
     gone = asyncio.create_task(_until_gone(receive))
     gone.add_done_callback(lambda _: sink.abort())
     try:

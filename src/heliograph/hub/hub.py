@@ -145,7 +145,9 @@ class Hub:
         self.connections: dict[SocketSink, socket.socket] = {}
         self._connection_lost = asyncio.Event()
         self._ending = False
-        self._expects_stop = False
+        # Those whose servers are asked, by what asks them.
+        self._stops: dict[Callable[[], bool], set[Subscriber]] = {}
+        self._watches_stops = False
         self._closing: asyncio.Task[None] | None = None
         self._published = 0
         self._entries = 0
@@ -180,21 +182,36 @@ class Hub:
         for subscriber in tuple(self._subscribers):
             self.end(subscriber)
 
-    def end_streams_when(self, stopping: Callable[[], bool]) -> None:
+    def end_when(self, subscriber: Subscriber, stopping: Callable[[], bool]) -> None:
         """
-        End all streams, and others as they begin, as soon as the server wants to stop.
+        End a client's stream when its server wants to stop, which tells nobody and waits.
+
+        If it does already the stream ends as it begins.
 
         Args:
-            stopping: Says whether it does. Asked now and then from now on.
+            subscriber: From :meth:`admit`.
+            stopping: Says whether it does. Asked now and then, once for all that have an
+                equal one.
         """
-        if not self._expects_stop:
-            self._expects_stop = True
-            self._start(self._until_stop(stopping))
+        if subscriber.gone:
+            return
+        if stopping():
+            self.end(subscriber)
+            return
+        if not self._watches_stops:
+            self._watches_stops = True
+            self._start(self._watch_stops())
+        subscriber.stopping = stopping
+        self._stops.setdefault(stopping, set()).add(subscriber)
 
-    async def _until_stop(self, stopping: Callable[[], bool]) -> None:
-        while not stopping():  # noqa: ASYNC110 - the server tells nobody
+    async def _watch_stops(self) -> None:
+        while self._stops:
             await asyncio.sleep(_STOP_LOOK_SECONDS)
-        self.end_streams()
+            for stopping, subscribers in tuple(self._stops.items()):
+                if stopping():
+                    for subscriber in tuple(subscribers):
+                        self.end(subscriber)
+        self._watches_stops = False
 
     async def close(self) -> None:
         """
@@ -464,6 +481,10 @@ class Hub:
         if subscriber.joining is not None:
             subscriber.joining.cancel()
         self._delivery.leave(subscriber)
+        if subscriber.stopping is not None:
+            self._stops[subscriber.stopping].discard(subscriber)
+            if not self._stops[subscriber.stopping]:
+                del self._stops[subscriber.stopping]
         for name in subscriber.channels:
             self._listening.release(name)
 
@@ -502,6 +523,8 @@ class Hub:
         Args:
             subscriber: From :meth:`admit`; one that has gone is left alone.
         """
+        if subscriber.gone:
+            return
         sink = subscriber.sink
         # What was published before the end is part of the stream.
         self._delivery.give_rest(subscriber)

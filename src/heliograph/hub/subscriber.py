@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..channels.feed import Cursor
     from .hub import Hub
 
@@ -63,6 +65,7 @@ class Subscriber:
         sink: Set when it is attached.
         cursor: Its place in its feed; :obj:`None` until it has caught up.
         gone: Whether it has left.
+        stopping: Says whether the server that serves it wants to stop, if that is asked.
     """
 
     __slots__ = (
@@ -79,6 +82,7 @@ class Subscriber:
         "last_event_id",
         "quiet_since",
         "sink",
+        "stopping",
     )
 
     def __init__(
@@ -100,6 +104,7 @@ class Subscriber:
         self.sink: Sink | None = None
         self.cursor: Cursor | None = None
         self.gone = False
+        self.stopping: Callable[[], bool] | None = None
         # The task that brings it to its feed, and when that last wrote something.
         self.joining: asyncio.Task[None] | None = None
         self.quiet_since = 0.0

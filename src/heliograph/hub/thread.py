@@ -246,14 +246,14 @@ class HubThread:
             client: Descriptor of the client's connection. See :class:`.sinks.PullSink`.
             watch: Another way to notice that, told what to call then. Without either the
                 stream ends after five minutes.
-            stopping: Says whether the server wants to stop, where it waits for generators.
+            stopping: See :meth:`.hub.Hub.end_when`.
 
         Yields:
             Whole blocks; a comment after silence.
         """
         hub = subscriber.hub
         if stopping is not None:
-            _later(hub.end_streams_when, stopping)
+            _later(hub.end_when, subscriber, stopping)
         sink = PullSink(
             on_resumed=lambda: _later(hub.on_resumed, subscriber), client=client
         )

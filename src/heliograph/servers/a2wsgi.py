@@ -11,10 +11,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from .uvicorn import has_lost_client
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["watch"]
+
+# How often uvicorn is asked what it does not tell.
+_LOOK_SECONDS = 1.0
 
 
 def watch(environ: dict[str, Any]) -> Callable[[Callable[[], None]], None] | None:
@@ -36,11 +41,20 @@ def watch(environ: dict[str, Any]) -> Callable[[Callable[[], None]], None] | Non
         return None
 
     async def wait(on_left: Callable[[], None]) -> None:
+        asking = None
         try:
-            # Messages before it are the body's, which the application has read, or not.
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            # Another request behind this one may be told instead.
+            while not has_lost_client(receive):
+                asking = asking or asyncio.create_task(receive())
+                await asyncio.wait({asking}, timeout=_LOOK_SECONDS)
+                if asking.done():
+                    # Messages before it are the body's, read by the application or not.
+                    if asking.result()["type"] == "http.disconnect":
+                        return
+                    asking = None
         finally:
+            if asking is not None:
+                asking.cancel()
             # Also if nobody can be asked any more.
             on_left()
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import tune_descriptor
-from .stopping import worker_stopping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from types import FrameType
 
     from ..config import HubConfig
 
-__all__ = ["Flow", "tell_unknown"]
+__all__ = ["Flow", "frame_of_task", "tell_unknown"]
 
 _log = logging.getLogger("heliograph.servers")
 
@@ -25,19 +25,10 @@ class Flow:
     Args:
         receive: As the application was given it.
 
-    Attributes:
-        stopping: Says whether the server wants to stop, where it tells nobody and waits;
-            else :obj:`None`.
     """
 
-    stopping: Callable[[], bool] | None = None
-
     def __init__(self, receive: Any) -> None:
-        # With uvicorn and gunicorn it is a method of something that knows.
-        owner = getattr(receive, "__self__", None)
-        protocol = getattr(owner, "protocol", None)
-        self._transport = _transport_of(owner, protocol)
-        self.stopping = worker_stopping(getattr(protocol, "worker", None))
+        self._transport = _transport_of(receive)
 
     def tune(self, config: HubConfig) -> None:
         """
@@ -72,9 +63,26 @@ class Flow:
         return self._transport and self._transport.get_extra_info("socket")
 
 
-def _transport_of(*holders: Any) -> Any:
-    # Not in HTTP/2: a connection is of several responses then, and not to be ended for one.
-    for holder in holders:
+def frame_of_task() -> FrameType | None:
+    """
+    Give the outermost frame of the current task: a server's own, in that of a request.
+
+    Returns:
+        :obj:`None` if there is no task.
+    """
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    coroutine = None if task is None else task.get_coro()
+    return getattr(coroutine, "cr_frame", None)
+
+
+def _transport_of(receive: Any) -> Any:
+    # With uvicorn and gunicorn it is a method of something that knows; not in HTTP/2, where
+    # a connection is of several responses, and not to be ended for one.
+    owner = getattr(receive, "__self__", None)
+    for holder in (owner, getattr(owner, "protocol", None)):
         transport = getattr(holder, "transport", None)
         if hasattr(transport, "get_extra_info") and hasattr(transport, "abort"):
             return transport

@@ -1,25 +1,19 @@
 """
-Waiting for a client of hypercorn to take what it was sent, and for the end of hypercorn.
+Waiting for a client of hypercorn to take what it was sent.
 
 In HTTP/2 hypercorn's ``send`` returns at once although its queue is full, so a stream that
 is not read would grow without end in the server's memory. The queue itself knows when it
-is empty. And hypercorn waits for its responses when it stops, but does not tell them.
-
-Middleware replaces ``send``, so its objects are found from the task that it has made for
-the request.
+is empty. Middleware replaces ``send`` and ``receive``, so hypercorn's objects are found
+from the task that it has made for the request.
 """
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from typing import Any
 
-from .asgi import Flow, tell_unknown
+from .asgi import Flow, frame_of_task, tell_unknown
 
 __all__ = ["flow_of"]
-
-_TASKS = "hypercorn.asyncio.task_group"
 
 
 class _HypercornFlow(Flow):
@@ -27,58 +21,55 @@ class _HypercornFlow(Flow):
     What hypercorn knows of a client.
 
     Args:
-        response: Of hypercorn.
+        response: Of hypercorn, in HTTP/1 or 2.
     """
 
     def __init__(self, response: Any) -> None:
-        self._response = response
-        protocol = response.send.__self__
-        self._transport = protocol.send.__self__.writer.transport
+        self._protocol = response.send.__self__
+        self._transport = self._protocol.send.__self__.writer.transport
+        self._send = response.app_send
+        self._is_stopping = response.context.terminated.is_set
         # In HTTP/2 a connection is of several responses, each with a queue.
-        queues = getattr(protocol, "stream_buffers", None)
-        self._queue = queues and queues[response.stream_id]
-        self.stopping = response.context.terminated.is_set
+        self._is_shared = response.scope["http_version"] == "2"
+        self._queue = None
+        if self._is_shared:
+            # Not there when the client has left.
+            self._queue = self._protocol.stream_buffers.get(response.stream_id)
+        if self._queue is not None:
+            self._drain, self._empty = self._queue.drain, self._queue.close
 
     async def drained(self) -> None:
         if self._queue is not None:
-            await self._queue.drain()
+            await self._drain()
 
     async def abort(self) -> None:
-        if self._queue is None or self._response.context.terminated.is_set():
+        if not self._is_shared:
             self._transport.abort()
-            return
-        await self._queue.close()
-        await self._response.app_send({"type": "http.response.body", "more_body": False})
+        elif self._queue is not None:
+            await self._empty()
+            await self._send({"type": "http.response.body", "more_body": False})
+            if self._is_stopping() and not self._protocol.streams:
+                self._transport.abort()
 
 
-def flow_of(receive: Any) -> Flow | None:
+def flow_of() -> Flow | None:
     """
     Give the flow of a response of hypercorn, in the task of its request.
 
-    Args:
-        receive: As the application was given it, of any server.
-
     Returns:
         :obj:`None` if this is not hypercorn, or one that looks different, or if a
-        middleware has begun a task of its own.
+        middleware has begun a task of its own; and in HTTP/3.
     """
-    queue = getattr(receive, "__self__", None)
-    if _TASKS not in sys.modules or not isinstance(queue, asyncio.Queue):
+    frame = frame_of_task()
+    if frame is None or frame.f_globals.get("__name__") != "hypercorn.asyncio.task_group":
         return None
     try:
-        return _HypercornFlow(_response())
+        response = frame.f_locals["send"].__self__
+        if response.scope["http_version"] == "3":
+            return None
+        return _HypercornFlow(response)
     except (AttributeError, KeyError, TypeError) as error:
-        reason = str(error)
-    tell_unknown(
-        "hypercorn",
-        "it holds what a client of HTTP/2 does not read, and stops late",
-        reason,
-    )
-    return None
-
-
-def _response() -> Any:
-    frame = asyncio.current_task().get_coro().cr_frame  # type: ignore[union-attr]  # a task's
-    if frame.f_globals["__name__"] != _TASKS:
-        raise TypeError("its tasks are not where they were")
-    return frame.f_locals["send"].__self__
+        tell_unknown(
+            "hypercorn", "it holds what a client of HTTP/2 does not read", str(error)
+        )
+        return None

@@ -1,50 +1,74 @@
-"""Whether a server is about to end that waits for streams, which do not end."""
+"""Whether a server is about to end that waits for streams, and tells nobody."""
 
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .asgi import frame_of_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["stopping", "worker_stopping"]
+__all__ = ["stopping"]
 
 
 def stopping() -> Callable[[], bool] | None:
     """
-    Give a way to ask whether the server of this process was told to stop.
+    Give a way to ask whether the server was told to stop that serves the present request.
+
+    Call it in the request's own task, or thread.
 
     Returns:
-        Says so when it is called, in any thread. :obj:`None` if it is neither a worker of
-        gunicorn that serves WSGI nor uvicorn, or looks different.
+        Says so when it is called, in any thread; that of a server equals another of it.
+        :obj:`None` if it is not known of the server, or it looks different.
     """
+    frame = frame_of_task()
+    if frame is not None and frame.f_globals["__name__"] == "gunicorn.asgi.protocol":
+        return _of_worker(getattr(frame.f_locals.get("self"), "worker", None))
+    if frame is not None and frame.f_globals["__name__"] == "hypercorn.asyncio.task_group":
+        response = getattr(frame.f_locals.get("send"), "__self__", None)
+        terminated = getattr(getattr(response, "context", None), "terminated", None)
+        return getattr(terminated, "is_set", None)
     # It is what handles the signal that tells it.
-    server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    if not _is_of("uvicorn.server", server):
-        return worker_stopping(server)
-    listening = getattr(server, "servers", None)
-    if not isinstance(getattr(server, "should_exit", None), bool) or not listening:
-        return None
-    # With a limit of requests it stops and does not say so.
-    return lambda: server.should_exit or not listening[0].is_serving()
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return _of_uvicorn(server) or _of_worker(server)
 
 
-def worker_stopping(worker: Any) -> Callable[[], bool] | None:
-    """
-    Give a way to ask whether a worker of gunicorn was told to stop.
+@dataclass(frozen=True)
+class _Uvicorn:
+    server: Any
 
-    Args:
-        worker: Anything.
+    def __call__(self) -> bool:
+        # With a limit of requests it stops without a signal.
+        return self.server.should_exit or not any(
+            listening.is_serving() for listening in self.server.servers
+        )
 
-    Returns:
-        See :func:`stopping`. :obj:`None` if it is no such worker, or looks different.
-    """
-    if not _is_of("gunicorn.workers.", worker) or not isinstance(
+
+@dataclass(frozen=True)
+class _Worker:
+    worker: Any
+
+    def __call__(self) -> bool:
+        return not self.worker.alive
+
+
+def _of_uvicorn(server: Any) -> Callable[[], bool] | None:
+    is_known = (
+        _is_of("uvicorn.server", server)
+        and isinstance(getattr(server, "should_exit", None), bool)
+        and isinstance(getattr(server, "servers", None), list)
+    )
+    return _Uvicorn(server) if is_known else None
+
+
+def _of_worker(worker: Any) -> Callable[[], bool] | None:
+    is_known = _is_of("gunicorn.workers.", worker) and isinstance(
         getattr(worker, "alive", None), bool
-    ):
-        return None
-    return lambda: not worker.alive
+    )
+    return _Worker(worker) if is_known else None
 
 
 def _is_of(modules: str, value: object) -> bool:

@@ -7,8 +7,7 @@ request is ended for uvicorn and for all middleware in the usual way: with a las
 whose bytes go nowhere.
 
 When uvicorn stops it tells its connections, once, and waits for the end of all, also of
-streams whose request was under way then. So something of ours stands among them while
-there are such requests.
+streams whose request was under way then. So something of ours stands among them.
 
 What is private of uvicorn is looked at before it is touched. Whatever differs from what was
 seen to work keeps its connection; so does a stream whose bytes a middleware changes.
@@ -23,13 +22,21 @@ from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import ConnectionSink
 from .asgi import Flow, tell_unknown
+from .stopping import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from ..config import HubConfig
 
-__all__ = ["UvicornSink", "expecting_stop", "has_lost_client", "take_over", "told_of_stop"]
+__all__ = [
+    "UvicornSink",
+    "expecting_stop",
+    "has_lost_client",
+    "is_told_of_stop",
+    "take_over",
+    "told_of_stop",
+]
 
 # RFC 9112 section 7.1.
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -107,20 +114,24 @@ def expecting_stop(receive: Any) -> Iterator[None]:
     stop = None
     with contextlib.suppress(AttributeError, TypeError):
         state = cycle.transport.get_protocol().server_state
-        stop = _stops.get(state)
-        if stop is None:
-            stop = _stops[state] = _Stop(state.connections)
-        # What uvicorn has told already, it will not tell again.
-        if not cycle.keep_alive and not _asks_to_close(cycle.scope):
-            stop.shutdown()
-        stop.begin_request()
-    if stop is None:
-        yield
-        return
+        known = _stops.get(state) or _Stop(state)
+        known.begin(cycle)
+        stop = _stops[state] = known
     try:
         yield
     finally:
-        stop.end_request()
+        if stop is not None:
+            stop.end()
+
+
+def is_told_of_stop(receive: Any) -> bool:
+    """
+    Say whether :func:`told_of_stop` is going to tell.
+
+    Args:
+        receive: As the application was given it, of any server.
+    """
+    return _stop_of(receive) is not None
 
 
 @contextlib.contextmanager
@@ -136,7 +147,10 @@ def told_of_stop(receive: Any, on_stop: Callable[[], None]) -> Iterator[None]:
     if stop is None:
         yield
         return
-    stop.tell(on_stop)
+    if stop.is_over_for(_cycle_of(receive)):
+        asyncio.get_running_loop().call_soon(on_stop)
+    else:
+        stop.waiting.add(on_stop)
     try:
         yield
     finally:
@@ -173,7 +187,7 @@ async def take_over(
     Flow(receive).tune(config)
     sink = UvicornSink(connection, is_chunked=written != first, **events)
     _hand_over(connection, sink)
-    if connection.stop is not None and connection.stop.has_begun:
+    if connection.stop is not None and connection.stop.is_over_for(connection.cycle):
         asyncio.get_running_loop().call_soon(sink.shutdown)
     try:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -224,33 +238,53 @@ class _Connection:
 
 
 class _Stop:
-    """Stands among uvicorn's connections during requests, to be told when it stops."""
+    """
+    Stands among uvicorn's connections, to be told when it stops, and not told twice.
 
-    def __init__(self, connections: set[Any]) -> None:
-        self.has_begun = False
+    uvicorn waits for whatever stands there, and a request may come to us late, after it has
+    told the others. So ours stays there from the first request of which it is certain that
+    it is not late; before, no longer than the requests last.
+    """
+
+    def __init__(self, state: Any) -> None:
         self.waiting: set[Callable[[], None]] = set()
-        self._connections = connections
+        self._state = weakref.ref(state)
+        self._connections: set[Any] = state.connections
+        self._has_begun = False
+        self._stays = False
         self._requests = 0
+        self._late: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def begin_request(self) -> None:
+    def begin(self, cycle: Any) -> None:
+        if cycle.keep_alive:
+            # Those that it tells lose that.
+            self._stays = True
+        elif not _may_close(cycle.scope) or self._is_told():
+            self._late.add(cycle)
         self._requests += 1
-        if not self.has_begun:
+        if not self._has_begun:
             self._connections.add(self)
 
-    def end_request(self) -> None:
+    def end(self) -> None:
         self._requests -= 1
-        if self._requests == 0:
-            # uvicorn waits for whatever is there.
+        if self._requests == 0 and not self._stays:
             self._connections.discard(self)
 
-    def tell(self, on_stop: Callable[[], None]) -> None:
-        if self.has_begun:
-            asyncio.get_running_loop().call_soon(on_stop)
-        else:
-            self.waiting.add(on_stop)
+    def is_over_for(self, cycle: Any) -> bool:
+        return self._has_begun or cycle in self._late
+
+    def _is_told(self) -> bool:
+        # Where the server can be seen: not in another thread.
+        is_stopping = stopping()
+        server = getattr(is_stopping, "server", None)
+        return (
+            is_stopping is not None
+            and getattr(server, "server_state", None) is self._state()
+            and is_stopping()
+        )
 
     def shutdown(self) -> None:
-        self.has_begun = True
+        self._has_begun = True
         self._connections.discard(self)
         for on_stop in tuple(self.waiting):
             on_stop()
@@ -272,9 +306,10 @@ def _cycle_of(receive: Any) -> Any:
     return cycle if type(cycle).__module__ in _MODULES else None
 
 
-def _asks_to_close(scope: Any) -> bool:
-    return scope["http_version"] == "1.0" or any(
-        name == b"connection" and b"close" in value.lower()
+def _may_close(scope: Any) -> bool:
+    """Say whether a connection may be closed after a request although uvicorn goes on."""
+    return scope["http_version"] != "1.1" or any(
+        name in {b"connection", b"proxy-connection"} and b"close" in value.lower()
         for name, value in scope["headers"]
     )
 
