@@ -37,7 +37,7 @@ from servers import (
 )
 
 # Their connections are not to be seen: they wait for a client for as long as it is there.
-OUT_OF_REACH = {"mod-wsgi", "granian-wsgi", "granian", "uvicorn-a2wsgi"}
+OUT_OF_REACH = {"mod-wsgi", "granian-wsgi", "granian"}
 
 
 @pytest.fixture(scope="module", params=[*TAKEN_OVER, *FALLBACK])

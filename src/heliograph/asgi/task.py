@@ -56,13 +56,17 @@ async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> No
                 hub.attach(subscriber, sink)
                 while (data := await sink.pull()) is not None:
                     if has_lost_client(receive):
+                        # uvicorn is told of it in the next turn of the loop.
+                        await asyncio.sleep(0)
                         return
                     await send(body(data, more=True))
                     await flow.drained()
                 flow.release()
                 if not gone.done() and not has_lost_client(receive):
                     await send(body(b"", more=False))
-    except TimeoutError:
+    except TimeoutError as error:
+        if error.errno is not None:
+            return  # the kernel's: the client is not there any more
         if not limit.expired():
             raise
         is_served = False

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BrokerUnavailableError
 from .base import Broker, History, Listener, Retention
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["SqliteBroker"]
 
 _log = logging.getLogger("heliograph.brokers.sqlite")
+
+_Result = TypeVar("_Result")
+
+# Calls that wait for the thread that reads. Many clients may come at once.
+_CALLS_AT_ONCE = 8
 
 # How often to look without being rung. With a doorbell it only makes up for a ring that
 # was lost; without one it is the latency of events from other processes.
@@ -79,6 +84,7 @@ class SqliteBroker(Broker):
         self._mend_bell_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
+        self._asking = asyncio.Semaphore(_CALLS_AT_ONCE)
 
     async def open(self, listener: Listener) -> None:
         """Begin to work on the running loop. The file is opened when it is needed."""
@@ -124,19 +130,24 @@ class SqliteBroker(Broker):
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Give what follows a position."""
-        return await self._reader.run(self._reader_store.read, channel, after, limit)
+        return await self._ask(self._reader_store.read, channel, after, limit)
 
     async def find(self, channel: str, event_id: str) -> Position | None:
         """Give the place of the one entry with a publisher's own id."""
-        return await self._reader.run(self._reader_store.find, channel, event_id)
+        return await self._ask(self._reader_store.find, channel, event_id)
 
     async def listen(self, channel: str) -> Position:
         """Hand new entries of a channel to the listener from now on."""
-        return await self._reader.run(self._reader_store.listen, channel)
+        return await self._ask(self._reader_store.listen, channel)
 
     async def unlisten(self, channel: str) -> None:
         """Stop that. Entries under way may still come."""
-        await self._reader.run(self._reader_store.unlisten, channel)
+        await self._ask(self._reader_store.unlisten, channel)
+
+    async def _ask(self, function: Callable[..., _Result], *args: object) -> _Result:
+        # So that news are not read after all that clients want to know.
+        async with self._asking:
+            return await self._reader.run(function, *args)
 
     async def _commit(self) -> None:
         while self._pending:

@@ -54,7 +54,7 @@ class ConnectionSink(asyncio.Protocol):
         on_lost: Called once, when the client has gone.
     """
 
-    __slots__ = ("_on_lost", "_on_resumed", "_transport", "paused")
+    __slots__ = ("_aborting", "_is_lost", "_on_lost", "_on_resumed", "_transport", "paused")
 
     _transport: asyncio.Transport
 
@@ -64,6 +64,8 @@ class ConnectionSink(asyncio.Protocol):
         self.paused = False
         self._on_resumed = on_resumed
         self._on_lost = on_lost
+        self._is_lost = False
+        self._aborting: asyncio.TimerHandle | None = None
 
     def take(self, transport: asyncio.BaseTransport) -> None:
         """
@@ -83,8 +85,7 @@ class ConnectionSink(asyncio.Protocol):
     def close(self) -> None:
         """End the stream after what has been written, if the client still takes it."""
         self._transport.close()
-        loop = asyncio.get_running_loop()
-        loop.call_later(_CLOSE_SECONDS, self._transport.abort)
+        self._abort_in(_CLOSE_SECONDS)
 
     def abort(self) -> None:
         """End the stream at once."""
@@ -100,8 +101,7 @@ class ConnectionSink(asyncio.Protocol):
         """
         Give the client up: who only half-closes is not worth waiting for.
 
-        Closing would let the transport flush first; in that state a write from
-        :meth:`resume_writing` that fails makes asyncio report the loss twice.
+        Closing would let the transport flush first.
         """
         self._transport.abort()
 
@@ -112,11 +112,24 @@ class ConnectionSink(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Give the client what it missed."""
         self.paused = False
-        self._on_resumed()
+        # Not at once: asyncio reports a loss twice if a write fails in this call.
+        asyncio.get_running_loop().call_soon(self._on_resumed)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """Tell the hub. Why a client has gone makes no difference."""
+        self._is_lost = True
+        if self._aborting is not None:
+            self._aborting.cancel()
         self._on_lost()
+
+    def _abort_in(self, seconds: float) -> None:
+        # asyncio's transports cannot be aborted any more when they have been lost.
+        if self._is_lost:
+            return
+        if self._aborting is not None:
+            self._aborting.cancel()
+        loop = asyncio.get_running_loop()
+        self._aborting = loop.call_later(seconds, self._transport.abort)
 
 
 class SocketSink(ConnectionSink):

@@ -37,10 +37,16 @@ class Flow:
         Args:
             config: See :func:`~heliograph.hub.sinks.tune_socket`.
         """
+        number = self.descriptor()
+        if number is not None:
+            tune_descriptor(number, config)
+
+    def descriptor(self) -> int | None:
+        """Give that of the connection, if it is known and open."""
         connection = self._connection()
-        # uvloop's object for it has no options. What is closed has no number.
-        if connection is not None and connection.fileno() >= 0:
-            tune_descriptor(connection.fileno(), config)
+        # uvloop's object for it has no options, and not everything has a number.
+        number = -1 if connection is None else connection.fileno()
+        return number if number >= 0 else None
 
     async def drained(self) -> None:
         """Wait until the client has taken most of what it was sent, or has left."""

@@ -94,7 +94,7 @@ class UvicornSink(ConnectionSink):
     def shutdown(self) -> None:
         """End the stream: uvicorn calls this when it stops, and waits for the client."""
         self._on_stopped()
-        asyncio.get_running_loop().call_later(_STOP_SECONDS, self._transport.abort)
+        self._abort_in(_STOP_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell uvicorn, which waits for its connections when it stops, and the hub."""
