@@ -37,8 +37,8 @@ class HubConfig:
             ``max_lag_bytes``.
         max_lag_bytes: Bytes that a client may be behind before it is disconnected. It
             comes back with ``Last-Event-ID`` and is given what it missed. At least 1.
-        max_subscribers: Streams per process, and no more than the files that it may have
-            open, less 100. At least 1.
+        max_subscribers: Streams per process, or less if it may not open enough files. At
+            least 1.
         max_subscribers_per_channel: Streams per channel and process. At least 1.
         max_subscribers_per_address: Streams per address of clients and process, as far as
             the server says it; per /64 in IPv6. At least 1. :obj:`None` sets no limit.

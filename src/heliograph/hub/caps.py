@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
-try:
-    import resource
-except ModuleNotFoundError:
-    # Windows has no such limit.
-    resource = None  # type: ignore[assignment]  # there only
-
 from ..errors import TooManySubscribersError
+from .files import Files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Caps"]
 
-_log = logging.getLogger("heliograph.hub")
-
-# Files that a process may have open besides its streams, or half of all: a server that
-# has none left for its next client ends, and all its streams with it.
-_OTHER_FILES = 100
+# Those of the process, whatever hubs it has.
+_files = Files()
 
 
 class Caps:
@@ -47,15 +38,14 @@ class Caps:
         self.refused = 0
         self._config = config
         self._addresses: Counter[str] = Counter()
-        self._files = _files_at_most()
-        self._max_subscribers = config.max_subscribers
-        if self._files is not None:
-            room = self._files - min(self._files // 2, _OTHER_FILES)
-            self._max_subscribers = min(self._max_subscribers, room)
-        self._told = False
 
     def check(
-        self, address: str | None, streams: int, of_channels: Mapping[str, int]
+        self,
+        address: str | None,
+        streams: int,
+        of_channels: Mapping[str, int],
+        *,
+        has_connection: bool,
     ) -> None:
         """
         Let one more stream begin.
@@ -64,6 +54,7 @@ class Caps:
             address: From where it has come; :obj:`None` if that is not known.
             streams: How many there are.
             of_channels: How many each of its channels has.
+            has_connection: Whether files are opened for it.
 
         Raises:
             TooManySubscribersError: A cap is reached.
@@ -74,20 +65,14 @@ class Caps:
             place = _network(address)
             if self._addresses[place] >= per_address:
                 self._refuse(per_address, None, place)
-        if streams >= self._max_subscribers:
-            if self._max_subscribers < config.max_subscribers and not self._told:
-                self._told = True
-                _log.warning(
-                    "streams are refused: max_subscribers is %d, but this process may not"
-                    " have more than %d files open. Raise that limit (RLIMIT_NOFILE)",
-                    config.max_subscribers,
-                    self._files,
-                )
-            self._refuse(self._max_subscribers, None)
+        if streams >= config.max_subscribers:
+            self._refuse(config.max_subscribers, None)
         limit = config.max_subscribers_per_channel
         for name, subscribers in of_channels.items():
             if subscribers >= limit:
                 self._refuse(limit, name)
+        if has_connection and not _files.have_room():
+            self._refuse(streams, None)
 
     def come(self, address: str | None) -> int:
         """
@@ -124,13 +109,6 @@ class Caps:
         raise TooManySubscribersError(
             limit, channel, self._config.retry_after_seconds, address=address
         )
-
-
-def _files_at_most() -> int | None:
-    if resource is None:
-        return None
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _network(address: str) -> str:

@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import math
 import random
 import time
 from dataclasses import dataclass
@@ -334,6 +333,7 @@ class Hub:
         expires_at: float | None = None,
         address: str | None = None,
         disconnects: int | None = None,
+        is_program: bool = False,
     ) -> Subscriber:
         """
         Give a client its place among the caps, before it is served.
@@ -342,11 +342,12 @@ class Hub:
             channels: What it asks for, sorted, each once, all valid.
             last_event_id: Where it says that it is; :obj:`None` to begin now.
             expires_at: When its stream ends at the latest, in seconds since the epoch of
-                Unix; :obj:`None` for no end but that of ``max_stream_seconds``, infinity
-                for none at all.
+                Unix; :obj:`None` for no end but that of ``max_stream_seconds``.
             address: From where it has come; :obj:`None` if that is not known.
             disconnects: What :attr:`disconnects` was before it was authorised; if one of
                 its channels has been disconnected since, its stream ends as it begins.
+            is_program: Whether a program of this process takes the events: it has no
+                connection, and no end.
 
         Returns:
             A subscriber, to be given to :meth:`attach` or :meth:`leave`. If the process
@@ -360,13 +361,15 @@ class Hub:
         if self._closing is not None:
             raise HubClosedError("the hub has been closed")
         of_channels = {name: self._listening.subscribers(name) for name in channels}
-        self._caps.check(address, len(self._subscribers), of_channels)
+        self._caps.check(
+            address, len(self._subscribers), of_channels, has_connection=not is_program
+        )
         at_address = self._caps.come(address)
         subscriber = Subscriber(
             self,
             channels,
             last_event_id,
-            expires_at=self._end_of_stream(expires_at),
+            expires_at=None if is_program else self._end_of_stream(expires_at),
             address=address,
             at_address=at_address,
         )
@@ -673,8 +676,6 @@ class Hub:
 
     def _end_of_stream(self, expires_at: float | None) -> float | None:
         seconds = self.config.max_stream_seconds
-        if expires_at == math.inf:
-            return None
         if seconds is None:
             return expires_at
         # Spread, so that those who have come together do not all come back together.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,8 +27,8 @@ class _Hub(Protocol):
         channels: tuple[str, ...],
         *,
         last_event_id: str | None = None,
-        expires_at: float | None = None,
         disconnects: int | None = None,
+        is_program: bool = False,
     ) -> Subscriber: ...
 
     def attach(self, subscriber: Subscriber, sink: Sink) -> None: ...
@@ -101,7 +100,7 @@ class Subscription:
         subscriber = self._hub.admit(
             self._channels,
             last_event_id=last_event_id or None,
-            expires_at=math.inf,
+            is_program=True,
             disconnects=self._disconnects,
         )
         # Not before: whoever is refused may try again from where he is.
