@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import contextvars
+import errno
 import gc
 import json
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -386,6 +388,34 @@ async def test_a_client_that_is_given_up_and_leaves(turns):
             await stream
             await streams.publish("y")
             assert [(await anext(others)).data for _ in range(2)] == ["x", "y"]
+
+
+async def test_clients_that_reset(parser, take_over, caplog):
+    """At once, before anything has been sent: uvicorn has nothing to complain about."""
+    streams = EventStreams("memory:", take_over=take_over)
+    async with serving(streams, http=parser, log_config=None) as port:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+                linger = struct.pack("ii", 1, 0)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            await asyncio.sleep(0.01)
+        await (await request(port)).placed()
+        await until_left(streams, 1)
+    assert "without completing" not in caplog.text
+
+
+async def test_a_client_that_the_kernel_gives_up():
+    """Whatever error a server makes of it, the client has left, and that is all."""
+
+    async def send(message):
+        if b"retry" in message.get("body", b""):
+            raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    async with EventStreams("memory:") as streams:
+        scope = {"type": "http", "method": "GET", "query_string": b"", "headers": []}
+        await streams(scope, asyncio.Event().wait, send)
+        assert (await streams.statistics()).subscribers == 0
 
 
 async def test_a_middleware_that_changes_the_body(parser):

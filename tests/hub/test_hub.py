@@ -1048,6 +1048,73 @@ async def test_a_fault_of_a_feed_spares_the_others(caplog):
     assert "a bug" in caplog.text
 
 
+@pytest.fixture
+async def faults():
+    """What the loop is told that nobody catches."""
+    found = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: found.append(fault))
+    return found
+
+
+async def fill(hub, subscriber):
+    """Publish until the client is behind what the kernel holds for it."""
+    while not subscriber.sink.paused:
+        await hub.publish(["a"], Event("x" * 60_000))
+        await asyncio.sleep(0.001)
+
+
+async def test_a_client_that_takes_the_rest_of_a_stream(monkeypatch, faults):
+    """Whoever is behind when its stream is ended has some time for it, and then has gone."""
+    monkeypatch.setattr("heliograph.hub.sinks._CLOSE_SECONDS", 0.5)
+    async with opened() as hub:
+        client = await connect(hub, "a").placed()
+        await fill(hub, client.subscriber)
+        hub.end(client.subscriber)
+        await client.ended()
+        await asyncio.sleep(0.6)
+    assert client.events
+    assert faults == []
+
+
+async def test_a_client_that_leaves_as_it_is_given_more(faults):
+    """It is lost once, whatever the loop has yet to do with it."""
+    async with opened(send_buffer_bytes=None) as hub:
+        ours, theirs = (
+            socket.create_server(("127.0.0.1", 0)),
+            socket.socket(),
+        )
+        with ours, theirs:
+            theirs.connect(ours.getsockname())
+            theirs.setblocking(False)
+            accepted, _ = ours.accept()
+            subscriber = hub.admit(("a",))
+            hub.adopt(subscriber, accepted, HEAD)
+            await until(lambda: subscriber.cursor is not None)
+            await fill(hub, subscriber)
+            for _ in range(3):
+                await hub.publish(["a"], Event("x" * 60_000))
+
+            loop = asyncio.get_running_loop()
+
+            def drain():
+                with contextlib.suppress(BlockingIOError):
+                    while theirs.recv(1 << 20):
+                        pass
+
+            def make_room():
+                drain()
+                loop.call_soon(leave)
+
+            def leave():
+                # The loop has seen that it may write, and has not written.
+                drain()
+                theirs.close()
+
+            loop.call_soon(make_room)
+            await until(lambda: hub.statistics().subscribers == 0)
+    assert faults == []
+
+
 async def test_own_ids_are_bounded(url):
     """A client has to send an id back in a header."""
     async with opened(url) as hub:
