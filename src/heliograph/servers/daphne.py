@@ -94,7 +94,8 @@ def flow_of(receive: Any) -> Flow | None:
         for reader in reactor.getReaders():  # type: ignore[union-attr]  # it is there
             request = _request_of(reader, queue)
             if request is not None:
-                return _DaphneFlow(request)
+                # It has no channel when its client has left.
+                return None if request.channel is None else _DaphneFlow(request)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         # Another daphne, or another Twisted, or somebody else is its producer.
         reason = str(error)

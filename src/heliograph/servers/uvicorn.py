@@ -339,6 +339,8 @@ def _find(receive: Any) -> _Connection | None:
             return None
         if not cycle.response_started:
             return None  # a middleware holds the head back
+        if type(cycle.transport.get_protocol()).__module__ not in _MODULES:
+            return None  # a WebSocket has been asked for behind it
         connection = _Connection(cycle)
     except (AttributeError, TypeError) as error:
         reason = str(error)
