@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ..hub.sinks import tune_descriptor
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Mapping
 
     from ..config import HubConfig
 
-__all__ = ["Flow", "frame_of_task", "tell_unknown"]
+__all__ = ["Flow", "outermost_of_task", "tell_unknown"]
 
 _log = logging.getLogger("heliograph.servers")
 
@@ -69,19 +69,23 @@ class Flow:
         return self._transport and self._transport.get_extra_info("socket")
 
 
-def frame_of_task() -> FrameType | None:
+def outermost_of_task() -> tuple[str | None, Mapping[str, Any]]:
     """
-    Give the outermost frame of the current task: a server's own, in that of a request.
+    Give what the current task began with: something of the server's, in that of a request.
 
     Returns:
-        :obj:`None` if there is no task.
+        The module of its coroutine, and the variables of that. :obj:`None` and nothing if
+        there is no task.
     """
     try:
         task = asyncio.current_task()
     except RuntimeError:
-        return None
+        return None, {}
     coroutine = None if task is None else task.get_coro()
-    return getattr(coroutine, "cr_frame", None)
+    frame = getattr(coroutine, "cr_frame", None)
+    return (
+        (None, {}) if frame is None else (frame.f_globals.get("__name__"), frame.f_locals)
+    )
 
 
 def _transport_of(receive: Any) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .asgi import Flow, frame_of_task, tell_unknown
+from .asgi import Flow, outermost_of_task, tell_unknown
 
 __all__ = ["flow_of"]
 
@@ -60,11 +60,11 @@ def flow_of() -> Flow | None:
         :obj:`None` if this is not hypercorn, or one that looks different, or if a
         middleware has begun a task of its own; and in HTTP/3.
     """
-    frame = frame_of_task()
-    if frame is None or frame.f_globals.get("__name__") != "hypercorn.asyncio.task_group":
+    module, variables = outermost_of_task()
+    if module != "hypercorn.asyncio.task_group":
         return None
     try:
-        response = frame.f_locals["send"].__self__
+        response = variables["send"].__self__
         if response.scope["http_version"] == "3":
             return None
         return _HypercornFlow(response)

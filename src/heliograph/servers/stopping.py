@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .asgi import frame_of_task
+from .asgi import outermost_of_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,11 @@ def stopping() -> Callable[[], bool] | None:
         Says so when it is called, in any thread; that of a server equals another of it.
         :obj:`None` if it is not known of the server, or it looks different.
     """
-    frame = frame_of_task()
-    if frame is not None and frame.f_globals["__name__"] == "gunicorn.asgi.protocol":
-        return _of_worker(getattr(frame.f_locals.get("self"), "worker", None))
-    if frame is not None and frame.f_globals["__name__"] == "hypercorn.asyncio.task_group":
-        response = getattr(frame.f_locals.get("send"), "__self__", None)
+    module, variables = outermost_of_task()
+    if module == "gunicorn.asgi.protocol":
+        return _of_worker(getattr(variables.get("self"), "worker", None))
+    if module == "hypercorn.asyncio.task_group":
+        response = getattr(variables.get("send"), "__self__", None)
         terminated = getattr(getattr(response, "context", None), "terminated", None)
         return getattr(terminated, "is_set", None)
     # It is what handles the signal that tells it.

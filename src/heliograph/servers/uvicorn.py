@@ -239,10 +239,10 @@ class _Connection:
 
 class _Stop:
     """
-    Stands among uvicorn's connections, to be told when it stops, and not told twice.
+    Stands among uvicorn's connections, to be told when it stops.
 
     uvicorn waits for whatever stands there, and a request may come to us late, after it has
-    told the others. So ours stays there from the first request of which it is certain that
+    told the others. So this stays there from the first request of which it is certain that
     it is not late; before, no longer than the requests last.
     """
 
