@@ -555,6 +555,38 @@ async def test_a_late_stream_while_uvicorn_stops(parser, take_over, asks_to_clos
     await streams.close()
 
 
+async def test_a_late_stream_before_another_request(parser, take_over, caplog):
+    """Uvicorn has told the request behind it, which says so of the connection."""
+    streams = EventStreams("memory:", take_over=take_over)
+    asked, told = asyncio.Event(), asyncio.Event()
+
+    async def app(scope, receive, send):
+        asked.set()
+        await told.wait()
+        await streams(scope, receive, send)
+
+    async with serving(app, http=parser, lifespan="off", log_config=None) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(2 * b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        await asked.wait()
+
+        async def go_on():
+            # uvicorn closes what it listens on, and tells its connections at once.
+            with pytest.raises(ConnectionRefusedError):
+                while True:
+                    await asyncio.sleep(0.01)
+                    socket.create_connection(("127.0.0.1", port)).close()
+            told.set()
+
+        going_on = asyncio.create_task(go_on())
+    await going_on
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    writer.close()
+    assert "graceful shutdown exceeded" not in caplog.text
+    await streams.close()
+
+
 @pytest.mark.parametrize(
     "head",
     [

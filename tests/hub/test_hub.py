@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import resource
 import socket
 import sys
 import threading
@@ -25,6 +27,7 @@ from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.channels.position import Position, Positions
 from heliograph.hub import Hub, open_hub
 from heliograph.hub.disconnects import Disconnects
+from heliograph.hub.files import Files
 from heliograph.hub.sinks import tune_descriptor
 from streams import HEAD, connect, until
 
@@ -1061,6 +1064,33 @@ async def fill(hub, subscriber):
     while not subscriber.sink.paused:
         await hub.publish(["a"], Event("x" * 60_000))
         await asyncio.sleep(0.001)
+
+
+def test_files(monkeypatch):
+    """They are looked at again after a second, and when there is none left to look with."""
+    now = 0.0
+    monkeypatch.setattr("heliograph.hub.files.time.monotonic", lambda: now)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = Files()
+    others = []
+    assert files.have_room()
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+        with contextlib.suppress(OSError):
+            while True:
+                others.append(os.open(os.devnull, os.O_RDONLY))
+        assert files.have_room()  # it has just looked
+        now = 1.5
+        assert not files.have_room()
+        while others:
+            os.close(others.pop())
+        assert not files.have_room()  # the same
+        now = 3.0
+        assert files.have_room()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in others:
+            os.close(number)
 
 
 async def test_a_client_that_takes_the_rest_of_a_stream(monkeypatch, faults):

@@ -498,13 +498,30 @@ def test_a_stream_that_cannot_see_its_client_ends(hub, monkeypatch):
 
 
 def test_a_stream_that_is_told_of_its_client_ends_with_it(hub):
-    """By an adapter, for instance, which knows."""
-    told = []
-    stream = hub.pull(hub.admit(("a",)), None, told.append)
+    """By an adapter, which has the connection, and is told to end it."""
+    done = []
+
+    class Adapter:
+        def tune(self, config):
+            done.append("tuned")
+
+        def watch(self, on_left):
+            self.on_left = on_left
+
+        def abort(self):
+            done.append("aborted")
+
+    adapter = Adapter()
+    stream = hub.pull(hub.admit(("a",)), None, adapter)
     next(stream)
-    told.pop()()
+    assert done == ["tuned"]
+    adapter.on_left()
     list(stream)
+    assert done == ["tuned", "aborted"]
     until(lambda: hub.statistics().subscribers == 0)
+    # It may be somebody else's by now.
+    adapter.on_left()
+    assert done == ["tuned", "aborted"]
 
 
 @pytest.mark.parametrize("end", ["close", "shutdown", "reset", "pipelined"])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from heliograph.servers.a2wsgi import watch
+from heliograph.servers.a2wsgi import connection_of
 
 
 class Body:
@@ -28,11 +28,11 @@ async def test_the_end_of_a_client(fails):
         return {"type": "http.disconnect"}
 
     left = asyncio.Event()
-    watch({"wsgi.input": Body(receive)})(left.set)
+    connection_of({"wsgi.input": Body(receive)}).watch(left.set)
     await left.wait()
 
 
 async def test_another_adapter():
     """It is not asked."""
-    assert watch({"wsgi.input": object()}) is None
-    assert watch({"wsgi.input": Body(None)}) is None
+    assert connection_of({"wsgi.input": object()}) is None
+    assert connection_of({"wsgi.input": Body(None)}) is None

@@ -16,7 +16,7 @@ from werkzeug.wsgi import ClosingIterator
 from flask import Response
 
 from ..errors import HubClosedError, TooManySubscribersError
-from ..servers.a2wsgi import descriptor, watch
+from ..servers.a2wsgi import connection_of
 from ..servers.stopping import stopping
 from ..servers.wsgi import client_descriptor, response_head, take_over
 from .advice import (
@@ -144,10 +144,9 @@ class EventStream(Response):
         if self._may_take_over:
             advise_about_waiting(environ)
         self._hub.place(subscriber)
-        client = client_descriptor(environ)
-        if client is None:
-            client = descriptor(environ)
-        self.response = self._hub.pull(subscriber, client, watch(environ), stopping())
+        self.response = self._hub.pull(
+            subscriber, client_descriptor(environ), connection_of(environ), stopping()
+        )
         # Frozen by somebody's hook, the response has the length of nothing.
         self.headers.pop("Content-Length", None)
         # A generator that was never begun has nothing to run when it is closed, and a

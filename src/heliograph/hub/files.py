@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import time
@@ -24,38 +23,41 @@ _LEFT_TO_OTHERS = 100
 # A stream has its connection; one that a thread serves has a pipe as well.
 _OF_A_STREAM = 3
 
-# After it was full there is no look for so long: each takes up to some milliseconds.
-_FULL_SECONDS = 1.0
+# How long a look counts: each takes up to some milliseconds.
+_LOOK_SECONDS = 1.0
 
 
 class Files:
     """
     The files that this process has open, counted as seldom as will do.
 
-    Between two looks as many streams may begin as could not have used all of them up.
+    Between two looks, for a second, as many streams may begin as could not use up the rest.
     """
 
     def __init__(self) -> None:
         self._may_begin = 0
-        self._is_full_until = 0.0
+        self._counts_until = 0.0
+        self._is_full = False
         self._has_told = False
 
     def have_room(self) -> bool:
         """Say whether a stream may begin, and count it if so."""
-        if self._may_begin > 0:
-            self._may_begin -= 1
-            return True
         now = time.monotonic()
-        if now < self._is_full_until:
+        if now >= self._counts_until or (self._may_begin == 0 and not self._is_full):
+            self._look(now)
+        if self._is_full:
             return False
-        limit = _limit()
-        room = limit - min(limit // 2, _LEFT_TO_OTHERS) - _open_now()
-        if room < _OF_A_STREAM:
-            self._is_full_until = now + _FULL_SECONDS
-            self._tell(limit)
-            return False
-        self._may_begin = room // _OF_A_STREAM - 1
+        self._may_begin -= 1
         return True
+
+    def _look(self, now: float) -> None:
+        limit = _limit()
+        room = limit - min(limit // 2, _LEFT_TO_OTHERS) - _open_now(limit)
+        self._counts_until = now + _LOOK_SECONDS
+        self._may_begin = max(0, room // _OF_A_STREAM)
+        self._is_full = self._may_begin == 0
+        if self._is_full:
+            self._tell(limit)
 
     def _tell(self, limit: int) -> None:
         if not self._has_told:
@@ -75,8 +77,12 @@ def _limit() -> int:
     return 1 << 30 if limit == resource.RLIM_INFINITY else limit
 
 
-def _open_now() -> int:
+def _open_now(limit: int) -> int:
     for folder in ("/proc/self/fd", "/dev/fd"):
-        with contextlib.suppress(OSError):
+        try:
             return len(os.listdir(folder))  # noqa: PTH208 - nothing else is wanted
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return limit  # not even for this there is one
     return 0

@@ -204,13 +204,15 @@ class Hub:
         self._stops.setdefault(stopping, set()).add(subscriber)
 
     async def _watch_stops(self) -> None:
-        while self._stops:
-            await asyncio.sleep(_STOP_LOOK_SECONDS)
-            for stopping, subscribers in tuple(self._stops.items()):
-                if stopping():
-                    for subscriber in tuple(subscribers):
-                        self.end(subscriber)
-        self._watches_stops = False
+        try:
+            while self._stops:
+                await asyncio.sleep(_STOP_LOOK_SECONDS)
+                for stopping, subscribers in tuple(self._stops.items()):
+                    if stopping():
+                        for subscriber in tuple(subscribers):
+                            self.end(subscriber)
+        finally:
+            self._watches_stops = False
 
     async def close(self) -> None:
         """

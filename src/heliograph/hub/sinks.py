@@ -91,7 +91,7 @@ class ConnectionSink(asyncio.Protocol):
         """End the stream at once."""
         # There is none yet if the hub is closed while the loop takes the connection.
         transport = getattr(self, "_transport", None)
-        if transport is not None:
+        if transport is not None and not self._is_lost:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -126,9 +126,11 @@ class ConnectionSink(asyncio.Protocol):
         # asyncio's transports cannot be aborted any more when they have been lost.
         if self._is_lost:
             return
-        if self._aborting is not None:
-            self._aborting.cancel()
         loop = asyncio.get_running_loop()
+        if self._aborting is not None:
+            if self._aborting.when() <= loop.time() + seconds:
+                return
+            self._aborting.cancel()
         self._aborting = loop.call_later(seconds, self._transport.abort)
 
 
@@ -182,11 +184,19 @@ class PullSink:
         on_resumed: Called, in the server's thread, when a paused sink is ready again.
         client: Descriptor of the client's connection, to notice that it has gone and to end
             it; :obj:`None` where the server does not give it.
+        on_aborted: Called, in any thread, when the connection is to be ended.
     """
 
-    def __init__(self, *, on_resumed: Callable[[], None], client: int | None) -> None:
+    def __init__(
+        self,
+        *,
+        on_resumed: Callable[[], None],
+        client: int | None,
+        on_aborted: Callable[[], None] | None = None,
+    ) -> None:
         self.paused = False
         self._on_resumed = on_resumed
+        self._on_aborted = on_aborted
         self._client = client
         self._identity = None if client is None else _identity(client)
         # Reentrant: the collector may close a generator, and so come to release(), at any
@@ -223,6 +233,8 @@ class PullSink:
             self._chunks.clear()
             self._ended = True
             self._wake()
+            if self._on_aborted is not None:
+                self._on_aborted()
             if self._client is None:
                 return
             # The server's until we are released. Somebody who forgets to do that may have
@@ -258,7 +270,7 @@ class PullSink:
         """Give the pipe back. The sink may still be written to, for nothing."""
         with self._lock:
             self._ended = True
-            self._client = None
+            self._client = self._on_aborted = None
             self._chunks.clear()
             if self._wake_writer >= 0:
                 os.close(self._wake_reader)

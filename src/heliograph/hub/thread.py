@@ -24,7 +24,7 @@ import random
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..brokers import (
     without_password,
@@ -84,6 +84,22 @@ class _LoopThread:
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(_CLOSE_SECONDS)
+
+
+class Adapter(Protocol):
+    """A client's connection that something between us and its server has."""
+
+    def tune(self, config: HubConfig) -> None:
+        """Make it prompt, bounded, and aware of a peer that has died."""
+        ...
+
+    def watch(self, on_left: Callable[[], None]) -> None:
+        """Have something called, once, when the client has left."""
+        ...
+
+    def abort(self) -> None:
+        """End it."""
+        ...
 
 
 class HubThread:
@@ -235,7 +251,7 @@ class HubThread:
         self,
         subscriber: Subscriber,
         client: int | None,
-        watch: Callable[[Callable[[], None]], None] | None = None,
+        adapter: Adapter | None = None,
         stopping: Callable[[], bool] | None = None,
     ) -> Iterator[bytes]:
         """
@@ -244,8 +260,7 @@ class HubThread:
         Args:
             subscriber: From :meth:`admit`. It leaves when the iterator is closed.
             client: Descriptor of the client's connection. See :class:`.sinks.PullSink`.
-            watch: Another way to notice that, told what to call then. Without either the
-                stream ends after five minutes.
+            adapter: Another way to it. Without either the stream ends after five minutes.
             stopping: See :meth:`.hub.Hub.end_when`.
 
         Yields:
@@ -255,14 +270,17 @@ class HubThread:
         if stopping is not None:
             _later(hub.end_when, subscriber, stopping)
         sink = PullSink(
-            on_resumed=lambda: _later(hub.on_resumed, subscriber), client=client
+            on_resumed=lambda: _later(hub.on_resumed, subscriber),
+            client=client,
+            on_aborted=None if adapter is None else adapter.abort,
         )
         heartbeat = self.config.heartbeat_seconds or math.inf
         ends = math.inf
         if client is not None:
             tune_descriptor(client, self.config)
-        if watch is not None:
-            watch(sink.abort)
+        if adapter is not None:
+            adapter.tune(self.config)
+            adapter.watch(sink.abort)
         elif client is None:
             heartbeat = min(heartbeat, _BLIND_HEARTBEAT_SECONDS)
             seconds = _BLIND_STREAM_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load

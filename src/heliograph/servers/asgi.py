@@ -37,16 +37,10 @@ class Flow:
         Args:
             config: See :func:`~heliograph.hub.sinks.tune_socket`.
         """
-        number = self.descriptor()
-        if number is not None:
-            tune_descriptor(number, config)
-
-    def descriptor(self) -> int | None:
-        """Give that of the connection, if it is known and open."""
         connection = self._connection()
-        # uvloop's object for it has no options, and not everything has a number.
-        number = -1 if connection is None else connection.fileno()
-        return number if number >= 0 else None
+        # uvloop's object for it has no options. What is closed has no number.
+        if connection is not None and connection.fileno() >= 0:
+            tune_descriptor(connection.fileno(), config)
 
     async def drained(self) -> None:
         """Wait until the client has taken most of what it was sent, or has left."""
@@ -62,6 +56,12 @@ class Flow:
         taken what was written.
         """
         if self._transport is not None:
+            self._transport.abort()
+
+    def abort_later(self) -> None:
+        """Do that for a response that may be over by now, on the connection's own loop."""
+        # One that has been lost cannot be aborted any more.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.abort()
 
     def _connection(self) -> Any:

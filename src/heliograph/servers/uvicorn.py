@@ -256,10 +256,14 @@ class _Stop:
         self._late: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def begin(self, cycle: Any) -> None:
-        if cycle.keep_alive:
+        # It tells the last request of a connection; others may wait in front of that.
+        last = getattr(cycle.transport.get_protocol(), "cycle", None) or cycle
+        if self._is_told():
+            self._late.add(cycle)
+        elif last.keep_alive:
             # Those that it tells lose that.
             self._stays = True
-        elif not _may_close(cycle.scope) or self._is_told():
+        elif not _may_close(last.scope):
             self._late.add(cycle)
         self._requests += 1
         if not self._has_begun:
