@@ -16,7 +16,7 @@ from redis.retry import Retry
 from servers import free_port
 
 # Nobody waits long for a server that a test has killed.
-_FAILOVER_MS = "2000"
+_FAILOVER_MS = "1000"
 
 
 # All that were started: whatever is left is ended by conftest.py.
@@ -47,7 +47,7 @@ class RedisServer:
 
     def command(self):
         return ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
-                "--appendonly", "yes", "--appendfsync", "no", "--save", "", *self.options]  # fmt: skip
+                "--appendonly", "yes", "--appendfsync", "always", "--save", "", *self.options]  # fmt: skip
 
     def kill(self):
         self.process.kill()
