@@ -501,6 +501,15 @@ async def test_a_client_that_does_not_read_while_uvicorn_stops(parser, caplog):
     assert "graceful shutdown exceeded" not in caplog.text
 
 
+async def when_told(port, event):
+    """Set an event when uvicorn has closed what it listens on: it tells its connections then."""
+    with pytest.raises(ConnectionRefusedError):
+        while True:
+            await asyncio.sleep(0.01)
+            socket.create_connection(("127.0.0.1", port)).close()
+    event.set()
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 async def test_the_first_stream_while_uvicorn_stops(parser, version, take_over, caplog):
     """It ends by itself, although uvicorn has told its connections before it began."""
@@ -515,15 +524,7 @@ async def test_the_first_stream_while_uvicorn_stops(parser, version, take_over, 
         task = asyncio.create_task(request(port, version=version))
         await asked.wait()
 
-        async def go_on():
-            # uvicorn closes what it listens on, and tells its connections at once.
-            with pytest.raises(ConnectionRefusedError):
-                while True:
-                    await asyncio.sleep(0.01)
-                    socket.create_connection(("127.0.0.1", port)).close()
-            stopping.set()
-
-        going_on = asyncio.create_task(go_on())
+        going_on = asyncio.create_task(when_told(port, stopping))
     await going_on
     await (await task).ended()
     assert "graceful shutdown exceeded" not in caplog.text
@@ -570,15 +571,7 @@ async def test_a_late_stream_before_another_request(parser, take_over, caplog):
         writer.write(2 * b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         await asked.wait()
 
-        async def go_on():
-            # uvicorn closes what it listens on, and tells its connections at once.
-            with pytest.raises(ConnectionRefusedError):
-                while True:
-                    await asyncio.sleep(0.01)
-                    socket.create_connection(("127.0.0.1", port)).close()
-            told.set()
-
-        going_on = asyncio.create_task(go_on())
+        going_on = asyncio.create_task(when_told(port, told))
     await going_on
     with contextlib.suppress(ConnectionError):
         await reader.read()
