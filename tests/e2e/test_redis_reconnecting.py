@@ -144,7 +144,7 @@ async def test_every_record_is_complete(storage, children, tmp_path):
     event, and what follows it may come again.
     """
     chance = random.Random()
-    seconds = float(os.environ.get("HELIOGRAPH_SECONDS", "45"))
+    seconds = float(os.environ.get("HELIOGRAPH_SECONDS", "35"))
     url = f"{storage.url}{storage.url_options}"
     env = {"APP_SSE_URL": url, "APP_SSE_RETRY_MS": "0"}
     sync = gunicorn("plain:app", "--workers", "2", "--log-level", "warning")
