@@ -17,7 +17,7 @@ SERVERS = [
     "uvicorn-fallback", "uvicorn-a2wsgi", "gunicorn-asgi", "hypercorn", "daphne",
 ]  # fmt: skip
 CLIENTS = 16
-SECONDS = 3
+SECONDS = 2
 COMPLAINTS = [
     "Traceback", "a task of the hub has failed", "was never retrieved", "is not known",
 ]  # fmt: skip
