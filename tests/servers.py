@@ -465,7 +465,7 @@ FALLBACK = {
     # Flask under ASGI.
     "uvicorn-a2wsgi": uvicorn("through_a2wsgi:app"),
     "gunicorn-asgi": gunicorn("streams:app", "--worker-class", "asgi"),
-    "hypercorn": hypercorn("streams:app", "--graceful-timeout", "5"),
+    "hypercorn": hypercorn("streams:app", "--graceful-timeout", "9"),
     # It would wait for the end of all streams, for ever.
     "granian": granian("streams:app", "--interface", "asgi", "--workers-kill-timeout", "1"),
     "daphne": daphne("streams:app"),
