@@ -240,6 +240,18 @@ async def test_a_bell_that_was_removed_is_hung_again(path):
             await asyncio.sleep(0.05)
 
 
+async def test_news_before_a_crowd(path):
+    """Who has come before hears what is published, however much newcomers have to ask."""
+    ear = Ear()
+    async with opened(path, ear) as broker:
+        await broker.listen("a")
+        crowd = [asyncio.create_task(broker.listen(f"c{n}")) for n in range(20_000)]
+        await broker.append("a", Event("x"))
+        await ear.hear(1)
+        assert not all(one.done() for one in crowd)
+        await asyncio.gather(*crowd)
+
+
 def inode(path):
     return path.stat().st_ino
 
