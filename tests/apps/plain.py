@@ -17,6 +17,11 @@ def ping():
     return "pong"
 
 
+@app.get("/big")
+def big():
+    return "x" * 2_000_000
+
+
 @app.post("/publish")
 def publish():
     return sse.publish(request.get_json(), channel=request.args.getlist("channel") or "sse")

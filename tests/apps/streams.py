@@ -37,6 +37,10 @@ async def ping(request):
     return PlainTextResponse("pong")
 
 
+async def big(request):
+    return PlainTextResponse("x" * 2_000_000)
+
+
 async def publish(request):
     channels = request.query_params.getlist("channel") or "sse"
     return PlainTextResponse(await streams.publish(await request.json(), channel=channels))
@@ -83,6 +87,7 @@ app = Starlette(
     routes=[
         Route("/stream", streams),
         Route("/ping", ping),
+        Route("/big", big),
         Route("/publish", publish, methods=["POST"]),
         Route("/statistics", statistics),
         Route("/disconnect", disconnect, methods=["POST"]),

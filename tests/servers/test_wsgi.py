@@ -1,6 +1,7 @@
 """Taking a connection over: what is touched, and what the server still sees."""
 
 import io
+import os
 import socket
 import ssl
 
@@ -114,6 +115,58 @@ def test_a_server_that_forks_for_each_request(pair):
     )
 
     taken, body = take_over(environ(accepted, **{"wsgi.multiprocess": True}))
+    taken.close()
+    body.close()
+
+
+def test_a_number_that_has_become_another_connections_is_not_taken(pair, monkeypatch):
+    """The server closes the connection in that moment, and accepts another one."""
+    _, accepted = pair
+    number = accepted.fileno()
+    dup = os.dup
+    others = []
+
+    def slow_dup(duplicated):
+        if duplicated == number and not others:
+            accepted.close()
+            others.extend(socket.socketpair())
+        return dup(duplicated)
+
+    monkeypatch.setattr("heliograph.servers.wsgi.os.dup", slow_dup)
+    assert take_over(environ(accepted)) is None
+
+    one, other = others
+    assert number in {one.fileno(), other.fileno()}
+    with one, other:
+        one.sendall(b"still theirs")
+        assert other.recv(99) == b"still theirs"
+
+
+def test_a_connection_is_not_given_back_over_another(pair):
+    """The server has closed the dummy, and its number is another connection's."""
+    _, accepted = pair
+    number = accepted.fileno()
+    taken, dummy = take_over(environ(accepted))
+    accepted.close()
+    one, other = socket.socketpair()
+    assert number in {one.fileno(), other.fileno()}
+
+    dummy.give_back(taken)
+
+    with one, other:
+        one.sendall(b"still theirs")
+        assert other.recv(99) == b"still theirs"
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_the_dummy_blocks_as_the_connection_does(pair, blocks):
+    """A server that has set it otherwise does not expect that a write waits."""
+    _, accepted = pair
+    accepted.setblocking(blocks)
+
+    taken, body = take_over(environ(accepted))
+
+    assert os.get_blocking(accepted.fileno()) is blocks
     taken.close()
     body.close()
 

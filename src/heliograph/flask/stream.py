@@ -18,7 +18,12 @@ from flask import Response
 from ..errors import HubClosedError, TooManySubscribersError
 from ..servers.a2wsgi import connection_of
 from ..servers.stopping import stopping
-from ..servers.wsgi import client_descriptor, response_head, take_over
+from ..servers.wsgi import (
+    client_descriptor,
+    has_pending_output,
+    response_head,
+    take_over,
+)
 from .advice import (
     advise_about_connections,
     advise_about_memory,
@@ -35,6 +40,11 @@ __all__ = ["RESTART_SECONDS", "EventStream"]
 
 RESTART_SECONDS = 1
 """When a process is about to end, another is about to begin."""
+
+_PIPELINED = (
+    "a stream was asked for before the previous response on its connection was read: read"
+    " that first, or use another connection"
+)
 
 
 class EventStream(Response):
@@ -85,6 +95,9 @@ class EventStream(Response):
         # To HEAD with a length of 0, though GET has none (RFC 9110 section 8.6): without,
         # gevent and waitress would send the end of a body in chunks after the head.
         if environ["REQUEST_METHOD"] != "GET" or self.status_code != 200:  # noqa: PLR2004 - OK
+            return super().__call__(environ, start_response)
+        if has_pending_output(environ):
+            self._refuse(503, _PIPELINED, RESTART_SECONDS)
             return super().__call__(environ, start_response)
         try:
             subscriber = self._hub.admit(

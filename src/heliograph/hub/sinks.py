@@ -29,6 +29,7 @@ __all__ = [
     "SocketSink",
     "TaskSink",
     "can_see_clients",
+    "identity_of",
     "tune_descriptor",
     "tune_socket",
 ]
@@ -198,7 +199,7 @@ class PullSink:
         self._on_resumed = on_resumed
         self._on_aborted = on_aborted
         self._client = client
-        self._identity = None if client is None else _identity(client)
+        self._identity = None if client is None else identity_of(client)
         # Reentrant: the collector may close a generator, and so come to release(), at any
         # moment.
         self._lock = threading.RLock()
@@ -240,7 +241,7 @@ class PullSink:
             # The server's until we are released. Somebody who forgets to do that may have
             # closed it, and its number may be another client's by now.
             with contextlib.suppress(OSError):
-                if _identity(self._client) == self._identity:
+                if identity_of(self._client) == self._identity:
                     with _borrowed(self._client) as connection:
                         connection.shutdown(socket.SHUT_RDWR)
 
@@ -436,8 +437,16 @@ def _borrowed(number: int) -> Iterator[socket.socket]:
         yield connection
 
 
-def _identity(number: int) -> int | None:
-    """Give what no other open connection has; nothing where there is none."""
+def identity_of(number: int) -> int | None:
+    """
+    Return what no other open connection of the machine has.
+
+    Args:
+        number: A descriptor.
+
+    Returns:
+        :obj:`None` if it is not open.
+    """
     try:
         return os.fstat(number).st_ino
     except OSError:

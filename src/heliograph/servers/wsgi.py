@@ -8,6 +8,18 @@ then writes, shuts down or closes is the dummy. A plain duplicate would not do: 
 call ``shutdown()``, which acts on the connection and not on the descriptor.
 
 Only what was seen to work is touched. Everything else keeps its connection.
+
+The swap must not happen while the server has something in flight on the connection:
+
+* **Unsent output.** waitress keeps what a client has not taken of earlier responses, and
+  sends it from several threads. After a swap it would end up in the dummy, which nobody
+  empties. A stream that a client has pipelined behind such output is refused
+  (:func:`has_pending_output`).
+* **A close under way.** Another thread of the server may close the descriptor, and the
+  kernel gives its number to the next connection. So the socket is looked at before and
+  after it is duplicated, and in waitress the lock is held without which it closes nothing.
+* **The mode.** The dummy blocks if and only if what it replaces does: a server that has
+  set its sockets non-blocking does not expect ``send`` to wait.
 """
 
 from __future__ import annotations
@@ -19,12 +31,15 @@ import ssl
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..hub.sinks import identity_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "Dummy",
     "client_descriptor",
+    "has_pending_output",
     "is_encrypted",
     "response_head",
     "take_over",
@@ -72,22 +87,39 @@ _NOT_OURS_TO_PASS = frozenset(
 
 class Dummy:
     """
-    An empty response for the server to write, into nothing.
+    The empty response that the server writes instead of the stream, into a socket pair.
 
     The server's end stays writable until the server closes the response.
 
     Args:
-        peer: The other end of what the server holds.
-        number: The descriptor under which the server holds it.
+        servers_end: The end that is put under the server's descriptor. Closed by
+            :meth:`put`.
+        peer: The other end.
+        number: The descriptor under which the server holds the connection.
     """
 
-    def __init__(self, peer: socket.socket, number: int) -> None:
+    def __init__(
+        self, servers_end: socket.socket, peer: socket.socket, number: int
+    ) -> None:
+        self._servers_end = servers_end
         self._peer = peer
         self._number = number
+        self._identity = identity_of(servers_end.fileno())
+
+    def put(self) -> None:
+        """
+        Put the dummy in the place of the connection.
+
+        Raises:
+            OSError: The process has no descriptor left.
+        """
+        with self._servers_end:
+            self._servers_end.setblocking(os.get_blocking(self._number))
+            os.dup2(self._servers_end.fileno(), self._number, inheritable=False)
 
     def written_head(self, write: Callable[[bytes], object] | None) -> bytes | None:
         """
-        Give the head that the server writes for the response, fit for a stream.
+        Return the head that the server writes for the response, fit for a stream.
 
         Middleware may have added headers on their way to the server, so what comes out
         at the end is what counts.
@@ -100,6 +132,7 @@ class Dummy:
         """
         if not callable(write):
             return None
+        # Does not wait for us to read: nothing else is in the pair, and a head fits in.
         write(b"")
         self._peer.setblocking(False)  # noqa: FBT003 - no keyword
         written = b""
@@ -116,12 +149,14 @@ class Dummy:
 
     def give_back(self, connection: socket.socket) -> None:
         """
-        Let the server have its connection again, before it has written anything.
+        Return the connection to the server, before it has written anything.
 
         Args:
-            connection: That :func:`take_over` gave. Is closed here, and not for the client.
+            connection: From :func:`take_over`. Is closed here, and not for the client.
         """
-        os.dup2(connection.fileno(), self._number, inheritable=False)
+        # The server may have closed the dummy, and the number be another connection's.
+        if identity_of(self._number) == self._identity:
+            os.dup2(connection.fileno(), self._number, inheritable=False)
         connection.close()
         self.close()
 
@@ -129,13 +164,13 @@ class Dummy:
         return iter(())
 
     def close(self) -> None:
-        """Let the server's end break. WSGI servers call this (PEP 3333)."""
+        """Break the server's end. WSGI servers call this (PEP 3333)."""
         self._peer.close()
 
 
 def client_descriptor(environ: dict[str, Any]) -> int | None:
     """
-    Give the descriptor of the client's connection, only to look at.
+    Return the descriptor of the client's connection, only to look at.
 
     Args:
         environ: The request, as the server made it.
@@ -152,12 +187,28 @@ def client_descriptor(environ: dict[str, Any]) -> int | None:
 
 def is_encrypted(environ: dict[str, Any]) -> bool:
     """
-    Say whether TLS ends in the server, as far as that is to be seen.
+    Return whether TLS ends in the server, as far as that is to be seen.
 
     Args:
         environ: The request, as the server made it.
     """
     return isinstance(_client_socket(environ), ssl.SSLSocket)
+
+
+def has_pending_output(environ: dict[str, Any]) -> bool:
+    """
+    Return whether the server still holds unsent bytes of an earlier response.
+
+    Then the client has sent its request before it has read the response to another one
+    (RFC 9112 section 9.3.2). The stream must not overtake that response, and waiting for
+    a client that perhaps never reads would hold a thread. No browser pipelines, and
+    neither do the proxies that we know.
+
+    Args:
+        environ: The request, as the server made it.
+    """
+    channel = _waitress_channel(environ)
+    return bool(getattr(channel, "total_outbufs_len", 0))
 
 
 def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
@@ -170,8 +221,11 @@ def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
     Returns:
         The client's connection, which is the caller's from now on, and the body to
         give to the server. :obj:`None` if this connection is not to be taken: not a
-        GET, a server that is not known, TLS that ends in the server, or a process that
-        ends with the response.
+        GET, a server that is not known, TLS that ends in the server, a process that
+        ends with the response, or a connection that the server is closing.
+
+    Raises:
+        OSError: The process has no descriptors left. The server keeps its connection.
     """
     if environ.get("REQUEST_METHOD") != "GET":
         return None
@@ -182,12 +236,19 @@ def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
     # Exactly a plain class: an SSLSocket has state that a descriptor does not carry.
     if connection is not None and type(connection) not in _plain_sockets():
         return None
-    if _reads_ahead(environ):
-        return None
     if "werkzeug.socket" in environ and environ.get("wsgi.multiprocess"):
         # Its server forks for each request, and the child ends with the response.
         return None
-    return _swap(number)
+    channel = _waitress_channel(environ)
+    if channel is None:
+        return _swap(number, connection)
+    if _reads_ahead(channel):
+        return None
+    with channel.outbuf_lock:
+        # waitress marks a channel under this lock before it closes it.
+        if not channel.connected or channel.total_outbufs_len:
+            return None
+        return _swap(number, connection)
 
 
 def _client_socket(environ: dict[str, Any]) -> socket.socket | None:
@@ -215,14 +276,10 @@ def _waitress_channel(environ: dict[str, Any]) -> Any:
     return channel if type(channel).__module__ == "waitress.channel" else None
 
 
-def _reads_ahead(environ: dict[str, Any]) -> bool:
-    channel = _waitress_channel(environ)
-    if channel is None:
-        return False
+def _reads_ahead(channel: Any) -> bool:
     # waitress polls the connection then while its request is answered, would find the end
     # of the dummy, and give the request up.
-    adjustments = getattr(channel, "adj", None)
-    return bool(getattr(adjustments, "channel_request_lookahead", True))
+    return bool(getattr(channel.adj, "channel_request_lookahead", True))
 
 
 def _plain_sockets() -> tuple[type[socket.socket], ...]:
@@ -241,27 +298,43 @@ def _uwsgi_descriptor(environ: dict[str, Any]) -> int:
     return int(uwsgi.connection_fd())
 
 
-def _swap(number: int) -> tuple[socket.socket, Dummy]:
+def _swap(
+    number: int, connection: socket.socket | None
+) -> tuple[socket.socket, Dummy] | None:
+    """Exchange a connection for a dummy; :obj:`None` if the server is closing it."""
+    identity = identity_of(number)
     servers_end, peer = socket.socketpair()
+    taken = None
     try:
         # A server that reads on finds the end of the stream and not silence.
         peer.shutdown(socket.SHUT_WR)
+        dummy = Dummy(servers_end, peer, number)
         blocks = os.get_blocking(number)
         taken = socket.socket(fileno=os.dup(number))
         # A default time-out of the program is not to be the server's, if it is given back.
         os.set_blocking(number, blocks)
-        os.dup2(servers_end.fileno(), number, inheritable=False)
-    except OSError:
-        peer.close()
+        # A socket that is closed has no number from the moment before it is closed, so
+        # what was duplicated is the connection, and not what came under its number.
+        is_closed = connection is not None and connection.fileno() != number
+        if is_closed or identity is None or identity_of(taken.fileno()) != identity:
+            _close(servers_end, peer, taken)
+            return None
+        dummy.put()
+    except BaseException:
+        _close(servers_end, peer, taken)
         raise
-    finally:
-        servers_end.close()
-    return taken, Dummy(peer, number)
+    return taken, dummy
+
+
+def _close(*sockets: socket.socket | None) -> None:
+    for each in sockets:
+        if each is not None:
+            each.close()
 
 
 def response_head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """
-    Write the head of a response whose body ends with the connection.
+    Return the head of a response whose body ends with the connection.
 
     Not chunked: nginx asks its upstream in HTTP/1.0 unless told otherwise.
 
