@@ -172,17 +172,70 @@ async def test_disconnect_while_a_client_is_authorised(take_over, tmp_path):
         if not revoked:
             # Elsewhere, while nothing has been served here yet.
             revoked.append(channels)
-            before = streams._hub.disconnects
+            before = time.monotonic_ns()
             async with EventStreams(url) as others:
                 await others.disconnect("a")
-            await until(lambda: streams._hub.disconnects > before)
+            await until(lambda: streams._hub._disconnects.latest > before)
 
     streams = EventStreams(url, authorize=authorize, take_over=take_over)
     async with serving(streams, lifespan="off") as port:
+        await streams.statistics()
         ended = await (await request(port, "?channel=a")).ended()
         assert (ended.status, ended.events) == (200, [])
         await (await request(port, "?channel=a")).placed()
         assert (await streams.statistics()).subscribers == 1
+        await streams.close()
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+@pytest.mark.parametrize("framework", ["http-middleware", "plain-middleware", "noted"])
+async def test_a_permission_is_withdrawn_when_middleware_has_looked_at_it(
+    tmp_path, framework, is_first
+):
+    """Whatever let the client in, and however many middlewares are in between."""
+    streams = EventStreams(f"sqlite:///{tmp_path}/log")
+    permitted = {"a"}
+
+    async def look(query):
+        if "channel=a" in query and "a" in permitted:
+            # Somebody else, in that moment.
+            permitted.clear()
+            await streams.disconnect("a")
+
+    app = FastAPI(routes=[Route("/", streams)])
+    if framework == "http-middleware":
+
+        @app.middleware("http")
+        async def authorise(request, call_next):
+            await look(str(request.url))
+            return await call_next(request)
+
+    elif framework == "plain-middleware":
+
+        class Authorise:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                await look(scope["query_string"].decode())
+                await self.app(scope, receive, send)
+
+        app.add_middleware(Authorise)
+    else:
+
+        async def app(scope, receive, send):
+            scope["heliograph.arrived"] = time.monotonic_ns()
+            await look(scope["query_string"].decode())
+            await streams(scope, receive, send)
+
+    async with serving(app, lifespan="off") as port:
+        if not is_first:
+            await (await request(port, "?channel=b")).placed()
+        ended = await (await request(port, "?channel=a")).ended()
+        assert ended.events == []
+        assert b" 200 " in ended.raw.partition(b"\r\n")[0]
+        await (await request(port, "?channel=a")).placed()
+        await (await request(port, "?channel=c")).placed()
         await streams.close()
 
 
@@ -789,9 +842,9 @@ async def test_a_slow_subscription_that_is_disconnected():
         streams.subscribe("a") as events,
     ):
         await leave_behind(streams)
-        before = streams._hub.disconnects
+        before = time.monotonic_ns()
         await streams.disconnect("a")
-        await until(lambda: streams._hub.disconnects > before)
+        await until(lambda: streams._hub._disconnects.latest > before)
 
         got = [event.data.split()[0] async for event in events]
         assert got == [str(n) for n in range(len(got))]

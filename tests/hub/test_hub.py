@@ -672,13 +672,13 @@ async def test_disconnect_in_all_processes(sqlite):
 async def test_disconnect_before_a_stream_begins(sqlite):
     """Who was authorised before, in whichever process, has to come again."""
     async with opened(sqlite) as one, opened(sqlite) as other:
-        before = other.disconnects
+        before = time.monotonic_ns()
         await one.disconnect("a")
-        await until(lambda: other.disconnects > before)
+        await until(lambda: other._disconnects.latest > before)
 
-        late = await connect(other, "a", "b", disconnects=before).ended()
-        spared = connect(other, "b", disconnects=before)
-        again = connect(other, "a", disconnects=other.disconnects)
+        late = await connect(other, "a", "b", arrived_at=before).ended()
+        spared = connect(other, "b", arrived_at=before)
+        again = connect(other, "a", arrived_at=other._disconnects.latest)
 
         assert (late.body, late.data) == (b"", [])
         for client in (spared, again):
@@ -690,7 +690,7 @@ async def test_more_disconnects_than_are_kept(sqlite):
     """A process that has missed some ends all streams: they are authorised again."""
     async with opened(sqlite, events=5) as one, opened(sqlite, events=5) as other:
         clients = [await connect(other, f"c{n}").placed() for n in range(30)]
-        before = other.disconnects
+        before = time.monotonic_ns()
 
         await asyncio.gather(*(one.disconnect(f"c{n}") for n in range(30)))
 
@@ -702,28 +702,58 @@ async def test_more_disconnects_than_are_kept(sqlite):
 def test_disconnects_are_remembered():
     """By channel, as many as there may be; what is forgotten counts as disconnected."""
     disconnects = Disconnects()
-    start = disconnects.count
-    disconnects.note("a")
-    disconnects.note("b")
-    disconnects.note("a")
+    moments = [disconnects.latest]
+    for name in ("a", "b", "a"):
+        disconnects.note(name)
+        moments.append(disconnects.latest)
 
-    counts = range(start, start + 4)
-    assert [disconnects.since(n, ["a"]) for n in counts] == [True, True, True, False]
-    assert [disconnects.since(n, ["x", "b"]) for n in counts] == [True, True, False, False]
-    for n in range(20_000):
+    assert [disconnects.since(n, ["a"]) for n in moments] == [True, True, True, False]
+    assert [disconnects.since(n, ["x", "b"]) for n in moments] == [True, True, False, False]
+    for n in range(10_002):
         disconnects.note(f"c{n}")
-    assert disconnects.count == start + 20_003
-    assert disconnects.since(start + 3, ["x"])
-    assert not disconnects.since(start + 20_002, ["x"])
+    assert disconnects.since(moments[-1], ["x"])
+    assert not disconnects.since(disconnects.latest - 1, ["x"])
     assert len(disconnects._last) == 10_000
+    disconnects.forget()
+    assert disconnects.since(disconnects.latest - 1, ["x"])
 
 
-def test_disconnects_of_a_hub_before():
-    """Where a hub was closed and another opened, nobody knows what was in between."""
-    before = Disconnects()
-    before.note("b")
+def test_what_was_before_a_hub():
+    """Is not known, unless it is said that it is."""
+    before = time.monotonic_ns()
+    disconnects = Disconnects()
 
-    assert Disconnects().since(before.count, ["a"])
+    assert disconnects.since(before, ["a"])
+    disconnects.know_since(before)
+    assert not disconnects.since(before, ["a"])
+    assert disconnects.since(before - 1, ["a"])
+
+
+async def test_commands_from_before_a_hub_was_opened(sqlite):
+    """A request that was under way then, in hooks, has to come again."""
+    before = time.monotonic_ns()
+    async with opened(sqlite) as one:
+        await one.disconnect("a")
+        async with opened(sqlite) as other:
+            late = await connect(other, "a", arrived_at=before).ended()
+            spared = await connect(other, "b", arrived_at=before).placed()
+
+            assert (late.body, late.data) == (b"", [])
+            assert spared.body
+
+
+async def test_more_commands_than_are_read(tmp_path):
+    """What came before them is not known, so who arrived before the hub has to come again."""
+    retention = Retention(events=3, seconds=1e6)
+    before = time.monotonic_ns()
+    hub = Hub(SqliteBroker(tmp_path / "log", retention), HubConfig())
+    await hub.open()
+    for n in range(5):
+        await hub.disconnect(f"c{n}")
+    async with opened(f"sqlite:///{tmp_path}/log") as other:
+        await connect(other, "x", arrived_at=before).ended()
+        await connect(other, "x", arrived_at=time.monotonic_ns()).placed()
+    await hub.close()
 
 
 async def test_disconnect_while_storage_is_away(tmp_path):
@@ -759,9 +789,9 @@ async def test_old_commands_when_storage_comes_back(tmp_path):
         await hub.disconnect("last")
     async with opened(f"sqlite:///{folder}/log") as hub:
         client = connect(hub, "a")
-        before = hub.disconnects
+        before = time.monotonic_ns()
         elsewhere.rename(folder)
-        await until(lambda: hub.disconnects > before)
+        await until(lambda: hub._disconnects.latest > before)
         await client.placed()
 
 

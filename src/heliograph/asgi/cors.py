@@ -11,13 +11,13 @@ Needs the standard library only.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from ..cors import CorsPolicy, CorsRequest, Decision, decide_async, missing_vary
 from ..cors.decision import ALLOW_ORIGIN
 from ..errors import CorsConfigError
+from .around import put_around
 from .messages import body, start
 
 __all__ = ["CORSMiddleware"]
@@ -92,7 +92,7 @@ class CORSMiddleware:
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
-            _go_around(scope)
+            put_around(scope, _Around)
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Any, receive: Any, send: Any) -> None:
@@ -108,7 +108,7 @@ class CORSMiddleware:
             response.decision, response.is_open = decision, self._is_open
             await self._app(scope, receive, send)
             return
-        _go_around(scope)
+        put_around(scope, _Around)
         response = _Response(send, decision, is_get=request.method == "GET")
         response.is_open = self._is_open
         # Inside of a framework it is the framework that answers to exceptions.
@@ -204,18 +204,6 @@ class _Around:
             return
         response = _Response(send, None, is_get=scope["method"] == "GET")
         await response.run(self._stack, scope, receive, is_outermost=False)
-
-
-def _go_around(scope: Any) -> None:
-    """Take our place around the middleware of an application of Starlette's."""
-    app = scope.get("app")
-    # Whoever has such an application has imported it.
-    module = sys.modules.get("starlette.applications")
-    if module is None or not isinstance(app, module.Starlette):
-        return
-    stack = app.middleware_stack
-    if stack is not None and not isinstance(stack, _Around):
-        app.middleware_stack = _Around(stack)
 
 
 def _trusted_with_credentials(policy: CorsPolicy) -> CorsPolicy | None:

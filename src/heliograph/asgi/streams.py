@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import contextvars
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs, urlencode
@@ -30,6 +31,7 @@ from ..errors import (
 from ..event import make_event
 from ..hub import open_hub
 from ..servers.uvicorn import expecting_stop, take_over
+from .arrivals import note_arrival
 from .cors import CORSMiddleware
 from .messages import answer, body, refuse, start
 from .task import serve
@@ -123,6 +125,7 @@ class EventStreams:
         self._plain_format = plain_format
         self._app = self._serve if cors is None else CORSMiddleware(self._serve, cors)
         self._hub: Hub | None = None
+        self._closed_at = 0
         # Which loop the hub belongs to, and for one at a time to open or to close it.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changing = asyncio.Lock()
@@ -260,6 +263,7 @@ class EventStreams:
         self._enter_loop()
         async with self._changing:
             hub, self._hub = self._hub, None
+            self._closed_at = time.monotonic_ns()
             if hub is not None:
                 await hub.close()
 
@@ -285,7 +289,12 @@ class EventStreams:
         self._enter_loop()
         async with self._changing:
             if self._hub is None:
-                opening = open_hub(self._url, self._config, plain_format=self._plain_format)
+                opening = open_hub(
+                    self._url,
+                    self._config,
+                    plain_format=self._plain_format,
+                    follows=self._closed_at,
+                )
                 # Not in the context of the request that comes first: it would be kept.
                 self._hub = await asyncio.create_task(
                     opening, context=contextvars.Context()
@@ -350,8 +359,7 @@ class EventStreams:
             await answer(send, 400, str(error))
             return
         token = query.get("token", [None])[0]
-        # A client is authorised by what is true now.
-        disconnects = (await self._opened()).disconnects
+        arrived_at = note_arrival(scope)
         refused, expires_at = await self._authorize(channels, token, scope)
         if refused is not None:
             await answer(send, 403, refused)
@@ -369,7 +377,7 @@ class EventStreams:
                 expires_at=expires_at,
                 # Empty for a Unix socket.
                 address=(client[0] or None) if client else None,
-                disconnects=disconnects,
+                arrived_at=arrived_at,
             )
         except TooManySubscribersError as error:
             await refuse(send, error.status, error, error.retry_after_seconds)

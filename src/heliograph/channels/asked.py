@@ -10,7 +10,21 @@ from .names import check_selection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DEFAULT_CHANNEL", "asked_channels", "asked_position", "may_listen"]
+__all__ = [
+    "ARRIVED",
+    "DEFAULT_CHANNEL",
+    "asked_channels",
+    "asked_position",
+    "may_listen",
+]
+
+ARRIVED = "heliograph.arrived"
+"""
+The key of a request's environment (WSGI) or scope (ASGI) that says when it arrived.
+
+The value is :func:`time.monotonic_ns`. Middleware that decides who may listen, and that is
+further out than what Heliograph can see, sets it before it decides.
+"""
 
 DEFAULT_CHANNEL = "sse"
 """The channel of a publish and of a stream that name none, as in Flask-SSE."""

@@ -9,22 +9,27 @@ which one is meant when there is no application context.
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask.json.provider import DefaultJSONProvider
-from werkzeug.exceptions import ServiceUnavailable
 
 from flask import Blueprint, Flask, abort, current_app, has_app_context, request
 
-from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position, may_listen
+from ..channels.asked import (
+    ARRIVED,
+    DEFAULT_CHANNEL,
+    asked_channels,
+    asked_position,
+    may_listen,
+)
 from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
 from ..errors import (
     BrokerUnavailableError,
     ConfigError,
-    HubClosedError,
     InvalidFieldError,
 )
 from ..event import make_event
@@ -33,11 +38,12 @@ from ..tokens import InvalidTokenError, check_seconds, check_token, make_token
 from .advice import advise_about_forks, advise_about_uwsgi
 from .making import making
 from .settings import Settings, read_settings
-from .stream import RESTART_SECONDS, EventStream
+from .stream import EventStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from datetime import timedelta
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from flask.blueprints import BlueprintSetupState
 
@@ -64,6 +70,7 @@ class _State:
         # Read at once, so that a mistake shows at start.
         self.settings = read_settings(app)
         self._hub: HubThread | None = None
+        app.wsgi_app = _Arrivals(app.wsgi_app)  # type: ignore[method-assign]  # as Flask says
 
     @property
     def hub(self) -> HubThread:
@@ -82,6 +89,28 @@ class _State:
                     plain_format=self.settings.plain_format,
                 )
             return self._hub
+
+
+class _Arrivals:
+    """
+    Notes when requests arrive: before sessions, hooks and authorizers look at them.
+
+    A permission that is withdrawn after that moment may still have let the client in.
+
+    Args:
+        wsgi_app: The application's.
+    """
+
+    def __init__(self, wsgi_app: WSGIApplication) -> None:
+        self._wsgi_app = wsgi_app
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Serve a request. See PEP 3333."""
+        # Middleware further out may have noted it before.
+        environ.setdefault(ARRIVED, time.monotonic_ns())
+        return self._wsgi_app(environ, start_response)
 
 
 class ServerSentEventsBlueprint(Blueprint):
@@ -154,18 +183,13 @@ class ServerSentEventsBlueprint(Blueprint):
             A stream, from the client's last event id on if it sent one.
 
         Raises:
-            HTTPException: 400 for a bad channel or id, 403 for who is not let in, 503 in
-                a process that is about to end, and what an authorizer aborts with.
+            HTTPException: 400 for a bad channel or id, 403 for who is not let in, and what
+                an authorizer aborts with.
         """
         state = self._state()
         # First, since it reads the settings that decide who is let in.
         hub = state.hub
         channels = _requested_channels()
-        # A client is authorised by what is true now.
-        try:
-            disconnects = hub.disconnects
-        except HubClosedError as error:
-            raise ServiceUnavailable(str(error), retry_after=RESTART_SECONDS) from error
         expires_at = self._authorize(state, channels)
         return EventStream(
             hub,
@@ -173,7 +197,7 @@ class ServerSentEventsBlueprint(Blueprint):
             last_event_id=_last_event_id(),
             expires_at=expires_at,
             address=None if request.remote_addr in _NO_ADDRESS else request.remote_addr,
-            disconnects=disconnects,
+            arrived_at=request.environ.get(ARRIVED, time.monotonic_ns()),
             may_take_over=state.settings.take_over,
         )
 

@@ -60,7 +60,7 @@ class EventStream(Response):
         last_event_id: Where the client says that it is.
         expires_at: When the stream ends, in seconds since the epoch of Unix.
         address: From where the client has come, if the server says so.
-        disconnects: What the hub's were before the client was authorised.
+        arrived_at: When the request arrived, before any hook of the application.
         may_take_over: Whether the connection may be taken from the server.
     """
 
@@ -74,7 +74,7 @@ class EventStream(Response):
         last_event_id: str | None,
         expires_at: float | None,
         address: str | None,
-        disconnects: int,
+        arrived_at: int,
         may_take_over: bool,
     ) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class EventStream(Response):
         self._last_event_id = last_event_id
         self._expires_at = expires_at
         self._address = address
-        self._disconnects = disconnects
+        self._arrived_at = arrived_at
         self._may_take_over = may_take_over
         self.headers["Cache-Control"] = "no-store, no-transform"
         # nginx sends nothing on, not even the head, until 4 KB have come.
@@ -105,7 +105,7 @@ class EventStream(Response):
                 last_event_id=self._last_event_id,
                 expires_at=self._expires_at,
                 address=self._address,
-                disconnects=self._disconnects,
+                arrived_at=self._arrived_at,
             )
         except TooManySubscribersError as error:
             self._refuse(error.status, str(error), error.retry_after_seconds)

@@ -1,4 +1,4 @@
-"""What was disconnected while clients were being authorised."""
+"""What was disconnected while requests were under way."""
 
 from __future__ import annotations
 
@@ -10,26 +10,36 @@ if TYPE_CHECKING:
 
 __all__ = ["Disconnects"]
 
-# An authorizer that takes so long that this is not enough has its client come again.
+# A request that takes so long that this is not enough has its client reconnect.
 _REMEMBERED = 10_000
 
 
 class Disconnects:
     """
-    The channels that were disconnected last, and in which order.
+    The channels that were disconnected last, and when.
 
-    Whoever disconnects a channel has withdrawn a permission before. A client that was
-    authorised by what was true until then, and is not served yet, must not be served.
+    Whoever disconnects a channel has withdrawn a permission before. A request that was
+    under way may have been let in by what was true until then, in any hook or middleware,
+    so what counts is the moment in which it arrived. Moments are those of
+    :func:`time.monotonic_ns`, which all threads of a machine share.
 
     Attributes:
-        count: Grows by one with each. What was counted by another object of this process
-            before this one was made is lower, so it counts as forgotten here.
+        latest: When the last one was noted. Grows with each.
     """
 
     def __init__(self) -> None:
-        self.count = self._forgotten = time.monotonic_ns()
-        # The count at which each was disconnected, the oldest first.
+        self.latest = self._forgotten = time.monotonic_ns()
+        # Channel -> when it was disconnected, the oldest first.
         self._last: dict[str, int] = {}
+
+    def know_since(self, moment: int) -> None:
+        """
+        Remember that everything since a moment before this object was made is noted.
+
+        Args:
+            moment: In nanoseconds.
+        """
+        self._forgotten = min(self._forgotten, moment)
 
     def note(self, channel: str) -> None:
         """
@@ -38,26 +48,26 @@ class Disconnects:
         Args:
             channel: Its name.
         """
-        self.count += 1
+        # Later than any request that has arrived, however coarse the clock.
+        self.latest = max(self.latest, time.monotonic_ns()) + 1
         self._last.pop(channel, None)
-        self._last[channel] = self.count
+        self._last[channel] = self.latest
         if len(self._last) > _REMEMBERED:
             self._forgotten = self._last.pop(next(iter(self._last)))
 
     def forget(self) -> None:
-        """Count whatever was before as disconnected: nobody knows what was."""
-        self.count += 1
-        self._forgotten = self.count
+        """Count every channel as disconnected now: commands may have been missed."""
+        self.latest = self._forgotten = max(self.latest, time.monotonic_ns()) + 1
         self._last.clear()
 
-    def since(self, count: int, channels: Iterable[str]) -> bool:
+    def since(self, moment: int, channels: Iterable[str]) -> bool:
         """
-        Say whether one of some channels has been disconnected, or may have been.
+        Return whether one of some channels was, or may have been, disconnected since.
 
         Args:
-            count: What :attr:`count` was.
+            moment: In nanoseconds.
             channels: Their names.
         """
-        return count < self._forgotten or any(
-            self._last.get(name, 0) > count for name in channels
+        return moment < self._forgotten or any(
+            self._last.get(name, 0) > moment for name in channels
         )

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ..brokers import open_broker
 from ..brokers.base import Attempt, Retention
 from ..channels.feed import HEARTBEAT, place_block
-from ..channels.position import Positions
+from ..channels.position import Position, Positions
 from ..errors import (
     BrokerUnavailableError,
     EventTooLargeError,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from ..brokers.base import Broker, PlainFormat
     from ..channels.entry import Entry
     from ..channels.log import LogItem
-    from ..channels.position import GapReason, Position
+    from ..channels.position import GapReason
     from ..config import HubConfig
 
 __all__ = ["Hub", "HubStatistics", "open_hub"]
@@ -64,10 +64,12 @@ _log = logging.getLogger("heliograph.hub")
 _CONTROL = "\x01heliograph.control"
 _DISCONNECT = "disconnect"
 
-# Commands read at once, and how far the clocks of machines may be apart: one more or less
-# makes a client come again, or not.
+# Commands of the time before a hub was opened: a request may have arrived, and been let in,
+# before they were given. So far back they are read, and so many at most; of what was before
+# nothing is known. Longer than requests take, and than clocks of machines differ.
+_COMMANDS_SECONDS = 120.0
+_COMMANDS_AT_MOST = 1_000
 _COMMANDS_AT_ONCE = 100
-_CLOCKS_DIFFER_SECONDS = 60.0
 
 # How often a server is asked whether it wants to stop.
 _STOP_LOOK_SECONDS = 0.2
@@ -124,6 +126,9 @@ class Hub:
     Args:
         broker: Not open yet; the hub opens and closes it.
         config: Limits and timings.
+        follows: When the hub before this one was closed, in nanoseconds of the monotonic
+            clock: of commands that it has heard this one may know nothing. 0 if there was
+            none.
 
     Attributes:
         config: As given.
@@ -131,8 +136,9 @@ class Hub:
             that a forked child can let go of them.
     """
 
-    def __init__(self, broker: Broker, config: HubConfig) -> None:
+    def __init__(self, broker: Broker, config: HubConfig, *, follows: int = 0) -> None:
         self.config = config
+        self._follows = follows
         self._broker = broker
         self._patience = Patience()
         self._listening = Listening(broker, self._patience, config, self)
@@ -165,15 +171,15 @@ class Hub:
         self._start(self._delivery.flush_for_ever())
         if self.config.heartbeat_seconds is not None:
             self._start(self._beat_for_ever(self.config.heartbeat_seconds))
-        # Clients are authorised from now on, and their permissions may be withdrawn.
-        opened_at = time.time()
+        since = time.monotonic_ns() - round(_COMMANDS_SECONDS * 1e9)
+        self._disconnects.know_since(max(since, self._follows))
+        hearing = self._start(self._hear_commands(time.time() - _COMMANDS_SECONDS))
         try:
-            await self._listening.known((_CONTROL,), _PLACE_SECONDS)
+            # Longer if storage is away: then they are obeyed when it is back.
+            await asyncio.wait({hearing}, timeout=_PLACE_SECONDS)
         except asyncio.CancelledError:
             await self.close()
             raise
-        if self._listening.heads((_CONTROL,)) is None:
-            self._start(self._hear_commands(opened_at - _CLOCKS_DIFFER_SECONDS))
 
     def end_streams(self) -> None:
         """End all streams, and others as they begin. Publishing goes on."""
@@ -322,11 +328,6 @@ class Hub:
                 self._broker.resource, f"no answer within {seconds} seconds"
             ) from error
 
-    @property
-    def disconnects(self) -> int:
-        """Grows with each command to disconnect; may be read in any thread."""
-        return self._disconnects.count
-
     def admit(
         self,
         channels: tuple[str, ...],
@@ -334,7 +335,7 @@ class Hub:
         last_event_id: str | None = None,
         expires_at: float | None = None,
         address: str | None = None,
-        disconnects: int | None = None,
+        arrived_at: int | None = None,
         is_program: bool = False,
     ) -> Subscriber:
         """
@@ -346,8 +347,9 @@ class Hub:
             expires_at: When its stream ends at the latest, in seconds since the epoch of
                 Unix; :obj:`None` for no end but that of ``max_stream_seconds``.
             address: From where it has come; :obj:`None` if that is not known.
-            disconnects: What :attr:`disconnects` was before it was authorised; if one of
-                its channels has been disconnected since, its stream ends as it begins.
+            arrived_at: When its request arrived, as :func:`time.monotonic_ns` says it: if
+                one of its channels has been disconnected since, its stream ends as it
+                begins, and the client reconnects and is authorised anew.
             is_program: Whether a program of this process takes the events: it has no
                 connection, and no end.
 
@@ -379,7 +381,7 @@ class Hub:
         for name in channels:
             self._listening.use(name)
         if self._ending or (
-            disconnects is not None and self._disconnects.since(disconnects, channels)
+            arrived_at is not None and self._disconnects.since(arrived_at, channels)
         ):
             # It comes back by itself, to another process or to be authorised again.
             self.leave(subscriber)
@@ -587,10 +589,7 @@ class Hub:
             go_on: Just before the next entry.
         """
         if channel == _CONTROL:
-            _log.warning("commands of other processes are missing: all streams begin anew")
-            self._disconnects.forget()
-            for subscriber in tuple(self._subscribers):
-                self.end(subscriber)
+            self._begin_all_anew()
             return
         _log.warning(
             "channel %r: events before %s-%d are missing (%s)",
@@ -627,19 +626,31 @@ class Hub:
         self._delivery.pass_by(channel, block)
 
     async def _hear_commands(self, since: float) -> None:
-        """Obey the commands that came while storage was away, as soon as it is back."""
-        await self._listening.log(_CONTROL)
-        after = None
+        """Obey the commands given before this hub was opened, once storage is there."""
+        head = (await self._listening.log(_CONTROL)).head
+        after = Position(head.epoch, max(0, head.offset - _COMMANDS_AT_MOST))
+        is_complete = after.offset == 0
         while True:
             history = await self._patience.until_done(
                 "read", partial(self._broker.read, _CONTROL, after, _COMMANDS_AT_ONCE)
             )
+            is_complete = is_complete and history.gap is None
             for entry in history.entries:
                 if entry.published_at >= since:
                     self._obey(entry.event)
+                else:
+                    is_complete = True
             if not history.entries:
-                return
+                break
             after = history.entries[-1].position
+        if not is_complete:
+            self._begin_all_anew()
+
+    def _begin_all_anew(self) -> None:
+        _log.warning("commands of other processes are missing: all streams begin anew")
+        self._disconnects.forget()
+        for subscriber in tuple(self._subscribers):
+            self.end(subscriber)
 
     def _obey(self, command: Event) -> None:
         if command.type != _DISCONNECT:
@@ -729,10 +740,11 @@ class Hub:
         subscriber.joining = None
         self._delivery.join(subscriber, heads)
 
-    def _start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def _start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(coroutine, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
+        return task
 
     def _on_task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -741,7 +753,11 @@ class Hub:
 
 
 async def open_hub(
-    url: str, config: HubConfig, *, plain_format: PlainFormat | None = None
+    url: str,
+    config: HubConfig,
+    *,
+    plain_format: PlainFormat | None = None,
+    follows: int = 0,
 ) -> Hub:
     """
     Open a hub on the running loop.
@@ -750,6 +766,7 @@ async def open_hub(
         url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
         config: Limits and timings.
         plain_format: See :func:`heliograph.brokers.open_broker`.
+        follows: See :class:`Hub`.
 
     Returns:
         The hub, to be closed.
@@ -758,7 +775,8 @@ async def open_hub(
         ConfigError: The URL is wrong, or storage refuses what it was configured with.
     """
     retention = Retention(events=config.history_events, seconds=config.history_seconds)
-    hub = Hub(open_broker(url, retention, plain_format=plain_format), config)
+    broker = open_broker(url, retention, plain_format=plain_format)
+    hub = Hub(broker, config, follows=follows)
     await hub.open()
     return hub
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,15 +20,12 @@ __all__ = ["Subscription"]
 class _Hub(Protocol):
     """What is needed of a hub."""
 
-    @property
-    def disconnects(self) -> int: ...
-
     def admit(
         self,
         channels: tuple[str, ...],
         *,
         last_event_id: str | None = None,
-        disconnects: int | None = None,
+        arrived_at: int | None = None,
         is_program: bool = False,
     ) -> Subscriber: ...
 
@@ -58,8 +56,8 @@ class Subscription:
         self.last_event_id = last_event_id or ""
         self._hub = hub
         self._channels = channels
-        # Of the moment in which it was cut off: it would miss those that come after it.
-        self._disconnects: int | None = None
+        # When it was cut off: what is disconnected from then on ends it.
+        self._cut_off_at: int | None = None
         self._events: deque[Event] = deque()
         self._has_left = False
         self._join(last_event_id)
@@ -101,7 +99,7 @@ class Subscription:
             self._channels,
             last_event_id=last_event_id or None,
             is_program=True,
-            disconnects=self._disconnects,
+            arrived_at=self._cut_off_at,
         )
         # Not before: whoever is refused may try again from where he is.
         self._parser = EventStreamParser()
@@ -113,7 +111,7 @@ class Subscription:
         self._hub.attach(subscriber, self._sink)
 
     def _on_cut_off(self) -> None:
-        self._disconnects = self._hub.disconnects
+        self._cut_off_at = time.monotonic_ns()
 
     async def _pull(self) -> bool:
         """Take some bytes; say whether there may be more."""

@@ -119,6 +119,7 @@ class HubThread:
         self.config = config
         self._plain_format = plain_format
         self._hub: Hub | None = None
+        self._closed_at = 0
         self._lock = threading.Lock()
         # Closes the hub of a program that has dropped this object without closing it.
         self._dropped: weakref.finalize[..., HubThread] | None = None
@@ -166,17 +167,6 @@ class HubThread:
 
         return self._call(statistics)
 
-    @property
-    def disconnects(self) -> int:
-        """
-        Grows with each command to disconnect. See :meth:`.hub.Hub.admit`.
-
-        Raises:
-            HubClosedError: The process is about to end, or has no time to answer.
-            ConfigError: Storage refuses what it was configured with.
-        """
-        return self._opened().disconnects
-
     def admit(
         self,
         channels: tuple[str, ...],
@@ -184,7 +174,7 @@ class HubThread:
         last_event_id: str | None = None,
         expires_at: float | None = None,
         address: str | None = None,
-        disconnects: int | None = None,
+        arrived_at: int | None = None,
     ) -> Subscriber:
         """
         Give a client its place among the caps. See :meth:`.hub.Hub.admit`.
@@ -194,7 +184,7 @@ class HubThread:
             last_event_id: Where it says that it is.
             expires_at: When its stream ends, in seconds since the epoch of Unix.
             address: From where it has come.
-            disconnects: What :attr:`disconnects` was before it was authorised.
+            arrived_at: When its request arrived, as :func:`time.monotonic_ns` says it.
 
         Returns:
             A subscriber, to be given to :meth:`adopt` or :meth:`pull`.
@@ -211,7 +201,7 @@ class HubThread:
                 last_event_id=last_event_id,
                 expires_at=expires_at,
                 address=address,
-                disconnects=disconnects,
+                arrived_at=arrived_at,
             )
             if given_up.is_set():
                 # Whoever asked has had no answer in time, so nobody will give this back.
@@ -313,6 +303,7 @@ class HubThread:
         """End the streams of this process and close the broker. Reopens when used."""
         with self._lock:
             hub, self._hub = self._hub, None
+            self._closed_at = time.monotonic_ns()
             if self._dropped is not None:
                 self._dropped.detach()
         if hub is not None:
@@ -344,7 +335,12 @@ class HubThread:
             return self._hub
 
     async def _open(self) -> Hub:
-        hub = await open_hub(self.url, self.config, plain_format=self._plain_format)
+        hub = await open_hub(
+            self.url,
+            self.config,
+            plain_format=self._plain_format,
+            follows=self._closed_at,
+        )
         _open_hubs.add(hub)
         return hub
 

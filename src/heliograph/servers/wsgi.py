@@ -227,28 +227,32 @@ def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
     Raises:
         OSError: The process has no descriptors left. The server keeps its connection.
     """
-    if environ.get("REQUEST_METHOD") != "GET":
-        return None
     number = client_descriptor(environ)
-    if number is None:
+    if number is None or not _may_be_taken(environ):
         return None
-    connection = _client_socket(environ)
-    # Exactly a plain class: an SSLSocket has state that a descriptor does not carry.
-    if connection is not None and type(connection) not in _plain_sockets():
-        return None
-    if "werkzeug.socket" in environ and environ.get("wsgi.multiprocess"):
-        # Its server forks for each request, and the child ends with the response.
-        return None
-    channel = _waitress_channel(environ)
+    connection, channel = _client_socket(environ), _waitress_channel(environ)
     if channel is None:
         return _swap(number, connection)
-    if _reads_ahead(channel):
-        return None
     with channel.outbuf_lock:
         # waitress marks a channel under this lock before it closes it.
-        if not channel.connected or channel.total_outbufs_len:
-            return None
-        return _swap(number, connection)
+        if channel.connected and not channel.total_outbufs_len:
+            return _swap(number, connection)
+    return None
+
+
+def _may_be_taken(environ: dict[str, Any]) -> bool:
+    if environ.get("REQUEST_METHOD") != "GET":
+        return False
+    connection, channel = _client_socket(environ), _waitress_channel(environ)
+    # Exactly a plain class: an SSLSocket has state that a descriptor does not carry.
+    if connection is not None and type(connection) not in _plain_sockets():
+        return False
+    if channel is not None:
+        # Told to read ahead, waitress polls the connection while its request is answered,
+        # would find the end of the dummy, and give the request up.
+        return not getattr(channel.adj, "channel_request_lookahead", True)
+    # Werkzeug's server that forks for each request ends with the response.
+    return "werkzeug.socket" not in environ or not environ.get("wsgi.multiprocess")
 
 
 def _client_socket(environ: dict[str, Any]) -> socket.socket | None:
@@ -274,12 +278,6 @@ def _waitress_channel(environ: dict[str, Any]) -> Any:
     # waitress gives a method of what it calls a channel.
     channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
     return channel if type(channel).__module__ == "waitress.channel" else None
-
-
-def _reads_ahead(channel: Any) -> bool:
-    # waitress polls the connection then while its request is answered, would find the end
-    # of the dummy, and give the request up.
-    return bool(getattr(channel.adj, "channel_request_lookahead", True))
 
 
 def _plain_sockets() -> tuple[type[socket.socket], ...]:
