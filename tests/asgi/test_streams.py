@@ -200,7 +200,9 @@ async def test_a_permission_is_withdrawn_when_middleware_has_looked_at_it(
         if "channel=a" in query and "a" in permitted:
             # Somebody else, in that moment.
             permitted.clear()
+            before = time.monotonic_ns()
             await streams.disconnect("a")
+            await until(lambda: streams._hub._disconnects.latest > before)
 
     app = FastAPI(routes=[Route("/", streams)])
     if framework == "http-middleware":
