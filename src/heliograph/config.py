@@ -42,13 +42,21 @@ class HubConfig:
         max_subscribers_per_channel: Streams per channel and process. At least 1.
         max_subscribers_per_address: Streams per address of clients and process, as far as
             the server says it; per /64 in IPv6. At least 1. :obj:`None` sets no limit.
+        max_channels: Channels that a process listens to, those included that it still
+            listens to for ``linger_seconds``, or that wait until storage answers. At
+            least 1.
+        max_channels_per_address: Channels that the streams of an address have in all, as
+            far as the server says the address; per /64 in IPv6. A channel of two streams
+            counts twice. At least 1. :obj:`None` sets no limit.
         max_stream_seconds: Seconds after which a stream is ended, so that its client comes
             back and is authorised anew, perhaps by another process. Each gets its own,
             between half of this and all of it. Above 0. :obj:`None` sets no limit.
         retry_after_seconds: The ``Retry-After`` of the 503 or 429 that a stream over a cap
             is answered with, in seconds. 0 to 86,400.
         linger_seconds: Seconds that a channel is still listened to after its last
-            subscriber left, so that a page that reloads finds it warm. 0 or more.
+            subscriber left, so that a page that reloads finds it warm. 0 or more. A channel
+            that never had an event is dropped at once if no stream of it has lasted as
+            long.
         dead_peer_seconds: Seconds after which a client is given up that no longer
             acknowledges, or takes nothing of what is waiting for it (Linux 5.11), where
             the connection is known. 1 to 86,400.
@@ -76,6 +84,8 @@ class HubConfig:
     max_subscribers: int = 10_000
     max_subscribers_per_channel: int = 10_000
     max_subscribers_per_address: int | None = None
+    max_channels: int = 50_000
+    max_channels_per_address: int | None = None
     max_stream_seconds: float | None = None
     retry_after_seconds: int = 5
     linger_seconds: float = 10.0
@@ -145,6 +155,8 @@ _RULES = [
     _Rule("max_subscribers", 1),
     _Rule("max_subscribers_per_channel", 1),
     _Rule("max_subscribers_per_address", 1, optional=True),
+    _Rule("max_channels", 1),
+    _Rule("max_channels_per_address", 1, optional=True),
     _Rule("max_stream_seconds", _TICK, _CENTURY, whole=False, optional=True),
     _Rule("retry_after_seconds", 0, _DAY),
     _Rule("linger_seconds", 0, _CENTURY, whole=False),

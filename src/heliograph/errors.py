@@ -132,13 +132,16 @@ class BrokerUnavailableError(HeliographError):
 
 class TooManySubscribersError(HeliographError):
     """
-    A cap on subscribers is reached. HTTP faces answer 503; 429 if it is the client's own.
+    A cap on subscribers, or on their channels, is reached.
+
+    HTTP faces answer 503; 429 if it is the client's own.
 
     Attributes:
         limit: The cap.
         channel: The channel that is full, if it is one.
-        retry_after_seconds: When to try again.
+        retry_after_seconds: When to try again, in seconds.
         address: The client's address, if that is what has too many.
+        what: ``"subscribers"`` or ``"channels"``, of which there are too many.
     """
 
     def __init__(
@@ -148,8 +151,10 @@ class TooManySubscribersError(HeliographError):
         retry_after_seconds: int,
         *,
         address: str | None = None,
+        what: str = "subscribers",
     ) -> None:
         self.limit = limit
+        self.what = what
         self.channel = channel
         self.retry_after_seconds = retry_after_seconds
         self.address = address
@@ -159,7 +164,7 @@ class TooManySubscribersError(HeliographError):
             where = f"channel {channel!r}"
         else:
             where = "this process"
-        super().__init__(f"{where} has its {limit} subscribers already")
+        super().__init__(f"{where} has its {limit} {what} already")
 
     @property
     def status(self) -> int:

@@ -502,7 +502,7 @@ async def test_cap_per_address():
 
         hub.leave(hub.admit(("a",), address="10.0.0.1"))
         assert hub.statistics().refused == 1
-        assert hub._caps._addresses == {"10.0.0.1": 1, "10.0.0.2": 1}
+        assert hub._caps._streams == {"10.0.0.1": 1, "10.0.0.2": 1}
 
 
 @pytest.mark.parametrize(
@@ -522,7 +522,7 @@ async def test_what_counts_as_an_address(addresses, counted):
     async with opened() as hub:
         for address in addresses:
             hub.admit(("a",), address=address)
-        assert hub._caps._addresses == counted
+        assert hub._caps._streams == counted
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names are Linux's")
@@ -624,6 +624,7 @@ async def test_clients_that_leave_are_forgotten(url):
 async def test_a_channel_lingers(url):
     """A page that reloads finds its channel warm."""
     async with opened(url, linger_seconds=60) as hub:
+        await hub.publish(["a"], Event("0"))
         client = await connect(hub, "a").placed()
         log = hub._listening["a"].log
         client.leave()
@@ -634,6 +635,83 @@ async def test_a_channel_lingers(url):
 
         assert [e.data for e in await back.wait(1)] == ["1"]
         assert hub._listening["a"].log is log
+
+
+async def test_a_channel_without_events_does_not_linger(url):
+    """Unless a stream of it has lasted as long."""
+    async with opened(url, linger_seconds=0.5) as hub:
+        short, long = await connect(hub, "a").placed(), await connect(hub, "b").placed()
+        short.leave()
+        await until(lambda: hub.statistics().channels == 1)
+        began_at = long.subscriber.began_at
+        await until(lambda: asyncio.get_running_loop().time() > began_at + 0.5)
+
+        long.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+
+        assert hub.statistics().channels == 1
+        await until(lambda: hub.statistics().channels == 0)
+
+
+async def test_cap_on_channels(url):
+    """Channels that only linger make room; of those in use there are no more."""
+    async with opened(url, max_channels=3, linger_seconds=60) as hub:
+        await hub.publish(["a", "b", "c", "d"], Event("x"))
+        first = await connect(hub, "a", "b").placed()
+        first.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+        assert hub.statistics().channels == 2
+
+        second = await connect(hub, "b", "c", "d").placed()
+
+        assert set(hub._listening._channels) == {"\x01heliograph.control", "b", "c", "d"}
+        with pytest.raises(TooManySubscribersError, match="3 channels") as caught:
+            hub.admit(("b", "e"))
+        assert (caught.value.limit, caught.value.what) == (3, "channels")
+        assert caught.value.status == 503
+        await connect(hub, "c", "d").placed()
+        second.leave()
+        assert hub.statistics().refused == 1
+
+
+async def test_cap_on_channels_of_an_address():
+    """Counted for as long as they are listened to, lingering included."""
+    async with opened(max_channels_per_address=3, linger_seconds=0.3) as hub:
+        await hub.publish(["a", "b"], Event("x"))
+        client = connect(hub, "a", "b", address="10.0.0.1")
+        await client.placed()
+
+        with pytest.raises(
+            TooManySubscribersError, match=r"10\.0\.0\.1 has its 3 ch"
+        ) as caught:
+            hub.admit(("a", "c"), address="10.0.0.1")
+        assert caught.value.status == 429
+        hub.leave(hub.admit(("a", "c"), address="10.0.0.2"))
+        client.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+        with pytest.raises(TooManySubscribersError):
+            hub.admit(("a", "b"), address="10.0.0.1")
+
+        await until(lambda: not hub._caps._channels)
+        hub.admit(("a", "b"), address="10.0.0.1")
+
+
+async def test_channels_that_are_asked_for_and_left_at_once(url):
+    """Are never asked of storage if it has not begun; all others get their events."""
+    async with opened(url) as hub:
+        kept = connect(hub, "k0", "k1")
+        for n in range(200):
+            names = tuple(sorted(f"{n % 7}-{m}" for m in range(64)))
+            hub.leave(hub.admit(names))
+            if n % 50 == 0:
+                await asyncio.sleep(0)
+        again = await connect(hub, "3-1", "3-2").placed()
+        await kept.placed()
+
+        assert hub.statistics().channels == 4
+        await hub.publish(["k1", "3-2"], Event("x"))
+        await kept.wait(1)
+        await again.wait(1)
 
 
 async def test_one_client_leaves_while_others_are_served():

@@ -249,7 +249,7 @@ def test_an_answer_that_comes_too_late(url, monkeypatch):
     """Whoever gave up waiting for a place does not hold one."""
     hub = HubThread(url, HubConfig())
     hub.publish(["a"], Event("x"))
-    monkeypatch.setattr("heliograph.hub.thread._LOOP_SECONDS", 0.1)
+    monkeypatch.setattr("heliograph.hub.thread._ADMIT_SECONDS", 0.1)
     busy, done = threading.Event(), threading.Event()
 
     def block():

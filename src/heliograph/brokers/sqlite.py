@@ -12,14 +12,17 @@ by reading the file after a ring. There is no second path whose order could diff
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BrokerUnavailableError
 from .base import Broker, History, Listener, Retention
 from .doorbell import Doorbell, ring
+from .gate import Gate
 from .sqlite_store import SqliteStore
 from .worker import Worker
 
@@ -39,6 +42,9 @@ _Result = TypeVar("_Result")
 
 # Calls that wait for the thread that reads. Many clients may come at once.
 _CALLS_AT_ONCE = 8
+
+# Channels that are listened to, or no longer, in one call: some milliseconds.
+_CHANGES_AT_ONCE = 256
 
 # How often to look without being rung. With a doorbell it only makes up for a ring that
 # was lost; without one it is the latency of events from other processes.
@@ -84,7 +90,10 @@ class SqliteBroker(Broker):
         self._mend_bell_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
-        self._asking = asyncio.Semaphore(_CALLS_AT_ONCE)
+        self._asking = Gate(_CALLS_AT_ONCE)
+        # What is to be listened to, with who waits for it, or no longer, in order.
+        self._changes: deque[tuple[str, asyncio.Future[Position] | None]] = deque()
+        self._changing: asyncio.Task[None] | None = None
 
     async def open(self, listener: Listener) -> None:
         """Begin to work on the running loop. The file is opened when it is needed."""
@@ -102,6 +111,8 @@ class SqliteBroker(Broker):
         self._closed = True
         if self._committing is not None:
             await self._committing
+        if self._changing is not None:
+            self._tasks.append(self._changing)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -138,14 +149,45 @@ class SqliteBroker(Broker):
 
     async def listen(self, channel: str) -> Position:
         """Hand new entries of a channel to the listener from now on."""
-        return await self._ask(self._reader_store.listen, channel)
+        begun: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._change(channel, begun)
+        try:
+            return await begun
+        except asyncio.CancelledError:
+            # It may have been done. What comes after this is in order behind it.
+            self._change(channel, None)
+            raise
 
     async def unlisten(self, channel: str) -> None:
         """Stop that. Entries under way may still come."""
-        await self._ask(self._reader_store.unlisten, channel)
+        self._change(channel, None)
+
+    def _change(self, channel: str, begun: asyncio.Future[Position] | None) -> None:
+        self._changes.append((channel, begun))
+        if self._changing is None:
+            self._changing = asyncio.create_task(
+                self._change_all(), context=contextvars.Context()
+            )
+
+    async def _change_all(self) -> None:
+        while self._changes:
+            count = min(len(self._changes), _CHANGES_AT_ONCE)
+            changes = [self._changes.popleft() for _ in range(count)]
+            asked = [(name, begun is not None) for name, begun in changes]
+            try:
+                positions = await self._ask(self._reader_store.change, asked)
+            except Exception as error:  # noqa: BLE001 - all that wait get it
+                for _, begun in changes:
+                    if begun is not None and not begun.done():
+                        begun.set_exception(error)
+                continue
+            for (_, begun), position in zip(changes, positions, strict=True):
+                if begun is not None and not begun.done():
+                    begun.set_result(position)
+        self._changing = None
 
     async def _ask(self, function: Callable[..., _Result], *args: object) -> _Result:
-        # So that news are not read after all that clients want to know.
+        # Limit queued reads of clients, so that they cannot delay polling for new entries.
         async with self._asking:
             return await self._reader.run(function, *args)
 

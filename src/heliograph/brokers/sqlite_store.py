@@ -74,6 +74,12 @@ _ENTRY_COLUMNS = (
     " entry.type, entry.event_id, entry.retry_ms, entry.data"
 )
 
+# By whether a channel is listened to from now on.
+_CHANGE = {
+    True: "INSERT OR IGNORE INTO temp.listened VALUES (?)",
+    False: "DELETE FROM temp.listened WHERE name = ?",
+}
+
 _LARGEST_INTEGER = 2**63 - 1
 
 # How long to wait for another process that writes, and how long between two tries.
@@ -237,26 +243,38 @@ class SqliteStore:
             ).fetchall()
         return Position(*rows[0]) if len(rows) == 1 else None
 
-    def listen(self, channel: str) -> Position:
-        """Include a channel in :meth:`news`, from the position returned on."""
-        with self._reading() as connection:
-            if not self._handed_on:
-                self._seen_seq = self._last_seq(connection)
-            head = self._head(connection, channel)
-            connection.execute("INSERT OR IGNORE INTO temp.listened VALUES (?)", (channel,))
-            self._handed_on[channel] = head
-        return head
+    def change(self, changes: Sequence[tuple[str, bool]]) -> list[Position]:
+        """
+        Change which channels are included in :meth:`news`, in one transaction.
 
-    def unlisten(self, channel: str) -> None:
-        """Leave a channel out of :meth:`news`."""
-        self._handed_on.pop(channel, None)
-        if self._connection is None:
-            return
+        Args:
+            changes: Names, in order, each with whether it is included from now on.
+
+        Returns:
+            For each the channel's head: what comes after it is included.
+
+        Raises:
+            BrokerUnavailableError: The file cannot be read. None of them is included.
+        """
+        heads = []
         try:
-            self._connection.execute("DELETE FROM temp.listened WHERE name = ?", (channel,))
-        except sqlite3.Error:
-            # Connecting anew makes the table from what is listened to then.
-            self._discard_connection()
+            with self._reading() as connection:
+                for channel, is_included in changes:
+                    if not self._handed_on:
+                        self._seen_seq = self._last_seq(connection)
+                    head = self._head(connection, channel)
+                    heads.append(head)
+                    if is_included:
+                        self._handed_on[channel] = head
+                    else:
+                        self._handed_on.pop(channel, None)
+                    connection.execute(_CHANGE[is_included], (channel,))
+        except BaseException:
+            # Connecting anew makes the table from what is included then.
+            for channel, _ in changes:
+                self._handed_on.pop(channel, None)
+            raise
+        return heads
 
     def news(self) -> list[Entry]:
         """

@@ -1,4 +1,4 @@
-"""How many streams there may be at a time: in all, of a channel, from an address."""
+"""How many streams and channels there may be: in all, and for one address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _files = Files()
 
 class Caps:
     """
-    The limits of a hub, and how many have come from where.
+    The limits of a hub, and how much has been taken by whom.
 
     Addresses of IPv6 count by their first 64 bits: a customer is to be given no less
     (RFC 6177). IPv4 within IPv6 counts as IPv4.
@@ -37,78 +37,124 @@ class Caps:
     def __init__(self, config: HubConfig) -> None:
         self.refused = 0
         self._config = config
-        self._addresses: Counter[str] = Counter()
+        self._streams: Counter[str] = Counter()
+        # Only if there is a limit: one channel of two streams counts twice, and one that
+        # is still listened to after its stream counts for that long.
+        self._channels: Counter[str] = Counter()
 
     def check(
         self,
         address: str | None,
+        *,
         streams: int,
         of_channels: Mapping[str, int],
-        *,
+        channels_in_use: int,
         has_connection: bool,
     ) -> None:
         """
-        Let one more stream begin.
+        Raise if one more stream must not begin.
 
         Args:
-            address: From where it has come; :obj:`None` if that is not known.
+            address: Of its client; :obj:`None` if that is not known.
             streams: How many there are.
             of_channels: How many each of its channels has.
+            channels_in_use: How many channels there would be, its own included.
             has_connection: Whether files are opened for it.
 
         Raises:
             TooManySubscribersError: A cap is reached.
         """
         config = self._config
-        per_address = config.max_subscribers_per_address
-        if address is not None and per_address is not None:
-            place = _network(address)
-            if self._addresses[place] >= per_address:
-                self._refuse(per_address, None, place)
+        if address is not None:
+            self._check_address(_network(address), len(of_channels))
         if streams >= config.max_subscribers:
-            self._refuse(config.max_subscribers, None)
+            self._refuse(config.max_subscribers)
+        if channels_in_use > config.max_channels:
+            self._refuse(config.max_channels, what="channels")
         limit = config.max_subscribers_per_channel
         for name, subscribers in of_channels.items():
             if subscribers >= limit:
-                self._refuse(limit, name)
+                self._refuse(limit, channel=name)
         if has_connection and not _files.have_room():
-            self._refuse(streams, None)
+            self._refuse(streams)
 
-    def come(self, address: str | None) -> int:
+    def counts_channels(self, address: str | None) -> bool:
         """
-        Count one more, from an address that may be unknown.
+        Return whether the channels of an address are limited.
 
         Args:
             address: As for :meth:`check`.
+        """
+        return address is not None and self._config.max_channels_per_address is not None
+
+    def come(self, address: str | None, channels: int) -> int:
+        """
+        Count one more stream.
+
+        Args:
+            address: As for :meth:`check`.
+            channels: How many it has.
 
         Returns:
-            How many have come from there, this one included.
+            How many streams the address has, this one included.
         """
         if address is None:
             return 1
-        place = _network(address)
-        self._addresses[place] += 1
-        return self._addresses[place]
+        network = _network(address)
+        self._streams[network] += 1
+        if self.counts_channels(address):
+            self._channels[network] += channels
+        return self._streams[network]
 
-    def go(self, address: str | None) -> None:
+    def go(self, address: str | None, channels: int) -> None:
         """
-        Count one less.
+        Count one stream less.
 
         Args:
             address: That :meth:`come` was called with.
+            channels: How many of its channels are no longer listened to for it.
         """
-        if address is None:
-            return
-        place = _network(address)
-        self._addresses[place] -= 1
-        if not self._addresses[place]:
-            del self._addresses[place]
+        if address is not None:
+            _subtract(self._streams, _network(address), 1)
+            self.let_go(address, channels)
 
-    def _refuse(self, limit: int, channel: str | None, address: str | None = None) -> None:
+    def let_go(self, address: str | None, channels: int) -> None:
+        """
+        Count some channels less, which were listened to for a while longer.
+
+        Args:
+            address: That :meth:`come` was called with.
+            channels: How many.
+        """
+        if address is not None and self.counts_channels(address):
+            _subtract(self._channels, _network(address), channels)
+
+    def _check_address(self, network: str, channels: int) -> None:
+        streams = self._config.max_subscribers_per_address
+        if streams is not None and self._streams[network] >= streams:
+            self._refuse(streams, address=network)
+        limit = self._config.max_channels_per_address
+        if limit is not None and self._channels[network] + channels > limit:
+            self._refuse(limit, address=network, what="channels")
+
+    def _refuse(
+        self,
+        limit: int,
+        *,
+        channel: str | None = None,
+        address: str | None = None,
+        what: str = "subscribers",
+    ) -> None:
         self.refused += 1
         raise TooManySubscribersError(
-            limit, channel, self._config.retry_after_seconds, address=address
+            limit, channel, self._config.retry_after_seconds, address=address, what=what
         )
+
+
+def _subtract(counter: Counter[str], key: str, number: int) -> None:
+    counter[key] -= number
+    if not counter[key]:
+        del counter[key]
 
 
 def _network(address: str) -> str:

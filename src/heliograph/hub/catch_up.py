@@ -23,7 +23,7 @@ from ..channels.position import Positions
 from ..errors import InvalidStreamIdError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ..brokers.base import Broker, History
     from ..channels.log import ChannelLog
@@ -149,7 +149,17 @@ class CatchUp:
             size += sum(len(item.body) for item in page)
             if size > _PAGE_BYTES:
                 break  # the others have their turn when this has been taken
-        return _merge(pages)
+        return _merge([*pages, *self._logged_before(pages, behind)])
+
+    def _logged_before(
+        self, pages: list[list[LogItem]], behind: list[str]
+    ) -> Iterator[list[LogItem]]:
+        """Yield what was published before the end of some pages, of channels in memory."""
+        until = max((p[-1].entry.published_at for p in pages if p), default=0.0)
+        for name, log in self._logs.items():
+            if name not in behind and log.covers(self._positions[name]):
+                items = log.after(self._positions[name], _PAGE_ENTRIES)
+                yield [item for item in items if item.entry.published_at <= until]
 
     async def _read_channel(self, name: str) -> list[LogItem]:
         log, moved = self._logs[name], self._listening[name].moved

@@ -364,11 +364,16 @@ class Hub:
         """
         if self._closing is not None:
             raise HubClosedError("the hub has been closed")
-        of_channels = {name: self._listening.subscribers(name) for name in channels}
         self._caps.check(
-            address, len(self._subscribers), of_channels, has_connection=not is_program
+            address,
+            streams=len(self._subscribers),
+            of_channels={name: self._listening.subscribers(name) for name in channels},
+            channels_in_use=self._listening.in_use_with(channels) - 1,
+            has_connection=not is_program,
         )
-        at_address = self._caps.come(address)
+        # One more: the hub's own, for commands.
+        self._listening.make_room(channels, self.config.max_channels + 1)
+        at_address = self._caps.come(address, len(channels))
         subscriber = Subscriber(
             self,
             channels,
@@ -376,6 +381,7 @@ class Hub:
             expires_at=None if is_program else self._end_of_stream(expires_at),
             address=address,
             at_address=at_address,
+            began_at=asyncio.get_running_loop().time(),
         )
         self._subscribers.add(subscriber)
         for name in channels:
@@ -482,7 +488,6 @@ class Hub:
             return
         subscriber.gone = True
         self._subscribers.discard(subscriber)
-        self._caps.go(subscriber.address)
         if subscriber.expiry is not None:
             subscriber.expiry.cancel()
         if subscriber.joining is not None:
@@ -492,8 +497,20 @@ class Hub:
             self._stops[subscriber.stopping].discard(subscriber)
             if not self._stops[subscriber.stopping]:
                 del self._stops[subscriber.stopping]
-        for name in subscriber.channels:
-            self._listening.release(name)
+        lasted_seconds = asyncio.get_running_loop().time() - subscriber.began_at
+        linger = sum(
+            self._listening.release(name, lasted_seconds=lasted_seconds)
+            for name in subscriber.channels
+        )
+        self._caps.go(subscriber.address, len(subscriber.channels) - linger)
+        if linger and self._caps.counts_channels(subscriber.address):
+            asyncio.get_running_loop().call_later(
+                self.config.linger_seconds,
+                self._caps.let_go,
+                subscriber.address,
+                linger,
+                context=contextvars.Context(),
+            )
 
     @contextlib.asynccontextmanager
     async def subscribe(

@@ -4,6 +4,11 @@ The channels that this process listens to, each with its log.
 A channel is listened to from its first subscriber until some time after its last. What
 the broker hands on goes into the log and, in the same step, to whoever was given to
 :class:`Listening`: so feeds can keep their positions equal to the heads of the logs.
+
+Clients choose the names, so what they cost is bounded: the number of channels by whoever
+admits them (:meth:`Listening.in_use_with`), the calls to the broker
+that are under way by a gate. A channel that storage has not been asked for yet, or that
+never had an event and only short streams, is dropped with its last subscriber.
 """
 
 from __future__ import annotations
@@ -11,14 +16,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
+from collections import OrderedDict
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
+from ..brokers.gate import Gate
 from ..channels.log import Appended, ChannelLog, LogItem
 from ..channels.position import Position, Positions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..brokers.base import Broker
     from ..channels.entry import Entry
@@ -28,6 +36,11 @@ if TYPE_CHECKING:
     from .patience import Patience
 
 __all__ = ["ChannelEvents", "ListenedChannel", "Listening"]
+
+
+# Channels that the broker is asked to listen to at the same time. Beyond some hundred it
+# gets no faster, and the rest can still be forgotten at no cost.
+_LISTENS_AT_ONCE = 256
 
 
 class ChannelEvents(Protocol):
@@ -83,15 +96,15 @@ class ListenedChannel:
         name: Its name.
         subscribers: How many streams have it in their selection.
         log: Its recent entries; :obj:`None` until the broker has said where it is.
-        moved: Set, and replaced by another, whenever the log's head has moved.
+        lingers_until: When it is dropped, in the loop's time, if nobody subscribes again.
     """
 
     __slots__ = (
+        "_moved",
         "early",
-        "lingering",
+        "lingers_until",
         "listening",
         "log",
-        "moved",
         "name",
         "subscribers",
     )
@@ -100,11 +113,24 @@ class ListenedChannel:
         self.name = name
         self.subscribers = 0
         self.log: ChannelLog | None = None
-        self.moved = asyncio.Event()
+        self._moved: asyncio.Event | None = None
         # Entries that came before we knew after which position they would.
         self.early: list[Entry] = []
         self.listening: asyncio.Task[ChannelLog] | None = None
-        self.lingering: asyncio.TimerHandle | None = None
+        self.lingers_until = 0.0
+
+    @property
+    def moved(self) -> asyncio.Event:
+        """What is set, and replaced by another, whenever the log's head has moved."""
+        if self._moved is None:
+            self._moved = asyncio.Event()
+        return self._moved
+
+    def on_moved(self) -> None:
+        """Let those go on who wait for the head to move."""
+        if self._moved is not None:
+            self._moved.set()
+            self._moved = None
 
 
 class Listening:
@@ -130,6 +156,10 @@ class Listening:
         self._config = config
         self._events = events
         self._channels: dict[str, ListenedChannel] = {}
+        # Those without subscribers, the one that is dropped first in front.
+        self._lingering: OrderedDict[str, ListenedChannel] = OrderedDict()
+        self._next_drop: asyncio.TimerHandle | None = None
+        self._gate = Gate(_LISTENS_AT_ONCE)
         self._unlistening: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -140,13 +170,39 @@ class Listening:
 
     def subscribers(self, name: str) -> int:
         """
-        Give how many streams have a channel in their selection.
+        Return how many streams have a channel in their selection.
 
         Args:
             name: Any channel.
         """
         channel = self._channels.get(name)
         return 0 if channel is None else channel.subscribers
+
+    def in_use_with(self, names: Iterable[str]) -> int:
+        """
+        Return how many channels have subscribers if some channels are used, too.
+
+        Args:
+            names: Any channels, each once.
+        """
+        more = sum(not self.subscribers(name) for name in names)
+        return len(self._channels) - len(self._lingering) + more
+
+    def make_room(self, names: Iterable[str], at_most: int) -> None:
+        """
+        Drop channels that only linger, the oldest first, for others to be used.
+
+        Args:
+            names: Channels that are about to be used, each once.
+            at_most: How many channels there may be then. At least :meth:`in_use_with`.
+        """
+        kept = set(names)
+        too_many = len(self._channels) + len(kept - self._channels.keys()) - at_most
+        if too_many <= 0:
+            return
+        others = (name for name in self._lingering if name not in kept)
+        for name in tuple(islice(others, too_many)):
+            self._drop(self._lingering.pop(name))
 
     def use(self, name: str) -> None:
         """
@@ -161,27 +217,35 @@ class Listening:
             channel.listening = asyncio.create_task(
                 self._listen(channel), context=contextvars.Context()
             )
-        if channel.lingering is not None:
-            channel.lingering.cancel()
-            channel.lingering = None
+        self._lingering.pop(name, None)
         channel.subscribers += 1
 
-    def release(self, name: str) -> None:
+    def release(self, name: str, *, lasted_seconds: float) -> bool:
         """
         Stop listening for one subscriber; for all of them after a while.
 
         Args:
             name: A channel that :meth:`use` was called with, once for each release.
+            lasted_seconds: How long the subscriber has been there.
+
+        Returns:
+            Whether the channel lingers now.
         """
         channel = self._channels[name]
         channel.subscribers -= 1
-        if not channel.subscribers:
-            channel.lingering = asyncio.get_running_loop().call_later(
-                self._config.linger_seconds,
-                self._drop,
-                channel,
-                context=contextvars.Context(),
-            )
+        if channel.subscribers:
+            return False
+        seconds = self._config.linger_seconds
+        if channel.log is None or (
+            channel.log.head.offset == 0 and lasted_seconds < seconds
+        ):
+            self._drop(channel)
+            return False
+        channel.lingers_until = asyncio.get_running_loop().time() + seconds
+        self._lingering[name] = channel
+        if self._next_drop is None:
+            self._drop_later(channel.lingers_until)
+        return True
 
     def heads(self, names: Sequence[str]) -> Positions | None:
         """
@@ -263,7 +327,7 @@ class Listening:
             self._events.on_gap(name, Appended.NEW_EPOCH.value, start)
         else:
             self._events.on_renamed(name, start)
-        _set_moved(channel)
+        channel.on_moved()
 
     def on_passing(self, channel: str, event: Event) -> None:
         """
@@ -289,11 +353,13 @@ class Listening:
     async def close(self) -> None:
         """Let go of everything."""
         tasks = list(self._unlistening)
-        for channel in self._channels.values():
-            if channel.lingering is not None:
-                channel.lingering.cancel()
-            if channel.listening is not None:
-                tasks.append(channel.listening)  # type: ignore[arg-type]  # only ended
+        if self._next_drop is not None:
+            self._next_drop.cancel()
+        tasks += [
+            channel.listening  # type: ignore[misc]  # they are only ended
+            for channel in self._channels.values()
+            if channel.listening is not None
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -309,11 +375,11 @@ class Listening:
             before = Position(entry.position.epoch, entry.position.offset - 1)
             self._events.on_gap(channel.name, outcome.value, before)
         self._events.on_item(channel.name, item)
-        _set_moved(channel)
+        channel.on_moved()
 
     async def _listen(self, channel: ListenedChannel) -> ChannelLog:
         head = await self._patience.until_done(
-            "listen", partial(self._broker.listen, channel.name)
+            "listen", partial(self._ask_to_listen, channel.name)
         )
         channel.log = ChannelLog(
             head,
@@ -326,15 +392,32 @@ class Listening:
         self.on_entries(early)
         return channel.log
 
+    async def _ask_to_listen(self, name: str) -> Position:
+        async with self._gate:
+            return await self._broker.listen(name)
+
+    def _drop_later(self, at: float) -> None:
+        self._next_drop = asyncio.get_running_loop().call_at(
+            at, self._drop_those_due, context=contextvars.Context()
+        )
+
+    def _drop_those_due(self) -> None:
+        self._next_drop = None
+        now = asyncio.get_running_loop().time()
+        while self._lingering:
+            first = next(iter(self._lingering.values()))
+            if first.lingers_until > now:
+                self._drop_later(first.lingers_until)
+                return
+            del self._lingering[first.name]
+            self._drop(first)
+
     def _drop(self, channel: ListenedChannel) -> None:
         del self._channels[channel.name]
         if channel.listening is not None:
+            # The broker has not begun, or undoes what it has begun.
             channel.listening.cancel()
+            return
         task = asyncio.create_task(self._broker.unlisten(channel.name))
         self._unlistening.add(task)
         task.add_done_callback(self._unlistening.discard)
-
-
-def _set_moved(channel: ListenedChannel) -> None:
-    channel.moved.set()
-    channel.moved = asyncio.Event()

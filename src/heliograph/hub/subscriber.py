@@ -58,6 +58,7 @@ class Subscriber:
             :obj:`None` for no end.
         address: From where it has come; :obj:`None` if that is not known.
         at_address: How many have come from there to this process, this one included.
+        began_at: When it was admitted, in the loop's time.
 
     Attributes:
         last_event_id: After which it begins; :obj:`None` until one that begins now has
@@ -72,6 +73,7 @@ class Subscriber:
         "_drained",
         "address",
         "at_address",
+        "began_at",
         "channels",
         "cursor",
         "expires_at",
@@ -94,6 +96,7 @@ class Subscriber:
         expires_at: float | None,
         address: str | None,
         at_address: int,
+        began_at: float,
     ) -> None:
         self.hub = hub
         self.channels = channels
@@ -101,6 +104,7 @@ class Subscriber:
         self.expires_at = expires_at
         self.address = address
         self.at_address = at_address
+        self.began_at = began_at
         self.sink: Sink | None = None
         self.cursor: Cursor | None = None
         self.gone = False

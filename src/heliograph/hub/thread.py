@@ -54,9 +54,14 @@ _Result = TypeVar("_Result")
 # How long the end of the process waits for the hub: for commits under way, no longer.
 _CLOSE_SECONDS = 5.0
 
-# How long the loop may take to look at a request. It never blocks, so this is only
-# reached when the machine is overloaded beyond use.
-_LOOP_SECONDS = 30.0
+# How long the hub may take to open. It never blocks, so this is only reached when the
+# machine is overloaded beyond use.
+_OPEN_SECONDS = 30.0
+
+# How long a server's thread waits until the loop has looked at its request. A loop that is
+# later than that has more to do than it can, and a thread that waits serves nobody: the
+# client is refused, and asks again.
+_ADMIT_SECONDS = 2.0
 
 # A generator cannot see its client leave where the server does not give its socket; it
 # learns of it when a write fails, usually the second. So it writes this often.
@@ -210,7 +215,7 @@ class HubThread:
 
         hub = self._opened()
         try:
-            return _run(admit(hub), _LOOP_SECONDS)
+            return _run(admit(hub), _ADMIT_SECONDS)
         except TimeoutError as error:
             given_up.set()
             raise HubClosedError("the hub does not answer") from error
@@ -235,7 +240,7 @@ class HubThread:
         """
         # If the hub has been closed, the stream ends as soon as it is served.
         with contextlib.suppress(HubClosedError, TimeoutError):
-            _run(subscriber.hub.place(subscriber), _LOOP_SECONDS)
+            _run(subscriber.hub.place(subscriber), _ADMIT_SECONDS)
 
     def pull(
         self,
@@ -326,7 +331,7 @@ class HubThread:
         with self._lock:
             if self._hub is None:
                 try:
-                    self._hub = _run(self._open(), _LOOP_SECONDS)
+                    self._hub = _run(self._open(), _OPEN_SECONDS)
                 except TimeoutError as error:
                     raise HubClosedError("the hub does not answer") from error
                 self._dropped = weakref.finalize(self, _later, _close_soon, self._hub)
