@@ -278,14 +278,37 @@ class BrokerContract:
         await ear.hear(2)
         assert [(e.channel, e.position.offset) for e in ear.entries] == [("a", 1), ("b", 3)]
 
+    async def test_listen_is_cancelled(self, opened):
+        """Wherever it has got to; whoever listens after that hears what comes."""
+        async with opened() as (broker, ear):
+            for turns in range(20):
+                calls = [
+                    asyncio.ensure_future(broker.listen(name)) for name in ("a", "b", "c")
+                ]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                calls[0].cancel()
+                calls[1].cancel()
+                again = asyncio.ensure_future(broker.listen("a"))
+                await asyncio.gather(calls[2], again)
+                ear.entries.clear()
+
+                for name in ("a", "b", "c"):
+                    await broker.append(name, Event(name))
+                await ear.hear(2)
+                broker.unlisten("a")
+                broker.unlisten("c")
+
+                assert {entry.channel for entry in ear.entries} <= {"a", "c"}
+
     async def test_unlisten(self, opened):
         """Afterwards the channel is not heard, others are; it may be listened to again."""
         ear = Ear()
         broker = await opened(ear)
         await broker.listen("a")
         await broker.listen("b")
-        await broker.unlisten("a")
-        await broker.unlisten("never")
+        broker.unlisten("a")
+        broker.unlisten("never")
 
         await broker.append("a", Event("x"))
         await broker.append("b", Event("x"))

@@ -245,7 +245,7 @@ async def test_news_before_a_crowd(path):
     ear = Ear()
     async with opened(path, ear) as broker:
         await broker.listen("a")
-        crowd = [asyncio.create_task(broker.listen(f"c{n}")) for n in range(20_000)]
+        crowd = [broker.listen(f"c{n}") for n in range(20_000)]
         await broker.append("a", Event("x"))
         await ear.hear(1)
         assert not all(one.done() for one in crowd)

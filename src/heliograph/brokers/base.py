@@ -27,7 +27,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from asyncio import Future
+    from collections.abc import Coroutine, Sequence
+    from typing import Any
 
     from ..channels.entry import Entry
     from ..channels.position import GapReason, Position
@@ -232,22 +234,26 @@ class Broker(Protocol):
         """
         ...
 
-    async def listen(self, channel: str) -> Position:
+    def listen(self, channel: str) -> Coroutine[Any, Any, Position] | Future[Position]:
         """
         Hand new entries of a channel to the listener from now on.
 
+        Cancelling what is returned leaves the channel not listened to. Both that and
+        :meth:`unlisten` are in order with calls of :meth:`listen` that come after them.
+
         Args:
-            channel: A valid name.
+            channel: A valid name that is not listened to.
 
         Returns:
-            The position after which the listener is given every entry.
+            The position after which the listener is given every entry: a coroutine, or a
+            future where that saves a task.
 
         Raises:
             BrokerUnavailableError: Storage failed; the channel is not listened to.
         """
         ...
 
-    async def unlisten(self, channel: str) -> None:
+    def unlisten(self, channel: str) -> None:
         """
         Stop that. Entries under way may still come.
 

@@ -114,7 +114,7 @@ class MemoryBroker(Broker):
         self._listened.add(channel)
         return (self._channels.get(channel) or _Channel(self._start)).head
 
-    async def unlisten(self, channel: str) -> None:
+    def unlisten(self, channel: str) -> None:
         """Stop that."""
         self._listened.discard(channel)
 

@@ -147,18 +147,13 @@ class SqliteBroker(Broker):
         """Give the place of the one entry with a publisher's own id."""
         return await self._ask(self._reader_store.find, channel, event_id)
 
-    async def listen(self, channel: str) -> Position:
+    def listen(self, channel: str) -> asyncio.Future[Position]:
         """Hand new entries of a channel to the listener from now on."""
         begun: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._change(channel, begun)
-        try:
-            return await begun
-        except asyncio.CancelledError:
-            # It may have been done. What comes after this is in order behind it.
-            self._change(channel, None)
-            raise
+        return begun
 
-    async def unlisten(self, channel: str) -> None:
+    def unlisten(self, channel: str) -> None:
         """Stop that. Entries under way may still come."""
         self._change(channel, None)
 
@@ -173,7 +168,11 @@ class SqliteBroker(Broker):
         while self._changes:
             count = min(len(self._changes), _CHANGES_AT_ONCE)
             changes = [self._changes.popleft() for _ in range(count)]
-            asked = [(name, begun is not None) for name, begun in changes]
+            # What was cancelled before its turn is like what is no longer listened to.
+            asked = [
+                (name, begun is not None and not begun.cancelled())
+                for name, begun in changes
+            ]
             try:
                 positions = await self._ask(self._reader_store.change, asked)
             except Exception as error:  # noqa: BLE001 - all that wait get it
@@ -181,8 +180,11 @@ class SqliteBroker(Broker):
                     if begun is not None and not begun.done():
                         begun.set_exception(error)
                 continue
-            for (_, begun), position in zip(changes, positions, strict=True):
-                if begun is not None and not begun.done():
+            for (name, begun), position in zip(changes, positions, strict=True):
+                if begun is not None and begun.cancelled():
+                    # Undone before whatever was asked for since.
+                    self._changes.appendleft((name, None))
+                elif begun is not None and position is not None:
                     begun.set_result(position)
         self._changing = None
 

@@ -243,7 +243,7 @@ class SqliteStore:
             ).fetchall()
         return Position(*rows[0]) if len(rows) == 1 else None
 
-    def change(self, changes: Sequence[tuple[str, bool]]) -> list[Position]:
+    def change(self, changes: Sequence[tuple[str, bool]]) -> list[Position | None]:
         """
         Change which channels are included in :meth:`news`, in one transaction.
 
@@ -251,23 +251,23 @@ class SqliteStore:
             changes: Names, in order, each with whether it is included from now on.
 
         Returns:
-            For each the channel's head: what comes after it is included.
+            For each that is included the channel's head: what comes after it is new.
 
         Raises:
             BrokerUnavailableError: The file cannot be read. None of them is included.
         """
-        heads = []
+        heads: list[Position | None] = []
         try:
             with self._reading() as connection:
                 for channel, is_included in changes:
-                    if not self._handed_on:
+                    if is_included and not self._handed_on:
                         self._seen_seq = self._last_seq(connection)
-                    head = self._head(connection, channel)
+                    head = self._head(connection, channel) if is_included else None
                     heads.append(head)
-                    if is_included:
-                        self._handed_on[channel] = head
-                    else:
+                    if head is None:
                         self._handed_on.pop(channel, None)
+                    else:
+                        self._handed_on[channel] = head
                     connection.execute(_CHANGE[is_included], (channel,))
         except BaseException:
             # Connecting anew makes the table from what is included then.

@@ -20,6 +20,7 @@ from ..servers.a2wsgi import connection_of
 from ..servers.stopping import stopping
 from ..servers.wsgi import (
     client_descriptor,
+    has_left,
     has_pending_output,
     response_head,
     take_over,
@@ -95,6 +96,9 @@ class EventStream(Response):
         # To HEAD with a length of 0, though GET has none (RFC 9110 section 8.6): without,
         # gevent and waitress would send the end of a body in chunks after the head.
         if environ["REQUEST_METHOD"] != "GET" or self.status_code != 200:  # noqa: PLR2004 - OK
+            return super().__call__(environ, start_response)
+        if has_left(environ):
+            self._refuse(503, "the client has left", RESTART_SECONDS)
             return super().__call__(environ, start_response)
         if has_pending_output(environ):
             self._refuse(503, _PIPELINED, RESTART_SECONDS)

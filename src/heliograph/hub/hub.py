@@ -240,7 +240,7 @@ class Hub:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._listening.close()
+        self._listening.close()
         await self._broker.close()
 
     async def _last_bytes(self) -> None:

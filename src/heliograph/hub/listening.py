@@ -6,9 +6,9 @@ the broker hands on goes into the log and, in the same step, to whoever was give
 :class:`Listening`: so feeds can keep their positions equal to the heads of the logs.
 
 Clients choose the names, so what they cost is bounded: the number of channels by whoever
-admits them (:meth:`Listening.in_use_with`), the calls to the broker
-that are under way by a gate. A channel that storage has not been asked for yet, or that
-never had an event and only short streams, is dropped with its last subscriber.
+admits them (:meth:`Listening.in_use_with`), the calls to the broker by
+:class:`.listen_queue.ListenQueue`. A channel that storage has not been asked for yet, or
+that never had an event and only short streams, is dropped with its last subscriber.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import asyncio
 import contextvars
 import time
 from collections import OrderedDict
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from ..brokers.gate import Gate
 from ..channels.log import Appended, ChannelLog, LogItem
 from ..channels.position import Position, Positions
+from .listen_queue import ListenQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,11 +35,6 @@ if TYPE_CHECKING:
     from .patience import Patience
 
 __all__ = ["ChannelEvents", "ListenedChannel", "Listening"]
-
-
-# Channels that the broker is asked to listen to at the same time. Beyond some hundred it
-# gets no faster, and the rest can still be forgotten at no cost.
-_LISTENS_AT_ONCE = 256
 
 
 class ChannelEvents(Protocol):
@@ -96,6 +90,7 @@ class ListenedChannel:
         name: Its name.
         subscribers: How many streams have it in their selection.
         log: Its recent entries; :obj:`None` until the broker has said where it is.
+        ready: Done when that is known; :obj:`None` if nobody waits for it.
         lingers_until: When it is dropped, in the loop's time, if nobody subscribes again.
     """
 
@@ -103,9 +98,9 @@ class ListenedChannel:
         "_moved",
         "early",
         "lingers_until",
-        "listening",
         "log",
         "name",
+        "ready",
         "subscribers",
     )
 
@@ -116,7 +111,7 @@ class ListenedChannel:
         self._moved: asyncio.Event | None = None
         # Entries that came before we knew after which position they would.
         self.early: list[Entry] = []
-        self.listening: asyncio.Task[ChannelLog] | None = None
+        self.ready: asyncio.Future[ChannelLog] | None = None
         self.lingers_until = 0.0
 
     @property
@@ -139,7 +134,7 @@ class Listening:
 
     Args:
         broker: Is given this object as its listener.
-        patience: For calls that are repeated until they succeed.
+        patience: Is told whether the broker does what it is asked for.
         config: Gives the bounds of logs and ``linger_seconds``.
         events: Told what happens.
     """
@@ -159,8 +154,7 @@ class Listening:
         # Those without subscribers, the one that is dropped first in front.
         self._lingering: OrderedDict[str, ListenedChannel] = OrderedDict()
         self._next_drop: asyncio.TimerHandle | None = None
-        self._gate = Gate(_LISTENS_AT_ONCE)
-        self._unlistening: set[asyncio.Task[None]] = set()
+        self._queue = ListenQueue(broker, patience, self._on_listening)
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -214,9 +208,7 @@ class Listening:
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = ListenedChannel(name)
-            channel.listening = asyncio.create_task(
-                self._listen(channel), context=contextvars.Context()
-            )
+            self._queue.add(name)
         self._lingering.pop(name, None)
         channel.subscribers += 1
 
@@ -275,9 +267,8 @@ class Listening:
         channel = self._channels[name]
         if channel.log is not None:
             return channel.log
-        assert channel.listening is not None  # noqa: S101 - it is the one or the other
         # Shielded, since others wait for it too.
-        return await asyncio.shield(channel.listening)
+        return await asyncio.shield(self._ready(channel))
 
     async def known(self, names: Sequence[str], seconds: float) -> None:
         """
@@ -287,11 +278,15 @@ class Listening:
             names: Channels in use.
             seconds: How long at most.
         """
-        tasks = {
-            task for name in names if (task := self._channels[name].listening) is not None
-        }
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        channels = [self._channels[name] for name in names]
+        waited_for = [self._ready(channel) for channel in channels if channel.log is None]
+        if waited_for:
+            await asyncio.wait(waited_for, timeout=seconds)
+
+    def _ready(self, channel: ListenedChannel) -> asyncio.Future[ChannelLog]:
+        if channel.ready is None:
+            channel.ready = asyncio.get_running_loop().create_future()
+        return channel.ready
 
     def on_entries(self, entries: Sequence[Entry]) -> None:
         """
@@ -350,19 +345,11 @@ class Listening:
         """
         self._patience.on_connection(up=up, reason=reason)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let go of everything."""
-        tasks = list(self._unlistening)
         if self._next_drop is not None:
             self._next_drop.cancel()
-        tasks += [
-            channel.listening  # type: ignore[misc]  # they are only ended
-            for channel in self._channels.values()
-            if channel.listening is not None
-        ]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._queue.close()
 
     def _append(
         self, channel: ListenedChannel, log: ChannelLog, entry: Entry, now: float
@@ -377,24 +364,19 @@ class Listening:
         self._events.on_item(channel.name, item)
         channel.on_moved()
 
-    async def _listen(self, channel: ListenedChannel) -> ChannelLog:
-        head = await self._patience.until_done(
-            "listen", partial(self._ask_to_listen, channel.name)
-        )
-        channel.log = ChannelLog(
+    def _on_listening(self, name: str, head: Position) -> None:
+        channel = self._channels[name]
+        log = channel.log = ChannelLog(
             head,
             max_events=self._config.log_events,
             max_bytes=self._config.log_bytes,
             max_age_seconds=self._config.history_seconds,
         )
-        channel.listening = None
         early, channel.early = channel.early, []
         self.on_entries(early)
-        return channel.log
-
-    async def _ask_to_listen(self, name: str) -> Position:
-        async with self._gate:
-            return await self._broker.listen(name)
+        if channel.ready is not None:
+            channel.ready.set_result(log)
+            channel.ready = None
 
     def _drop_later(self, at: float) -> None:
         self._next_drop = asyncio.get_running_loop().call_at(
@@ -414,10 +396,7 @@ class Listening:
 
     def _drop(self, channel: ListenedChannel) -> None:
         del self._channels[channel.name]
-        if channel.listening is not None:
-            # The broker has not begun, or undoes what it has begun.
-            channel.listening.cancel()
-            return
-        task = asyncio.create_task(self._broker.unlisten(channel.name))
-        self._unlistening.add(task)
-        task.add_done_callback(self._unlistening.discard)
+        if channel.ready is not None:
+            channel.ready.cancel()
+        if not self._queue.drop(channel.name):
+            self._broker.unlisten(channel.name)

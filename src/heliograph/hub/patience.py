@@ -68,12 +68,31 @@ class Patience:
         try:
             result = await call()
         except BrokerUnavailableError as error:
-            with self._noting(str(error)):
-                self._failing.add(what)
+            self.on_failure(what, str(error))
             raise
+        self.on_success(what)
+        return result
+
+    def on_failure(self, what: str, reason: str) -> None:
+        """
+        Remember that the broker could not do something.
+
+        Args:
+            what: Was asked for.
+            reason: What the storage said.
+        """
+        with self._noting(reason):
+            self._failing.add(what)
+
+    def on_success(self, what: str) -> None:
+        """
+        Remember that the broker could do something, or that nobody asks for it any more.
+
+        Args:
+            what: Was asked for.
+        """
         with self._noting():
             self._failing.discard(what)
-        return result
 
     async def until_done(
         self, what: str, call: Callable[[], Awaitable[_Result]]
@@ -99,8 +118,7 @@ class Patience:
                     delay = min(2 * delay, _RETRY_SECONDS_AT_MOST)
         except asyncio.CancelledError:
             # Nobody asks for it any more.
-            with self._noting():
-                self._failing.discard(what)
+            self.on_success(what)
             raise
 
     @contextmanager

@@ -29,6 +29,7 @@ __all__ = [
     "SocketSink",
     "TaskSink",
     "can_see_clients",
+    "client_has_left",
     "identity_of",
     "tune_descriptor",
     "tune_socket",
@@ -175,6 +176,24 @@ def can_see_clients() -> bool:
     """Say whether the ``poll`` of this process tells when a client closes its half."""
     # That of gevent's patches looks for what can be read or written only.
     return bool(_CLIENT_LEFT) and not select.poll.__module__.startswith("gevent")
+
+
+def client_has_left(number: int) -> bool:
+    """
+    Return whether a client has closed its half of a connection, without waiting.
+
+    Args:
+        number: The connection's descriptor.
+
+    Returns:
+        False where :func:`can_see_clients` is.
+    """
+    if not can_see_clients():
+        return False
+    poll = select.poll()
+    # Not POLLIN: bytes of a pipelined request say nothing.
+    poll.register(number, _CLIENT_LEFT)
+    return bool(poll.poll(0))
 
 
 class PullSink:

@@ -31,7 +31,7 @@ import ssl
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..hub.sinks import identity_of
+from ..hub.sinks import client_has_left, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Dummy",
     "client_descriptor",
+    "has_left",
     "has_pending_output",
     "is_encrypted",
     "response_head",
@@ -193,6 +194,19 @@ def is_encrypted(environ: dict[str, Any]) -> bool:
         environ: The request, as the server made it.
     """
     return isinstance(_client_socket(environ), ssl.SSLSocket)
+
+
+def has_left(environ: dict[str, Any]) -> bool:
+    """
+    Return whether the client has closed its connection, as far as that is to be seen.
+
+    A server that is behind with its requests comes to many whose clients are gone.
+
+    Args:
+        environ: The request, as the server made it.
+    """
+    number = client_descriptor(environ)
+    return number is not None and client_has_left(number)
 
 
 def has_pending_output(environ: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import math
 import random
@@ -160,6 +161,7 @@ class RedisBroker(Broker):
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._down: set[Line] = set()
         self._placing: asyncio.Task[None] | None = None
+        self._unlistening: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def open(self, listener: Listener) -> None:
@@ -181,6 +183,8 @@ class RedisBroker(Broker):
         """Finish the appends that have begun, then release everything."""
         self._closed = True
         await cancel(self._placing)
+        for task in tuple(self._unlistening):
+            await cancel(task)
         for channel in tuple(self._channels.values()):
             await cancel(channel.catching_up)
         await self._topology.close()
@@ -238,10 +242,10 @@ class RedisBroker(Broker):
             return await ready
         except BaseException:
             if self._channels.get(channel) is heard:
-                await self.unlisten(channel)
+                self.unlisten(channel)
             raise
 
-    async def unlisten(self, channel: str) -> None:
+    def unlisten(self, channel: str) -> None:
         """Stop that. Entries under way may still come."""
         heard = self._channels.pop(channel, None)
         if heard is None:
@@ -252,7 +256,11 @@ class RedisBroker(Broker):
         if heard.catching_up is not None:
             heard.catching_up.cancel()
         if heard.line is not None:
-            await heard.line.remove(tuple(names))
+            task = asyncio.create_task(
+                heard.line.remove(tuple(names)), context=contextvars.Context()
+            )
+            self._unlistening.add(task)
+            task.add_done_callback(self._unlistening.discard)
 
     # What happens on lines.
 
