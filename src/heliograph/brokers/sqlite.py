@@ -180,12 +180,15 @@ class SqliteBroker(Broker):
                     if begun is not None and not begun.done():
                         begun.set_exception(error)
                 continue
+            last = dict(changes)
             for (name, begun), position in zip(changes, positions, strict=True):
-                if begun is not None and begun.cancelled():
-                    # Undone before whatever was asked for since.
-                    self._changes.appendleft((name, None))
-                elif begun is not None and position is not None:
+                if begun is None or position is None:
+                    continue
+                if not begun.cancelled():
                     begun.set_result(position)
+                elif last[name] is begun:
+                    # Cancelled since: undone before whatever was asked for after it.
+                    self._changes.appendleft((name, None))
         self._changing = None
 
     async def _ask(self, function: Callable[..., _Result], *args: object) -> _Result:

@@ -86,17 +86,17 @@ class ListenQueue:
             name: Any channel.
 
         Returns:
-            Whether it was there.
+            Whether the broker does not listen to it.
         """
         was_waiting = self._waiting.pop(name, self) is not self
         call, retry = self._under_way.pop(name, None), self._retries.pop(name, None)
-        if call is not None:
-            call.cancel()
+        # It may have just been done.
+        was_cancelled = call is not None and call.cancel()
         if retry is not None:
             retry.cancel()
         self._forget_failure(name)
         self._go_on()
-        return was_waiting or call is not None or retry is not None
+        return was_waiting or was_cancelled or retry is not None
 
     def close(self) -> None:
         """Ask for nothing more."""
