@@ -61,6 +61,32 @@ def test_no_selection(names):
     assert caught.value.field == "channel"
 
 
+# (what is named, how many of them are looked at). Add a row, not a test.
+LOOKED_AT = [
+    pytest.param([f"c{n}" for n in range(10_000)], 65, id="too-many"),
+    pytest.param(["", *(f"c{n}" for n in range(10_000))], 1, id="bad-first"),
+    pytest.param([*(f"c{n}" for n in range(64)), "", "x"], 65, id="bad-after-64"),
+    pytest.param([["a"], "b"], 1, id="none-that-can-be-compared"),
+]
+
+
+@pytest.mark.parametrize(("names", "looked_at"), LOOKED_AT)
+def test_no_more_is_looked_at_than_says_that_it_is_none(names, looked_at):
+    """A client that names ten thousand channels does not have them all checked."""
+    rest = iter(names)
+
+    with pytest.raises(InvalidFieldError) as caught:
+        check_selection(rest)
+
+    assert len(list(rest)) == len(names) - looked_at
+    assert len(str(caught.value)) < 300
+
+
+def test_a_name_ten_thousand_times():
+    """It is one channel."""
+    assert check_selection(["x" * 255] * 10_000 + ["a"]) == ("a", "x" * 255)
+
+
 def test_largest_selection():
     """64 channels are a stream."""
     assert len(check_selection([f"c{i}" for i in range(64)])) == 64
