@@ -12,6 +12,12 @@ of ambiguity of finite automata"):
   the length of the text, once more for each pair of loops in a row.
 * States that follow one state share a character: the ways double, without a loop.
 
+A look-around is run anew by each way that comes to it, and then the way goes on. So it is a
+branch of the automaton that leads nowhere: what it costs after a loop, in a loop or in
+another look-around multiplies as the ways of loops in a row do. ``re`` never goes back into
+one, so look-arounds in a row only add up. A look-behind reads what came before, which the
+automaton does not know, so each state in it stands for any character.
+
 Where the translation is not exact it has more ways than the expression, and errs towards
 refusing.
 """
@@ -97,6 +103,7 @@ class Automaton:
         self._characters: list[int] = []
         self._edges: Counter[tuple[int, int]] = Counter()
         self._ignore_case = ignore_case
+        self._is_looking_behind = False
         self._steps = 0
         whole = self._sequence(parsed)
         if is_repeated:
@@ -108,6 +115,15 @@ class Automaton:
         for one, other in self._edges:
             self._after.setdefault(one, set()).add(other)
         self._reach = {number: _reachable(number, self._after) for number in self._after}
+        # What follows comes before what it follows: that reaches as much and more, or is
+        # no loop. States of one loop are together.
+        self._from_the_back = sorted(
+            range(len(self._characters)),
+            key=lambda number: (
+                len(self._reach.get(number, ())),
+                number not in self._reach.get(number, ()),
+            ),
+        )
         # For each state the first of the loop that it is in, or itself.
         self._leader = [
             min(
@@ -160,10 +176,17 @@ class Automaton:
         if kind is op.AT:
             return _NOTHING
         if kind in _LOOKS:
-            # Looks at the text by itself, and reads none of it.
-            Automaton(value[1], ignore_case=self._ignore_case).check()
-            return _NOTHING
-        return self._position(self._set(kind, value))
+            return self._look(*value)
+        characters = self._set(kind, value)
+        return self._position(_ANY if self._is_looking_behind else characters)
+
+    def _look(self, direction: int, body: Any) -> _Fragment:
+        """Return what may be entered, is never left, and may be passed by."""
+        outside = self._is_looking_behind
+        self._is_looking_behind = outside or direction < 0
+        inside = self._sequence(body)
+        self._is_looking_behind = outside
+        return _Fragment(inside.first, (), is_empty=True)
 
     def _position(self, characters: int) -> _Fragment:
         number = len(self._characters)
@@ -267,7 +290,7 @@ class Automaton:
             members.setdefault(self._leader[number], []).append(number)
         pairs: dict[int, int] = {}
         # From the back: a loop moves on to loops behind it only.
-        for loop in sorted(members, reverse=True):
+        for loop in (number for number in self._from_the_back if number in members):
             behind = [other for other in members if other in self._reach[loop]]
             pairs[loop] = max(
                 (
@@ -321,8 +344,8 @@ class Automaton:
         """Bound the ways beside those of loops: the states that a text can lead to."""
         # Of a loop, by its first state: it may be left at any of its states.
         ways: Counter[int] = Counter()
-        # States are numbered from left to right: from the back, what follows is known.
-        for number in reversed(range(len(self._characters))):
+        # From the back, what follows is known.
+        for number in self._from_the_back:
             leaving = {
                 after: self._edges[number, after]
                 for after in self._after.get(number, ())

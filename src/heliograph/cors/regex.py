@@ -45,7 +45,7 @@ def compile_bounded(
 
     Returns:
         The compiled expression. It takes at most some thirty times the square of a
-        text's length in steps.
+        text's length in steps, those of its look-arounds included.
 
     Raises:
         UnsafeRegexError: It is no regular expression, is one of bytes, has a
