@@ -49,7 +49,11 @@ def test_precedence(app, config, url):
 
 @pytest.mark.parametrize(
     ("url", "file"),
-    [("sqlite:///mine", "instance/mine"), ("sqlite:///deep/mine", "instance/deep/mine")],
+    [
+        ("sqlite:///mine", "instance/mine"),
+        ("sqlite:///deep/mine", "instance/deep/mine"),
+        ("sqlite:///deep/mine?mode=0660", "instance/deep/mine"),
+    ],
 )
 def test_relative_files_are_in_the_instance_folder(app, tmp_path, url, file):
     """Wherever a process was started, it finds the same file; its folder is made."""

@@ -3,6 +3,7 @@
 import datetime
 import gc
 import json
+import os
 import threading
 import time
 import uuid
@@ -280,6 +281,30 @@ def test_default_needs_no_preparation(tmp_path):
 
     assert (tmp_path / "deep" / "instance" / "heliograph.sqlite3").exists()
     app.extensions["heliograph"].hub.close()
+
+
+def test_default_whatever_the_umask(tmp_path):
+    """A folder that we make is not for everybody to write to: its file would be refused."""
+    app = Flask(__name__, instance_path=str(tmp_path / "instance"))
+
+    old = os.umask(0)
+    try:
+        SSE(app).publish("x")
+    finally:
+        os.umask(old)
+
+    assert (tmp_path / "instance").stat().st_mode & 0o777 == 0o775
+    app.extensions["heliograph"].hub.close()
+
+
+def test_default_in_a_folder_of_everybody(tmp_path):
+    """The error says which folder it is, and where the file may be instead."""
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance").chmod(0o777)
+    app = Flask(__name__, instance_path=str(tmp_path / "instance"))
+
+    with pytest.raises(ConfigError, match="instance/heliograph with mode 0700"):
+        SSE(app).publish("x")
 
 
 def test_default_where_nothing_can_be_written(tmp_path):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, get_args
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import ConfigError
 from .base import Broker, History, PlainFormat, Retention
@@ -50,7 +51,8 @@ def open_broker(
     Nothing is opened before :meth:`Broker.open`, so a broker may be made before a fork.
 
     Args:
-        url: ``memory:``; ``sqlite:///path`` (``sqlite:////path`` if absolute); or a
+        url: ``memory:``; ``sqlite:///path`` (``sqlite:////path`` if absolute), with
+            ``?mode=0660`` to share it with a group (see ``docs/deployment.md``); or a
             Redis (see ``docs/redis.md``): ``redis://``, ``rediss://``, ``unix://``,
             ``redis+sentinel://``, ``redis+cluster://``.
         retention: How much history is kept per channel.
@@ -103,8 +105,8 @@ def check_url(
         case "sqlite":
             from .sqlite import SqliteBroker  # noqa: PLC0415 - see above
 
-            path = _sqlite_path(url)
-            return lambda retention: SqliteBroker(path, retention)
+            path, mode = _sqlite_path(url)
+            return lambda retention: SqliteBroker(path, retention, mode=mode)
         case _ if scheme in _REDIS_SCHEMES:
             try:
                 from .redis import Address, RedisBroker  # noqa: PLC0415 - see above
@@ -119,11 +121,30 @@ def check_url(
             raise ConfigError([f"no broker for {without_password(url)!r}; {_KNOWN}"])
 
 
-def _sqlite_path(url: str) -> str:
-    path = url.removeprefix("sqlite:///")
-    if path == url or not path or "\0" in path or path.endswith("/"):
+def _sqlite_path(url: str) -> tuple[str, int]:
+    path, question, options = url.removeprefix("sqlite:///").rpartition("?")
+    if not question or "/" in options:
+        # No option has a slash: the question mark is of a folder's name.
+        path, options = path + question + options, ""
+    if not url.startswith("sqlite:///") or not path or "\0" in path or path.endswith("/"):
         raise ConfigError([f"{url!r} names no file; {_KNOWN}"])
-    return path
+    problems, mode = [], "0600"
+    for number, (name, value) in enumerate(parse_qsl(options, keep_blank_values=True)):
+        if name != "mode" or number:
+            hint = "stands there twice" if name == "mode" else "is none; did you mean mode?"
+            problems.append(f"{url!r}: the option {name!r} {hint}")
+        elif not re.fullmatch("0?6[046][04]", value):
+            problems.append(
+                f"{url!r}: mode must be 0600 (nobody else, the default), 0640, 0644, 0660"
+                f" (the members of the file's group, too) or 0664, not {value!r}"
+            )
+        else:
+            mode = value
+    if options and not parse_qsl(options, keep_blank_values=True):
+        problems.append(f"{url!r}: {options!r} is no option; write mode=0660 or the like")
+    if problems:
+        raise ConfigError(problems)
+    return path, int(mode, 8)
 
 
 def without_password(url: str) -> str:

@@ -4,7 +4,8 @@ Wakes the other processes of the machine that share a file.
 Who listens binds a Unix datagram socket in a folder beside the file; who has written
 sends one byte to each socket in that folder. A ring says only "look again", so losing
 one is no harm beyond the wait until the next look. A socket whose process has died
-refuses the byte, and the ringer removes it.
+refuses the byte, and the ringer removes it. A folder that a stranger has made is not used:
+he would learn when something is published, and choose what is removed.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import contextlib
 import os
 import secrets
 import socket
+import stat
 import weakref
 from typing import TYPE_CHECKING
+
+from .private_files import bells_problem, is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Doorbell", "ring"]
+__all__ = ["Doorbell", "UntrustedBellsError", "ring"]
 
 # sun_path has 108 bytes on Linux, 104 elsewhere, with a NUL at the end.
 _LONGEST_ADDRESS = 100
@@ -29,26 +33,34 @@ _LONGEST_ADDRESS = 100
 _RINGS_AT_ONCE = 4096
 
 
+class UntrustedBellsError(OSError):
+    """A folder of bells that somebody else may have made. The message says what to do."""
+
+
 class Doorbell:
     """
-    A place to be rung.
+    A socket to be rung through.
 
     Args:
         folder: Where the bells of a file are; made if it is missing.
+        mode: The rights that the file gives; its group may ring if it may write.
 
     Raises:
+        UntrustedBellsError: Somebody else may have made the folder.
         OSError: No bell can be put there: no Unix sockets, or no right to write.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mode: int) -> None:
         if not hasattr(socket, "AF_UNIX"):
             raise OSError("this system has no Unix sockets")
-        folder.mkdir(mode=0o700, exist_ok=True)
+        _make_folder(folder, mode)
         self._path = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
         self._socket = _datagram_socket()
         try:
             with _address(folder, self._path.name) as address:
                 self._socket.bind(address)
+            # To ring is to write.
+            self._path.chmod(0o660 if is_shared(mode) else 0o600)
         except OSError:
             self._socket.close()
             raise
@@ -59,11 +71,11 @@ class Doorbell:
         self._dropped.atexit = False
 
     def fileno(self) -> int:
-        """Give the descriptor that becomes readable when someone rings."""
+        """Return the descriptor that becomes readable when someone rings."""
         return self._socket.fileno()
 
     def is_hung(self) -> bool:
-        """Say whether the bell can still be found: its folder may have been removed."""
+        """Tell whether the bell can still be found: its folder may have been removed."""
         return self._path.exists()
 
     def silence(self) -> None:
@@ -73,21 +85,32 @@ class Doorbell:
                 pass
 
     def close(self) -> None:
-        """Take the bell down."""
+        """Remove the bell."""
         # Finalizers no longer run when the process ends.
         if self._dropped.detach() is not None:
             _take_down(self._socket, self._path, os.getpid())
 
 
-def ring(folder: Path) -> None:
+def ring(folder: Path, mode: int) -> None:
     """
     Ring every bell in a folder, and remove those of dead processes.
 
     Args:
         folder: Where the bells are. Without it there are none.
+        mode: The rights that the file gives.
     """
     try:
-        names = os.listdir(folder)  # noqa: PTH208 - on the way of each publish
+        if bells_problem(folder, mode) is not None:
+            return
+        with os.scandir(folder) as found:
+            # What is left are sockets and pipes; links lead to those of others.
+            names = [
+                entry.name
+                for entry in found
+                if not entry.is_symlink()
+                and not entry.is_file(follow_symlinks=False)
+                and not entry.is_dir(follow_symlinks=False)
+            ]
     except OSError:
         return
     if not names or not hasattr(socket, "AF_UNIX"):
@@ -95,6 +118,30 @@ def ring(folder: Path) -> None:
     with _datagram_socket() as sender:
         for name in names:
             _ring_one(sender, folder, name)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = os.lstat(folder)
+    rights = 0o770 if is_shared(mode) else 0o700
+    if stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o777 != rights:
+        _set_rights(folder, rights)
+    problem = bells_problem(folder, mode)
+    if problem is not None:
+        raise UntrustedBellsError(problem)
+
+
+def _set_rights(folder: Path, rights: int) -> None:
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_uid == os.geteuid():
+            # Together with the bit that gives what is in it to its group.
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~0o777 | rights)
+    finally:
+        os.close(descriptor)
 
 
 def _take_down(bell: socket.socket, path: Path, process: int) -> None:

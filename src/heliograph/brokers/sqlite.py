@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BrokerUnavailableError
 from .base import Broker, History, Listener, Retention
-from .doorbell import Doorbell, ring
+from .doorbell import Doorbell, UntrustedBellsError, ring
 from .gate import Gate
+from .private_files import PRIVATE, check_files
 from .sqlite_store import SqliteStore
 from .worker import Worker
 
@@ -66,9 +67,12 @@ class SqliteBroker(Broker):
     loss of power may be lost; the file stays whole.
 
     Args:
-        path: The file. Its folder must exist.
+        path: The file. Its folder must exist, and nobody but its owner and its group may
+            write to it.
         retention: How much history is kept per channel.
-        clock: Gives seconds since the epoch of Unix.
+        clock: Returns seconds since the epoch of Unix.
+        mode: The rights that the file gives, and those that SQLite puts beside it. With
+            0660 the members of its group publish and listen, too.
     """
 
     def __init__(
@@ -77,17 +81,20 @@ class SqliteBroker(Broker):
         retention: Retention,
         *,
         clock: Callable[[], float] = time.time,
+        mode: int = PRIVATE,
     ) -> None:
         self._path = Path(path).absolute()
         self.resource = str(self._path)
         self._bells = Path(f"{self._path}-bells")
-        self._writer_store = SqliteStore(self._path, retention, clock)
-        self._reader_store = SqliteStore(self._path, retention, clock)
+        self._mode = mode
+        self._writer_store = SqliteStore(self._path, retention, clock, mode=mode)
+        self._reader_store = SqliteStore(self._path, retention, clock, mode=mode)
         self._pending: list[tuple[str, Event, asyncio.Future[Entry]]] = []
         self._committing: asyncio.Task[None] | None = None
         self._rung = asyncio.Event()
         self._bell: Doorbell | None = None
         self._mend_bell_at = 0.0
+        self._is_warned_of_bells = False
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
         self._asking = Gate(_CALLS_AT_ONCE)
@@ -96,10 +103,24 @@ class SqliteBroker(Broker):
         self._changing: asyncio.Task[None] | None = None
 
     async def open(self, listener: Listener) -> None:
-        """Begin to work on the running loop. The file is opened when it is needed."""
+        """
+        Begin to work on the running loop. The file is opened when it is needed.
+
+        Raises:
+            ConfigError: The file cannot be trusted (:mod:`.private_files`).
+        """
         self._listener = listener
         self._writer = Worker("heliograph-sqlite-write", self._writer_store.close)
         self._reader = Worker("heliograph-sqlite-read", self._reader_store.close)
+        try:
+            await self._reader.run(check_files, self._path, self._mode)
+        except OSError:
+            # The first call tries again and reports it: it may pass.
+            pass
+        except BaseException:
+            self._writer.close()
+            self._reader.close()
+            raise
         self._hang_bell()
         self._tasks = [
             asyncio.create_task(self._follow()),
@@ -218,7 +239,7 @@ class SqliteBroker(Broker):
         entries = self._writer_store.append(
             [(channel, event) for channel, event, _ in batch]
         )
-        ring(self._bells)
+        ring(self._bells, self._mode)
         return entries
 
     async def _follow(self) -> None:
@@ -275,7 +296,13 @@ class SqliteBroker(Broker):
 
     def _hang_bell(self) -> None:
         try:
-            self._bell = Doorbell(self._bells)
+            self._bell = Doorbell(self._bells, self._mode)
+        except UntrustedBellsError as error:
+            # Once: it is tried again each second.
+            level = logging.DEBUG if self._is_warned_of_bells else logging.WARNING
+            self._is_warned_of_bells = True
+            _log.log(level, "polling without doorbells: %s", error)
+            return
         except OSError as error:
             _log.debug("no doorbell beside %s, polling: %s", self._path, error)
             return

@@ -13,21 +13,19 @@ when rows of channels are forgotten, so that a name that comes back has another 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import sqlite3
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ..channels.entry import Entry
 from ..channels.position import Position
-from ..errors import BrokerUnavailableError, InvalidFieldError
+from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
 from ..event import Event
 from .base import History, Retention, resolve
 from .epoch import new_epoch
+from .private_files import PRIVATE, make_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -106,9 +104,6 @@ _NEWS_AT_ONCE = 2_000
 _Row = tuple[str, str, int, float, str | None, str | None, int | None, str]
 
 
-_making_file = threading.Lock()
-
-
 class SqliteStore:
     """
     One connection to the file, opened when it is first needed.
@@ -116,15 +111,22 @@ class SqliteStore:
     After an error, and when the file at the path has become another, it connects anew.
 
     Args:
-        path: The file; made with mode 0600 if it is missing.
+        path: The file, absolute; made if it is missing.
         retention: How much history is kept per channel.
-        clock: Gives seconds since the epoch of Unix.
+        clock: Returns seconds since the epoch of Unix.
+        mode: The rights that the file gives, see :mod:`.private_files`.
     """
 
     def __init__(
-        self, path: Path, retention: Retention, clock: Callable[[], float]
+        self,
+        path: Path,
+        retention: Retention,
+        clock: Callable[[], float],
+        *,
+        mode: int = PRIVATE,
     ) -> None:
         self._path = path
+        self._mode = mode
         self._retention = retention
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
@@ -409,7 +411,8 @@ class SqliteStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ConfigError) as error:
+            # Also a file that came later and cannot be trusted: another may come.
             self._discard_connection()
             raise BrokerUnavailableError(str(self._path), _reason(error)) from error
 
@@ -428,10 +431,10 @@ class SqliteStore:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
-        _make_file(self._path)
+        real = make_file(self._path, self._mode)
         inode = _inode(self._path)
         connection = sqlite3.connect(
-            self._path, timeout=0, isolation_level=None, check_same_thread=False
+            real, timeout=0, isolation_level=None, check_same_thread=False
         )
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -460,18 +463,6 @@ class SqliteStore:
         if file_id != self._file_id:
             # Another file: all that is in it is new, whatever its numbers are.
             self._seen_seq = 0
-
-
-def _make_file(path: Path) -> None:
-    # SQLite would make the file with the umask's mode, and gives the mode of the file to
-    # those that it puts beside it. A file that is there must not be opened: closing it
-    # again would drop the locks of this process's other connection (POSIX), and another
-    # process could take the log away from under it.
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    # One at a time: the other store must not have locked the file before it is closed here.
-    with _making_file, contextlib.suppress(FileExistsError):
-        # Where a link leads to, since O_EXCL does not follow one.
-        os.close(os.open(os.path.realpath(path), flags, 0o600))
 
 
 def _ensure_schema(connection: sqlite3.Connection) -> None:
@@ -542,6 +533,8 @@ def _is_lock(error: sqlite3.OperationalError) -> bool:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
+    if isinstance(error, ConfigError):
+        return "; ".join(error.problems)
     return str(error)
 
 

@@ -87,7 +87,7 @@ def run(*, page_port: int, api_port: int, folder: str | None) -> None:
 def _make_folder(folder: str) -> str:
     path = Path(folder).absolute()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o775, parents=True, exist_ok=True)
     except OSError as error:
         raise DemoError(f"cannot use --folder {folder}: {error.strerror}") from error
     return str(path)

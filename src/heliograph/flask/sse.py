@@ -384,7 +384,8 @@ def _make_folder(settings: Settings) -> None:
     if folder is None:
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # Never for everybody to write to, even if the umask says so.
+        folder.mkdir(mode=0o775, parents=True, exist_ok=True)
     except OSError as error:
         raise BrokerUnavailableError(
             str(folder),

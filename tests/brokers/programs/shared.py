@@ -1,0 +1,74 @@
+"""
+Publishes and listens as one of two users who share a file, or fails to.
+
+Says what it does; each line that it reads lets it go on.
+"""
+
+import asyncio
+import os
+import select
+import sys
+from pathlib import Path
+
+from contract import Ear
+
+from heliograph import BrokerUnavailableError, ConfigError, Event
+from heliograph.brokers import open_broker
+from heliograph.brokers.doorbell import Doorbell, ring
+from heliograph.brokers.sqlite import SqliteBroker
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def line():
+    return sys.stdin.readline().strip()
+
+
+async def share(url):
+    ear = Ear()
+    broker = open_broker(url)
+    try:
+        await broker.open(ear)
+        await broker.listen("a")
+    except (ConfigError, BrokerUnavailableError) as error:
+        say(type(error).__name__, error)
+        return
+    say("listening", broker._bell is not None)
+    line()
+    await broker.append("a", Event(f"from {os.getuid()}"))
+    say(*sorted(entry.event.data for entry in await ear.hear(2)))
+    line()
+    await broker.close()
+    say("closed")
+
+
+def hang(folder, mode):
+    bell = Doorbell(Path(folder), int(mode, 8))
+    say("hung")
+    readable, _, _ = select.select([bell], [], [], 30)
+    say("rung" if readable else "not rung")
+    line()
+    bell.close()
+
+
+def main(user, own_group, shared_group, umask, role, *arguments):
+    os.umask(int(umask, 8))
+    os.setgroups([int(shared_group)])
+    os.setgid(int(own_group))
+    os.setuid(int(user))
+    match role:
+        case "share":
+            asyncio.run(share(*arguments))
+        case "hang":
+            hang(*arguments)
+        case "ring":
+            ring(Path(arguments[0]), int(arguments[1], 8))
+            left = os.listdir(arguments[0])
+            say("rang", len(left))
+
+
+# Imported while that is still allowed: the interpreter may be root's.
+assert SqliteBroker
+main(*sys.argv[1:])
