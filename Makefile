@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Another one, with the oldest releases of servers that are supported.
 OLDEST := .venv-oldest
-# Pinned, because the dependency groups of pyproject.toml need a recent one.
-PIP := pip==26.3
+# The hashes of constraints hold all the same: this lets in our own folder, which has none.
+INSTALL := pip install --quiet --no-require-hashes --build-constraint constraints.txt
 # In two processes; conftest.py says what has to be in one.
 TOGETHER := -n 2 --dist loadgroup --no-loadscope-reorder
 
@@ -46,22 +46,22 @@ format: $(VENV)/dev
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/pip: constraints.txt
-$(OLDEST)/pip: constraints-oldest.txt
+$(VENV)/pip: constraints.txt requirements-pip.txt
+$(OLDEST)/pip: constraints-oldest.txt requirements-pip.txt
 %/pip:
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '$(PIP)'
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-pip.txt
 	touch $@
 
 $(VENV)/demo: $(VENV)/pip pyproject.toml
-	$(BIN)/pip install --quiet -c constraints.txt --build-constraint constraints.txt -e '.[flask]'
+	$(BIN)/$(INSTALL) -c constraints.txt -e '.[flask]'
 	touch $@
 
 $(VENV)/dev: $(VENV)/pip pyproject.toml
-	$(BIN)/pip install --quiet -c constraints.txt --build-constraint constraints.txt -e '.[all]' --group dev
+	$(BIN)/$(INSTALL) -c constraints.txt -e '.[all]' --group dev
 	touch $@ $(VENV)/demo
 
 $(OLDEST)/tests: $(OLDEST)/pip pyproject.toml
-	$(OLDEST)/bin/pip install --quiet -c constraints-oldest.txt --build-constraint constraints.txt \
+	$(OLDEST)/bin/$(INSTALL) -c constraints-oldest.txt \
 		-e '.[flask,redis,asgi,speed]' --group oldest
 	touch $@

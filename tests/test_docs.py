@@ -41,13 +41,13 @@ def test_the_oldest_releases_are_stated():
     """Those that the tests run with."""
     page = (ROOT / "docs/servers.md").read_text()
     paragraph = page.partition("oldest releases")[2].partition("\n\n")[0]
-    stated = dict(re.findall(r"(\w+)\s(\d+(?:\.\d+)+)", paragraph))
+    stated = dict(re.findall(r"(\w+)\s(\d+(?:\.\d+)+)", paragraph.lower()))
     pins = dict(
         re.findall(
             r"^(\w+)==(\S+)", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE
         )
     )
-    pins["uWSGI"] = pins["pyuwsgi"]
+    pins["uwsgi"] = pins["pyuwsgi"]
 
     assert len(stated) == 7
     assert stated == {name: pins[name] for name in stated}
