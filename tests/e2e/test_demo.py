@@ -228,6 +228,18 @@ def test_a_folder_that_is_none(tmp_path):
     assert "cannot use --folder" in done.stderr
 
 
+def test_a_folder_of_everybody(tmp_path):
+    """Anybody could forge the events there: the demo says so, and what to use instead."""
+    tmp_path.chmod(0o1777)
+
+    ports = ("--port", str(free_port()), "--api-port", str(free_port()))
+    done = run("demo", *ports, "--folder", str(tmp_path))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"heliograph: cannot use --folder {tmp_path}: everybody")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

@@ -26,8 +26,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BrokerUnavailableError, HeliographError
+from ..brokers.private_files import PRIVATE, check_files
+from ..errors import BrokerUnavailableError, ConfigError, HeliographError
 from ..flask import sse
+from ..flask.settings import DEFAULT_FILE
 from .api import create_app
 
 if TYPE_CHECKING:
@@ -90,6 +92,10 @@ def _make_folder(folder: str) -> str:
         path.mkdir(mode=0o775, parents=True, exist_ok=True)
     except OSError as error:
         raise DemoError(f"cannot use --folder {folder}: {error.strerror}") from error
+    try:
+        check_files(path / DEFAULT_FILE, PRIVATE)
+    except ConfigError as error:
+        raise DemoError(f"cannot use --folder {folder}: {error}") from error
     return str(path)
 
 
