@@ -7,7 +7,7 @@ from typing import Any, assert_type
 from flask import Blueprint, Flask
 from heliograph import Event, EventStreamParser, HubConfig, encode, encode_comment
 from heliograph.asgi import CORSMiddleware, EventStreams
-from heliograph.brokers import Broker, open_broker
+from heliograph.brokers import Broker, PlainChannels, open_broker
 from heliograph.cors import CorsPolicy, CorsRequest, Decision, decide
 from heliograph.flask import CORS, SSE, Message, cross_origin, sse
 from heliograph.hub import HubStatistics, Subscription
@@ -26,8 +26,9 @@ event.data = "x"  # type: ignore[misc]  # frozen
 HubConfig(heartbeat=5)  # type: ignore[call-arg]  # no such field
 
 assert_type(open_broker("memory:"), Broker)
-open_broker("redis://h", plain_format="text")
-open_broker("redis://h", plain_format="json")  # type: ignore[arg-type]  # no such format
+open_broker("redis://h", plain_channels=PlainChannels(["sse"], format="text"))
+open_broker("redis://h", plain_channels="sse")  # type: ignore[arg-type]  # not just a name
+PlainChannels("sse", format="json")  # type: ignore[arg-type]  # no such format
 
 app = Flask(__name__)
 app.register_blueprint(sse, url_prefix="/stream")

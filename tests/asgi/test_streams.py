@@ -30,6 +30,7 @@ from heliograph import (
     TooManySubscribersError,
 )
 from heliograph.asgi import EventStreams
+from heliograph.brokers import PlainChannels
 from heliograph.cors import CorsPolicy
 from streams import Client, connections, until
 
@@ -873,7 +874,10 @@ async def test_a_subscription_takes_a_place():
         ({"url": "nonsense:"}, "no broker"),
         ({"url": "memory:", "secret_key": ""}, "secret_key must not be empty"),
         ({"url": "memory:", "secret_key": ["a", ""]}, "secret_key must not be empty"),
-        ({"url": "memory:", "plain_format": "text"}, "plain channels are Redis's"),
+        (
+            {"url": "memory:", "plain_channels": PlainChannels("sse")},
+            "plain channels are Redis's",
+        ),
         ({"url": "memory:", "secret_key": 5}, "secret_key must be text, bytes, or several"),
         ({"url": "memory:", "config": {}}, "config must be a HubConfig, not {}"),
         ({"url": "memory:", "authorize": "x"}, "authorize must be a function, not 'x'"),
@@ -883,8 +887,8 @@ async def test_a_subscription_takes_a_place():
         ({"url": "memory:", "take_over": 1}, "take_over must be True or False, not 1"),
         ({"url": "memory:", "cors": "https://a.example"}, "cors must be a CorsPolicy, not"),
         (
-            {"url": "redis://a", "plain_format": "json"},
-            "plain_format must be .*, not 'json'",
+            {"url": "redis://a", "plain_channels": "sse"},
+            "plain_channels must be PlainChannels.*, not 'sse'",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from heliograph import BrokerUnavailableError, Event, HubConfig
-from heliograph.brokers import Retention, open_broker
+from heliograph.brokers import PlainChannels, Retention, open_broker
 from heliograph.brokers.base import Attempt
 from heliograph.brokers.redis.subscription import Subscription
 from heliograph.channels.position import Position
@@ -25,6 +25,7 @@ from redises import Cluster, RedisServer, Watched, wait_for
 from streams import connect, until
 
 RETENTION = Retention(events=10_000, seconds=86_400)
+ALL_TEXT = PlainChannels(["a*", "b*", "c*", "g*", "h*", "s*"], format="text")
 
 
 @pytest.fixture
@@ -35,8 +36,8 @@ def server(tmp_path):
 
 
 @contextlib.asynccontextmanager
-async def opened(url, listener=None, retention=RETENTION, plain_format=None):
-    broker = open_broker(url, retention, plain_format=plain_format)
+async def opened(url, listener=None, retention=RETENTION, plain_channels=None):
+    broker = open_broker(url, retention, plain_channels=plain_channels)
     await broker.open(listener or Ear())
     try:
         yield broker
@@ -723,9 +724,9 @@ async def test_slots_move(tmp_path):
         cluster.kill()
 
 
-@pytest.mark.parametrize("plain_format", [None, "text"])
+@pytest.mark.parametrize("plain_channels", [None, ALL_TEXT], ids=["ours", "plain"])
 @pytest.mark.parametrize("kind", ["server", "cluster"])
-async def test_cut_while_channels_come_and_go(tmp_path, kind, plain_format):
+async def test_cut_while_channels_come_and_go(tmp_path, kind, plain_channels):
     """Nobody is left deaf, and no call fails with anything but what it may fail with."""
     storage = (RedisServer if kind == "server" else Cluster)(tmp_path / "redis")
     servers = [storage] if kind == "server" else storage.servers
@@ -748,8 +749,8 @@ async def test_cut_while_channels_come_and_go(tmp_path, kind, plain_format):
 
     try:
         async with (
-            opened(storage.url, ear, plain_format=plain_format) as broker,
-            opened(storage.url, plain_format=plain_format) as publisher,
+            opened(storage.url, ear, plain_channels=plain_channels) as broker,
+            opened(storage.url, plain_channels=plain_channels) as publisher,
         ):
             for name in steady:
                 await broker.listen(name)
@@ -830,7 +831,7 @@ async def test_a_hash_without_its_head(server):
 async def test_a_channel_with_the_name_of_another_in_redis(server):
     """A stream of it takes nothing from the other, and is given nothing of it."""
     ear = Ear()
-    async with opened(server.url, ear, plain_format="text") as broker:
+    async with opened(server.url, ear, plain_channels=ALL_TEXT) as broker:
         await broker.listen("a")
         for name in ("heliograph:{a}:live", "heliograph:alive"):
             await broker.listen(name)
@@ -859,7 +860,7 @@ async def test_a_plain_channel_that_is_forbidden(server, caplog):
             "&good",
         )
     url = server.url.replace("//", "//push:secret@")
-    async with opened(url, ear, plain_format="text") as broker:
+    async with opened(url, ear, plain_channels=ALL_TEXT) as broker:
         for name in ("good", "bad", "good2"):
             await broker.listen(name)
         with server.client() as client:
@@ -875,7 +876,7 @@ async def test_twins_of_who_exchanges_nothing(server):
     """An event of a process without the setting hides none of others' that say the same."""
     ear = Ear()
     async with (
-        opened(server.url, ear, plain_format="text") as broker,
+        opened(server.url, ear, plain_channels=ALL_TEXT) as broker,
         opened(server.url) as other,
     ):
         await broker.listen("a")

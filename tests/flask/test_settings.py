@@ -4,6 +4,7 @@ import pytest
 
 from flask import Flask
 from heliograph import ConfigError, HubConfig
+from heliograph.brokers import PlainChannels
 from heliograph.flask import SSE
 from heliograph.flask.settings import read_settings
 
@@ -91,12 +92,26 @@ MISTAKES = [
     ({"SSE_URL": "http://x"}, "SSE_URL: no broker for 'http://x'; write \"sqlite:///"),
     ({"SSE_URL": "redis://h?prefix="}, "SSE_URL: redis://h: prefix must have 1 to 64"),
     (
-        {"SSE_FLASK_SSE_COMPAT": 1},
-        'SSE_FLASK_SSE_COMPAT must be True, False or "text", not 1',
+        {"SSE_FLASK_SSE_COMPAT": True, "SSE_URL": "redis://h"},
+        "must list the channels to exchange, not True: write SSE_FLASK_SSE_COMPAT = [",
     ),
-    ({"SSE_FLASK_SSE_COMPAT": True}, "SSE_FLASK_SSE_COMPAT needs a Redis"),
     (
-        {"SSE_FLASK_SSE_COMPAT": True, "SSE_URL": "memory:"},
+        {"SSE_FLASK_SSE_COMPAT": "text", "SSE_URL": "redis://h"},
+        '["sse"] (Flask-SSE\'s default channel), and SSE_PLAIN_FORMAT = "text"',
+    ),
+    ({"SSE_FLASK_SSE_COMPAT": 1}, "must list the channels to exchange, not 1"),
+    ({"SSE_FLASK_SSE_COMPAT": {"sse": 1}}, "must list the channels to exchange, not {"),
+    (
+        {"SSE_FLASK_SSE_COMPAT": ["sse", "*"], "SSE_URL": "redis://h"},
+        "SSE_FLASK_SSE_COMPAT: '*' would let visitors listen to all of that Redis",
+    ),
+    (
+        {"SSE_PLAIN_FORMAT": "json"},
+        'SSE_PLAIN_FORMAT must be "flask-sse" or "text", not \'json\'',
+    ),
+    ({"SSE_FLASK_SSE_COMPAT": "sse"}, "SSE_FLASK_SSE_COMPAT needs a Redis"),
+    (
+        {"SSE_FLASK_SSE_COMPAT": "sse", "SSE_URL": "memory:"},
         "SSE_URL: plain channels are Redis's, 'memory:' has none",
     ),
     ({"SSE_PUBLISH_WAITS": "yes"}, "SSE_PUBLISH_WAITS must be True or False, not 'yes'"),
@@ -130,10 +145,22 @@ def test_all_mistakes_at_once(app):
 
 
 @pytest.mark.parametrize(
-    ("value", "plain_format"), [(False, None), (True, "flask-sse"), ("text", "text")]
+    ("config", "plain_channels"),
+    [
+        ({}, None),
+        ({"SSE_FLASK_SSE_COMPAT": False, "SSE_PLAIN_FORMAT": "text"}, None),
+        ({"SSE_FLASK_SSE_COMPAT": None}, None),
+        ({"SSE_FLASK_SSE_COMPAT": []}, None),
+        ({"SSE_FLASK_SSE_COMPAT": "sse"}, PlainChannels("sse")),
+        ({"SSE_FLASK_SSE_COMPAT": ["text"]}, PlainChannels("text")),
+        (
+            {"SSE_FLASK_SSE_COMPAT": ("sse", "chat-*"), "SSE_PLAIN_FORMAT": "text"},
+            PlainChannels(["sse", "chat-*"], format="text"),
+        ),
+    ],
 )
-def test_what_is_exchanged_with_others(app, value, plain_format):
-    """Nothing, what Flask-SSE publishes, or the data alone."""
-    app.config.update(SSE_URL="redis://h", SSE_FLASK_SSE_COMPAT=value)
+def test_what_is_exchanged_with_others(app, config, plain_channels):
+    """Nothing, or channels that are listed; what Flask-SSE publishes, or the data alone."""
+    app.config.update(SSE_URL="redis://h", **config)
 
-    assert read_settings(app).plain_format == plain_format
+    assert read_settings(app).plain_channels == plain_channels

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from ..brokers.base import PlainFormat
+    from ..brokers import PlainChannels
     from ..hub import Hub, HubStatistics
     from ..hub.subscriber import Subscriber
     from ..hub.subscription import Subscription
@@ -85,7 +85,7 @@ class EventStreams:
             elsewhere, or not at all.
         dumps: Turns data that is no str into JSON.
         take_over: Whether connections are taken over from the server where that works.
-        plain_format: See :func:`heliograph.brokers.open_broker`.
+        plain_channels: See :func:`heliograph.brokers.open_broker`.
 
     Raises:
         ConfigError: An argument is wrong.
@@ -102,7 +102,7 @@ class EventStreams:
         cors: CorsPolicy | None = None,
         dumps: Callable[[Any], str] | None = None,
         take_over: bool = True,
-        plain_format: PlainFormat | None = None,
+        plain_channels: PlainChannels | None = None,
     ) -> None:
         problems = [
             *_wrong("config", config, HubConfig | None, "a HubConfig"),
@@ -114,7 +114,7 @@ class EventStreams:
         ]
         if problems:
             raise ConfigError(problems)
-        check_url(url, plain_format=plain_format)
+        check_url(url, plain_channels=plain_channels)
         self._url = url
         self._config = HubConfig() if config is None else config
         self._authorizer = authorize
@@ -122,7 +122,7 @@ class EventStreams:
         self._keys = _keys(secret_key)
         self._dumps = _dumps if dumps is None else dumps
         self._may_take_over = take_over
-        self._plain_format = plain_format
+        self._plain_channels = plain_channels
         self._app = self._serve if cors is None else CORSMiddleware(self._serve, cors)
         self._hub: Hub | None = None
         self._closed_at = 0
@@ -292,7 +292,7 @@ class EventStreams:
                 opening = open_hub(
                     self._url,
                     self._config,
-                    plain_format=self._plain_format,
+                    plain_channels=self._plain_channels,
                     follows=self._closed_at,
                 )
                 # Not in the context of the request that comes first: it would be kept.

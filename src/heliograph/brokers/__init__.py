@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import ConfigError
-from .base import Broker, History, PlainFormat, Retention
+from .base import Broker, History, Retention
+from .plain import PlainChannels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Broker",
     "History",
+    "PlainChannels",
     "Retention",
     "check_url",
     "open_broker",
@@ -43,7 +45,7 @@ def open_broker(
     url: str,
     retention: Retention = _DEFAULT_RETENTION,
     *,
-    plain_format: PlainFormat | None = None,
+    plain_channels: PlainChannels | None = None,
 ) -> Broker:
     """
     Make the broker that a URL names.
@@ -56,43 +58,43 @@ def open_broker(
             Redis (see ``docs/redis.md``): ``redis://``, ``rediss://``, ``unix://``,
             ``redis+sentinel://``, ``redis+cluster://``.
         retention: How much history is kept per channel.
-        plain_format: What to exchange on the plain channels of Redis, with programs that
-            know nothing of us: ``"flask-sse"`` for what Flask-SSE 1.0 publishes,
-            ``"text"`` for the data alone, :obj:`None` for nothing.
+        plain_channels: The channels of Redis to exchange with programs that know nothing
+            of Heliograph; :obj:`None` for none.
 
     Returns:
         A broker that is not open yet.
 
     Raises:
-        ConfigError: The URL is not one of these.
+        ConfigError: The URL is not one of these, or is not of a Redis and there are plain
+            channels.
     """
-    return check_url(url, plain_format=plain_format)(retention)
+    return check_url(url, plain_channels=plain_channels)(retention)
 
 
 def check_url(
-    url: str, *, plain_format: PlainFormat | None = None
+    url: str, *, plain_channels: PlainChannels | None = None
 ) -> Callable[[Retention], Broker]:
     """
     Find the broker of a URL without making it.
 
     Args:
         url: As for :func:`open_broker`.
-        plain_format: The same.
+        plain_channels: As for :func:`open_broker`.
 
     Returns:
         What makes the broker when given the retention.
 
     Raises:
-        ConfigError: The URL is not one of those.
+        ConfigError: As :func:`open_broker`.
     """
     if not isinstance(url, str):
         raise ConfigError([f"a broker's URL must be str, not {url!r}; {_KNOWN}"])
     scheme, colon, rest = url.partition(":")
-    if plain_format not in (None, *get_args(PlainFormat)):
+    if not isinstance(plain_channels, PlainChannels | None):
         raise ConfigError(
-            [f'plain_format must be "flask-sse", "text" or None, not {plain_format!r}']
+            [f"plain_channels must be PlainChannels([…]) or None, not {plain_channels!r}"]
         )
-    if plain_format is not None and scheme not in _REDIS_SCHEMES:
+    if plain_channels is not None and scheme not in _REDIS_SCHEMES:
         raise ConfigError(
             [f"plain channels are Redis's, {without_password(url)!r} has none"]
         )
@@ -115,7 +117,7 @@ def check_url(
 
             address = Address.parse(url)
             return lambda retention: RedisBroker(
-                address, retention, plain_format=plain_format
+                address, retention, plain_channels=plain_channels
             )
         case _:
             raise ConfigError([f"no broker for {without_password(url)!r}; {_KNOWN}"])

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -40,13 +40,9 @@ __all__ = [
     "Broker",
     "History",
     "Listener",
-    "PlainFormat",
     "Retention",
     "resolve",
 ]
-
-PlainFormat = Literal["flask-sse", "text"]
-"""What programs that know nothing of us publish and read on plain channels of Redis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,11 +216,14 @@ class Broker(Protocol):
 
     async def find(self, channel: str, event_id: str) -> Position | None:
         """
-        Give the place of the one entry with a publisher's own id.
+        Return the position of the one entry with a publisher's own id.
+
+        A client may ask for anything here: the cost does not depend on how much history
+        there is, whether or not it holds the id.
 
         Args:
             channel: A valid name.
-            event_id: The id that the publisher gave.
+            event_id: What a client says is the id that the publisher gave.
 
         Returns:
             Its position; :obj:`None` if history holds none, or more than one.

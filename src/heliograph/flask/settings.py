@@ -11,9 +11,10 @@ import difflib
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from ..brokers import check_url
+from ..brokers import PlainChannels, check_url
+from ..brokers.plain import PlainFormat
 from ..config import HubConfig
 from ..errors import ConfigError
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flask import Flask
-
-    from ..brokers.base import PlainFormat
 
 __all__ = ["DEFAULT_FILE", "Settings", "read_settings"]
 
@@ -39,6 +38,7 @@ _HUB_KEYS = {f"{_PREFIX}{field.name.upper()}": field.name for field in fields(Hu
 _KNOWN_KEYS = [
     *_URL_KEYS,
     "SSE_FLASK_SSE_COMPAT",
+    "SSE_PLAIN_FORMAT",
     "SSE_PRIVATE",
     "SSE_TAKE_OVER",
     *_HUB_KEYS,
@@ -56,7 +56,7 @@ class Settings:
         hub: Limits and timings.
         private: Whether nothing unsigned or unauthorised gets in.
         take_over: Whether connections are taken over where that is possible.
-        plain_format: What is exchanged on plain channels of Redis.
+        plain_channels: The channels of Redis that are exchanged with other programs.
     """
 
     url: str
@@ -64,7 +64,7 @@ class Settings:
     hub: HubConfig
     private: bool
     take_over: bool
-    plain_format: PlainFormat | None
+    plain_channels: PlainChannels | None
 
 
 def read_settings(app: Flask) -> Settings:
@@ -82,8 +82,8 @@ def read_settings(app: Flask) -> Settings:
     """
     config = app.config
     problems = [_unknown(key) for key in config if _is_unknown(key)]
-    plain_format = _plain_format(config, problems)
-    url, folder = _url(app, problems, plain_format)
+    plain_channels = _plain_channels(config, problems)
+    url, folder = _url(app, problems, plain_channels)
     private = _flag(config, "SSE_PRIVATE", problems, default=False)
     take_over = _flag(config, "SSE_TAKE_OVER", problems, default=True)
     given = {name: config[key] for key, name in _HUB_KEYS.items() if key in config}
@@ -100,25 +100,25 @@ def read_settings(app: Flask) -> Settings:
         hub=hub,
         private=private,
         take_over=take_over,
-        plain_format=plain_format,
+        plain_channels=plain_channels,
     )
 
 
 def _url(
-    app: Flask, problems: list[str], plain_format: PlainFormat | None
+    app: Flask, problems: list[str], plain_channels: PlainChannels | None
 ) -> tuple[str, Path | None]:
     for key in _URL_KEYS:
         url = app.config.get(key)
         if not url:
             continue
         try:
-            check_url(url, plain_format=plain_format)
+            check_url(url, plain_channels=plain_channels)
         except ConfigError as error:
             hint = "" if key == "SSE_URL" else "; SSE_URL takes precedence over it"
             problems += [f"{key}: {problem}{hint}" for problem in error.problems]
             return url, None
         return _in_instance_folder(app, url)
-    if plain_format is not None:
+    if plain_channels is not None:
         problems.append("SSE_FLASK_SSE_COMPAT needs a Redis, where Flask-SSE is: SSE_URL")
     return _in_instance_folder(app, f"{_SQLITE}{DEFAULT_FILE}")
 
@@ -132,14 +132,29 @@ def _in_instance_folder(app: Flask, url: str) -> tuple[str, Path | None]:
     return f"{_SQLITE}{folder / path}", (folder / path).parent
 
 
-def _plain_format(config: Mapping[str, Any], problems: list[str]) -> PlainFormat | None:
-    value = config.get("SSE_FLASK_SSE_COMPAT", False)
-    if value == "text":
-        return "text"
-    if isinstance(value, bool):
-        return "flask-sse" if value else None
-    problems.append(f'SSE_FLASK_SSE_COMPAT must be True, False or "text", not {value!r}')
-    return None
+def _plain_channels(config: Mapping[str, Any], problems: list[str]) -> PlainChannels | None:
+    names = config.get("SSE_FLASK_SSE_COMPAT", False)
+    plain_format = config.get("SSE_PLAIN_FORMAT", "flask-sse")
+    if plain_format not in get_args(PlainFormat):
+        problems.append(
+            f'SSE_PLAIN_FORMAT must be "flask-sse" or "text", not {plain_format!r}'
+        )
+        plain_format = "flask-sse"
+    if names is None or names is False or names in ([], ()):
+        return None
+    if names == "text" or not isinstance(names, str | list | tuple):
+        # Both of these once stood for all channels, which a visitor could choose from.
+        hint = ', and SSE_PLAIN_FORMAT = "text"' if names == "text" else ""
+        problems.append(
+            f"SSE_FLASK_SSE_COMPAT must list the channels to exchange, not {names!r}: write"
+            f' SSE_FLASK_SSE_COMPAT = ["sse"] (Flask-SSE\'s default channel){hint}'
+        )
+        return None
+    try:
+        return PlainChannels(names, format=plain_format)
+    except ConfigError as error:
+        problems += [f"SSE_FLASK_SSE_COMPAT: {problem}" for problem in error.problems]
+        return None
 
 
 def _flag(

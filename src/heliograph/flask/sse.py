@@ -86,7 +86,7 @@ class _State:
                 self._hub = HubThread(
                     self.settings.url,
                     self.settings.hub,
-                    plain_format=self.settings.plain_format,
+                    plain_channels=self.settings.plain_channels,
                 )
             return self._hub
 

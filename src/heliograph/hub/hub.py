@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
-    from ..brokers.base import Broker, PlainFormat
+    from ..brokers import PlainChannels
+    from ..brokers.base import Broker
     from ..channels.entry import Entry
     from ..channels.log import LogItem
     from ..channels.position import GapReason
@@ -773,7 +774,7 @@ async def open_hub(
     url: str,
     config: HubConfig,
     *,
-    plain_format: PlainFormat | None = None,
+    plain_channels: PlainChannels | None = None,
     follows: int = 0,
 ) -> Hub:
     """
@@ -782,7 +783,7 @@ async def open_hub(
     Args:
         url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
         config: Limits and timings.
-        plain_format: See :func:`heliograph.brokers.open_broker`.
+        plain_channels: See :func:`heliograph.brokers.open_broker`.
         follows: See :class:`Hub`.
 
     Returns:
@@ -792,7 +793,7 @@ async def open_hub(
         ConfigError: The URL is wrong, or storage refuses what it was configured with.
     """
     retention = Retention(events=config.history_events, seconds=config.history_seconds)
-    broker = open_broker(url, retention, plain_format=plain_format)
+    broker = open_broker(url, retention, plain_channels=plain_channels)
     hub = Hub(broker, config, follows=follows)
     await hub.open()
     return hub

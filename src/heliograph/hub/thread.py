@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
-    from ..brokers.base import PlainFormat
+    from ..brokers import PlainChannels
     from ..channels.entry import Entry
     from ..config import HubConfig
     from ..event import Event
@@ -114,15 +114,15 @@ class HubThread:
     Args:
         url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
         config: Limits and timings.
-        plain_format: See :func:`heliograph.brokers.open_broker`.
+        plain_channels: See :func:`heliograph.brokers.open_broker`.
     """
 
     def __init__(
-        self, url: str, config: HubConfig, *, plain_format: PlainFormat | None = None
+        self, url: str, config: HubConfig, *, plain_channels: PlainChannels | None = None
     ) -> None:
         self.url = url
         self.config = config
-        self._plain_format = plain_format
+        self._plain_channels = plain_channels
         self._hub: Hub | None = None
         self._closed_at = 0
         self._lock = threading.Lock()
@@ -343,7 +343,7 @@ class HubThread:
         hub = await open_hub(
             self.url,
             self.config,
-            plain_format=self._plain_format,
+            plain_channels=self._plain_channels,
             follows=self._closed_at,
         )
         _open_hubs.add(hub)

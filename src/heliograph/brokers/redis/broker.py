@@ -29,6 +29,7 @@ from ..epoch import new_epoch
 from .check import check
 from .line import cancel, reason_of
 from .names import Names
+from .once import OnceLog
 from .scripts import APPEND, READ
 from .topology import new_topology
 from .values import (
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
 
     from ...channels.position import GapReason
     from ...event import Event
-    from ..base import Listener, PlainFormat, Retention
+    from ..base import Listener, Retention
+    from ..plain import PlainChannels
     from .address import Address
     from .line import Line
     from .scripts import Script
@@ -110,12 +112,6 @@ class _Channel:
         self.twins: deque[bytes] = deque(maxlen=_TWINS)
 
 
-def _log_skipped(channel: _Channel, error: Exception) -> None:
-    _log.warning(
-        "channel %r: skipped a message that is none of ours: %s", channel.name, error
-    )
-
-
 class _Page(NamedTuple):
     """What was read, with tokens, and the place of the head."""
 
@@ -134,7 +130,7 @@ class RedisBroker(Broker):
     Args:
         address: Where Redis is.
         retention: How much history is kept per channel.
-        plain_format: What is exchanged on plain channels, too.
+        plain_channels: What is exchanged on plain channels, too.
         clock: Gives seconds since the epoch of Unix; :obj:`None` for Redis's own clock,
             which is the same for all machines.
     """
@@ -144,14 +140,14 @@ class RedisBroker(Broker):
         address: Address,
         retention: Retention,
         *,
-        plain_format: PlainFormat | None = None,
+        plain_channels: PlainChannels | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.resource = address.shown
         self._address = address
         self._names = Names(address.prefix)
         self._retention = retention
-        self._plain_format = plain_format
+        self._plain_channels = plain_channels
         self._clock = clock
         self._channels: dict[str, _Channel] = {}
         # Name in Redis -> its channel, and whether it is the plain one.
@@ -159,6 +155,7 @@ class RedisBroker(Broker):
         # The last place known of channels: Redis is told, and so notices when it has lost
         # what was there.
         self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._once = OnceLog(_log)
         self._down: set[Line] = set()
         self._placing: asyncio.Task[None] | None = None
         self._unlistening: set[asyncio.Task[None]] = set()
@@ -194,7 +191,7 @@ class RedisBroker(Broker):
     ) -> Entry:
         """Store an event as the next of its channel."""
         attempt = repeats or Attempt()
-        plain = self._is_exchanged(channel)
+        plain = self._plain_form(channel, event)
         arguments = [
             *self._common_arguments(channel),
             dump_event(event),
@@ -203,8 +200,8 @@ class RedisBroker(Broker):
             self._names.live(channel),
             attempt.token,
             "again" if attempt.was_tried else "",
-            channel if plain else "",
-            dump_plain(event, self._plain_format) if plain else "",
+            "" if plain is None else channel,
+            plain or "",
             "" if attempt.after is None else attempt.after.epoch,
             0 if attempt.after is None else attempt.after.offset,
         ]
@@ -304,10 +301,10 @@ class RedisBroker(Broker):
         try:
             stored, has_twin = load_message(channel.name, data)
         except DAMAGED as error:
-            _log_skipped(channel, error)
+            self._log_skipped(channel.name, error)
             return
-        if has_twin and self._is_exchanged(channel.name):
-            twin = dump_plain(stored.entry.event, self._plain_format)
+        twin = self._plain_form(channel.name, stored.entry.event) if has_twin else None
+        if twin is not None:
             channel.twins.append(twin.encode())
         self._on_published(channel, stored)
 
@@ -325,10 +322,11 @@ class RedisBroker(Broker):
             while channel.twins.popleft() != data:
                 pass
             return
+        assert self._plain_channels is not None  # noqa: S101 - or none is subscribed to
         try:
-            event = load_plain(data, self._plain_format)
+            event = load_plain(data, self._plain_channels.format)
         except DAMAGED as error:
-            _log_skipped(channel, error)
+            self._log_skipped(channel.name, error)
             return
         self._listener.on_passing(channel.name, event)
 
@@ -464,10 +462,20 @@ class RedisBroker(Broker):
     def _is_exchanged(self, channel: str) -> bool:
         # A user may name a channel as we do in Redis; its plain one would be ours.
         return (
-            self._plain_format is not None
+            self._plain_channels is not None
+            and self._plain_channels.includes(channel)
             and not is_internal(channel)
             and not self._names.is_ours(channel)
         )
+
+    def _plain_form(self, channel: str, event: Event) -> str | None:
+        """Return an event as it is published on the plain channel, if it is."""
+        if self._plain_channels is None or not self._is_exchanged(channel):
+            return None
+        return dump_plain(event, self._plain_channels.format)
+
+    def _log_skipped(self, channel: str, error: Exception) -> None:
+        self._once.skipped(channel, "a message that is none of ours", str(error))
 
     # What is asked of Redis.
 
@@ -525,9 +533,9 @@ class RedisBroker(Broker):
             except DAMAGED as error:
                 if page:
                     break
-                _log.error(
-                    "channel %r: skipped the damaged entry %d: %s", channel, expected, error
-                )
+                # Once, since it is found again whenever a client asks for it.
+                detail = f"the first is {expected}: {error}"
+                self._once.skipped(channel, "damaged entries", detail)
                 offset, gap = expected, gap or "trimmed"
                 continue
             found = stored.entry.position.offset

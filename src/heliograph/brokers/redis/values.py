@@ -17,7 +17,7 @@ from ...event import Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..base import PlainFormat
+    from ..plain import PlainFormat
 
 __all__ = [
     "DAMAGED",
@@ -139,7 +139,7 @@ def _load(  # noqa: PLR0917 - in the order in which they are written
     return Stored(entry, token.decode())
 
 
-def dump_plain(event: Event, plain_format: PlainFormat | None) -> str:
+def dump_plain(event: Event, plain_format: PlainFormat) -> str:
     """
     Give an event as programs read it that know nothing of us.
 
@@ -155,7 +155,7 @@ def dump_plain(event: Event, plain_format: PlainFormat | None) -> str:
     return json.dumps(_fields(event), sort_keys=True)
 
 
-def load_plain(message: bytes, plain_format: PlainFormat | None) -> Event:
+def load_plain(message: bytes, plain_format: PlainFormat) -> Event:
     """
     Read what programs publish that know nothing of us.
 

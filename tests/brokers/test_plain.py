@@ -1,0 +1,89 @@
+"""Only channels that are listed are exchanged, and never those that are others' business."""
+
+import pytest
+
+from heliograph import ConfigError
+from heliograph.brokers import PlainChannels, open_broker
+
+# Names, a channel, whether it is exchanged. Add a row, not a test.
+CHANNELS = [
+    ("sse", "sse", True),
+    ("sse", "sse2", False),
+    (["sse", "chat"], "chat", True),
+    (("sse", "chat"), "ssechat", False),
+    ("chat-*", "chat-", True),
+    ("chat-*", "chat-1-2", True),
+    ("chat-*", "a-chat-1", False),
+    ("*-chat", "1-chat", True),
+    ("a*b*c", "a-b-b-c", True),
+    ("a*b*c", "a-c-b", False),
+    ("a*a", "a", False),
+    ("s.e", "sse", False),
+    ("[a-z]*", "sse", False),
+    ("*_*", "__keyspace@0__:user:1", False),
+    ("*_*", "__keyevent@0__:set", False),
+    ("_*", "__redis__:invalidate", False),
+    ("_*", "__sentinel__:hello", False),
+    ("_*", "__mine", True),
+    ("*:*", "shop:{news}:live", False),
+    ("*:*", "{news}:live", False),
+    ("*:*", "shop:alive", False),
+    ("*:*", "shop:news:live", True),
+]
+
+
+@pytest.mark.parametrize(("names", "channel", "exchanged"), CHANNELS)
+def test_includes(names, channel, exchanged):
+    """A star stands for any text; everything else stands for itself."""
+    assert PlainChannels(names).includes(channel) is exchanged
+
+
+# Names, what is said. Add a row, not a test.
+MISTAKES = [
+    ("*", "'*' would let visitors listen to all of that Redis: write names"),
+    ("**", "'**' would let visitors"),
+    ("", "'' is no channel: it must not be empty; write a name"),
+    ([], "no channel is named"),
+    (True, "True is no channel: it must be str, not bool"),
+    (["sse", 5], "5 is no channel: it must be str, not int"),
+    ("a\nb", "must not contain control characters"),
+    ("x" * 256, "must be at most 255 bytes"),
+    ("__keyspace@0__:*", "'__keyspace@0__:*' is never exchanged"),
+    ("__sentinel__:hello", "is never exchanged"),
+    ("heliograph:{news}:live", "is never exchanged"),
+    ("heliograph:alive", "is never exchanged"),
+]
+
+
+@pytest.mark.parametrize(("names", "said"), MISTAKES)
+def test_mistakes(names, said):
+    """Each is named when the value is made, with what to write instead."""
+    with pytest.raises(ConfigError) as caught:
+        PlainChannels(names)
+
+    assert said in str(caught.value)
+
+
+def test_all_mistakes_at_once():
+    """None hides another."""
+    with pytest.raises(ConfigError) as caught:
+        PlainChannels(["*", 5, "sse"], format="json")
+
+    assert len(caught.value.problems) == 3
+    assert 'the format must be "flask-sse" or "text", not \'json\'' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain_channels", "said"),
+    [
+        ("redis://h", "sse", "plain_channels must be PlainChannels"),
+        ("redis://h", True, "not True"),
+        ("memory:", PlainChannels("sse"), "plain channels are Redis's, 'memory:' has none"),
+    ],
+)
+def test_mistakes_of_a_broker(url, plain_channels, said):
+    """A broker is not made with anything else, nor one that is no Redis."""
+    with pytest.raises(ConfigError) as caught:
+        open_broker(url, plain_channels=plain_channels)
+
+    assert said in str(caught.value)
