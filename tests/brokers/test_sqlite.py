@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,29 @@ PROGRAMS = Path(__file__).parent / "programs"
 RETENTION = Retention(events=100_000, seconds=86_400)
 
 
-class TestSqlite(BrokerContract):
+async def steps_of(broker, call):
+    """Count the steps of SQLite's machine while a call is done, and nothing else is."""
+    connection = await broker._reader.run(broker._reader_store._connected)
+    counts = []
+    for _ in range(10):
+        steps = []
+        connection.set_progress_handler(partial(steps.append, 1), 1)
+        await call()
+        connection.set_progress_handler(None, 0)
+        counts.append(len(steps))
+    # The same connection reads what is new now and then.
+    return min(counts)
+
+
+class SqliteContract(BrokerContract):
+    """With SQLite's own measure."""
+
+    @pytest.fixture
+    def cost_of(self):
+        return steps_of
+
+
+class TestSqlite(SqliteContract):
     """In one process."""
 
     @pytest.fixture
@@ -35,7 +58,7 @@ class TestSqlite(BrokerContract):
         return lambda retention, clock: SqliteBroker(path, retention, clock=clock)
 
 
-class TestSqliteDeepInTheTree(BrokerContract):
+class TestSqliteDeepInTheTree(SqliteContract):
     """Where a Unix socket's address would be too long."""
 
     @pytest.fixture
@@ -45,7 +68,7 @@ class TestSqliteDeepInTheTree(BrokerContract):
         return lambda retention, clock: SqliteBroker(folder / "log", retention, clock=clock)
 
 
-class TestSqliteWithoutBells(BrokerContract):
+class TestSqliteWithoutBells(SqliteContract):
     """Where there can be no doorbell, so that listeners poll."""
 
     @pytest.fixture
@@ -321,6 +344,67 @@ async def test_a_damaged_entry(path, caplog):
         with pytest.raises(BrokerUnavailableError, match="damaged entry 2 in channel 'a'"):
             await broker.read("a", None, 9)
     assert "damaged" in caplog.text
+
+
+# What somebody may do to the entry of channel a, or to its row. Add a row, not a test.
+DAMAGE = {
+    "offset-negative": "UPDATE entry SET offset = -5",
+    "offset-word": "UPDATE entry SET offset = 'word'",
+    "offset-blob": "UPDATE entry SET offset = x'ff'",
+    "offset-fraction": "UPDATE entry SET offset = 1.5",
+    "time-word": "UPDATE entry SET published_at = 'word'",
+    "time-inf": "UPDATE entry SET published_at = 9e999",
+    "type-not-utf-8": "UPDATE entry SET type = CAST(x'ff' AS TEXT)",
+    "type-blob": "UPDATE entry SET type = x'ff'",
+    "id-not-utf-8": "UPDATE entry SET event_id = CAST(x'ff' AS TEXT)",
+    "data-not-utf-8": "UPDATE entry SET data = CAST(x'ff' AS TEXT)",
+    "data-blob": "UPDATE entry SET data = x'ff'",
+    "retry-negative": "UPDATE entry SET retry_ms = -1",
+    "retry-word": "UPDATE entry SET retry_ms = 'word'",
+    "epoch-odd": "UPDATE channel SET epoch = 'a-b'",
+    "epoch-long": "UPDATE channel SET epoch = 'abcdefghijklmnopq'",
+    "epoch-not-utf-8": "UPDATE channel SET epoch = CAST(x'ff' AS TEXT)",
+    "head-negative": "UPDATE channel SET head = -1",
+    "head-word": "UPDATE channel SET head = 'word'",
+    "head-fraction": "UPDATE channel SET head = 1.5",
+}
+
+
+@pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
+async def test_damaged_rows(path, statement):
+    """Other channels are heard, published to and read; this one is, as far as it can be."""
+    ear = Ear()
+    async with opened(path, ear) as broker:
+        for name in ("a", "b"):
+            await broker.listen(name)
+        with contextlib.closing(sqlite3.connect(path)) as other, other:
+            other.execute(
+                "INSERT INTO channel (name, epoch, head, published_at)"
+                " SELECT 'a', epoch, 1, 9e9 FROM meta"
+            )
+            other.execute(
+                "INSERT INTO entry (channel_id, offset, published_at, event_id, data)"
+                " SELECT id, 1, 9e9, 'x', 'damaged' FROM channel"
+            )
+            other.execute(statement)
+        for call in (
+            broker.read("a", None, 9),
+            broker.read("a", Position("other", 5), 0),
+            broker.find("a", "x"),
+            broker.listen("a"),
+        ):
+            # One that cannot be read says so, and nothing else.
+            with contextlib.suppress(BrokerUnavailableError):
+                await call
+
+        entries = await asyncio.gather(
+            broker.append("a", Event("new")), broker.append("b", Event("new"))
+        )
+
+        while not all(entry in ear.entries for entry in entries):
+            await asyncio.sleep(0.01)
+        assert (await broker.read("b", None, 9)).entries == (entries[1],)
+        assert (await broker.read("a", entries[0].position, 9)).gap is None
 
 
 async def test_a_backup_that_was_put_back_is_another_life(path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph import InvalidStreamIdError
+from heliograph import InvalidFieldError, InvalidStreamIdError
 from heliograph.channels.position import MAX_OFFSET, Position, Positions
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
@@ -114,3 +114,41 @@ def test_advance_and_copy():
     assert moving != copy
     assert moving != "x"
     assert "offset=2" in repr(moving)
+
+
+@given(positions)
+def test_a_position_that_storage_names(position):
+    """It may come as a number or as its digits."""
+    for offset in (position.offset, str(position.offset)):
+        assert Position.parse(position.epoch, offset) == position
+
+
+@pytest.mark.parametrize(
+    ("epoch", "offset"),
+    [
+        ("", 1),
+        ("e" * 17, 1),
+        ("e-", 1),
+        ("é", 1),
+        (b"e", 1),
+        (None, 1),
+        (5, 1),
+        ("e", -1),
+        ("e", 2**63),
+        ("e", str(2**63)),
+        ("e", "9" * 5000),
+        ("e", ""),
+        ("e", "+1"),
+        ("e", " 1"),
+        ("e", "1_0"),
+        ("e", "\u0661"),
+        ("e", b"1"),
+        ("e", 1.0),
+        ("e", True),
+        ("e", None),
+    ],
+)
+def test_what_is_no_position(epoch, offset):
+    """Whatever somebody else has written is an error that can be caught."""
+    with pytest.raises(InvalidFieldError):
+        Position.parse(epoch, offset)

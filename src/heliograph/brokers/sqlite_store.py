@@ -14,10 +14,12 @@ when rows of channels are forgotten, so that a name that comes back has another 
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..channels.entry import Entry
 from ..channels.position import Position
@@ -101,7 +103,8 @@ _READ_BYTES = 256 * 1024
 # Entries handed on at once: bounds the memory of a listener that has much to catch up.
 _NEWS_AT_ONCE = 2_000
 
-_Row = tuple[str, str, int, float, str | None, str | None, int | None, str]
+# As it is written here. Other programs can write anything into a column.
+_Row = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
 
 
 class SqliteStore:
@@ -217,18 +220,18 @@ class SqliteStore:
             head = self._head(connection, channel)
             (oldest,) = connection.execute(
                 "SELECT min(offset) FROM entry WHERE channel_id ="
-                " (SELECT id FROM channel WHERE name = ?)",
-                (channel,),
+                " (SELECT id FROM channel WHERE name = ?) AND offset BETWEEN 1 AND ?",
+                (channel, head.offset),
             ).fetchone()
             offset, gap = resolve(
-                after, head, head.offset + 1 if oldest is None else oldest
+                after, head, head.offset + 1 if oldest is None else int(oldest)
             )
             rows = connection.execute(
                 f"SELECT {_ENTRY_COLUMNS} FROM channel"  # noqa: S608 - our constant
                 " JOIN entry ON entry.channel_id = channel.id"
-                " WHERE channel.name = ? AND entry.offset > ?"
+                " WHERE channel.name = ? AND entry.offset > ? AND entry.offset <= ?"
                 " ORDER BY entry.offset LIMIT ?",
-                (channel, offset, limit),
+                (channel, offset, head.offset, limit),
             )
             entries = tuple(self._entries(rows))
         start = Position(head.epoch, offset)
@@ -243,7 +246,10 @@ class SqliteStore:
                 " WHERE channel.name = ? AND entry.event_id = ? LIMIT 2",
                 (channel, event_id),
             ).fetchall()
-        return Position(*rows[0]) if len(rows) == 1 else None
+        try:
+            return Position.parse(*rows[0]) if len(rows) == 1 else None
+        except InvalidFieldError:
+            return None  # damaged: an id that cannot be resumed from
 
     def change(self, changes: Sequence[tuple[str, bool]]) -> list[Position | None]:
         """
@@ -351,7 +357,23 @@ class SqliteStore:
             "SELECT id, epoch, head FROM channel WHERE name = ?", (name,)
         ).fetchone()
         if row is not None:
-            return row[0], Position(row[1], row[2])
+            channel_id, *position = row
+            try:
+                return channel_id, Position.parse(*position)
+            except InvalidFieldError as error:
+                # Refusing would fail the whole batch, and so what is published elsewhere.
+                _log.error(
+                    "%s: channel %r begins anew, its row is damaged: %s",
+                    self._path,
+                    name,
+                    error,
+                )
+                connection.execute("DELETE FROM entry WHERE channel_id = ?", (channel_id,))
+                connection.execute(
+                    "UPDATE channel SET epoch = ? WHERE id = ?",
+                    (epoch := new_epoch(), channel_id),
+                )
+                return channel_id, Position(epoch, 0)
         cursor = connection.execute(
             "INSERT INTO channel (name, epoch, head, published_at)"
             " SELECT ?, epoch, 0, ? FROM meta RETURNING id, epoch",
@@ -366,7 +388,12 @@ class SqliteStore:
             " UNION ALL SELECT epoch, 0 FROM meta",
             (channel,),
         ).fetchone()
-        return Position(*row)
+        try:
+            return Position.parse(*row)
+        except InvalidFieldError as error:
+            raise BrokerUnavailableError(
+                str(self._path), f"the row of channel {channel!r} is damaged: {error}"
+            ) from error
 
     @staticmethod
     def _last_seq(connection: sqlite3.Connection) -> int:
@@ -381,7 +408,8 @@ class SqliteStore:
         for seq, published_at in connection.execute(
             "SELECT seq, published_at FROM entry ORDER BY seq LIMIT ?", (at_most,)
         ):
-            if published_at >= oldest_allowed:
+            # What is no time was written by somebody else, and counts as long ago.
+            if isinstance(published_at, float) and published_at >= oldest_allowed:
                 break
             aged, last_aged = aged + 1, seq
         if aged:
@@ -436,6 +464,9 @@ class SqliteStore:
         connection = sqlite3.connect(
             real, timeout=0, isolation_level=None, check_same_thread=False
         )
+        # Text that is no UTF-8 is an error of its row, not one of the query. An event with
+        # the surrogates that come of it is refused.
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             # In WAL mode this survives kill -9 of any process; FULL would add only the
@@ -549,5 +580,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 def _entry(row: _Row) -> Entry:
     channel, epoch, offset, published_at, type_, event_id, retry_ms, data = row
+    if not isinstance(published_at, float) or not math.isfinite(published_at):
+        raise InvalidFieldError("published_at", published_at, "must be a time in seconds")
     event = Event(data, type=type_, id=event_id, retry_ms=retry_ms)
-    return Entry(channel, Position(epoch, offset), event, published_at)
+    return Entry(channel, Position.parse(epoch, offset), event, published_at)

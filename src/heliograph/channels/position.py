@@ -24,7 +24,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidStreamIdError
+from ..errors import InvalidFieldError, InvalidStreamIdError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,7 @@ MAX_OFFSET = 2**63 - 1
 
 _POSITION = re.compile("(?:([0-9A-Za-z]{1,16})-)?(0|[1-9][0-9]{0,18})")
 _EPOCH = re.compile("[0-9A-Za-z]{1,16}")
+_OFFSET = re.compile("[0-9]{1,19}")
 
 GapReason = str
 """
@@ -58,9 +59,35 @@ class Position:
     offset: int
 
     def __post_init__(self) -> None:
-        # Brokers make these; a wrong one is our bug, not a caller's.
+        # What comes from outside goes through parse; a wrong one here is our own bug.
         assert _EPOCH.fullmatch(self.epoch), self.epoch  # noqa: S101 - our invariant
         assert 0 <= self.offset <= MAX_OFFSET, self.offset  # noqa: S101 - likewise
+
+    @classmethod
+    def parse(cls, epoch: object, offset: object) -> Position:
+        """
+        Return the position that storage, or another process, names.
+
+        Args:
+            epoch: Anything; 1 to 16 ASCII letters and digits if it is one.
+            offset: Anything; a whole number from 0 to 2**63 - 1, or its decimal digits,
+                if it is one.
+
+        Raises:
+            InvalidFieldError: One of them is not what it should be.
+        """
+        if not isinstance(epoch, str) or not _EPOCH.fullmatch(epoch):
+            raise InvalidFieldError(
+                "epoch", epoch, "must be 1 to 16 ASCII letters and digits"
+            )
+        if isinstance(offset, str) and _OFFSET.fullmatch(offset):
+            offset = int(offset)
+        # bool is a subclass of int, and True is no number of an entry.
+        if type(offset) is not int or not 0 <= offset <= MAX_OFFSET:
+            raise InvalidFieldError(
+                "offset", offset, "must be a whole number from 0 to 2**63 - 1"
+            )
+        return cls(epoch, offset)
 
 
 class Positions:
