@@ -2,11 +2,13 @@
 What every broker must do: one suite, run against each of them.
 
 A subclass gives a fixture ``new_broker``, which makes brokers on the same storage from a
-retention and a clock, and opens none of them.
+retention and a clock, and opens none of them; and a fixture ``cost_of``, which counts what
+a call to an open broker makes storage do.
 """
 
 import asyncio
 import dataclasses
+from functools import partial
 
 import pytest
 
@@ -31,6 +33,8 @@ class Ear:
     def __init__(self):
         self.entries = []
         self.restarts = []
+        # Another life without a gap: as before the first event of a channel.
+        self.renamed = []
         self.passing = []
         self.connection = []
         self._grown = asyncio.Event()
@@ -40,7 +44,7 @@ class Ear:
         self._grown.set()
 
     def on_restart(self, channel, start, *, gap):
-        self.restarts.append((channel, start, gap))
+        (self.restarts if gap else self.renamed).append((channel, start, gap))
 
     def on_passing(self, channel, event):
         self.passing.append((channel, event))
@@ -251,6 +255,65 @@ class BrokerContract:
         for other in ("trimmed", "twice", "elsewhere", "never"):
             assert await broker.find("a", other) is None
         assert await broker.find("never", "one") is None
+
+    async def test_find_after_trimming(self, opened):
+        """An id is unique as soon as the older of its entries is no longer held."""
+        broker = await opened(events=4)
+        events = [Event("x", id=id_) for id_ in ("x", "x", "y", "x")]
+        entries = [await broker.append("a", event) for event in events]
+        found = []
+        for _ in range(4):
+            found.append([await broker.find("a", id_) for id_ in ("x", "y")])
+            await broker.append("a", Event("x"))
+
+        y, last = entries[2].position, entries[3].position
+        assert found == [[None, y], [None, y], [last, y], [last, None]]
+        assert await broker.find("a", "x") is None
+
+    async def test_find_after_aging(self, opened):
+        """What is too old is not found, and does not make an id occur twice."""
+        clock = Clock()
+        broker = await opened(seconds=100.0, clock=clock)
+        await broker.append("a", Event("x", id="old"))
+        await broker.append("a", Event("x", id="x"))
+        clock.now += 60
+        young = await broker.append("a", Event("x", id="x"))
+        assert await broker.find("a", "x") is None
+        clock.now += 60
+        # Where history is trimmed with appends only.
+        await broker.append("a", Event("x"))
+
+        assert await broker.find("a", "x") == young.position
+        assert await broker.find("a", "old") is None
+        clock.now += 60
+        await broker.append("a", Event("x"))
+        assert await broker.find("a", "x") is None
+
+    @pytest.mark.parametrize("event_id", ["", "\ud800", "=x", "a\0b", "x" * 9000])
+    async def test_find_whatever_a_client_sends(self, opened, event_id):
+        """Text that no event has as its id is not found, and does no harm."""
+        broker = await opened()
+        entry = await broker.append("a", Event("x", id="x"))
+
+        assert await broker.find("a", event_id) is None
+        assert await broker.find("a", "x") == entry.position
+
+    @pytest.mark.parametrize("with_ids", [True, False], ids=["ids", "no-ids"])
+    @pytest.mark.parametrize("event_id", ["never", "50"])
+    async def test_the_cost_of_find(self, opened, cost_of, event_id, with_ids):
+        """It does not depend on how much history there is, whether or not it has the id."""
+        broker = await opened(events=10_000)
+        costs, published = [], 0
+        for count in (100, 5_000):
+            events = [
+                Event("x", id=str(n) if with_ids else None)
+                for n in range(published, published + count)
+            ]
+            await asyncio.gather(*(broker.append("a", event) for event in events))
+            published += count
+            costs.append(await cost_of(broker, partial(broker.find, "a", event_id)))
+
+        assert costs[1] <= costs[0] < 100
 
     async def test_listen(self, opened):
         """From the position given on, every entry comes, in order."""

@@ -1,5 +1,7 @@
 """The memory broker keeps the contract."""
 
+from collections import deque
+
 import pytest
 from contract import BrokerContract
 
@@ -12,6 +14,34 @@ class TestMemory(BrokerContract):
     @pytest.fixture
     def new_broker(self):
         return lambda retention, clock: MemoryBroker(retention, clock=clock)
+
+    @pytest.fixture
+    def cost_of(self):
+        return entries_looked_at
+
+
+class CountingDeque(deque):
+    """Counts the entries that are looked at."""
+
+    looked_at = 0
+
+    def __iter__(self):
+        for entry in super().__iter__():
+            self.looked_at += 1
+            yield entry
+
+    def __getitem__(self, index):
+        self.looked_at += 1
+        return super().__getitem__(index)
+
+
+async def entries_looked_at(broker, call):
+    """Count them while a call is done."""
+    channel = broker._channels["a"]
+    channel.entries = entries = CountingDeque(channel.entries)
+    entries.looked_at = 0
+    await call()
+    return entries.looked_at
 
 
 async def test_asking_costs_no_memory():

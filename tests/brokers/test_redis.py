@@ -2,19 +2,27 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import platform
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from contract import BrokerContract, Ear, offsets
+from contract import BrokerContract, Clock, Ear, offsets
+from redis.crc import key_slot
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.redis import Address, RedisBroker
+from heliograph.brokers.redis.once import OnceLog
 from heliograph.channels.position import Position
 from redises import Cluster, RedisServer, Watched
 from sdists import fetch_program
 from servers import free_port
+from streams import until
 
 RETENTION = Retention(events=1000, seconds=86_400)
 
@@ -75,6 +83,31 @@ def broker_at(url):
     return lambda retention, clock: RedisBroker(Address.parse(url), retention, clock=clock)
 
 
+# Commands of the scripts; others come from replicas and Sentinels, whenever they like.
+COUNTED = ("evalsha", "hmget", "xlen", "xrange", "xrevrange")
+
+
+def commands_counter(*servers):
+    """Give what counts the commands that servers run, in scripts too, while a call is done."""
+
+    def count():
+        total = 0
+        for server in servers:
+            with server.client() as client:
+                stats = client.info("commandstats")
+            total += sum(
+                stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in COUNTED
+            )
+        return total
+
+    async def cost_of(broker, call):
+        before = count()
+        await call()
+        return count() - before
+
+    return cost_of
+
+
 class TestRedis(BrokerContract):
     """On one server."""
 
@@ -82,9 +115,17 @@ class TestRedis(BrokerContract):
     def new_broker(self, server):
         return broker_at(server.url)
 
+    @pytest.fixture
+    def cost_of(self, server):
+        return commands_counter(server)
+
 
 class TestSentinel(BrokerContract):
     """On a primary that Sentinels name, with a replica that has to have everything."""
+
+    @pytest.fixture
+    def cost_of(self, watched):
+        return commands_counter(watched.primary())
 
     @pytest.fixture
     def new_broker(self, watched):
@@ -97,6 +138,10 @@ class TestCluster(BrokerContract):
     """On three nodes."""
 
     @pytest.fixture
+    def cost_of(self, cluster):
+        return commands_counter(*cluster.servers)
+
+    @pytest.fixture
     def new_broker(self, cluster):
         cluster.flush()
         return broker_at(cluster.url)
@@ -106,6 +151,10 @@ class TestCluster(BrokerContract):
 @pytest.mark.timeout(240)  # the programs are fetched
 class TestOtherServers(BrokerContract):
     """On the oldest Redis that is tested, and on Valkey."""
+
+    @pytest.fixture
+    def cost_of(self, other_server):
+        return commands_counter(other_server)
 
     @pytest.fixture
     def new_broker(self, other_server):
@@ -200,28 +249,189 @@ async def test_script_flush(server):
         assert (await broker.append("a", Event("x"))).position.offset == 2
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "junk",
-        "e 1 0 not-json",
-        'e 1 0 {"id": "x"}',
-        "e x 0 {}",
-        'e 1 0 {"data": 5}',
-        "- 1 0 {}",
-    ],
-)
+GOOD = '{"data": "x"}'
+
+# Add a row, not a test.
+FOREIGN_MESSAGES = {
+    "junk": "junk",
+    "not-utf-8": b"\xff\xfe",
+    "few-parts": f"e 1 0 {GOOD}",
+    "epoch-empty": f" 1 0 t - {GOOD}",
+    "epoch-long": f"{'e' * 17} 1 0 t - {GOOD}",
+    "epoch-odd": f"e_ 1 0 t - {GOOD}",
+    "epoch-not-utf-8": b"\xff 1 0 t - " + GOOD.encode(),
+    "offset-2**63": f"e {2**63} 0 t - {GOOD}",
+    "offset-2**64": f"e {2**64} 0 t - {GOOD}",
+    "offset-of-5000-digits": f"e {'9' * 5000} 0 t - {GOOD}",
+    "offset-negative": f"e -1 0 t - {GOOD}",
+    "offset-signed": f"e +1 0 t - {GOOD}",
+    "offset-underlined": f"e 1_0 0 t - {GOOD}",
+    "offset-word": f"e x 0 t - {GOOD}",
+    "offset-not-utf-8": b"e \xff 0 t - " + GOOD.encode(),
+    "time-nan": f"e 1 nan t - {GOOD}",
+    "time-inf": f"e 1 -inf t - {GOOD}",
+    "time-large": f"e 1 1e999 t - {GOOD}",
+    "time-word": f"e 1 now t - {GOOD}",
+    "token-empty": f"e 1 0  - {GOOD}",
+    "token-not-utf-8": b"e 1 0 \xff - " + GOOD.encode(),
+    "event-not-json": "e 1 0 t - not-json",
+    "event-not-utf-8": b'e 1 0 t - {"data": "\xff"}',
+    "event-list": "e 1 0 t - []",
+    "event-text": 'e 1 0 t - "data"',
+    "event-number": "e 1 0 t - 5",
+    "event-null": "e 1 0 t - null",
+    "event-deep": "e 1 0 t - " + "[" * 99_999,
+    "event-long-number": "e 1 0 t - " + "9" * 5000,
+    "data-missing": 'e 1 0 t - {"id": "x"}',
+    "data-number": 'e 1 0 t - {"data": 5}',
+    "data-surrogate": 'e 1 0 t - {"data": "\\ud800"}',
+    "type-two-lines": 'e 1 0 t - {"data": "x", "type": "a\\nb"}',
+    "id-nul": 'e 1 0 t - {"data": "x", "id": "\\u0000"}',
+    "id-number": 'e 1 0 t - {"data": "x", "id": 5}',
+    "retry-2**63": f'e 1 0 t - {{"data": "x", "retry": {2**63}}}',
+    "retry-negative": 'e 1 0 t - {"data": "x", "retry": -1}',
+    "retry-nan": 'e 1 0 t - {"data": "x", "retry": NaN}',
+    "retry-true": 'e 1 0 t - {"data": "x", "retry": true}',
+}
+
+
+@pytest.mark.parametrize("message", FOREIGN_MESSAGES.values(), ids=FOREIGN_MESSAGES.keys())
 async def test_foreign_messages(server, message, caplog):
-    """They are logged and skipped."""
+    """They are logged and skipped; the connection stays, and brings what comes next."""
     ear = Ear()
     async with opened(server.url, ear) as broker:
-        await broker.listen("a")
+        for name in ("a", "b"):
+            await broker.listen(name)
         with server.client() as client:
             client.publish("heliograph:{a}:live", message)
-        entry = await broker.append("a", Event("x"))
+        entries = [await broker.append(name, Event("x")) for name in ("b", "a")]
 
-        assert await ear.hear(1) == [entry]
-    assert "'a'" in caplog.text
+        await ear.hear(2)
+        assert {entry.channel: entry for entry in ear.entries} == {
+            entry.channel: entry for entry in entries
+        }
+        assert ear.connection == []
+    assert "channel 'a': skipped a message that is none of ours" in caplog.text
+
+
+def test_foreign_messages_are_logged_once(caplog):
+    """However many there are, of however many channels, the log and its memory are bounded."""
+    log = OnceLog(logging.getLogger("heliograph.brokers.redis"))
+    for _ in range(3):
+        for n in range(2_000):
+            log.skipped(f"c{n}", "a message", "is odd")
+
+    assert len(caplog.records) == 1_001
+    assert "c0" in caplog.records[0].message
+    assert "more channels than are logged" in caplog.records[-1].message
+    assert len(log._channels) == 1_001
+
+
+# What somebody may do to a channel's keys; {hash} and {stream} are those of channel a, which
+# has three events. Add a row, not a test.
+DAMAGE = {
+    "head-2**53": "HSET {hash} head 9007199254740992",
+    "head-2**63": "HSET {hash} head 9223372036854775808",
+    "head-long": "HSET {hash} head " + "9" * 400,
+    "head-float": "HSET {hash} head 1e30",
+    "head-inf": "HSET {hash} head inf",
+    "head-nan": "HSET {hash} head nan",
+    "head-negative": "HSET {hash} head -5",
+    "head-hex": "HSET {hash} head 0x10",
+    "head-word": "HSET {hash} head word",
+    "head-missing": "HDEL {hash} head",
+    "epoch-odd": "HSET {hash} epoch a-b",
+    "epoch-long": "HSET {hash} epoch " + "e" * 17,
+    "epoch-not-utf-8": b"HSET {hash} epoch \xff\xff",
+    "epoch-missing": "HDEL {hash} epoch",
+    "former-large": "HSET {hash} former _e_1e5_former_99999999999999999999",
+    "seconds-nan": "HSET {hash} seconds nan",
+    "seconds-negative": "HSET {hash} seconds -5",
+    "seconds-word": "HSET {hash} seconds word",
+    "born-nan": "HSET {hash} born nan",
+    "entry-at-0": "XADD {other} 0-5 event {} at 9999999999 token t",
+    "entry-2**63": "XADD {stream} 9223372036854775808-0 event {} at 9999999999 token t",
+    "entry-2**64": "XADD {stream} 18446744073709551615-1 event {} at 9999999999 token t",
+    "entry-between": "XADD {stream} 3-5 event {} at 9999999999 token t",
+    "entry-at-nan": "XADD {stream} 4-0 event {good} at nan token t",
+    "entry-token-odd": b"XADD {stream} 4-0 event {good} at 9 token \xff",
+    "entry-retry": "XADD {stream} 4-0 event {retry} at 9999999999 token t",
+    "entry-one-field": "XADD {stream} 4-0 odd field",
+    "id-word": "HSET {hash} ids 1 =x word",
+    "id-2**63": "HSET {hash} ids 1 =x 9223372036854775808",
+    "id-not-there": "HSET {hash} ids 1 =x 99",
+}
+
+
+def words_of(command):
+    """Give a command of DAMAGE as Redis takes it."""
+    if isinstance(command, str):
+        command = command.encode()
+    places = {
+        b"{hash}": b"heliograph:{a}:channel",
+        b"{stream}": b"heliograph:{a}:events",
+        b"{other}": b"heliograph:{c}:events",
+        b"{good}": GOOD.encode(),
+        b"{retry}": f'{{"data": "x", "retry": {2**63}}}'.encode(),
+    }
+    words = [places.get(word, word) for word in command.split()]
+    return [word.replace(b"_", b" ") if b"_e_" in word else word for word in words]
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["seen", "unseen"])
+@pytest.mark.parametrize("command", DAMAGE.values(), ids=DAMAGE.keys())
+async def test_foreign_rows(server, command, forgets):
+    """Reading, finding, publishing and listening go on, in that channel and in others."""
+    ear = Ear()
+    async with opened(server.url, ear) as here, opened(server.url) as there:
+        for name in ("a", "b", "c"):
+            await here.listen(name)
+        for n in range(3):
+            last = await here.append("a", Event(str(n), id=str(n)))
+        await ear.hear(3)
+        with server.client() as client:
+            client.execute_command(*words_of(command))
+            client.client_kill_filter(_type="pubsub")
+        broker = there if forgets else here
+        for after in (None, last.position, Position("other", 2**63 - 1)):
+            history = await broker.read("a", after, 99)
+            assert history.head.offset <= 4
+        for event_id in ("2", "x", "never"):
+            found = await broker.find("a", event_id)
+            assert found is None or found.offset == 3
+
+        entries = [await broker.append(name, Event("new")) for name in ("a", "b", "c")]
+
+        await until(lambda: all(entry in ear.entries for entry in entries))
+        history = await there.read("a", None, 99)
+        while entries[0] not in history.entries:
+            # A page ends before what is damaged.
+            history = await there.read("a", history.entries[-1].position, 99)
+        assert history.head == entries[0].position
+
+
+def test_foreign_data_without_assertions(server):
+    """Python that was told to drop assertions skips it all the same."""
+    program = Path(__file__).parent / "programs/foreign.py"
+    with server.client() as client:
+        client.hset("heliograph:{b}:channel", mapping={"epoch": "e", "head": str(2**63)})
+
+    done = subprocess.run(
+        [sys.executable, "-O", program, server.url],
+        input="".join(
+            json.dumps(message) + "\n"
+            for message in FOREIGN_MESSAGES.values()
+            if isinstance(message, str)
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    said = json.loads(done.stdout)
+    assert said == {"optimized": True, "heard": ["a 1", "b 1"], "connection": []}
 
 
 async def test_damaged_entries(server, caplog):
@@ -243,7 +453,7 @@ async def test_damaged_entries(server, caplog):
         rest = await broker.read("a", first.position, 9)
         assert (offsets(rest), rest.start.offset, rest.gap) == ([4], 3, "trimmed")
         assert offsets(await broker.read("a", rest.start, 9)) == [4]
-    assert "channel 'a': skipped the damaged entry 2" in caplog.text
+    assert "channel 'a': skipped damaged entries: the first is 2" in caplog.text
 
 
 @pytest.mark.parametrize("number", ["2-0", "*"])
@@ -390,3 +600,178 @@ def test_missing_driver(monkeypatch):
 
     with pytest.raises(ConfigError, match=r"heliograph\[redis\]"):
         open_broker("redis://localhost")
+
+
+async def test_find_with_less_history(server):
+    """Who keeps less than those before him trims the ids, too."""
+    fewer = Retention(events=120, seconds=86_400)
+    async with opened(server.url) as broker, opened(server.url, None, fewer) as other:
+        for n in range(250):
+            await broker.append("a", Event("x", id=str(n % 125)))
+        assert await other.find("a", "124") is None
+
+        last = await other.append("a", Event("x"))
+
+        assert last.position.offset == 251
+        assert await other.find("a", "124") == Position(last.position.epoch, 250)
+        assert await other.find("a", "0") is None
+        with server.client() as client:
+            fields = client.hkeys("heliograph:{a}:channel")
+        assert len([name for name in fields if name[0] in "=<"]) == 119
+
+
+async def test_find_sends_no_history(server):
+    """What Redis sends for an id that is not there is an answer, whatever it holds."""
+    async with opened(server.url, None, Retention(events=10_000, seconds=1000)) as broker:
+        events = [Event("x" * 100, id=str(n)) for n in range(10_000)]
+        await asyncio.gather(*(broker.append("a", event) for event in events))
+        with server.client() as client:
+            before = client.info("stats")["total_net_output_bytes"]
+            assert await broker.find("a", "never") is None
+            after = client.info("stats")["total_net_output_bytes"]
+            shown = len(str(client.info("stats")))
+
+    assert after - before < 10 + 2 * shown
+
+
+async def test_ids_that_were_removed(server):
+    """An entry that somebody has removed is not found, nor does it make its id occur twice."""
+    async with opened(server.url) as broker:
+        entries = [await broker.append("a", Event("x", id="x")) for _ in range(2)]
+        assert await broker.find("a", "x") is None
+        with server.client() as client:
+            client.xdel("heliograph:{a}:events", "1-0")
+        assert await broker.find("a", "x") == entries[1].position
+        with server.client() as client:
+            client.xdel("heliograph:{a}:events", "2-0")
+
+        assert await broker.find("a", "x") is None
+
+
+NAMES = [f"never {n}" for n in range(3_000)]
+
+
+async def ask_for_all(broker, names):
+    """Read, search and listen, as streams of channels do that nobody publishes to."""
+    for first in range(0, len(names), 100):
+        some = names[first : first + 100]
+        await asyncio.gather(*(broker.listen(name) for name in some))
+        await asyncio.gather(*(broker.read(name, None, 1) for name in some))
+        await asyncio.gather(*(broker.read(name, Position("x", 5), 1) for name in some))
+        await asyncio.gather(*(broker.find(name, "x") for name in some))
+        await asyncio.gather(*(broker.unlisten(name) for name in some))
+
+
+async def test_asking_stores_nothing(tmp_path):
+    """Whatever channels clients ask for, Redis holds no key of them, and publishing works."""
+    server = RedisServer(tmp_path, "--maxmemory-policy", "noeviction")
+    try:
+        async with opened(server.url) as broker:
+            await broker.append("a", Event("x"))
+            with server.client() as client:
+                keys = set(client.scan_iter())
+                server.set("maxmemory", client.info("memory")["used_memory"] + 1_000_000)
+
+            await ask_for_all(broker, NAMES)
+
+            with server.client() as client:
+                assert set(client.scan_iter()) <= keys
+            await broker.append("a", Event("x" * 10_000))
+            await broker.append(NAMES[0], Event("x"))
+            # What is known of channels is not pushed out by what clients ask for.
+            assert set(broker._seen) == {"a", NAMES[0]}
+    finally:
+        server.kill()
+
+
+async def test_asking_stores_nothing_in_a_cluster(cluster):
+    """There it is one small key for each slot, at most."""
+    cluster.flush()
+    async with opened(cluster.url) as broker:
+        await ask_for_all(broker, NAMES)
+        await ask_for_all(broker, NAMES)
+        keys = set()
+        for server in cluster.servers:
+            with server.client() as client:
+                keys |= set(client.scan_iter())
+
+    slots = {key_slot(f"{{{quote(name)}}}".encode()) for name in NAMES}
+    common = {key for key in keys if key.endswith(":epoch")}
+    assert len(common) <= len(slots) + 2  # and those of the tries at the start
+    assert {key for key in keys - common if "heliograph.check" not in key} == set()
+    assert {key_slot(key.encode()) for key in common} >= slots
+
+
+WEEK = 604_800
+
+
+async def test_positions_before_the_first_event(server):
+    """They hold for as long as no row can have come and gone without a trace."""
+    clock = Clock()
+    broker = RedisBroker(Address.parse(server.url), RETENTION, clock=clock)
+    await broker.open(Ear())
+    start = (await broker.read("a", None, 0)).head
+    for _ in range(3):
+        clock.now += WEEK
+        history = await broker.read("a", start, 9)
+        assert (history.gap, history.head.offset) == (None, 0)
+        assert history.start == history.head != start
+    entry = await broker.append("a", Event("x"))
+    history = await broker.read("a", start, 9)
+    assert (history.gap, history.entries) == (None, (entry,))
+    with server.client() as client:
+        assert client.ttl("heliograph:{a}:channel") > 4 * WEEK
+        # As if it had expired.
+        client.delete("heliograph:{a}:channel", "heliograph:{a}:events")
+
+    clock.now += WEEK
+    assert (await broker.read("a", start, 9)).gap == "epoch"
+    await broker.append("a", Event("y"))
+    assert (await broker.read("a", start, 9)).gap == "epoch"
+    await broker.close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["FLUSHALL", "DEL heliograph:{a}:channel", "HDEL heliograph:{a}:channel epoch"],
+)
+async def test_positions_before_the_first_event_after_a_loss(server, command):
+    """Who has seen nothing is told, too, that something is gone."""
+    async with opened(server.url) as broker:
+        start = await broker.listen("a")
+        await broker.append("a", Event("lost"))
+        with server.client() as client:
+            client.execute_command(*command.split())
+
+        entry = await broker.append("a", Event("x"))
+
+        history = await broker.read("a", start, 9)
+        assert (history.gap, history.entries) == ("epoch", (entry,))
+
+
+async def test_listening_over_the_first_event(server):
+    """Who listened before it goes over to the channel's own life without a gap."""
+    ear = Ear()
+    async with opened(server.url, ear) as here, opened(server.url) as there:
+        start = await here.listen("a")
+        assert start == (await there.read("b", None, 0)).head
+        entry = await there.append("a", Event("x"))
+
+        assert await ear.hear(1) == [entry]
+        assert entry.position.epoch != start.epoch
+        assert ear.restarts == []
+        assert ear.renamed == [("a", Position(entry.position.epoch, 0), False)]
+
+
+async def test_a_key_that_somebody_has_damaged(server):
+    """What all channels have in common is made anew."""
+    async with opened(server.url) as broker:
+        before = (await broker.read("a", None, 0)).head
+        for value in ("", "a b", "x" * 100, b"\xff"):
+            with server.client() as client:
+                client.set("heliograph:epoch", value)
+
+            history = await broker.read("a", before, 0)
+
+            assert history.gap == "epoch"
+            assert history.head == (await broker.read("b", None, 0)).head

@@ -113,10 +113,12 @@ async def test_wrong_database(server):
         "-hmget",
         "-hset",
         "-hsetnx",
+        "-get",
+        "-set",
         "-time",
         "-xadd",
+        "-xlen",
         "-xrange",
-        "-xrevrange",
         "-publish",
         "-subscribe",
         "-unsubscribe",
@@ -126,6 +128,7 @@ async def test_wrong_database(server):
 async def test_a_right_is_missing(server, right):
     """Whatever the user lacks is named."""
     with server.client() as client:
+        client.delete("app:epoch")
         client.execute_command("ACL", "SETUSER", "push", right)
     try:
         said = await refusal(at(server))
@@ -189,27 +192,10 @@ async def test_a_cluster_is_no_server(tmp_path):
     """Nor the other way about: the error names the scheme."""
     cluster = Cluster(tmp_path / "cluster")
     try:
-        # Whatever node it is, two of the three do not have the slot.
-        said = [
-            await refusal(server.url) for server in cluster.servers if not _has_slot(server)
-        ]
-        assert len(said) == 2
+        said = [await refusal(server.url) for server in cluster.servers]
         assert all("write redis+cluster:// instead of redis://" in one for one in said)
     finally:
         cluster.kill()
-
-
-def _has_slot(server):
-    from heliograph.brokers.redis.names import Names
-
-    key, _ = Names("heliograph:").keys("\x01heliograph.check")
-    with server.client() as client:
-        slot = client.execute_command("CLUSTER", "KEYSLOT", key)
-        slots = client.execute_command("CLUSTER SLOTS")
-    return any(
-        first <= slot <= last and primary[1] == server.port
-        for first, last, primary in slots
-    )
 
 
 async def test_a_server_is_no_cluster(server):

@@ -233,6 +233,26 @@ def test_what_a_visitor_may_not_overhear(redis_server, tmp_path):
         assert log.count("skipped") == log.count("'chat 1': skipped") == 1
 
 
+def test_visitors_store_nothing(redis_server, tmp_path):
+    """Streams of channels that nobody publishes to leave no key behind."""
+    redis_server.set("maxmemory-policy", "noeviction")
+    with (
+        new(redis_server, tmp_path, compat="false") as server,
+        redis_server.client() as client,
+    ):
+        post(server, "before")
+        redis_server.set("maxmemory", client.info("memory")["used_memory"] + 2_000_000)
+        for visit in range(40):
+            names = "&".join(f"channel=r{visit}-{n}" for n in range(64))
+            with server.stream(f"/stream?{names}") as stream:
+                stream.placed()
+        with server.stream() as stream:
+            stream.placed()
+            post(server, "after")
+            assert seen(stream, 1) == [("message", "after")]
+        assert client.dbsize() < 8, set(client.scan_iter())
+
+
 def test_two_applications(redis_server, tmp_path):
     """Under different prefixes they do not meet, though their channels have one name."""
     with (

@@ -12,6 +12,10 @@ then, so that a position from another life is recognised instead of being misrea
 
 **Retention.** A number of events and an age per channel. Trimming leaves the newest.
 
+**Cost.** Asking stores nothing: not for a channel that has no entry, nor for a thousand of
+them. :meth:`Broker.find` costs the same however much history there is, and
+:meth:`Broker.read` is bounded by its limit.
+
 **Errors.** :class:`~heliograph.errors.BrokerUnavailableError` and nothing else, from any
 method but :meth:`Broker.open` and :meth:`Broker.close`. A broker that has raised it may be
 used again: it tries to recover by itself, and what it hands to listeners has no hole then

@@ -27,11 +27,13 @@ __all__ = ["MemoryBroker"]
 
 
 class _Channel:
-    __slots__ = ("entries", "head")
+    __slots__ = ("entries", "head", "ids")
 
     def __init__(self, head: Position) -> None:
         self.head = head
         self.entries: deque[Entry] = deque()
+        # An id of the publisher's own -> the entries held that have it, oldest first.
+        self.ids: dict[str, deque[Position]] = {}
 
 
 class MemoryBroker(Broker):
@@ -81,6 +83,8 @@ class MemoryBroker(Broker):
         entry = Entry(channel, position, event, now)
         found.head = position
         found.entries.append(entry)
+        if event.id is not None:
+            found.ids.setdefault(event.id, deque()).append(position)
         self._trim(found, now)
         if channel in self._listened:
             if not self._fresh:
@@ -103,11 +107,13 @@ class MemoryBroker(Broker):
         )
 
     async def find(self, channel: str, event_id: str) -> Position | None:
-        """Give the place of the one entry with a publisher's own id."""
+        """Return the position of the one entry with a publisher's own id."""
         found = self._channels.get(channel)
-        entries = () if found is None else found.entries
-        matches = [e.position for e in entries if e.event.id == event_id]
-        return matches[0] if len(matches) == 1 else None
+        if found is None:
+            return None
+        self._trim(found, self._clock())
+        matches = found.ids.get(event_id)
+        return matches[0] if matches is not None and len(matches) == 1 else None
 
     async def listen(self, channel: str) -> Position:
         """Hand new entries of a channel to the listener from now on."""
@@ -130,4 +136,9 @@ class MemoryBroker(Broker):
             len(entries) > self._retention.events
             or entries[0].published_at < oldest_allowed
         ):
-            entries.popleft()
+            event_id = entries.popleft().event.id
+            if event_id is not None:
+                matches = channel.ids[event_id]
+                matches.popleft()
+                if not matches:
+                    del channel.ids[event_id]

@@ -165,7 +165,11 @@ class SqliteBroker(Broker):
         return await self._ask(self._reader_store.read, channel, after, limit)
 
     async def find(self, channel: str, event_id: str) -> Position | None:
-        """Give the place of the one entry with a publisher's own id."""
+        """Return the position of the one entry with a publisher's own id."""
+        try:
+            event_id.encode()
+        except UnicodeEncodeError:
+            return None  # a lone surrogate, which no event has and SQLite does not take
         return await self._ask(self._reader_store.find, channel, event_id)
 
     def listen(self, channel: str) -> asyncio.Future[Position]:

@@ -30,7 +30,7 @@ from .check import check
 from .line import cancel, reason_of
 from .names import Names
 from .once import OnceLog
-from .scripts import APPEND, READ
+from .scripts import APPEND, FIND, READ
 from .topology import new_topology
 from .values import (
     DAMAGED,
@@ -65,8 +65,7 @@ _FORGET_CHANNEL_SECONDS = 30 * 86_400
 # How long the confirmation of a subscription may take.
 _SUBSCRIBE_SECONDS = 5.0
 
-# Entries fetched at once when something was missed, or an id of the publisher's is sought;
-# and bytes, whoever asks.
+# Entries fetched at once when something was missed; and bytes, whoever asks.
 _PAGE = 500
 _PAGE_BYTES = 1_048_576
 
@@ -145,7 +144,7 @@ class RedisBroker(Broker):
     ) -> None:
         self.resource = address.shown
         self._address = address
-        self._names = Names(address.prefix)
+        self._names = Names(address.prefix, sharded=address.kind == "cluster")
         self._retention = retention
         self._plain_channels = plain_channels
         self._clock = clock
@@ -204,6 +203,7 @@ class RedisBroker(Broker):
             plain or "",
             "" if attempt.after is None else attempt.after.epoch,
             0 if attempt.after is None else attempt.after.offset,
+            "" if event.id is None else f"={event.id}",
         ]
         if not attempt.was_tried:
             attempt.was_tried = True
@@ -219,16 +219,15 @@ class RedisBroker(Broker):
         return (await self._read(channel, after, limit)).history
 
     async def find(self, channel: str, event_id: str) -> Position | None:
-        """Give the place of the one entry with a publisher's own id."""
-        found: list[Position] = []
-        after = None
-        while True:
-            page = await self.read(channel, after, _PAGE)
-            found += [e.position for e in page.entries if e.event.id == event_id]
-            after = page.entries[-1].position if page.entries else page.start
-            if after.offset >= page.head.offset:
-                break
-        return found[0] if len(found) == 1 else None
+        """Return the position of the one entry with a publisher's own id."""
+        # As it is: what no event can have, a lone surrogate, is found nowhere.
+        wanted = event_id.encode(errors="surrogatepass")
+        arguments = [*self._common_arguments(channel), wanted]
+        found = await self._call("read", FIND, channel, arguments)
+        if found is None:
+            return None
+        epoch, offset = found
+        return Position(epoch.decode(), int(offset))
 
     async def listen(self, channel: str) -> Position:
         """Hand new entries of a channel to the listener from now on."""
@@ -551,10 +550,15 @@ class RedisBroker(Broker):
     ) -> Any:
         if self._closed:
             raise BrokerUnavailableError(self.resource, "the broker has been closed")
+        keys, common = self._names.keys(channel), self._names.common(channel)
         with self._errors():
-            return await self._topology.call(
-                purpose, script, self._names.keys(channel), arguments
-            )
+            if self._address.kind == "cluster":
+                # While a slot moves, a node refuses keys of which it has only some. So the
+                # common one is named only for a channel that needs it.
+                answer = await self._topology.call(purpose, script, keys, arguments)
+                if answer is not None or script is FIND:
+                    return answer
+            return await self._topology.call(purpose, script, (*keys, common), arguments)
 
     def _common_arguments(
         self, channel: str, seen: Seen | None = None
@@ -569,6 +573,9 @@ class RedisBroker(Broker):
         return [new_epoch(), now, seconds, forget, *last]
 
     def _see(self, channel: str, seen: Seen) -> None:
+        if not seen.position.offset:
+            # Nothing was seen, and what channels clients ask for must not push out others.
+            return
         known = self._seen.get(channel)
         if (
             known is None

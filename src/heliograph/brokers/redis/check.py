@@ -23,7 +23,7 @@ from redis.exceptions import (
 
 from ...errors import ConfigError
 from ..epoch import new_epoch
-from .scripts import APPEND, READ
+from .scripts import APPEND, FIND, READ
 
 if TYPE_CHECKING:
     from .address import Address
@@ -39,6 +39,9 @@ _CHECK_SECONDS = 3.0
 _CHANNEL = "\x01heliograph.check"
 _FORGET_SECONDS = 60
 
+# Nobody publishes to this one, so reading it needs what all channels have in common.
+_NO_ROW = "\x01heliograph.check.none"
+
 # Options that name one.
 _FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 
@@ -53,6 +56,8 @@ _REFUSALS = {
     "invalid db index": "there is no such database",
     "select is not allowed in cluster mode": "a cluster has only the database 0",
     "cluster support disabled": "is no cluster: write redis:// instead of redis+cluster://",
+    "don't hash to the same slot": "is a node of a cluster: write redis+cluster:// instead"
+    " of redis://",
     "no permissions": "the user lacks a right",
     "the user executing the script can't": "the user lacks a right",
     "unknown command": _TOO_OLD,
@@ -94,16 +99,19 @@ def _check_files(address: Address) -> None:
 
 
 async def _try(address: Address, topology: Topology, names: Names) -> None:
-    keys = names.keys(_CHANNEL)
+    keys = *names.keys(_CHANNEL), names.common(_CHANNEL)
+    none = *names.keys(_NO_ROW), names.common(_NO_ROW)
     begin: list[str | float] = [new_epoch(), "", 1, _FORGET_SECONDS, "", 0, "", ""]
     publish = "SPUBLISH" if address.kind == "cluster" else "PUBLISH"
     live = names.live(_CHANNEL)
-    event: list[str | float] = ["{}", 1, publish, live, "-", "", "", "", "", 0]
+    event: list[str | float] = ["{}", 1, publish, live, "-", "", "", "", "", 0, "=id"]
     await topology.check()
     # First, because a short command is refused in clearer words than a long one.
     await (await topology.node(keys[0])).line.probe(live)
     await topology.call("append", APPEND, keys, [*begin, *event])
     await topology.call("read", READ, keys, [*begin, "", 0, 1, 1])
+    await topology.call("read", FIND, keys, [*begin, "id"])
+    await topology.call("read", READ, none, [*begin, "", 0, 1, 1])
 
 
 def _problem(address: Address, error: BaseException) -> str | None:

@@ -1,16 +1,29 @@
 """
-What is done inside of Redis, atomically: to append to a channel and to read from it.
+What is done inside of Redis, atomically: append to a channel, read from it, find an id.
 
-Each script begins in the same way. It makes the channel if it is not there; removes what
-is too old; and notices that **data has come back in an older state** (a snapshot restored,
-a replica promoted that did not have everything): the caller says what it has seen last,
-and if that is no longer there the channel begins another life. Otherwise offsets would be
-given a second time, and whoever has seen the first would take the second for known.
+**A channel begins with its first append.** Until then it has no key: whoever reads it is
+told a position of the life that all such channels share (a *common* life), at offset 0. A
+common life is named by a key that all of them have in common, and by the week. Rows of
+channels expire, and nobody notices that. So a position of a common life holds for four
+weeks, which is less than a row lasts: within that time no row can have come and gone.
+
+**Data may come back in an older state** (a snapshot restored, a replica promoted that did
+not have everything). So the caller says what it has seen last, and if that is no longer
+there the channel begins another life. Otherwise offsets would be given a second time, and
+whoever has seen the first would take the second for known.
 
 What has come back stays, as the beginning of the new life. What is newer than what was seen
 was published since, under offsets that others had before. So a channel remembers its former
 lives, each with the offset up to which the new one is the same: positions up to there are
 honoured, and whoever is past it goes on from there.
+
+**Ids of the publisher's own have an index** in the channel's hash: ``=id`` leads to the
+newest entry with that id, ``<id`` to the one before it. An entry that leaves history takes
+its fields along. So an id is found, and known to be unique, whatever the history's length.
+
+**Whatever is read may have been written by somebody else.** A row that is none of ours
+counts as missing, numbers that are none as 0, and entries outside of 1 to the head are not
+seen.
 
 A script that is asked to append again looks for the token of the append first.
 """
@@ -20,7 +33,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-__all__ = ["APPEND", "READ", "Script"]
+__all__ = ["APPEND", "FIND", "READ", "Script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +53,44 @@ class Script:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
-# KEYS: hash, stream.
+# KEYS: hash, stream, and the key of the common life. Without the last a script answers nil
+# for a channel that has no row, and has done nothing.
 # ARGV: 1 candidate for the epoch, 2 now or "", 3 seconds of history, 4 seconds until
 # forgotten, 5 to 8 epoch, offset, token and time of what the caller has seen last, or "".
 _BEGIN = """
 local function offset_of(entry) return tonumber(string.match(entry[1], '%d+')) end
 local function text(offset) return string.format('%d', offset) end
+-- Numbers from outside. Beyond 2^53 Lua has not all of them.
+local function whole(value)
+    local number = string.match(value or '', '^%d+$') and tonumber(value)
+    return number and number < 2 ^ 53 and number or nil
+end
+local function finite(value)
+    local number = tonumber(value or '')
+    return number and math.abs(number) < 2 ^ 53 and number or nil
+end
 -- When an entry was published; long ago if somebody else has written it.
-local function at(entry) return tonumber(entry[2][4] or '') or 0 end
+local function at(entry) return finite(entry[2][4]) or 0 end
 local now = ARGV[2]
 if now == '' then
     local time = redis.call('TIME')
     now = time[1] .. '.' .. string.format('%06d', time[2])
 end
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'seconds', 'former', 'born')
+local state = redis.call('HMGET', KEYS[1],
+    'epoch', 'head', 'seconds', 'former', 'born', 'ids')
 -- Former lives are written ' epoch offset', the latest first.
-local epoch, head, former = state[1], tonumber(state[2]), state[4] or ''
-local life, last_seen, seen_at = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[8]) or 0
+local epoch, head, former = state[1] or '', whole(state[2]), state[4] or ''
+local is_known = head and #epoch <= 16 and string.match(epoch, '^[0-9A-Za-z]+$')
+if not is_known and not KEYS[3] then return false end
+-- Redis looks at its memory only before the first write of a script: with a command that
+-- takes memory, so that the append is refused when there is none.
+if appending then redis.call('HSETNX', KEYS[1], 'head', 0) end
+local life, last_seen, seen_at = ARGV[5], tonumber(ARGV[6]), finite(ARGV[8]) or 0
 -- Up to which offset a life is the same as the present one; nil if it is not known.
 local function same_in(which)
-    return which == epoch and head
+    local same = which == epoch and head
         or tonumber(string.match(former, ' ' .. which .. ' (%d+)'))
+    return same and math.min(same, head)
 end
 -- From an offset on back to what had been published when the caller saw his last entry. If
 -- that is no longer held nothing vouches for any offset.
@@ -94,10 +124,33 @@ local function is_another()
     local entry = redis.call('XRANGE', KEYS[2], id, id)[1]
     return entry and entry[2][6] ~= ARGV[7]
 end
-if not epoch or not head then
-    epoch, head, former = ARGV[1], 0, ''
-    redis.call('DEL', KEYS[1], KEYS[2])
-    redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', 0, 'born', now)
+-- The common life of this week, and those that still hold. The next week's is of a server
+-- whose clock is ahead.
+local function common_lives()
+    local name = redis.call('GET', KEYS[3])
+    if not name or not string.match(name, '^[0-9A-Za-z]+$') or #name > 8 then
+        name = ARGV[1]
+        redis.call('SET', KEYS[3], name)
+    end
+    local week, lives = math.floor(now / 604800), ''
+    for offset = 1, -3, -1 do
+        lives = lives .. ' ' .. name .. text(math.max(week + offset, 0)) .. ' 0'
+    end
+    return name .. text(week), lives
+end
+if not is_known then
+    local is_left = state[1] or state[2] or state[3] or state[5]
+    epoch, former = common_lives()
+    head, state = 0, {}
+    if appending then
+        -- What is left of another life must not be taken for this one's, and says that
+        -- there was one: who has seen nothing has missed it.
+        if redis.call('DEL', KEYS[2]) > 0 or is_left then former = '' end
+        epoch = ARGV[1]
+        redis.call('DEL', KEYS[1])
+        redis.call('HSET', KEYS[1],
+            'epoch', epoch, 'head', 0, 'former', former, 'born', now)
+    end
 elseif life == epoch then
     if head < last_seen or is_another() then
         begin_life(back_from(math.min(head, last_seen - 1)))
@@ -107,7 +160,7 @@ elseif life ~= '' then
     if not same then
         -- Either this life began later than what the caller has seen, or he has been in one
         -- that began after this one: then it has come back.
-        if (tonumber(state[5] or '') or 0) < seen_at then begin_life(back_from(head)) end
+        if (finite(state[5]) or 0) < seen_at then begin_life(back_from(head)) end
     elseif last_seen <= same and is_another() then
         -- Whoever noticed the end of that life had not seen all of it.
         local later, lives = string.match(former, '^(.-)( ' .. life .. ' .*)$')
@@ -116,22 +169,35 @@ elseif life ~= '' then
     end
 end
 -- What is only tidying may fail where Redis takes no writes: reading goes on.
--- A channel that nobody has published to is only a question that somebody asked.
-redis.pcall('EXPIRE', KEYS[1], head == 0 and math.min(86400, ARGV[4]) or ARGV[4])
+if is_known or appending then redis.pcall('EXPIRE', KEYS[1], ARGV[4]) end
+-- An entry leaves history. Whatever led to it goes, too.
+local function forget(entry)
+    local id, offset = entry[2][8], text(offset_of(entry))
+    if not id then return end
+    local leads = redis.call('HMGET', KEYS[1], '=' .. id, '<' .. id)
+    if leads[1] == offset then
+        redis.pcall('HDEL', KEYS[1], '=' .. id, '<' .. id)
+    elseif leads[2] == offset then
+        redis.pcall('HDEL', KEYS[1], '<' .. id)
+    end
+end
 -- Who publishes says how long history is kept, who reads does not.
-local seconds = appending and ARGV[3] or state[3] or ARGV[3]
-local oldest_allowed = tonumber(now) - tonumber(seconds)
+local seconds = not appending and finite(state[3]) or 0
+if seconds <= 0 then seconds = tonumber(ARGV[3]) end
+local oldest_allowed = tonumber(now) - seconds
 local oldest
 while true do
-    oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+    oldest = redis.call('XRANGE', KEYS[2], '1-0', text(head), 'COUNT', 1)[1]
     if not oldest or at(oldest) >= oldest_allowed then break end
     if type(redis.pcall('XDEL', KEYS[2], oldest[1])) == 'table' then break end
+    forget(oldest)
 end
 """
 
 # ARGV goes on: 9 event, 10 most entries, 11 the command that publishes, 12 channel to
 # publish on, 13 token, 14 whether this may have been asked before, or "", 15 and 16 plain
-# channel and message, or ""; 17 and 18 a position before that of the first try.
+# channel and message, or ""; 17 and 18 a position before that of the first try; 19 "=" and
+# the publisher's own id, or "".
 _APPEND = """
 if ARGV[14] ~= '' then
     local oldest = epoch == ARGV[17] and tonumber(ARGV[18]) or 0
@@ -140,9 +206,8 @@ if ARGV[14] ~= '' then
         local page = redis.call('XREVRANGE', KEYS[2],
             text(last) .. '-0', text(oldest + 1) .. '-0', 'COUNT', 100)
         for _, entry in ipairs(page) do
-            local fields = entry[2]
-            if fields[6] == ARGV[13] then
-                return {epoch, text(offset_of(entry)), fields[4]}
+            if entry[2][6] == ARGV[13] then
+                return {epoch, text(offset_of(entry)), string.format('%.17g', at(entry))}
             end
             last = offset_of(entry) - 1
         end
@@ -150,21 +215,40 @@ if ARGV[14] ~= '' then
     end
 end
 head = head + 1
-local offset = text(head)
+local offset, most, id = text(head), tonumber(ARGV[10]), string.sub(ARGV[19], 2)
+if state[6] then
+    local excess = redis.call('XLEN', KEYS[2]) + 1 - most
+    while excess > 0 do
+        local page = redis.call('XRANGE', KEYS[2],
+            '-', '+', 'COUNT', math.min(excess, 100))
+        if #page == 0 then break end
+        for _, entry in ipairs(page) do
+            forget(entry)
+            redis.call('XDEL', KEYS[2], entry[1])
+        end
+        excess = excess - #page
+    end
+end
 local function add()
-    return redis.pcall('XADD', KEYS[2], 'MAXLEN', ARGV[10], offset .. '-0',
-        'event', ARGV[9], 'at', now, 'token', ARGV[13])
+    local own = ARGV[19] ~= '' and {'id', id} or {}
+    return redis.pcall('XADD', KEYS[2], 'MAXLEN', most, offset .. '-0',
+        'event', ARGV[9], 'at', now, 'token', ARGV[13], unpack(own))
 end
 local added = add()
 if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true) then
     -- Somebody has added an entry of his own. No other could ever follow it.
-    redis.call('DEL', KEYS[2])
-    epoch, former = ARGV[1], ''
-    redis.call('HSET', KEYS[1], 'former', former, 'born', now)
+    redis.call('DEL', KEYS[1], KEYS[2])
+    epoch = ARGV[1]
+    redis.call('HSET', KEYS[1], 'born', now)
     added = add()
 end
 if type(added) == 'table' then return added end
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', offset, 'seconds', ARGV[3])
+if ARGV[19] ~= '' then
+    local before = redis.call('HMGET', KEYS[1], ARGV[19])[1]
+    if before then redis.call('HSET', KEYS[1], '<' .. id, before) end
+    redis.call('HSET', KEYS[1], ARGV[19], offset, 'ids', 1)
+end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call(ARGV[11], ARGV[12],
@@ -184,7 +268,7 @@ local start = math.max(first, same and math.min(tonumber(ARGV[10]), same) + 1 or
 local entries, bytes, wanted = {}, 0, tonumber(ARGV[11])
 while #entries < wanted and bytes < tonumber(ARGV[12]) do
     local page = redis.call('XRANGE', KEYS[2],
-        text(start) .. '-0', '+', 'COUNT', math.min(16, wanted - #entries))
+        text(start) .. '-0', text(head), 'COUNT', math.min(16, wanted - #entries))
     if #page == 0 then break end
     for _, entry in ipairs(page) do
         if #entries > 0 and bytes + #(entry[2][2] or '') > tonumber(ARGV[12]) then
@@ -196,20 +280,28 @@ while #entries < wanted and bytes < tonumber(ARGV[12]) do
         start = offset_of(entry) + 1
     end
 end
-local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-if last and offset_of(last) ~= head then last = nil end
+local place = text(head) .. '-0'
+local last = redis.call('XRANGE', KEYS[2], place, place)[1]
+local token = last and string.match(last[2][6] or '', '^[0-9A-Za-z_-]+$') or ''
 return {epoch, text(head), text(first), same and text(same) or '', entries,
-    last and last[2][6] or '', last and last[2][4] or now}
+    token, last and string.format('%.17g', at(last)) or now}
 """
 
-# Redis looks at its memory only before the first write of a script: with a command that
-# takes memory, so that the append is refused when there is none.
-_REFUSE_WITHOUT_MEMORY = """
-redis.call('HSETNX', KEYS[1], 'head', 0)
-local appending = true
+# ARGV goes on: 9 the publisher's own id.
+_FIND = """
+if not state[6] then return false end
+local leads = redis.call('HMGET', KEYS[1], '=' .. ARGV[9], '<' .. ARGV[9])
+local function is_held(offset)
+    if not whole(offset) then return false end
+    local place = text(tonumber(offset)) .. '-0'
+    local entry = redis.call('XRANGE', KEYS[2], place, place)[1]
+    return entry and entry[2][8] == ARGV[9]
+end
+if is_held(leads[1]) and not is_held(leads[2]) then return {epoch, leads[1]} end
+return false
 """
 
-APPEND = Script(_REFUSE_WITHOUT_MEMORY + _BEGIN + _APPEND)
+APPEND = Script("local appending = true\n" + _BEGIN + _APPEND)
 """Gives the next offset, stores, trims and publishes: epoch, offset and time."""
 
 READ = Script("local appending = false\n" + _BEGIN + _READ)
@@ -218,3 +310,6 @@ Gives what follows a position: epoch, head, oldest offset held, the offset up to
 position's life is the same as this one ("" if not at all), entries; and the token and time
 of the entry at the head, or now if it is no longer held.
 """
+
+FIND = Script("local appending = false\n" + _BEGIN + _FIND)
+"""Gives the one entry with an id of the publisher's own: epoch and offset, or nil."""

@@ -8,6 +8,8 @@ append was done, and whether what stands at an offset is what was seen there.
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...channels.entry import Entry
@@ -32,6 +34,8 @@ __all__ = [
 
 # What comes of reading an entry or a message that somebody else has written.
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+_TOKEN = re.compile(rb"[0-9A-Za-z_-]+")
 
 _FLASK_SSE_FIELDS = {"data", "type", "id", "retry"}
 
@@ -98,7 +102,9 @@ def load_row(channel: str, epoch: str, row: Sequence[Any]) -> Stored:
     """
     number, flat = row
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    offset = number.partition(b"-")[0]
+    offset, _, rest = number.partition(b"-")
+    if rest != b"0":
+        raise ValueError(f"{_shown(number)} is not written by Heliograph")
     return _load(channel, epoch, offset, fields[b"at"], fields[b"token"], fields[b"event"])
 
 
@@ -125,18 +131,27 @@ def _load(  # noqa: PLR0917 - in the order in which they are written
     channel: str, epoch: str, offset: bytes, now: bytes, token: bytes, event: bytes
 ) -> Stored:
     fields = json.loads(event)
+    published_at = float(now)
+    if not math.isfinite(published_at):
+        raise ValueError(f"{_shown(now)} is no time")
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(f"{_shown(token)} is no token")
     entry = Entry(
         channel,
-        Position(epoch, int(offset)),
+        Position.parse(epoch, offset.decode()),
         Event(
             fields["data"],
             type=fields.get("type"),
             id=fields.get("id"),
             retry_ms=fields.get("retry"),
         ),
-        float(now),
+        published_at,
     )
     return Stored(entry, token.decode())
+
+
+def _shown(value: bytes) -> str:
+    return repr(value[:80])
 
 
 def dump_plain(event: Event, plain_format: PlainFormat) -> str:
