@@ -69,6 +69,7 @@ def test_every_key_is_documented():
 
     assert set(table) | {"SSE_REDIS_URL", "REDIS_URL"} == set(_KNOWN_KEYS)
     assert table["SSE_FLASK_SSE_COMPAT"] == "False"
+    assert table["SSE_PLAIN_FORMAT"] == '"flask-sse"'
     for key, default in defaults.items():
         assert table[key] == default, key
     assert (table["SSE_PRIVATE"], table["SSE_TAKE_OVER"]) == ("False", "True")
