@@ -263,6 +263,23 @@ async def test_a_bell_that_was_removed_is_hung_again(path):
             await asyncio.sleep(0.05)
 
 
+async def test_a_damaged_channel_stops_no_other(path):
+    """All are listened to in one transaction, and that one cannot be."""
+    ear = Ear()
+    async with opened(path, ear) as broker:
+        await broker.append("damaged", Event("x"))
+        with sqlite3.connect(path) as file:
+            file.execute("UPDATE channel SET head = 'many'")
+        file.close()
+        calls = [broker.listen(name) for name in ("a", "damaged", "b")]
+
+        with pytest.raises(BrokerUnavailableError, match="'damaged' is damaged"):
+            await calls[1]
+        assert (await calls[0]).offset == (await calls[2]).offset == 0
+        await broker.append("b", Event("x"))
+        assert [e.channel for e in await ear.hear(1)] == ["b"]
+
+
 async def test_news_before_a_crowd(path):
     """Who has come before hears what is published, however much newcomers have to ask."""
     ear = Ear()

@@ -19,6 +19,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ..channels.position import Position
 from ..errors import BrokerUnavailableError
 from .base import Broker, History, Listener, Retention
 from .doorbell import Doorbell, UntrustedBellsError, ring
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..channels.entry import Entry
-    from ..channels.position import Position
     from ..event import Event
     from .base import Attempt
 
@@ -57,6 +57,15 @@ _ENTRIES_BETWEEN_YIELDS = 16
 
 # How often each process removes what is too old although nobody publishes.
 _SWEEP_SECONDS = 60.0
+
+
+def _settle(
+    begun: asyncio.Future[Position], position: Position | BrokerUnavailableError
+) -> None:
+    if isinstance(position, Position):
+        begun.set_result(position)
+    else:
+        begun.set_exception(position)
 
 
 class SqliteBroker(Broker):
@@ -210,7 +219,7 @@ class SqliteBroker(Broker):
                 if begun is None or position is None:
                     continue
                 if not begun.cancelled():
-                    begun.set_result(position)
+                    _settle(begun, position)
                 elif last[name] is begun:
                     # Cancelled since: undone before whatever was asked for after it.
                     self._changes.appendleft((name, None))

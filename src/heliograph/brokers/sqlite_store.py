@@ -251,7 +251,9 @@ class SqliteStore:
         except InvalidFieldError:
             return None  # damaged: an id that cannot be resumed from
 
-    def change(self, changes: Sequence[tuple[str, bool]]) -> list[Position | None]:
+    def change(
+        self, changes: Sequence[tuple[str, bool]]
+    ) -> list[Position | BrokerUnavailableError | None]:
         """
         Change which channels are included in :meth:`news`, in one transaction.
 
@@ -259,24 +261,32 @@ class SqliteStore:
             changes: Names, in order, each with whether it is included from now on.
 
         Returns:
-            For each that is included the channel's head: what comes after it is new.
+            For each that is included the channel's head: what comes after it is new; or
+            why it is not included after all.
 
         Raises:
             BrokerUnavailableError: The file cannot be read. None of them is included.
         """
-        heads: list[Position | None] = []
+        heads: list[Position | BrokerUnavailableError | None] = []
         try:
             with self._reading() as connection:
                 for channel, is_included in changes:
                     if is_included and not self._handed_on:
                         self._seen_seq = self._last_seq(connection)
-                    head = self._head(connection, channel) if is_included else None
+                    head: Position | BrokerUnavailableError | None = None
+                    if is_included:
+                        try:
+                            head = self._head(connection, channel)
+                        except BrokerUnavailableError as error:
+                            # A damaged row concerns nobody else.
+                            head = error
                     heads.append(head)
-                    if head is None:
-                        self._handed_on.pop(channel, None)
-                    else:
+                    if isinstance(head, Position):
                         self._handed_on[channel] = head
-                    connection.execute(_CHANGE[is_included], (channel,))
+                    else:
+                        self._handed_on.pop(channel, None)
+                    is_handed_on = channel in self._handed_on
+                    connection.execute(_CHANGE[is_handed_on], (channel,))
         except BaseException:
             # Connecting anew makes the table from what is included then.
             for channel, _ in changes:
