@@ -391,7 +391,7 @@ DAMAGE = {
 async def test_damaged_rows(path, statement):
     """Other channels are heard, published to and read; this one is, as far as it can be."""
     ear = Ear()
-    async with opened(path, ear) as broker:
+    async with opened(path, ear) as broker, opened(path) as newcomer:
         for name in ("a", "b"):
             await broker.listen(name)
         with contextlib.closing(sqlite3.connect(path)) as other, other:
@@ -408,7 +408,7 @@ async def test_damaged_rows(path, statement):
             broker.read("a", None, 9),
             broker.read("a", Position("other", 5), 0),
             broker.find("a", "x"),
-            broker.listen("a"),
+            newcomer.listen("a"),
         ):
             # One that cannot be read says so, and nothing else.
             with contextlib.suppress(BrokerUnavailableError):
