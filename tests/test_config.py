@@ -18,9 +18,12 @@ BAD = [
     ("retry_ms", True),
     ("max_event_bytes", 63),
     ("max_lag_bytes", 0),
+    ("max_lag_total_bytes", 0),
     ("max_subscribers", 0),
     ("max_subscribers_per_channel", None),
     ("max_subscribers_per_address", 0),
+    ("max_channels", 0),
+    ("max_channels_per_address", 0.5),
     ("max_stream_seconds", 0),
     ("retry_after_seconds", -1),
     ("linger_seconds", -0.1),
@@ -59,6 +62,12 @@ def test_event_larger_than_lag():
     """An event that would disconnect everyone is refused by configuration."""
     with pytest.raises(ConfigError, match="max_event_bytes must be at most max_lag_bytes"):
         HubConfig(max_event_bytes=2048, max_lag_bytes=1024)
+
+
+def test_less_for_all_than_for_one():
+    """The smaller limit would be the one that counts."""
+    with pytest.raises(ConfigError, match=r"must be at least max_lag_bytes \(2097152\)"):
+        HubConfig(max_lag_bytes=2**21, max_lag_total_bytes=2**20)
 
 
 @pytest.mark.parametrize("name", ["heartbeat_seconds", "send_buffer_bytes"])

@@ -37,6 +37,10 @@ class HubConfig:
             ``max_lag_bytes``.
         max_lag_bytes: Bytes that a client may be behind before it is disconnected. It
             comes back with ``Last-Event-ID`` and is given what it missed. At least 1.
+        max_lag_total_bytes: Bytes that a process holds for all clients that are behind:
+            events that some have yet to be given, each counted once, and what was written
+            and not taken. Beyond it those who are farthest behind are disconnected. At
+            least ``max_lag_bytes``. Looked at once a second.
         max_subscribers: Streams per process, or less if it may not open enough files. At
             least 1.
         max_subscribers_per_channel: Streams per channel and process. At least 1.
@@ -81,6 +85,7 @@ class HubConfig:
     retry_ms: int = 2_000
     max_event_bytes: int = 262_144
     max_lag_bytes: int = 1_048_576
+    max_lag_total_bytes: int = 134_217_728
     max_subscribers: int = 10_000
     max_subscribers_per_channel: int = 10_000
     max_subscribers_per_address: int | None = None
@@ -106,6 +111,11 @@ class HubConfig:
             found.append(
                 f"max_event_bytes must be at most max_lag_bytes ({self.max_lag_bytes}),"
                 f" not {self.max_event_bytes}: one such event would disconnect everyone"
+            )
+        if not found and self.max_lag_bytes > self.max_lag_total_bytes:
+            found.append(
+                "max_lag_total_bytes must be at least max_lag_bytes"
+                f" ({self.max_lag_bytes}), not {self.max_lag_total_bytes}"
             )
         if found:
             raise ConfigError(found)
@@ -152,6 +162,7 @@ _RULES = [
     _Rule("retry_ms", 0, 3_600_000),
     _Rule("max_event_bytes", 64),
     _Rule("max_lag_bytes", 1),
+    _Rule("max_lag_total_bytes", 1),
     _Rule("max_subscribers", 1),
     _Rule("max_subscribers_per_channel", 1),
     _Rule("max_subscribers_per_address", 1, optional=True),

@@ -6,7 +6,7 @@ import pytest
 
 from heliograph import Event, EventStreamParser
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import HEARTBEAT, Feed, gap_block, place_block
+from heliograph.channels.feed import HEARTBEAT, Feed, Held, gap_block, place_block
 from heliograph.channels.log import LogItem
 from heliograph.channels.position import Position, Positions
 
@@ -93,16 +93,41 @@ def test_leaving_in_the_middle():
 
 
 def test_lag():
-    """Lag is what a cursor has yet to take, in bytes."""
+    """Lag is what a cursor has yet to take, in bytes; an id is as long as the last one."""
     shared = feed("a")
     cursor = shared.join()
     assert shared.lag_bytes(cursor) == 0
-
     shared.append(item("a", 1))
+    assert 0 < shared.lag_bytes(cursor) <= len(shared.take(cursor))
+
+    shared.append(item("a", 2))
     shared.append_block(HEARTBEAT)
 
     assert shared.lag_bytes(cursor) == len(shared.take(cursor))
     assert shared.lag_bytes(cursor) == 0
+
+
+def test_feeds_share_what_they_carry():
+    """However many hold an event, its body counts once; nothing stays when all have passed."""
+    held = Held()
+    names = [tuple(sorted({"a", f"b{n}"})) for n in range(100)]
+    feeds = [Feed(Positions({c: Position("e", 0) for c in pair}), held) for pair in names]
+    cursors = [each.join() for each in feeds]
+    slow = [each.join() for each in feeds]
+    for offset in range(1, 11):
+        event = LogItem.of(Entry("a", Position("e", offset), Event("x" * 10_000), 0.0))
+        for each in feeds:
+            each.append(event)
+
+    assert 100_000 < held.bytes < 100_000 + 100 * 10 * 100
+
+    for each, cursor in zip(feeds, cursors, strict=True):
+        assert len(each.take(cursor)) > 100_000
+        each.trim()
+    assert 100_000 < held.bytes < 100_000 + 100 * 10 * 200
+    for each, cursor in zip(feeds, slow, strict=True):
+        each.leave(cursor)
+    assert held.bytes == 0
 
 
 def test_ids_state_all_channels():

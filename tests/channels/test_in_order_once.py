@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from heliograph import Event, EventStreamParser
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import Feed, entry_block, gap_block, place_block
+from heliograph.channels.feed import Feed, Held, entry_block, gap_block, place_block
 from heliograph.channels.log import Appended, ChannelLog, LogItem
 from heliograph.channels.position import Position, Positions
 
@@ -54,7 +54,9 @@ class Delivery(RuleBasedStateMachine):
             )
             for name in CHANNELS
         }
-        self.feed = Feed(Positions({name: Position("e0", 0) for name in CHANNELS}))
+        self.held = Held()
+        start = Positions({name: Position("e0", 0) for name in CHANNELS})
+        self.feed = Feed(start, self.held)
         self.clients = []
 
     @rule(channel=st.sampled_from(CHANNELS), size=st.integers(0, 60))
@@ -152,10 +154,21 @@ class Delivery(RuleBasedStateMachine):
             assert len(log) <= 5
             assert log.held_bytes <= 200 or len(log) == 1
 
-    @invariant()
+    # Not after each step: asking for its positions makes the feed write its ids.
+    @rule()
     def feed_is_at_the_heads(self):
         for name, log in self.logs.items():
             assert self.feed.positions[name] == log.head
+
+    @invariant()
+    def what_is_held_is_counted(self):
+        blocks = self.feed._blocks
+        entries = [block for block in blocks if not isinstance(block, bytes)]
+        assert self.held.bytes == (
+            64 * len(blocks)
+            + sum(len(block) for block in blocks if isinstance(block, bytes))
+            + sum(len(block.id_line) + len(block.item.body) for block in entries)
+        )
 
     @invariant()
     def lag_is_what_is_to_come(self):

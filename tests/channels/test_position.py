@@ -102,18 +102,34 @@ def test_flipped_characters():
             assert parsed.id == text
 
 
-def test_advance_and_copy():
-    """A copy does not move with the original."""
-    moving = Positions({"a": Position("e", 1)})
-    copy = moving.copy()
+def test_advance():
+    """What was equal is no longer."""
+    moving, still = (Positions({"a": Position("e", 1)}) for _ in range(2))
+    assert moving == still
 
     moving.advance("a", Position("e", 2))
 
-    assert copy["a"] == Position("e", 1)
+    assert still["a"] == Position("e", 1)
     assert moving["a"] == Position("e", 2)
-    assert moving != copy
+    assert moving != still
     assert moving != "x"
     assert "offset=2" in repr(moving)
+    with pytest.raises(AssertionError):
+        moving.advance("b", Position("e", 2))
+
+
+@given(st.data())
+def test_an_id_that_is_written_bit_by_bit(data):
+    """Is the one that would be written at once, however positions have moved."""
+    names = "abcd"
+    moving = Positions({name: Position("e", 0) for name in names})
+    for _ in range(data.draw(st.integers(1, 12))):
+        name = data.draw(st.sampled_from(names))
+        epoch = data.draw(st.sampled_from(["e", "e", "e", "f"]))
+        moving.advance(name, Position(epoch, data.draw(st.integers(0, 200))))
+        if data.draw(st.booleans()):
+            assert moving.id == Positions({name: moving[name] for name in names}).id
+    assert moving == Positions.parse(moving.id, tuple(names))
 
 
 @given(positions)

@@ -412,6 +412,52 @@ async def test_a_position_is_refused_as_an_own_id(url):
 # Slow clients, many clients, silent times.
 
 
+@pytest.mark.parametrize("is_joining", [False, True])
+async def test_stuck_clients_together(is_joining):
+    """The farthest behind are given up when all of them hold too much; they can resume."""
+    config = {"max_lag_bytes": 500_000, "max_lag_total_bytes": 1_000_000}
+    async with opened(send_buffer_bytes=4096, max_event_bytes=10_500, **config) as hub:
+        for n in range(20):
+            (entry,) = await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+        quick = await connect(hub, "a", "quick").placed()
+        stuck = []
+        for n in range(20):
+            pair = ("a", f"own{n}")
+            first = Positions(dict.fromkeys(pair, Position(entry.position.epoch, 0))).id
+            start = first if is_joining else None
+            stuck.append(connect(hub, *pair, read_buffer=4096, last_event_id=start))
+            if not is_joining:
+                await stuck[-1].placed()
+        late = connect(hub, "b", read_buffer=4096)
+        await until(lambda: hub.statistics().subscribers == 22)
+
+        for n in range(20, 60):
+            await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+            await quick.wait(n - 19)
+        # Each has some 64 KB that are its own, and what is behind those is shared.
+        await until(lambda: hub.statistics().lagging_disconnected > 0)
+        await until(lambda: held_by(hub) <= 1_000_000)
+
+        assert 1 <= hub.statistics().lagging_disconnected < 20
+        assert not late.subscriber.gone
+        assert not quick.subscriber.gone
+        given_up = next(client for client in stuck if client.subscriber.gone)
+        await given_up.ended()
+        seen = int(given_up.data[-1][:3]) if given_up.data else 19 - 20 * is_joining
+        names = given_up.subscriber.channels
+        first = Positions(dict.fromkeys(names, Position(entry.position.epoch, 0))).id
+        last_event_id = given_up.parser.last_event_id or first
+        back = connect(hub, *names, last_event_id=last_event_id)
+        rest = [int(e.data[:3]) for e in await back.wait(59 - seen)]
+        assert rest == [*range(seen + 1, 60)]
+
+
+def held_by(hub):
+    """Bytes that a hub holds for clients that are behind."""
+    sinks = [s.sink for s in hub._subscribers if s.sink is not None]
+    return hub._delivery._held.bytes + sum(sink.unsent_bytes for sink in sinks)
+
+
 async def test_a_stuck_client_costs_the_others_nothing():
     """It is passed over, and disconnected when it is too far behind; nothing is lost."""
     async with opened(max_lag_bytes=300_000, send_buffer_bytes=4096) as hub:
@@ -596,7 +642,8 @@ async def test_no_heartbeat():
     async with opened(heartbeat_seconds=None) as hub:
         client = await connect(hub, "a").placed()
 
-        assert len(hub._tasks) == 1
+        tasks = {task.get_coro().__qualname__ for task in hub._tasks}
+        assert tasks == {"Delivery.flush_for_ever", "Hub._bound_lag_for_ever"}
         await hub.publish(["a"], Event("x"))
         await client.wait(1)
 

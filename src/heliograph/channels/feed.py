@@ -6,14 +6,20 @@ is no queue per client: what is behind a cursor is joined once, and cursors at t
 place get the same joined bytes. A block is dropped as soon as the last cursor has
 passed it, so a feed with nobody behind holds nothing.
 
+Clients choose selections, and there may be as many feeds as clients. So carrying an event
+costs no more than a reference to its :class:`.log.LogItem`, whose body all feeds share; the
+id line, which differs, is written when a cursor takes the block.
+
 Invariants: blocks are numbered from 0 for ever; ``_first`` is the number of the oldest
-block held; ``_starts[i]`` is how many bytes the feed had carried before block
-``_first + i``; :attr:`Feed.positions` is where a client is that has taken every block.
+block held; ``_starts[i]`` is about how many bytes the feed had carried before block
+``_first + i``; ``_written`` is the number of the first block without an id line, and
+``_positions`` is where a client is that has taken every block before it.
 """
 
 from __future__ import annotations
 
 import json
+from array import array
 from typing import TYPE_CHECKING
 
 from ..event import Event
@@ -30,6 +36,7 @@ __all__ = [
     "HEARTBEAT",
     "Cursor",
     "Feed",
+    "Held",
     "entry_block",
     "gap_block",
     "place_block",
@@ -41,9 +48,13 @@ HEARTBEAT = encode_comment("")
 """The block that says that a stream is alive, and nothing else."""
 
 
+# What a block costs beside its bytes: references, and the objects around it.
+_BLOCK_BYTES = 64
+
+
 def place_block(positions: Positions) -> bytes:
     """
-    Give the block that tells a client where it is, without an event.
+    Return the block that tells a client where it is, without an event.
 
     A block without data dispatches nothing, but clients keep its id. So a client that is
     cut off before its first event comes back to the very place.
@@ -56,7 +67,7 @@ def place_block(positions: Positions) -> bytes:
 
 def entry_block(item: LogItem, positions: Positions) -> bytes:
     """
-    Move positions past an entry, and give the block that tells a client so.
+    Move positions past an entry, and return the block that tells a client so.
 
     Args:
         item: The next entry of one of the channels.
@@ -66,19 +77,23 @@ def entry_block(item: LogItem, positions: Positions) -> bytes:
         The bytes of one event. Its id is the publisher's own if the stream has only
         this channel; a stream of several channels needs all of their positions.
     """
+    return _id_line(item, positions) + item.body
+
+
+def _id_line(item: LogItem, positions: Positions) -> bytes:
     entry = item.entry
     positions.advance(entry.channel, entry.position)
     own_id = entry.event.id
     if own_id is None or len(positions.channels) > 1:
-        return encode_id(positions.id) + item.body
-    return encode_id(own_id) + item.body
+        return encode_id(positions.id)
+    return encode_id(own_id)
 
 
 def gap_block(
     gaps: Mapping[str, tuple[GapReason, Position]], positions: Positions
 ) -> bytes:
     """
-    Move positions past what is missing, and give the event that tells a client so.
+    Move positions past what is missing, and return the event that tells a client so.
 
     Args:
         gaps: For each channel concerned, why, and where the stream goes on.
@@ -110,15 +125,37 @@ class Cursor:
         self.block = block
 
 
+class Held:
+    """
+    What some feeds hold together, in bytes: each event counts once.
+
+    Attributes:
+        bytes: About how many.
+    """
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+class _Entry:
+    """The block of an entry, in one feed."""
+
+    __slots__ = ("id_line", "item")
+
+    def __init__(self, item: LogItem) -> None:
+        self.item = item
+        self.id_line = b""
+
+
 class Feed:
     """
     The blocks of one selection.
 
     Args:
         positions: Where the feed begins; the feed keeps and moves it.
-
-    Attributes:
-        positions: Where a client is that has taken every block.
+        held: Counts what this feed and others hold.
     """
 
     __slots__ = (
@@ -126,22 +163,34 @@ class Feed:
         "_cursors_at",
         "_end_bytes",
         "_first",
+        "_held",
+        "_id_bytes",
         "_joined",
+        "_positions",
         "_starts",
-        "positions",
+        "_written",
     )
 
-    def __init__(self, positions: Positions) -> None:
-        self.positions = positions
+    def __init__(self, positions: Positions, held: Held | None = None) -> None:
+        self._positions = positions
+        self._held = Held() if held is None else held
         # Number of a block -> how many cursors will take it next. Few keys: most cursors
         # are at the end.
         self._cursors_at: dict[int, int] = {}
-        self._blocks: list[bytes] = []
-        self._starts: list[int] = []
-        self._first = 0
+        self._blocks: list[bytes | _Entry] = []
+        self._starts = array("q")
+        self._first = self._written = 0
         self._end_bytes = 0
+        # Of the last id line: what the next is going to have, or about that.
+        self._id_bytes = 0
         # Number of a block -> all from it to the end, joined. Emptied when the end moves.
         self._joined: dict[int, bytes] = {}
+
+    @property
+    def positions(self) -> Positions:
+        """Where a client is that has taken every block."""
+        self._write_ids()
+        return self._positions
 
     @property
     def end(self) -> int:
@@ -165,7 +214,16 @@ class Feed:
         Args:
             item: It must follow :attr:`positions` in its channel.
         """
-        self._push(entry_block(item, self.positions))
+        if not self._cursors_at:
+            # Nobody to take it: only the positions matter.
+            self._positions.advance(item.entry.channel, item.entry.position)
+            self._skip()
+            return
+        size = len(item.body)
+        if not item.holders:
+            self._held.bytes += size
+        item.holders += 1
+        self._push(_Entry(item), size + self._id_bytes)
 
     def announce_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
         """
@@ -176,30 +234,34 @@ class Feed:
             reason: Why.
             go_on: Just before the next entry that will be appended.
         """
-        self._push(gap_block({channel: (reason, go_on)}, self.positions))
+        self.append_block(gap_block({channel: (reason, go_on)}, self.positions))
 
     def rename(self, channel: str, position: Position) -> None:
         """
-        Tell everyone what their place in a channel is called now.
+        Tell everyone the new name of their position in a channel.
 
         Args:
             channel: One of the channels.
             position: The same place as :attr:`positions` has, in another epoch.
         """
         self.positions.advance(channel, position)
-        self._push(place_block(self.positions))
+        self.append_block(place_block(self._positions))
 
     def append_block(self, block: bytes) -> None:
         """
-        Carry what moves no position: a heartbeat, or an event that has no place.
+        Carry a block as it is: a heartbeat, or an event that has no offset.
 
         Args:
-            block: One whole block, without an id.
+            block: One whole block.
         """
-        self._push(block)
+        if not self._cursors_at:
+            self._skip()
+            return
+        self._held.bytes += len(block)
+        self._push(block, len(block))
 
     def join(self) -> Cursor:
-        """Give a cursor that will take every block appended from now on."""
+        """Return a cursor that will take every block appended from now on."""
         end = self.end
         self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
         return Cursor(end)
@@ -217,7 +279,7 @@ class Feed:
 
     def take(self, cursor: Cursor) -> bytes:
         """
-        Give all that is behind a cursor, and move it to the end.
+        Return all that is behind a cursor, and move it to the end.
 
         Blocks are dropped by :meth:`trim`, not here: whoever serves many cursors trims
         once when all have taken.
@@ -236,14 +298,19 @@ class Feed:
         cursor.block = end
         joined = self._joined.get(start)
         if joined is None:
-            behind = self._blocks[start - self._first :]
-            joined = behind[0] if len(behind) == 1 else b"".join(behind)
-            self._joined[start] = joined
+            self._write_ids()
+            parts: list[bytes] = []
+            for block in self._blocks[start - self._first :]:
+                if isinstance(block, bytes):
+                    parts.append(block)
+                else:
+                    parts += (block.id_line, block.item.body)
+            joined = self._joined[start] = b"".join(parts)
         return joined
 
     def lag_bytes(self, cursor: Cursor) -> int:
         """
-        Give how many bytes a cursor has yet to take.
+        Return about how many bytes a cursor has yet to take.
 
         Args:
             cursor: One of this feed's.
@@ -257,11 +324,34 @@ class Feed:
         """Drop the blocks that every cursor has passed."""
         oldest = min(self._cursors_at, default=self.end)
         passed = oldest - self._first
+        if oldest > self._written:
+            self._write_ids()
+        for block in self._blocks[:passed]:
+            self._held.bytes -= _BLOCK_BYTES
+            if isinstance(block, bytes):
+                self._held.bytes -= len(block)
+                continue
+            self._held.bytes -= len(block.id_line)
+            block.item.holders -= 1
+            if not block.item.holders:
+                self._held.bytes -= len(block.item.body)
         del self._blocks[:passed]
         del self._starts[:passed]
         self._first = oldest
         for start in [start for start in self._joined if start < oldest]:
             del self._joined[start]
+
+    def _write_ids(self) -> None:
+        """Write the id lines that are missing, and move the positions past them."""
+        end = self._first + len(self._blocks)
+        if self._written == end:
+            return
+        for block in self._blocks[self._written - self._first :]:
+            if not isinstance(block, bytes):
+                block.id_line = _id_line(block.item, self._positions)
+                self._id_bytes = len(block.id_line)
+                self._held.bytes += self._id_bytes
+        self._written = end
 
     def _depart(self, block: int) -> None:
         left = self._cursors_at[block] - 1
@@ -270,12 +360,13 @@ class Feed:
         else:
             del self._cursors_at[block]
 
-    def _push(self, block: bytes) -> None:
-        if not self._cursors_at:
-            # Nobody to take it: only the positions matter.
-            self._first += 1
-            return
+    def _push(self, block: bytes | _Entry, size: int) -> None:
+        self._held.bytes += _BLOCK_BYTES
         self._starts.append(self._end_bytes)
         self._blocks.append(block)
-        self._end_bytes += len(block)
+        self._end_bytes += size
         self._joined.clear()
+
+    def _skip(self) -> None:
+        self._first += 1
+        self._written = self._first

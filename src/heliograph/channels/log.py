@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..wire.encoder import encode_body
 
@@ -24,15 +24,31 @@ if TYPE_CHECKING:
 __all__ = ["Appended", "ChannelLog", "LogItem"]
 
 
-class LogItem(NamedTuple):
-    """An entry and its encoded body, which all streams that carry it share."""
+class LogItem:
+    """
+    An entry and its encoded body, which all streams that carry it share.
 
-    entry: Entry
-    body: bytes
+    Attributes:
+        entry: The entry.
+        body: The event, encoded but for its id.
+        holders: How many feeds hold it for clients that have yet to take it.
+    """
+
+    __slots__ = ("body", "entry", "holders")
+
+    def __init__(self, entry: Entry, body: bytes) -> None:
+        self.entry = entry
+        self.body = body
+        self.holders = 0
 
     @classmethod
     def of(cls, entry: Entry) -> LogItem:
-        """Encode an entry."""
+        """
+        Encode an entry.
+
+        Args:
+            entry: Any entry.
+        """
         return cls(entry, encode_body(entry.event))
 
 

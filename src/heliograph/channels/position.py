@@ -19,15 +19,15 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
+from bisect import bisect_left
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidFieldError, InvalidStreamIdError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["GapReason", "Position", "Positions"]
 
@@ -94,16 +94,22 @@ class Positions:
     """
     A position in each channel of a stream, and the id that says so.
 
+    Most ids differ from the one before in the offset of one channel, and a feed makes one
+    for each event. So the parts of the last id are kept, and only what has moved is written
+    anew.
+
     Args:
         positions: One for each channel; the names are put in order here.
     """
 
-    __slots__ = ("_channels", "_positions", "_prefix")
+    __slots__ = ("_channels", "_parts", "_positions", "_prefix")
 
     def __init__(self, positions: Mapping[str, Position]) -> None:
         self._channels = tuple(sorted(positions))
-        self._positions = {name: positions[name] for name in self._channels}
+        self._positions = [positions[name] for name in self._channels]
         self._prefix = _tag(self._channels)
+        # Of the id, without the prefix; empty if it has to be written anew.
+        self._parts: list[str] = []
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -111,21 +117,18 @@ class Positions:
         return self._channels
 
     def __getitem__(self, channel: str) -> Position:
-        return self._positions[channel]
+        return self._positions[self._index(channel)]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Positions):
             return NotImplemented
-        return self._positions == other._positions
+        return (self._channels, self._positions) == (other._channels, other._positions)
 
     __hash__ = None  # type: ignore[assignment]  # it moves
 
     def __repr__(self) -> str:
-        return f"Positions({self._positions!r})"
-
-    def copy(self) -> Positions:
-        """Give an independent copy."""
-        return Positions(self._positions)
+        positions = dict(zip(self._channels, self._positions, strict=True))
+        return f"Positions({positions!r})"
 
     def advance(self, channel: str, position: Position) -> None:
         """
@@ -135,26 +138,39 @@ class Positions:
             channel: One of :attr:`channels`.
             position: Where the stream is from now on.
         """
-        assert channel in self._positions, channel  # noqa: S101 - our invariant
-        self._positions[channel] = position
+        index = self._index(channel)
+        before, self._positions[index] = self._positions[index], position
+        if before.epoch != position.epoch:
+            self._parts = []
+        elif self._parts:
+            epoch, dash, _ = self._parts[index].rpartition("-")
+            self._parts[index] = f"{epoch}{dash}{position.offset}"
 
     @property
     def id(self) -> str:
         """The id that a client sends back to go on from here."""
-        parts = [self._prefix]
+        if not self._parts:
+            self._parts = list(self._written_parts())
+        return f"{self._prefix}.{'.'.join(self._parts)}"
+
+    def _written_parts(self) -> Iterator[str]:
         epoch = None
-        for position in self._positions.values():
+        for position in self._positions:
             if position.epoch == epoch:
-                parts.append(str(position.offset))
+                yield str(position.offset)
             else:
                 epoch = position.epoch
-                parts.append(f"{epoch}-{position.offset}")
-        return ".".join(parts)
+                yield f"{epoch}-{position.offset}"
+
+    def _index(self, channel: str) -> int:
+        index = bisect_left(self._channels, channel)
+        assert self._channels[index : index + 1] == (channel,), channel  # noqa: S101 - our invariant
+        return index
 
     @classmethod
     def parse(cls, text: str, channels: tuple[str, ...]) -> Positions:
         """
-        Read an id back.
+        Return the positions that an id states.
 
         Args:
             text: What a client sent. Anything at all.
@@ -166,8 +182,8 @@ class Positions:
         Raises:
             InvalidStreamIdError: ``text`` is not an id of these channels.
         """
-        tag, *parts = text.split(".", len(channels) + 1)
-        if tag != _tag(channels) or len(parts) != len(channels):
+        _, *parts = text.split(".", len(channels) + 1)
+        if len(parts) != len(channels):
             raise InvalidStreamIdError(text)
         positions = {}
         epoch = None
@@ -181,14 +197,14 @@ class Positions:
                 raise InvalidStreamIdError(text)
             positions[channel] = Position(epoch, offset)
         result = cls(positions)
-        # An epoch that is repeated where it need not be is not what we write.
+        # Of other channels, or with an epoch repeated where it need not be.
         if result.id != text:
             raise InvalidStreamIdError(text)
         return result
 
 
-@lru_cache(maxsize=4096)
 def _tag(channels: tuple[str, ...]) -> str:
-    # NUL cannot be part of a name, so no two selections join to the same text.
+    # NUL cannot be part of a name, so no two selections join to the same text. Not cached:
+    # clients choose the names, and those of one selection may be 16 KB.
     digest = blake2b("\0".join(channels).encode(), digest_size=6).digest()
     return urlsafe_b64encode(digest).decode("ascii")

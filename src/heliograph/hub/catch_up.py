@@ -94,7 +94,7 @@ class CatchUp:
             ]
             if behind:
                 page = await self._read(behind)
-            elif self._unwritten_bytes() <= _PAGE_BYTES:
+            elif self._is_close():
                 return
             else:
                 page = _merge(
@@ -102,6 +102,8 @@ class CatchUp:
                     for name, log in self._logs.items()
                 )
             await self._write(page)
+            # Also where the client takes it all at once, and the logs have it all.
+            await asyncio.sleep(0)
 
     def finish(self) -> None:
         """Write what is left up to the heads. Call it in the step that joins the feed."""
@@ -134,12 +136,17 @@ class CatchUp:
     def _heads(self) -> Positions:
         return Positions({name: log.head for name, log in self._logs.items()})
 
-    def _unwritten_bytes(self) -> int:
-        return sum(
-            len(item.body)
-            for name, log in self._logs.items()
-            for item in log.after(self._positions[name])
-        )
+    def _is_close(self) -> bool:
+        """Return whether what is left to write is no more than a page."""
+        size = 0
+        for name, log in self._logs.items():
+            for item in log.after(self._positions[name], _PAGE_ENTRIES + 1):
+                size += len(item.body)
+                if size > _PAGE_BYTES:
+                    return False
+            if log.head.offset - self._positions[name].offset > _PAGE_ENTRIES:
+                return False
+        return True
 
     async def _read(self, behind: list[str]) -> list[LogItem]:
         pages, size = [], 0

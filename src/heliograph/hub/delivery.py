@@ -4,7 +4,8 @@ Blocks out: the feeds that have subscribers, and the one task that sends.
 A flush pass gives every subscriber of an audience what is behind its cursor. It yields to
 the loop every so often; entries that arrive in between wait for the next pass, so under
 load writes get larger instead of more. Nothing here waits for a client: a paused sink is
-passed over until it resumes, and given up when it is too far behind.
+passed over until it resumes, and given up when it is too far behind, or when all who are
+behind hold too much together.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from ..channels.feed import HEARTBEAT, Feed
+from ..channels.feed import HEARTBEAT, Feed, Held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ..channels.log import LogItem
     from ..channels.position import GapReason, Position, Positions
@@ -27,7 +28,9 @@ __all__ = ["Delivery"]
 _log = logging.getLogger("heliograph.hub")
 
 # A flush pass lets the loop do other things after this many writes: about a millisecond.
+# A feed counts as some of them, for what is encoded for it.
 _WRITES_BETWEEN_YIELDS = 256
+_WRITES_FOR_A_FEED = 4
 
 
 class _Audience:
@@ -47,15 +50,23 @@ class Delivery:
 
     Args:
         max_lag_bytes: Bytes that a subscriber may be behind.
+        max_lag_total_bytes: Bytes that may be held for all subscribers that are behind.
         forget: Called with a subscriber that is given up, before its sink is aborted.
 
     Attributes:
         lagging_disconnected: Subscribers given up because they were too far behind.
     """
 
-    def __init__(self, max_lag_bytes: int, forget: Callable[[Subscriber], None]) -> None:
+    def __init__(
+        self,
+        max_lag_bytes: int,
+        max_lag_total_bytes: int,
+        forget: Callable[[Subscriber], None],
+    ) -> None:
         self.lagging_disconnected = 0
         self._max_lag_bytes = max_lag_bytes
+        self._max_lag_total_bytes = max_lag_total_bytes
+        self._held = Held()
         self._forget = forget
         self._audiences: dict[tuple[str, ...], _Audience] = {}
         self._audiences_of: dict[str, set[_Audience]] = {}
@@ -78,7 +89,7 @@ class Delivery:
         channels = subscriber.channels
         audience = self._audiences.get(channels)
         if audience is None:
-            audience = _Audience(Feed(heads), asyncio.get_running_loop().time())
+            audience = _Audience(Feed(heads, self._held), asyncio.get_running_loop().time())
             self._audiences[channels] = audience
             for name in channels:
                 self._audiences_of.setdefault(name, set()).add(audience)
@@ -190,6 +201,36 @@ class Delivery:
                 audience.feed.append_block(HEARTBEAT)
                 self._mark_dirty(audience)
 
+    def bound_lag(self, subscribers: Iterable[Subscriber]) -> None:
+        """
+        Give up those who are farthest behind, if too much is held for all together.
+
+        Args:
+            subscribers: All of the hub, whether they have joined or not.
+        """
+        behind = [
+            (self._behind(subscriber), subscriber, sink)
+            for subscriber in subscribers
+            if (sink := subscriber.sink) is not None
+        ]
+        unsent = sum(sink.unsent_bytes for _, _, sink in behind)
+        if self._held.bytes + unsent <= self._max_lag_total_bytes:
+            return
+        behind.sort(key=lambda one: one[0], reverse=True)
+        for lag, subscriber, sink in behind:
+            if lag == 0 or self._held.bytes + unsent <= self._max_lag_total_bytes:
+                break
+            unsent -= sink.unsent_bytes
+            self.lagging_disconnected += 1
+            self._give_up(subscriber, sink)
+
+    def _behind(self, subscriber: Subscriber) -> int:
+        unsent = 0 if subscriber.sink is None else subscriber.sink.unsent_bytes
+        if subscriber.cursor is None:
+            return unsent
+        feed = self._audiences[subscriber.channels].feed
+        return unsent + feed.lag_bytes(subscriber.cursor)
+
     async def flush_for_ever(self) -> None:
         """Send what there is to send, until cancelled."""
         while True:
@@ -211,6 +252,7 @@ class Delivery:
     async def _flush(self, audience: _Audience) -> None:
         feed = audience.feed
         audience.quiet_since = asyncio.get_running_loop().time()
+        self._writes += _WRITES_FOR_A_FEED
         for subscriber in tuple(audience.subscribers):
             cursor, sink = subscriber.cursor, subscriber.sink
             if cursor is None or sink is None:
@@ -223,7 +265,8 @@ class Delivery:
                 self.lagging_disconnected += 1
                 self._give_up(subscriber, sink)
             self._writes += 1
-            if self._writes % _WRITES_BETWEEN_YIELDS == 0:
+            if self._writes >= _WRITES_BETWEEN_YIELDS:
+                self._writes = 0
                 await asyncio.sleep(0)
         feed.trim()
 

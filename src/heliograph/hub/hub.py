@@ -72,6 +72,9 @@ _COMMANDS_SECONDS = 120.0
 _COMMANDS_AT_MOST = 1_000
 _COMMANDS_AT_ONCE = 100
 
+# How often what is held for clients is added up. A look at ten thousand takes milliseconds.
+_LAG_LOOK_SECONDS = 1.0
+
 # How often a server is asked whether it wants to stop.
 _STOP_LOOK_SECONDS = 0.2
 
@@ -143,7 +146,9 @@ class Hub:
         self._broker = broker
         self._patience = Patience()
         self._listening = Listening(broker, self._patience, config, self)
-        self._delivery = Delivery(config.max_lag_bytes, self.leave)
+        self._delivery = Delivery(
+            config.max_lag_bytes, config.max_lag_total_bytes, self.leave
+        )
         self._subscribers: set[Subscriber] = set()
         self._caps = Caps(config)
         self._disconnects = Disconnects()
@@ -170,6 +175,7 @@ class Hub:
         # In use for as long as the hub is, so that other processes can reach us.
         self._listening.use(_CONTROL)
         self._start(self._delivery.flush_for_ever())
+        self._start(self._bound_lag_for_ever())
         if self.config.heartbeat_seconds is not None:
             self._start(self._beat_for_ever(self.config.heartbeat_seconds))
         since = time.monotonic_ns() - round(_COMMANDS_SECONDS * 1e9)
@@ -688,6 +694,11 @@ class Hub:
             await asyncio.sleep(tick)
             # One tick early is in time; one tick late is not.
             self._beat(loop.time(), heartbeat_seconds - tick)
+
+    async def _bound_lag_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_LAG_LOOK_SECONDS)
+            self._delivery.bound_lag(self._subscribers)
 
     def _beat(self, now: float, silence_seconds: float) -> None:
         self._delivery.beat(now, silence_seconds)

@@ -191,7 +191,8 @@ class Listening:
             at_most: How many channels there may be then. At least :meth:`in_use_with`.
         """
         kept = set(names)
-        too_many = len(self._channels) + len(kept - self._channels.keys()) - at_most
+        more = sum(name not in self._channels for name in kept)
+        too_many = len(self._channels) + more - at_most
         if too_many <= 0:
             return
         others = (name for name in self._lingering if name not in kept)

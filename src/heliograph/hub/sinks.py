@@ -80,6 +80,11 @@ class ConnectionSink(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_PAUSE_BYTES)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes were written that the kernel has not taken."""
+        return 0 if self._is_lost else self._transport.get_write_buffer_size()
+
     def write(self, data: bytes) -> None:
         """Give the client some bytes."""
         self._transport.write(data)
@@ -230,6 +235,11 @@ class PullSink:
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes the thread has yet to take."""
+        return self._size
+
     def write(self, data: bytes) -> None:
         """Hold some bytes for the thread."""
         with self._lock:
@@ -350,6 +360,11 @@ class TaskSink:
         self._size = 0
         self._ended = False
         self._waiting: asyncio.Future[None] | None = None
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes the task has yet to take."""
+        return self._size
 
     def write(self, data: bytes) -> None:
         """Hold some bytes for the task."""

@@ -28,6 +28,11 @@ class Sink(Protocol):
 
     paused: bool
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many written bytes this process still holds."""
+        ...
+
     def write(self, data: bytes) -> None:
         """
         Give the client some bytes. Never blocks.

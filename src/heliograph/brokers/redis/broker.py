@@ -69,6 +69,9 @@ _SUBSCRIBE_SECONDS = 5.0
 _PAGE = 500
 _PAGE_BYTES = 1_048_576
 
+# A listener may have many feeds to append to; it is given so many entries in one step.
+_ENTRIES_BETWEEN_YIELDS = 16
+
 # Entries that may wait for a channel that is catching up; beyond it they are read, too.
 _EARLY = 500
 
@@ -395,7 +398,12 @@ class RedisBroker(Broker):
             if start != after:
                 # Without the token of what stands there, and not published after this.
                 channel.seen = Seen(start, "", page.place.at)
-            self._hand_on(channel, page.entries)
+            for first in range(0, len(page.entries), _ENTRIES_BETWEEN_YIELDS):
+                # Whatever is published meanwhile waits for this task.
+                self._hand_on(
+                    channel, page.entries[first : first + _ENTRIES_BETWEEN_YIELDS]
+                )
+                await asyncio.sleep(0)
             at_end = channel.seen is not None and channel.seen.position == head
             if at_end or (start == after and not page.entries):
                 return

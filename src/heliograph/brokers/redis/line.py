@@ -29,6 +29,9 @@ __all__ = ["Line", "LineEvents", "cancel", "reason_of"]
 
 _log = logging.getLogger("heliograph.brokers.redis")
 
+# A listener may have many feeds to append to; it is given so many messages in one step.
+_MESSAGES_BETWEEN_YIELDS = 16
+
 # Silence after which Redis is asked whether it is still there; and again, before the
 # connection is given up.
 _SILENCE_SECONDS = 5.0
@@ -275,7 +278,12 @@ class Line:
 
     async def _receive(self, subscription: Subscription) -> None:
         asked = False
+        received = 0
         while True:
+            received += 1
+            if received % _MESSAGES_BETWEEN_YIELDS == 0:
+                # What has come in a burst is there without waiting.
+                await asyncio.sleep(0)
             try:
                 message = await subscription.receive(_SILENCE_SECONDS)
             except NoPermissionError as error:
