@@ -120,6 +120,8 @@ def test_feeds_share_what_they_carry():
             each.append(event)
 
     assert 100_000 < held.bytes < 100_000 + 100 * 10 * 100
+    # Ids are written when they are needed: carrying an event is a step for all feeds.
+    assert not any(block.id_line for each in feeds for block in each._blocks)
 
     for each, cursor in zip(feeds, cursors, strict=True):
         assert len(each.take(cursor)) > 100_000

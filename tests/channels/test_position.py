@@ -1,5 +1,7 @@
 """Ids carry positions exactly, and nothing else is taken for one."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,3 +170,18 @@ def test_what_is_no_position(epoch, offset):
     """Whatever somebody else has written is an error that can be caught."""
     with pytest.raises(InvalidFieldError):
         Position.parse(epoch, offset)
+
+
+def test_selections_are_not_remembered():
+    """Clients choose their channels, and names may be long."""
+    tracemalloc.start()
+    try:
+        for n in range(500):
+            names = tuple(f"{n:03}-{m:03}-{'x' * 240}" for m in range(64))
+            with pytest.raises(InvalidStreamIdError):
+                Positions.parse("AAAAAAAA." + ".".join(["e-1"] + ["1"] * 63), names)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 1_000_000

@@ -16,6 +16,7 @@ import pytest
 from heliograph import (
     BrokerUnavailableError,
     Event,
+    EventStreamParser,
     EventTooLargeError,
     HubClosedError,
     HubConfig,
@@ -125,6 +126,48 @@ async def test_resume_misses_nothing(url):
         await hub.publish(["b"], Event("6"))
 
         assert [e.data for e in await back.wait(5)] == ["2", "3", "4", "5", "6"]
+
+
+class Taking:
+    """A sink whose client takes everything at once."""
+
+    paused = False
+    unsent_bytes = 0
+
+    def __init__(self):
+        self.data = b""
+
+    def write(self, data):
+        self.data += data
+
+    def close(self):
+        pass
+
+    def abort(self):
+        pass
+
+
+async def test_who_catches_up_from_memory_lets_others_go_on():
+    """However many channels, and however fast the client is."""
+    names = tuple(f"c{n:02}" for n in range(64))
+    async with opened(log_events=100) as hub:
+        warm = await connect(hub, *names).placed()
+        entries = await hub.publish(names, Event("first"))
+        await warm.wait(64)
+        start = Positions({entry.channel: entry.position for entry in entries}).id
+        for _ in range(20):
+            await hub.publish(names, Event("x" * 1000))
+        await until(lambda: hub.statistics().entries == 21 * 64)
+        turns, sink = 0, Taking()
+
+        subscriber = hub.admit(names, last_event_id=start)
+        hub.attach(subscriber, sink)
+        while subscriber.cursor is None:
+            turns += 1
+            await asyncio.sleep(0)
+
+        assert len(EventStreamParser().feed(sink.data)) == 20 * 64
+        assert turns > len(sink.data) / 300_000
 
 
 async def test_resume_without_having_seen_an_event(url):

@@ -102,8 +102,6 @@ class CatchUp:
                     for name, log in self._logs.items()
                 )
             await self._write(page)
-            # Also where the client takes it all at once, and the logs have it all.
-            await asyncio.sleep(0)
 
     def finish(self) -> None:
         """Write what is left up to the heads. Call it in the step that joins the feed."""
@@ -219,6 +217,8 @@ class CatchUp:
             self._sink.write(data)
             self._subscriber.quiet_since = asyncio.get_running_loop().time()
         await self._subscriber.drained()
+        # Yield also where the client takes it all at once, and the logs have it all.
+        await asyncio.sleep(0)
 
     def _announcement(self) -> bytes:
         if not self._missing:
