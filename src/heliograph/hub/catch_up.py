@@ -93,7 +93,9 @@ class CatchUp:
                 if not log.covers(self._positions[name])
             ]
             if behind:
-                page = await self._read(behind)
+                page = _beginning(await self._read(behind))
+                # Of the logs all clients see the same; this is for one alone.
+                self._subscriber.page_bytes = sum(len(item.body) for item in page)
             elif self._is_close():
                 return
             else:
@@ -102,6 +104,7 @@ class CatchUp:
                     for name, log in self._logs.items()
                 )
             await self._write(page)
+            self._subscriber.page_bytes = 0
 
     def finish(self) -> None:
         """Write what is left up to the heads. Call it in the step that joins the feed."""
@@ -232,3 +235,13 @@ class CatchUp:
 def _merge(pages: Iterable[list[LogItem]]) -> list[LogItem]:
     # In the order of publishing across channels; merging never reorders one of them.
     return list(heapq.merge(*pages, key=lambda item: item.entry.published_at))
+
+
+def _beginning(page: list[LogItem]) -> list[LogItem]:
+    """Return as much of a page as is written at once; the rest is read again."""
+    size = 0
+    for count, item in enumerate(page):
+        if size > _PAGE_BYTES:
+            return page[:count]
+        size += len(item.body)
+    return page

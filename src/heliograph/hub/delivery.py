@@ -213,23 +213,22 @@ class Delivery:
             for subscriber in subscribers
             if (sink := subscriber.sink) is not None
         ]
-        unsent = sum(sink.unsent_bytes for _, _, sink in behind)
+        unsent = sum(subscriber.unsent_bytes for _, subscriber, _ in behind)
         if self._held.bytes + unsent <= self._max_lag_total_bytes:
             return
         behind.sort(key=lambda one: one[0], reverse=True)
         for lag, subscriber, sink in behind:
             if lag == 0 or self._held.bytes + unsent <= self._max_lag_total_bytes:
                 break
-            unsent -= sink.unsent_bytes
+            unsent -= subscriber.unsent_bytes
             self.lagging_disconnected += 1
             self._give_up(subscriber, sink)
 
     def _behind(self, subscriber: Subscriber) -> int:
-        unsent = 0 if subscriber.sink is None else subscriber.sink.unsent_bytes
         if subscriber.cursor is None:
-            return unsent
+            return subscriber.unsent_bytes
         feed = self._audiences[subscriber.channels].feed
-        return unsent + feed.lag_bytes(subscriber.cursor)
+        return subscriber.unsent_bytes + feed.lag_bytes(subscriber.cursor)
 
     async def flush_for_ever(self) -> None:
         """Send what there is to send, until cancelled."""

@@ -71,6 +71,7 @@ class Subscriber:
         sink: Set when it is attached.
         cursor: Its place in its feed; :obj:`None` until it has caught up.
         gone: Whether it has left.
+        page_bytes: What it was read from storage, and has yet to be written to its sink.
         stopping: Says whether the server that serves it wants to stop, if that is asked.
     """
 
@@ -87,6 +88,7 @@ class Subscriber:
         "hub",
         "joining",
         "last_event_id",
+        "page_bytes",
         "quiet_since",
         "sink",
         "stopping",
@@ -113,12 +115,18 @@ class Subscriber:
         self.sink: Sink | None = None
         self.cursor: Cursor | None = None
         self.gone = False
+        self.page_bytes = 0
         self.stopping: Callable[[], bool] | None = None
         # The task that brings it to its feed, and when that last wrote something.
         self.joining: asyncio.Task[None] | None = None
         self.quiet_since = 0.0
         self.expiry: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes this process holds for this client alone."""
+        return self.page_bytes + (0 if self.sink is None else self.sink.unsent_bytes)
 
     async def drained(self) -> None:
         """Wait until the sink is ready for more. Cancelling leaves nothing behind."""
