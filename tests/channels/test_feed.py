@@ -6,7 +6,7 @@ import pytest
 
 from heliograph import Event, EventStreamParser
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import HEARTBEAT, Feed, Held, gap_block, place_block
+from heliograph.channels.feed import HEARTBEAT, Feed, HeldBytes, gap_block, place_block
 from heliograph.channels.log import LogItem
 from heliograph.channels.position import Position, Positions
 
@@ -109,7 +109,7 @@ def test_lag():
 
 def test_feeds_share_what_they_carry():
     """However many hold an event, its body counts once; nothing stays when all have passed."""
-    held = Held()
+    held = HeldBytes()
     names = [tuple(sorted({"a", f"b{n}"})) for n in range(100)]
     feeds = [Feed(Positions({c: Position("e", 0) for c in pair}), held) for pair in names]
     cursors = [each.join() for each in feeds]

@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from heliograph import Event, EventStreamParser
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import Feed, Held, entry_block, gap_block, place_block
+from heliograph.channels.feed import Feed, HeldBytes, entry_block, gap_block, place_block
 from heliograph.channels.log import Appended, ChannelLog, LogItem
 from heliograph.channels.position import Position, Positions
 
@@ -54,7 +54,7 @@ class Delivery(RuleBasedStateMachine):
             )
             for name in CHANNELS
         }
-        self.held = Held()
+        self.held = HeldBytes()
         start = Positions({name: Position("e0", 0) for name in CHANNELS})
         self.feed = Feed(start, self.held)
         self.clients = []

@@ -293,7 +293,7 @@ class EventStreams:
                     self._url,
                     self._config,
                     plain_channels=self._plain_channels,
-                    follows=self._closed_at,
+                    previous_closed_at=self._closed_at,
                 )
                 # Not in the context of the request that comes first: it would be kept.
                 self._hub = await asyncio.create_task(

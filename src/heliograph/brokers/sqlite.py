@@ -142,7 +142,7 @@ class SqliteBroker(Broker):
         if self._committing is not None:
             await self._committing
         if self._changing is not None:
-            self._tasks.append(self._changing)
+            await self._changing
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -161,7 +161,7 @@ class SqliteBroker(Broker):
     ) -> Entry:
         """Store an event as the next of its channel."""
         if self._closed:
-            raise BrokerUnavailableError(self.resource, "the broker has been closed")
+            raise self._closed_error()
         future = asyncio.get_running_loop().create_future()
         self._pending.append((channel, event, future))
         if self._committing is None:
@@ -184,7 +184,10 @@ class SqliteBroker(Broker):
     def listen(self, channel: str) -> asyncio.Future[Position]:
         """Hand new entries of a channel to the listener from now on."""
         begun: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        self._change(channel, begun)
+        if self._closed:
+            begun.set_exception(self._closed_error())
+        else:
+            self._change(channel, begun)
         return begun
 
     def unlisten(self, channel: str) -> None:
@@ -200,6 +203,9 @@ class SqliteBroker(Broker):
 
     async def _change_all(self) -> None:
         while self._changes:
+            if self._closed:
+                self._fail_changes()
+                break
             count = min(len(self._changes), _CHANGES_AT_ONCE)
             changes = [self._changes.popleft() for _ in range(count)]
             # What was cancelled before its turn is like what is no longer listened to.
@@ -214,6 +220,8 @@ class SqliteBroker(Broker):
                     if begun is not None and not begun.done():
                         begun.set_exception(error)
                 continue
+            # Undo only what is the last that was asked for a channel in this batch: what
+            # came after it in the same batch has been done, and is wanted.
             last = dict(changes)
             for (name, begun), position in zip(changes, positions, strict=True):
                 if begun is None or position is None:
@@ -224,6 +232,15 @@ class SqliteBroker(Broker):
                     # Cancelled since: undone before whatever was asked for after it.
                     self._changes.appendleft((name, None))
         self._changing = None
+
+    def _fail_changes(self) -> None:
+        for _, begun in self._changes:
+            if begun is not None and not begun.done():
+                begun.set_exception(self._closed_error())
+        self._changes.clear()
+
+    def _closed_error(self) -> BrokerUnavailableError:
+        return BrokerUnavailableError(self.resource, "the broker has been closed")
 
     async def _ask(self, function: Callable[..., _Result], *args: object) -> _Result:
         # Limit queued reads of clients, so that they cannot delay polling for new entries.

@@ -74,11 +74,8 @@ _ENTRY_COLUMNS = (
     " entry.type, entry.event_id, entry.retry_ms, entry.data"
 )
 
-# By whether a channel is listened to from now on.
-_CHANGE = {
-    True: "INSERT OR IGNORE INTO temp.listened VALUES (?)",
-    False: "DELETE FROM temp.listened WHERE name = ?",
-}
+_LISTEN = "INSERT OR IGNORE INTO temp.listened VALUES (?)"
+_UNLISTEN = "DELETE FROM temp.listened WHERE name = ?"
 
 _LARGEST_INTEGER = 2**63 - 1
 
@@ -283,10 +280,10 @@ class SqliteStore:
                     heads.append(head)
                     if isinstance(head, Position):
                         self._handed_on[channel] = head
+                        connection.execute(_LISTEN, (channel,))
                     else:
                         self._handed_on.pop(channel, None)
-                    is_handed_on = channel in self._handed_on
-                    connection.execute(_CHANGE[is_handed_on], (channel,))
+                        connection.execute(_UNLISTEN, (channel,))
         except BaseException:
             # Connecting anew makes the table from what is included then.
             for channel, _ in changes:

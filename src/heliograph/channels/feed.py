@@ -36,7 +36,7 @@ __all__ = [
     "HEARTBEAT",
     "Cursor",
     "Feed",
-    "Held",
+    "HeldBytes",
     "entry_block",
     "gap_block",
     "place_block",
@@ -125,7 +125,7 @@ class Cursor:
         self.block = block
 
 
-class Held:
+class HeldBytes:
     """
     What some feeds hold together, in bytes: each event counts once.
 
@@ -171,9 +171,9 @@ class Feed:
         "_written",
     )
 
-    def __init__(self, positions: Positions, held: Held | None = None) -> None:
+    def __init__(self, positions: Positions, held: HeldBytes | None = None) -> None:
         self._positions = positions
-        self._held = Held() if held is None else held
+        self._held = HeldBytes() if held is None else held
         # Number of a block -> how many cursors will take it next. Few keys: most cursors
         # are at the end.
         self._cursors_at: dict[int, int] = {}
@@ -183,7 +183,7 @@ class Feed:
         self._end_bytes = 0
         # Of the last id line: what the next is going to have, or about that.
         self._id_bytes = 0
-        # Number of a block -> all from it to the end, joined. Emptied when the end moves.
+        # Number of a block -> all from it to the end, joined for one flush pass.
         self._joined: dict[int, bytes] = {}
 
     @property
@@ -196,6 +196,11 @@ class Feed:
     def end(self) -> int:
         """The number that the next block will have."""
         return self._first + len(self._blocks)
+
+    @property
+    def carried_bytes(self) -> int:
+        """About how many bytes the feed has ever carried for a cursor."""
+        return self._end_bytes
 
     @property
     def held_blocks(self) -> int:
@@ -321,7 +326,8 @@ class Feed:
         return self._end_bytes - self._starts[index]
 
     def trim(self) -> None:
-        """Drop the blocks that every cursor has passed."""
+        """Drop the blocks that every cursor has passed, and what was joined for a pass."""
+        self._joined.clear()
         oldest = min(self._cursors_at, default=self.end)
         passed = oldest - self._first
         if oldest > self._written:
@@ -338,8 +344,6 @@ class Feed:
         del self._blocks[:passed]
         del self._starts[:passed]
         self._first = oldest
-        for start in [start for start in self._joined if start < oldest]:
-            del self._joined[start]
 
     def _write_ids(self) -> None:
         """Write the id lines that are missing, and move the positions past them."""

@@ -97,10 +97,8 @@ class EventStream(Response):
         # gevent and waitress would send the end of a body in chunks after the head.
         if environ["REQUEST_METHOD"] != "GET" or self.status_code != 200:  # noqa: PLR2004 - OK
             return super().__call__(environ, start_response)
-        if has_left(environ):
-            self._refuse(503, "the client has left", RESTART_SECONDS)
-            return super().__call__(environ, start_response)
-        if has_pending_output(environ):
+        if has_left(environ) or has_pending_output(environ):
+            # Nobody is there to read why, in the former case.
             self._refuse(503, _PIPELINED, RESTART_SECONDS)
             return super().__call__(environ, start_response)
         try:

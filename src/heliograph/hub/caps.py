@@ -78,15 +78,6 @@ class Caps:
         if has_connection and not _files.have_room():
             self._refuse(streams)
 
-    def counts_channels(self, address: str | None) -> bool:
-        """
-        Return whether the channels of an address are limited.
-
-        Args:
-            address: As for :meth:`check`.
-        """
-        return address is not None and self._config.max_channels_per_address is not None
-
     def come(self, address: str | None, channels: int) -> int:
         """
         Count one more stream.
@@ -102,8 +93,7 @@ class Caps:
             return 1
         network = _network(address)
         self._streams[network] += 1
-        if self.counts_channels(address):
-            self._channels[network] += channels
+        self.count_channels(address, channels)
         return self._streams[network]
 
     def go(self, address: str | None, channels: int) -> None:
@@ -112,22 +102,22 @@ class Caps:
 
         Args:
             address: That :meth:`come` was called with.
-            channels: How many of its channels are no longer listened to for it.
+            channels: How many it has had.
         """
         if address is not None:
-            _subtract(self._streams, _network(address), 1)
-            self.let_go(address, channels)
+            _add(self._streams, _network(address), -1)
+            self.count_channels(address, -channels)
 
-    def let_go(self, address: str | None, channels: int) -> None:
+    def count_channels(self, address: str | None, more: int) -> None:
         """
-        Count some channels less, which were listened to for a while longer.
+        Count channels that are listened to for an address, if they are limited.
 
         Args:
-            address: That :meth:`come` was called with.
-            channels: How many.
+            address: As for :meth:`check`.
+            more: How many more than before; less than 0 for fewer.
         """
-        if address is not None and self.counts_channels(address):
-            _subtract(self._channels, _network(address), channels)
+        if address is not None and self._config.max_channels_per_address is not None:
+            _add(self._channels, _network(address), more)
 
     def _check_address(self, network: str, channels: int) -> None:
         streams = self._config.max_subscribers_per_address
@@ -151,8 +141,8 @@ class Caps:
         )
 
 
-def _subtract(counter: Counter[str], key: str, number: int) -> None:
-    counter[key] -= number
+def _add(counter: Counter[str], key: str, number: int) -> None:
+    counter[key] += number
     if not counter[key]:
         del counter[key]
 

@@ -14,7 +14,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from ..channels.feed import HEARTBEAT, Feed, Held
+from ..channels.feed import HEARTBEAT, Feed, HeldBytes
+from .lag import LagBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,8 +66,10 @@ class Delivery:
     ) -> None:
         self.lagging_disconnected = 0
         self._max_lag_bytes = max_lag_bytes
-        self._max_lag_total_bytes = max_lag_total_bytes
-        self._held = Held()
+        self._held = HeldBytes()
+        self._budget = LagBudget(
+            max_lag_total_bytes, self._held, self._feed_of, self._give_up_lagging
+        )
         self._forget = forget
         self._audiences: dict[tuple[str, ...], _Audience] = {}
         self._audiences_of: dict[str, set[_Audience]] = {}
@@ -203,32 +206,15 @@ class Delivery:
 
     def bound_lag(self, subscribers: Iterable[Subscriber]) -> None:
         """
-        Give up those who are farthest behind, if too much is held for all together.
+        Give up clients if too much is held for all who are behind. See :class:`LagBudget`.
 
         Args:
             subscribers: All of the hub, whether they have joined or not.
         """
-        behind = [
-            (self._behind(subscriber), subscriber, sink)
-            for subscriber in subscribers
-            if (sink := subscriber.sink) is not None
-        ]
-        unsent = sum(subscriber.unsent_bytes for _, subscriber, _ in behind)
-        if self._held.bytes + unsent <= self._max_lag_total_bytes:
-            return
-        behind.sort(key=lambda one: one[0], reverse=True)
-        for lag, subscriber, sink in behind:
-            if lag == 0 or self._held.bytes + unsent <= self._max_lag_total_bytes:
-                break
-            unsent -= subscriber.unsent_bytes
-            self.lagging_disconnected += 1
-            self._give_up(subscriber, sink)
+        self._budget.look(subscribers)
 
-    def _behind(self, subscriber: Subscriber) -> int:
-        if subscriber.cursor is None:
-            return subscriber.unsent_bytes
-        feed = self._audiences[subscriber.channels].feed
-        return subscriber.unsent_bytes + feed.lag_bytes(subscriber.cursor)
+    def _feed_of(self, subscriber: Subscriber) -> Feed:
+        return self._audiences[subscriber.channels].feed
 
     async def flush_for_ever(self) -> None:
         """Send what there is to send, until cancelled."""
@@ -261,8 +247,7 @@ class Delivery:
                 if data := feed.take(cursor):
                     self._write(subscriber, sink, data)
             elif feed.lag_bytes(cursor) > self._max_lag_bytes:
-                self.lagging_disconnected += 1
-                self._give_up(subscriber, sink)
+                self._give_up_lagging(subscriber)
             self._writes += 1
             if self._writes >= _WRITES_BETWEEN_YIELDS:
                 self._writes = 0
@@ -275,10 +260,17 @@ class Delivery:
         except Exception:  # noqa: BLE001 - logged; the reason follows
             # One sink's fault must not end the pass that serves all the others.
             _log.exception("cannot write to a stream of %s", subscriber.channels)
-            self._give_up(subscriber, sink)
+            self._give_up(subscriber)
 
-    def _give_up(self, subscriber: Subscriber, sink: Sink) -> None:
+    def _give_up_lagging(self, subscriber: Subscriber) -> None:
+        self.lagging_disconnected += 1
+        self._give_up(subscriber)
+
+    def _give_up(self, subscriber: Subscriber) -> None:
+        sink = subscriber.sink
         self._forget(subscriber)
+        if sink is None:
+            return
         try:
             sink.abort()
         except Exception:  # noqa: BLE001 - as above

@@ -130,9 +130,9 @@ class Hub:
     Args:
         broker: Not open yet; the hub opens and closes it.
         config: Limits and timings.
-        follows: When the hub before this one was closed, in nanoseconds of the monotonic
-            clock: of commands that it has heard this one may know nothing. 0 if there was
-            none.
+        previous_closed_at: When the hub before this one was closed, in nanoseconds of the
+            monotonic clock: of commands that it has heard this one may know nothing. 0 if
+            there was none.
 
     Attributes:
         config: As given.
@@ -140,17 +140,21 @@ class Hub:
             that a forked child can let go of them.
     """
 
-    def __init__(self, broker: Broker, config: HubConfig, *, follows: int = 0) -> None:
+    def __init__(
+        self, broker: Broker, config: HubConfig, *, previous_closed_at: int = 0
+    ) -> None:
         self.config = config
-        self._follows = follows
+        self._previous_closed_at = previous_closed_at
         self._broker = broker
         self._patience = Patience()
-        self._listening = Listening(broker, self._patience, config, self)
+        self._caps = Caps(config)
+        self._listening = Listening(
+            broker, self._patience, config, self, self._caps.count_channels
+        )
         self._delivery = Delivery(
             config.max_lag_bytes, config.max_lag_total_bytes, self.leave
         )
         self._subscribers: set[Subscriber] = set()
-        self._caps = Caps(config)
         self._disconnects = Disconnects()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.connections: dict[SocketSink, socket.socket] = {}
@@ -178,9 +182,10 @@ class Hub:
         self._start(self._bound_lag_for_ever())
         if self.config.heartbeat_seconds is not None:
             self._start(self._beat_for_ever(self.config.heartbeat_seconds))
-        since = time.monotonic_ns() - round(_COMMANDS_SECONDS * 1e9)
-        self._disconnects.know_since(max(since, self._follows))
-        hearing = self._start(self._hear_commands(time.time() - _COMMANDS_SECONDS))
+        seconds = min(_COMMANDS_SECONDS, self.config.history_seconds)
+        since = time.monotonic_ns() - round(seconds * 1e9)
+        self._disconnects.know_since(max(since, self._previous_closed_at))
+        hearing = self._start(self._hear_commands(time.time() - seconds))
         try:
             # Longer if storage is away: then they are obeyed when it is back.
             await asyncio.wait({hearing}, timeout=_PLACE_SECONDS)
@@ -346,7 +351,7 @@ class Hub:
         is_program: bool = False,
     ) -> Subscriber:
         """
-        Give a client its place among the caps, before it is served.
+        Give a client a slot, before it is served.
 
         Args:
             channels: What it asks for, sorted, each once, all valid.
@@ -375,10 +380,10 @@ class Hub:
             address,
             streams=len(self._subscribers),
             of_channels={name: self._listening.subscribers(name) for name in channels},
+            # Less the hub's own, for commands.
             channels_in_use=self._listening.in_use_with(channels) - 1,
             has_connection=not is_program,
         )
-        # One more: the hub's own, for commands.
         self._listening.make_room(channels, self.config.max_channels + 1)
         at_address = self._caps.come(address, len(channels))
         subscriber = Subscriber(
@@ -504,19 +509,11 @@ class Hub:
             self._stops[subscriber.stopping].discard(subscriber)
             if not self._stops[subscriber.stopping]:
                 del self._stops[subscriber.stopping]
+        self._caps.go(subscriber.address, len(subscriber.channels))
         lasted_seconds = asyncio.get_running_loop().time() - subscriber.began_at
-        linger = sum(
-            self._listening.release(name, lasted_seconds=lasted_seconds)
-            for name in subscriber.channels
-        )
-        self._caps.go(subscriber.address, len(subscriber.channels) - linger)
-        if linger and self._caps.counts_channels(subscriber.address):
-            asyncio.get_running_loop().call_later(
-                self.config.linger_seconds,
-                self._caps.let_go,
-                subscriber.address,
-                linger,
-                context=contextvars.Context(),
+        for name in subscriber.channels:
+            self._listening.release(
+                name, lasted_seconds=lasted_seconds, address=subscriber.address
             )
 
     @contextlib.asynccontextmanager
@@ -653,12 +650,12 @@ class Hub:
         """Obey the commands given before this hub was opened, once storage is there."""
         head = (await self._listening.log(_CONTROL)).head
         after = Position(head.epoch, max(0, head.offset - _COMMANDS_AT_MOST))
-        is_complete = after.offset == 0
+        at_most = min(_COMMANDS_AT_MOST, self.config.history_events)
+        count, is_complete = 0, False
         while True:
             history = await self._patience.until_done(
                 "read", partial(self._broker.read, _CONTROL, after, _COMMANDS_AT_ONCE)
             )
-            is_complete = is_complete and history.gap is None
             for entry in history.entries:
                 if entry.published_at >= since:
                     self._obey(entry.event)
@@ -666,8 +663,11 @@ class Hub:
                     is_complete = True
             if not history.entries:
                 break
+            count += len(history.entries)
             after = history.entries[-1].position
-        if not is_complete:
+        # What is no longer there because of its age does not matter; what had to go because
+        # there were too many does.
+        if count >= at_most and not is_complete:
             self._begin_all_anew()
 
     def _begin_all_anew(self) -> None:
@@ -786,7 +786,7 @@ async def open_hub(
     config: HubConfig,
     *,
     plain_channels: PlainChannels | None = None,
-    follows: int = 0,
+    previous_closed_at: int = 0,
 ) -> Hub:
     """
     Open a hub on the running loop.
@@ -795,7 +795,7 @@ async def open_hub(
         url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
         config: Limits and timings.
         plain_channels: See :func:`heliograph.brokers.open_broker`.
-        follows: See :class:`Hub`.
+        previous_closed_at: See :class:`Hub`.
 
     Returns:
         The hub, to be closed.
@@ -805,7 +805,7 @@ async def open_hub(
     """
     retention = Retention(events=config.history_events, seconds=config.history_seconds)
     broker = open_broker(url, retention, plain_channels=plain_channels)
-    hub = Hub(broker, config, follows=follows)
+    hub = Hub(broker, config, previous_closed_at=previous_closed_at)
     await hub.open()
     return hub
 

@@ -88,7 +88,8 @@ class ListenQueue:
         Returns:
             Whether the broker does not listen to it.
         """
-        was_waiting = self._waiting.pop(name, self) is not self
+        was_waiting = name in self._waiting
+        self._waiting.pop(name, None)
         call, retry = self._under_way.pop(name, None), self._retries.pop(name, None)
         # It may have just been done.
         was_cancelled = call is not None and call.cancel()

@@ -25,7 +25,7 @@ from ..channels.position import Position, Positions
 from .listen_queue import ListenQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..brokers.base import Broker
     from ..channels.entry import Entry
@@ -91,12 +91,14 @@ class ListenedChannel:
         subscribers: How many streams have it in their selection.
         log: Its recent entries; :obj:`None` until the broker has said where it is.
         ready: Done when that is known; :obj:`None` if nobody waits for it.
+        lingers_for: The address of its last subscriber, while it lingers.
         lingers_until: When it is dropped, in the loop's time, if nobody subscribes again.
     """
 
     __slots__ = (
         "_moved",
         "early",
+        "lingers_for",
         "lingers_until",
         "log",
         "name",
@@ -112,6 +114,7 @@ class ListenedChannel:
         # Entries that came before we knew after which position they would.
         self.early: list[Entry] = []
         self.ready: asyncio.Future[ChannelLog] | None = None
+        self.lingers_for: str | None = None
         self.lingers_until = 0.0
 
     @property
@@ -137,6 +140,8 @@ class Listening:
         patience: Is told whether the broker does what it is asked for.
         config: Gives the bounds of logs and ``linger_seconds``.
         events: Told what happens.
+        count_channels: Called with an address and a number when so many more channels
+            linger for it, or fewer if the number is below 0.
     """
 
     def __init__(
@@ -145,11 +150,13 @@ class Listening:
         patience: Patience,
         config: HubConfig,
         events: ChannelEvents,
+        count_channels: Callable[[str | None, int], None],
     ) -> None:
         self._broker = broker
         self._patience = patience
         self._config = config
         self._events = events
+        self._count_channels = count_channels
         self._channels: dict[str, ListenedChannel] = {}
         # Those without subscribers, the one that is dropped first in front.
         self._lingering: OrderedDict[str, ListenedChannel] = OrderedDict()
@@ -197,7 +204,7 @@ class Listening:
             return
         others = (name for name in self._lingering if name not in kept)
         for name in tuple(islice(others, too_many)):
-            self._drop(self._lingering.pop(name))
+            self._drop(self._end_lingering(name))
 
     def use(self, name: str) -> None:
         """
@@ -210,35 +217,40 @@ class Listening:
         if channel is None:
             channel = self._channels[name] = ListenedChannel(name)
             self._queue.add(name)
-        self._lingering.pop(name, None)
+        elif not channel.subscribers:
+            self._end_lingering(name)
         channel.subscribers += 1
 
-    def release(self, name: str, *, lasted_seconds: float) -> bool:
+    def release(self, name: str, *, lasted_seconds: float, address: str | None) -> None:
         """
         Stop listening for one subscriber; for all of them after a while.
 
         Args:
             name: A channel that :meth:`use` was called with, once for each release.
             lasted_seconds: How long the subscriber has been there.
-
-        Returns:
-            Whether the channel lingers now.
+            address: Of its client; the channel lingers for that.
         """
         channel = self._channels[name]
         channel.subscribers -= 1
         if channel.subscribers:
-            return False
+            return
         seconds = self._config.linger_seconds
         if channel.log is None or (
             channel.log.head.offset == 0 and lasted_seconds < seconds
         ):
             self._drop(channel)
-            return False
+            return
         channel.lingers_until = asyncio.get_running_loop().time() + seconds
+        channel.lingers_for = address
+        self._count_channels(address, 1)
         self._lingering[name] = channel
         if self._next_drop is None:
             self._drop_later(channel.lingers_until)
-        return True
+
+    def _end_lingering(self, name: str) -> ListenedChannel:
+        channel = self._lingering.pop(name)
+        self._count_channels(channel.lingers_for, -1)
+        return channel
 
     def heads(self, names: Sequence[str]) -> Positions | None:
         """
@@ -392,8 +404,7 @@ class Listening:
             if first.lingers_until > now:
                 self._drop_later(first.lingers_until)
                 return
-            del self._lingering[first.name]
-            self._drop(first)
+            self._drop(self._end_lingering(first.name))
 
     def _drop(self, channel: ListenedChannel) -> None:
         del self._channels[channel.name]

@@ -30,6 +30,7 @@ __all__ = [
     "TaskSink",
     "can_see_clients",
     "client_has_left",
+    "duplicate",
     "identity_of",
     "tune_descriptor",
     "tune_socket",
@@ -461,13 +462,32 @@ def tune_descriptor(number: int, config: HubConfig) -> None:
         tune_socket(connection, config)
 
 
+def duplicate(number: int) -> socket.socket:
+    """
+    Return a socket of one's own for a connection that somebody else has.
+
+    Args:
+        number: Its descriptor.
+
+    Raises:
+        OSError: It is not open or no socket any more, or there are no descriptors left.
+    """
+    blocks = os.get_blocking(number)
+    copy = os.dup(number)
+    try:
+        connection = socket.socket(fileno=copy)
+    except BaseException:
+        os.close(copy)
+        raise
+    # A default time-out has made it one that does not block, for its owner as well.
+    os.set_blocking(copy, blocks)
+    return connection
+
+
 @contextlib.contextmanager
 def _borrowed(number: int) -> Iterator[socket.socket]:
-    """Give a socket of a descriptor that somebody else has, for a moment."""
-    blocks = os.get_blocking(number)
-    with socket.socket(fileno=os.dup(number)) as connection:
-        # A default time-out has made it one that does not block, for its owner as well.
-        os.set_blocking(number, blocks)
+    """Yield a socket of a descriptor that somebody else has, for a moment."""
+    with duplicate(number) as connection:
         yield connection
 
 

@@ -198,7 +198,9 @@ class HubThread:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The process is about to end, or has no time to answer.
         """
+        # Whoever gives up waiting gives back what he is never going to be told of.
         given_up = threading.Event()
+        admitted: list[Subscriber] = []
 
         async def admit(hub: Hub) -> Subscriber:
             subscriber = hub.admit(
@@ -208,16 +210,22 @@ class HubThread:
                 address=address,
                 arrived_at=arrived_at,
             )
+            admitted.append(subscriber)
             if given_up.is_set():
-                # Whoever asked has had no answer in time, so nobody will give this back.
                 hub.leave(subscriber)
             return subscriber
+
+        def give_back() -> None:
+            for subscriber in admitted:
+                hub.leave(subscriber)
 
         hub = self._opened()
         try:
             return _run(admit(hub), _ADMIT_SECONDS)
         except TimeoutError as error:
             given_up.set()
+            # It may have been admitted in this very moment.
+            _later(give_back)
             raise HubClosedError("the hub does not answer") from error
 
     def adopt(self, subscriber: Subscriber, connection: socket.socket, head: bytes) -> None:
@@ -344,7 +352,7 @@ class HubThread:
             self.url,
             self.config,
             plain_channels=self._plain_channels,
-            follows=self._closed_at,
+            previous_closed_at=self._closed_at,
         )
         _open_hubs.add(hub)
         return hub

@@ -31,7 +31,7 @@ import ssl
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..hub.sinks import client_has_left, identity_of
+from ..hub.sinks import client_has_left, duplicate, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -66,6 +66,10 @@ _UWSGI_OTHERWISE = (
     "ssl-socket",
     "suwsgi",
 )
+
+# What is private of waitress, and looked at before it is used.
+_OF_WAITRESS = ("connected", "outbuf_lock", "total_outbufs_len")
+_LOOKAHEAD = "channel_request_lookahead"
 
 # HTTP/2 shares a connection between requests: it is nobody's to take.
 _PROTOCOLS = frozenset({"HTTP/1.0", "HTTP/1.1"})
@@ -221,8 +225,7 @@ def has_pending_output(environ: dict[str, Any]) -> bool:
     Args:
         environ: The request, as the server made it.
     """
-    channel = _waitress_channel(environ)
-    return bool(getattr(channel, "total_outbufs_len", 0))
+    return bool(getattr(_waitress_channel(environ), "total_outbufs_len", 0))
 
 
 def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
@@ -249,9 +252,8 @@ def take_over(environ: dict[str, Any]) -> tuple[socket.socket, Dummy] | None:
         return _swap(number, connection)
     with channel.outbuf_lock:
         # waitress marks a channel under this lock before it closes it.
-        if channel.connected and not channel.total_outbufs_len:
-            return _swap(number, connection)
-    return None
+        is_idle = channel.connected and not channel.total_outbufs_len
+        return _swap(number, connection) if is_idle else None
 
 
 def _may_be_taken(environ: dict[str, Any]) -> bool:
@@ -264,7 +266,8 @@ def _may_be_taken(environ: dict[str, Any]) -> bool:
     if channel is not None:
         # Told to read ahead, waitress polls the connection while its request is answered,
         # would find the end of the dummy, and give the request up.
-        return not getattr(channel.adj, "channel_request_lookahead", True)
+        reads_ahead = getattr(getattr(channel, "adj", None), _LOOKAHEAD, True)
+        return not reads_ahead and all(hasattr(channel, name) for name in _OF_WAITRESS)
     # Werkzeug's server that forks for each request ends with the response.
     return "werkzeug.socket" not in environ or not environ.get("wsgi.multiprocess")
 
@@ -321,10 +324,7 @@ def _swap(
         # A server that reads on finds the end of the stream and not silence.
         peer.shutdown(socket.SHUT_WR)
         dummy = Dummy(servers_end, peer, number)
-        blocks = os.get_blocking(number)
-        taken = socket.socket(fileno=os.dup(number))
-        # A default time-out of the program is not to be the server's, if it is given back.
-        os.set_blocking(number, blocks)
+        taken = duplicate(number)
         # A socket that is closed has no number from the moment before it is closed, so
         # what was duplicated is the connection, and not what came under its number.
         is_closed = connection is not None and connection.fileno() != number

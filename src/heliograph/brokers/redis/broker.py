@@ -44,7 +44,7 @@ from .values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from ...channels.position import GapReason
     from ...event import Event
@@ -160,7 +160,8 @@ class RedisBroker(Broker):
         self._once = OnceLog(_log)
         self._down: set[Line] = set()
         self._placing: asyncio.Task[None] | None = None
-        self._unlistening: set[asyncio.Task[None]] = set()
+        # Of what is no longer listened to.
+        self._endings: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def open(self, listener: Listener) -> None:
@@ -182,8 +183,8 @@ class RedisBroker(Broker):
         """Finish the appends that have begun, then release everything."""
         self._closed = True
         await cancel(self._placing)
-        for task in tuple(self._unlistening):
-            await cancel(task)
+        while self._endings:
+            await asyncio.wait(self._endings)
         for channel in tuple(self._channels.values()):
             await cancel(channel.catching_up)
         await self._topology.close()
@@ -242,6 +243,8 @@ class RedisBroker(Broker):
         except BaseException:
             if self._channels.get(channel) is heard:
                 self.unlisten(channel)
+            else:
+                self._end_soon(cancel(heard.catching_up))
             raise
 
     def unlisten(self, channel: str) -> None:
@@ -252,14 +255,14 @@ class RedisBroker(Broker):
         names = self._names_of(channel)
         for name in names:
             self._named.pop(name, None)
-        if heard.catching_up is not None:
-            heard.catching_up.cancel()
+        self._end_soon(cancel(heard.catching_up))
         if heard.line is not None:
-            task = asyncio.create_task(
-                heard.line.remove(tuple(names)), context=contextvars.Context()
-            )
-            self._unlistening.add(task)
-            task.add_done_callback(self._unlistening.discard)
+            self._end_soon(heard.line.remove(tuple(names)))
+
+    def _end_soon(self, ending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(ending, context=contextvars.Context())
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
 
     # What happens on lines.
 
