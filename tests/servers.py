@@ -37,9 +37,9 @@ def free_port():
             return port
 
 
-def connect(port, context=None):
+def connect(port, context=None, source=None):
     """
-    Connect to a port of loopback, with TLS if told how.
+    Connect to a port of loopback, with TLS if told how, from another address of it.
 
     ``port`` may be the path of a Unix socket, or a function that connects.
     """
@@ -54,7 +54,9 @@ def connect(port, context=None):
             connection.close()
             raise
         return connection
-    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection = socket.create_connection(
+        ("127.0.0.1", port), timeout=20, source_address=source and (source, 0)
+    )
     if context is None:
         return connection
     return context.wrap_socket(connection, server_hostname="127.0.0.1")
@@ -136,11 +138,12 @@ class Stream:
         method="GET",
         version="1.1",
         context=None,
+        source=None,
     ):
         self.parser = EventStreamParser()
         self.events = []
         self.body = b""
-        self.socket = connect(port, context)
+        self.socket = connect(port, context, source)
         streams.connections.append(self.socket)
         lines = [f"{method} {path} HTTP/{version}", "Host: test", *headers]
         if last_event_id is not None:

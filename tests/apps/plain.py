@@ -3,6 +3,8 @@
 import dataclasses
 import os
 
+import marking  # noqa: F401 - marks the log
+
 from flask import Flask, request, session
 from heliograph.flask import sse
 

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+import marking  # noqa: F401 - marks the log
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
