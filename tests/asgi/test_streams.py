@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from quart import Quart
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from heliograph import (
     BrokerUnavailableError,
@@ -189,7 +189,9 @@ async def test_disconnect_while_a_client_is_authorised(take_over, tmp_path):
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
-@pytest.mark.parametrize("framework", ["http-middleware", "plain-middleware", "noted"])
+@pytest.mark.parametrize(
+    "framework", ["http-middleware", "plain-middleware", "mounted", "noted"]
+)
 async def test_a_permission_is_withdrawn_when_middleware_has_looked_at_it(
     tmp_path, framework, is_first
 ):
@@ -206,7 +208,9 @@ async def test_a_permission_is_withdrawn_when_middleware_has_looked_at_it(
             await until(lambda: streams._hub._disconnects.latest > before)
 
     app = FastAPI(routes=[Route("/", streams)])
-    if framework == "http-middleware":
+    if framework == "mounted":
+        app = FastAPI(routes=[Mount("/", app)])
+    if framework in {"http-middleware", "mounted"}:
 
         @app.middleware("http")
         async def authorise(request, call_next):
@@ -237,7 +241,8 @@ async def test_a_permission_is_withdrawn_when_middleware_has_looked_at_it(
         ended = await (await request(port, "?channel=a")).ended()
         assert ended.events == []
         assert b" 200 " in ended.raw.partition(b"\r\n")[0]
-        await (await request(port, "?channel=a")).placed()
+        if framework != "mounted":
+            await (await request(port, "?channel=a")).placed()
         await (await request(port, "?channel=c")).placed()
         await streams.close()
 

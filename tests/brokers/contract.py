@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from heliograph import Event
+from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers import Retention
 from heliograph.channels.position import MAX_OFFSET, Position
 
@@ -367,6 +367,23 @@ class BrokerContract:
             broker.unlisten("c")
 
             assert sorted(entry.channel for entry in ear.entries) == ["a", "c"]
+
+    async def test_listen_while_it_is_closed(self, new_broker):
+        """Whoever waits is answered, and so is who comes too late."""
+        broker = new_broker(Retention(events=100, seconds=1000.0), Clock())
+        await broker.open(Ear())
+        calls = [asyncio.ensure_future(broker.listen(f"c{n}")) for n in range(600)]
+        await asyncio.sleep(0)
+
+        await broker.close()
+
+        late = asyncio.ensure_future(broker.listen("late"))
+        done, waiting = await asyncio.wait([*calls, late], timeout=20)
+        assert not waiting
+        for call in done:
+            assert call.exception() is None or isinstance(
+                call.exception(), BrokerUnavailableError
+            )
 
     async def test_unlisten(self, opened):
         """Afterwards the channel is not heard, others are; it may be listened to again."""

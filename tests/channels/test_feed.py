@@ -41,6 +41,22 @@ def test_equal_cursors_share_one_joined_block():
     assert [event.data for event in events(shared.take(late))] == ["a2"]
 
 
+def test_what_is_joined_is_kept_for_one_pass():
+    """Or many slow cursors at different places would cost what no budget sees."""
+    shared = feed("a")
+    first = shared.join()
+    cursors = []
+    for n in range(1, 101):
+        shared.append(item("a", n))
+        cursors.append(shared.join())
+    for cursor in cursors:
+        shared.take(cursor)
+        shared.trim()
+
+    assert not shared._joined
+    assert len(events(shared.take(first))) == 100
+
+
 def test_a_single_block_is_not_copied():
     """The usual case hands the very block on, to everyone."""
     shared = feed("a")

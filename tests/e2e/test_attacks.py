@@ -15,12 +15,10 @@ import struct
 import subprocess
 import sys
 import threading
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from heliograph import HubConfig
 from redises import RedisServer
 from servers import connect, publish, serving_with, subscribers, unmeasured, until
 
@@ -266,11 +264,6 @@ READ_NOTHING = [
     "gunicorn-gthread-fallback", "uvicorn-fallback", "hypercorn", "daphne",
 ]  # fmt: skip
 
-has_a_bound_in_total = pytest.mark.skipif(
-    "max_lag_total_bytes" not in {field.name for field in fields(HubConfig)},
-    reason="there is no SSE_MAX_LAG_TOTAL_BYTES yet",
-)
-
 
 @contextlib.contextmanager
 def deaf_clients(server, selections):
@@ -285,7 +278,6 @@ def deaf_clients(server, selections):
     until(lambda: subscribers(server) == 0)
 
 
-@has_a_bound_in_total
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", READ_NOTHING)
 def test_clients_that_read_nothing(tmp_path, name):
@@ -314,7 +306,6 @@ def test_clients_that_read_nothing(tmp_path, name):
         assert ours_in_log(server, logged) == []
 
 
-@has_a_bound_in_total
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "name",

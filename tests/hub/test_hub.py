@@ -495,6 +495,54 @@ async def test_stuck_clients_together(is_joining):
         assert rest == [*range(seen + 1, 60)]
 
 
+async def test_a_large_event_on_its_way_is_no_lag():
+    """However much it is for all together: who takes it within a second is not late."""
+    config = {"max_lag_bytes": 300_000, "max_lag_total_bytes": 1_000_000}
+    async with opened(send_buffer_bytes=4096, **config) as hub:
+        stuck = await connect(hub, "a", read_buffer=4096).placed()
+        clients = [await connect(hub, "a").placed() for _ in range(30)]
+        largest = 0
+        for n in range(8):
+            await hub.publish(["a"], Event("x" * 100_000))
+            await until(lambda n=n: hub.statistics().entries == n + 1)
+            await asyncio.sleep(0.01)
+            largest = max(largest, held_by(hub))
+            # Now, and as it is looked at by itself.
+            hub._delivery.bound_lag(hub._subscribers)
+            for client in clients:
+                await client.wait(n + 1)
+            hub._delivery.bound_lag(hub._subscribers)
+
+        assert largest > 1_000_000
+        assert not any(client.subscriber.gone for client in clients)
+        assert stuck.subscriber.gone
+
+
+class Broken(Taking):
+    """A sink that cannot be looked at."""
+
+    @property
+    def unsent_bytes(self):
+        raise RuntimeError("the handler is closed")
+
+
+async def test_a_sink_that_cannot_be_looked_at(caplog):
+    """It is given up; the others are looked at all the same."""
+    config = {"max_lag_bytes": 300_000, "max_lag_total_bytes": 300_000}
+    async with opened(send_buffer_bytes=4096, **config) as hub:
+        broken = hub.admit(("a",))
+        hub.attach(broken, Broken())
+        stuck = [await connect(hub, "a", read_buffer=4096).placed() for _ in range(9)]
+
+        for _ in range(4):
+            await hub.publish(["a"], Event("x" * 60_000))
+        await until(lambda: hub.statistics().lagging_disconnected > 1)
+
+        assert broken.gone
+        assert any(client.subscriber.gone for client in stuck)
+        assert "cannot look at a stream" in caplog.text
+
+
 def held_by(hub):
     """Bytes that a hub holds for clients that are behind."""
     sinks = [s.sink for s in hub._subscribers if s.sink is not None]
@@ -764,6 +812,19 @@ async def test_cap_on_channels(url):
         assert hub.statistics().refused == 1
 
 
+async def test_reloading_counts_once_for_an_address():
+    """What lingers and is used again is not counted for both."""
+    async with opened(max_channels_per_address=4, linger_seconds=60) as hub:
+        await hub.publish(["a", "b", "c"], Event("x"))
+        for _ in range(5):
+            client = await connect(hub, "a", "b", address="10.0.0.1").placed()
+            client.leave()
+            await until(lambda: hub.statistics().subscribers == 0)
+        assert hub._caps._channels == {"10.0.0.1": 2}
+        hub._listening.make_room((), 1)
+        assert not hub._caps._channels
+
+
 async def test_cap_on_channels_of_an_address():
     """Counted for as long as they are listened to, lingering included."""
     async with opened(max_channels_per_address=3, linger_seconds=0.3) as hub:
@@ -910,6 +971,29 @@ async def test_commands_from_before_a_hub_was_opened(sqlite):
             assert spared.body
 
 
+async def test_commands_that_have_aged_out(tmp_path, caplog):
+    """They are no reason to begin all streams anew."""
+    retention = Retention(events=1000, seconds=1000)
+    old = SqliteBroker(tmp_path / "log", retention, clock=lambda: time.time() - 2000)
+    hub = Hub(old, HubConfig())
+    await hub.open()
+    await hub.disconnect("a")
+    await hub.close()
+    before = time.monotonic_ns()
+    later = Hub(SqliteBroker(tmp_path / "log", retention), HubConfig())
+    await later.open()
+    await later.publish(["a"], Event("removes what is too old"))
+    await later.close()
+    hub = Hub(SqliteBroker(tmp_path / "log", retention), HubConfig())
+    await hub.open()
+    assert (await hub._broker.read("\x01heliograph.control", None, 9)).entries == ()
+
+    await connect(hub, "a", arrived_at=before).placed()
+
+    await hub.close()
+    assert "anew" not in caplog.text
+
+
 async def test_more_commands_than_are_read(tmp_path):
     """What came before them is not known, so who arrived before the hub has to come again."""
     retention = Retention(events=3, seconds=1e6)
@@ -918,7 +1002,7 @@ async def test_more_commands_than_are_read(tmp_path):
     await hub.open()
     for n in range(5):
         await hub.disconnect(f"c{n}")
-    async with opened(f"sqlite:///{tmp_path}/log") as other:
+    async with opened(f"sqlite:///{tmp_path}/log", events=3, history_events=3) as other:
         await connect(other, "x", arrived_at=before).ended()
         await connect(other, "x", arrived_at=time.monotonic_ns()).placed()
     await hub.close()

@@ -132,7 +132,7 @@ def test_a_number_that_has_become_another_connections_is_not_taken(pair, monkeyp
             others.extend(socket.socketpair())
         return dup(duplicated)
 
-    monkeypatch.setattr("heliograph.servers.wsgi.os.dup", slow_dup)
+    monkeypatch.setattr("heliograph.hub.sinks.os.dup", slow_dup)
     assert take_over(environ(accepted)) is None
 
     one, other = others
@@ -140,6 +140,31 @@ def test_a_number_that_has_become_another_connections_is_not_taken(pair, monkeyp
     with one, other:
         one.sendall(b"still theirs")
         assert other.recv(99) == b"still theirs"
+
+
+def test_nothing_stays_open_if_the_number_is_no_socket_any_more(pair, monkeypatch):
+    """What was duplicated is closed."""
+    _, accepted = pair
+    number = accepted.fileno()
+    dup = os.dup
+    copies = []
+
+    def slow_dup(duplicated):
+        if duplicated == number:
+            reader, writer = os.pipe()
+            os.dup2(reader, number)
+            os.close(reader)
+            os.close(writer)
+        copies.append(dup(duplicated))
+        return copies[-1]
+
+    monkeypatch.setattr("heliograph.hub.sinks.os.dup", slow_dup)
+    with pytest.raises(OSError, match="non-socket"):
+        take_over(environ(accepted))
+
+    for copy in copies:
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(copy)
 
 
 def test_a_connection_is_not_given_back_over_another(pair):
@@ -240,7 +265,7 @@ def test_failure_leaves_the_connection(pair, monkeypatch):
     def dup(number):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("heliograph.servers.wsgi.os.dup", dup)
+    monkeypatch.setattr("heliograph.hub.sinks.os.dup", dup)
     with pytest.raises(OSError, match="Too many"):
         take_over(environ(accepted))
 

@@ -6,30 +6,26 @@ import time
 from typing import Any
 
 from ..channels.asked import ARRIVED
-from .around import put_around
+from .around import Layer, put_around
 
 __all__ = ["note_arrival"]
 
-# The first request to a stream has passed the middleware before we could note it. It counts
-# as one that has taken so long.
-_UNKNOWN_NS = 60_000_000_000
+# Where middleware may have looked at a request before we could note when it arrived, it
+# counts as one that has been under way for so long.
+_UNKNOWN_NS = 10_000_000_000
 
 
-class _Arrivals:
-    """
-    Notes when requests arrive: put around the middleware of an application.
-
-    Args:
-        app: What is inside.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
+class _Arrivals(Layer):
+    """Notes when requests arrive: put around the middleware of an application."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            scope.setdefault(ARRIVED, time.monotonic_ns())
-        await self._app(scope, receive, send)
+            # The outermost router leaves its name. In an application that is mounted in
+            # another one, that one's middleware has been first.
+            is_mounted = "router" in scope
+            earlier = _UNKNOWN_NS if is_mounted else 0
+            scope.setdefault(ARRIVED, time.monotonic_ns() - earlier)
+        await self.inner(scope, receive, send)
 
 
 def note_arrival(scope: Any) -> int:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from ..cors import CorsPolicy, CorsRequest, Decision, decide_async, missing_vary
 from ..cors.decision import ALLOW_ORIGIN
 from ..errors import CorsConfigError
-from .around import put_around
+from .around import Layer, put_around
 from .messages import body, start
 
 __all__ = ["CORSMiddleware"]
@@ -185,25 +185,19 @@ class _RefusedError(OSError):
     """What ``send`` raises after a stream was refused: as if its client had gone."""
 
 
-class _Around:
+class _Around(Layer):
     """
     The middleware of an application of Starlette's, with us around it.
 
     Starlette puts what answers to unhandled exceptions outside of all other middleware.
-
-    Args:
-        stack: What was there.
     """
-
-    def __init__(self, stack: _App) -> None:
-        self._stack = stack
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or _SCOPE_KEY in scope:
-            await self._stack(scope, receive, send)
+            await self.inner(scope, receive, send)
             return
         response = _Response(send, None, is_get=scope["method"] == "GET")
-        await response.run(self._stack, scope, receive, is_outermost=False)
+        await response.run(self.inner, scope, receive, is_outermost=False)
 
 
 def _trusted_with_credentials(policy: CorsPolicy) -> CorsPolicy | None:

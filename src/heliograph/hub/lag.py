@@ -76,8 +76,8 @@ class LagBudget:
             return
         before, self._before = self._before, {}
         late: list[tuple[int, Subscriber]] = []
-        for subscriber in unsent:
-            progress = self._before[subscriber] = self._progress(subscriber)
+        for subscriber, size in unsent.items():
+            progress = self._before[subscriber] = self._progress(subscriber, size)
             earlier = before.get(subscriber)
             if (
                 earlier is not None
@@ -103,8 +103,8 @@ class LagBudget:
             self._give_up(subscriber)
             return 0
 
-    def _progress(self, subscriber: Subscriber) -> _Progress:
-        unsent, cursor = subscriber.unsent_bytes, subscriber.cursor
+    def _progress(self, subscriber: Subscriber, unsent: int) -> _Progress:
+        cursor = subscriber.cursor
         if cursor is None:
             # It is given the next page when it has taken the last.
             wrote_at = subscriber.quiet_since

@@ -183,10 +183,10 @@ class RedisBroker(Broker):
         """Finish the appends that have begun, then release everything."""
         self._closed = True
         await cancel(self._placing)
+        for channel in self._channels.values():
+            self._end_soon(cancel(channel.catching_up))
         while self._endings:
             await asyncio.wait(self._endings)
-        for channel in tuple(self._channels.values()):
-            await cancel(channel.catching_up)
         await self._topology.close()
 
     async def append(
@@ -235,6 +235,8 @@ class RedisBroker(Broker):
 
     async def listen(self, channel: str) -> Position:
         """Hand new entries of a channel to the listener from now on."""
+        if self._closed:
+            raise BrokerUnavailableError(self.resource, "the broker has been closed")
         heard = self._channels[channel] = _Channel(channel)
         ready: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         heard.catching_up = asyncio.create_task(self._begin(heard, ready))
