@@ -698,7 +698,11 @@ class Hub:
     async def _bound_lag_for_ever(self) -> None:
         while True:
             await asyncio.sleep(_LAG_LOOK_SECONDS)
-            self._delivery.bound_lag(self._subscribers)
+            try:
+                self._delivery.bound_lag(self._subscribers)
+            except Exception:  # noqa: BLE001 - logged; the reason follows
+                # The boundary of a task: without this nothing would be bounded any more.
+                _log.exception("cannot look at what is held for clients, trying again")
 
     def _beat(self, now: float, silence_seconds: float) -> None:
         self._delivery.beat(now, silence_seconds)
