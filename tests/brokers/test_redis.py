@@ -14,11 +14,12 @@ import pytest
 from contract import BrokerContract, Clock, Ear, offsets
 from redis.crc import key_slot
 
-from heliograph import BrokerUnavailableError, ConfigError, Event
+from heliograph import BrokerUnavailableError, ConfigError, Event, HubConfig
 from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.brokers.redis.once import OnceLog
 from heliograph.channels.position import Position
+from heliograph.hub import Hub
 from redises import Cluster, RedisServer, Watched
 from sdists import fetch_program
 from servers import free_port
@@ -659,7 +660,8 @@ async def ask_for_all(broker, names):
         await asyncio.gather(*(broker.read(name, None, 1) for name in some))
         await asyncio.gather(*(broker.read(name, Position("x", 5), 1) for name in some))
         await asyncio.gather(*(broker.find(name, "x") for name in some))
-        await asyncio.gather(*(broker.unlisten(name) for name in some))
+        for name in some:
+            broker.unlisten(name)
 
 
 async def test_asking_stores_nothing(tmp_path):
@@ -729,6 +731,49 @@ async def test_positions_before_the_first_event(server):
     await broker.append("a", Event("y"))
     assert (await broker.read("a", start, 9)).gap == "epoch"
     await broker.close()
+
+
+async def test_positions_are_renewed(server, monkeypatch):
+    """A reconnect is no gap, however long ago the process began to listen."""
+    monkeypatch.setattr("heliograph.brokers.redis.broker._RENEW_SECONDS", 0.02)
+    clock = Clock()
+    broker = RedisBroker(Address.parse(server.url), RETENTION, clock=clock)
+    hub = Hub(broker, HubConfig())
+    await hub.open()
+    try:
+        async with hub.subscribe(("a",)) as events:
+            channels = tuple(broker._channels.values())
+            for _ in range(5):
+                clock.now += WEEK
+                week = str(int(clock.now // WEEK))
+                await until(
+                    lambda week=week: all(
+                        one.seen.position.epoch.endswith(week) for one in channels
+                    )
+                )
+            for one in channels:
+                one.confirmed.clear()
+            with server.client() as client:
+                client.client_kill_filter(_type="pubsub")
+            await until(lambda: all(one.confirmed.is_set() for one in channels))
+            await hub.publish(["a"], Event("x"))
+
+            assert (await anext(aiter(events))).data == "x"
+            assert len(channels) == 2  # the channel of commands, too
+    finally:
+        await hub.close()
+
+
+async def test_rows_are_renewed(server, monkeypatch):
+    """What is listened to does not expire, whether or not something is published."""
+    monkeypatch.setattr("heliograph.brokers.redis.broker._RENEW_SECONDS", 0.02)
+    async with opened(server.url) as broker:
+        await broker.append("a", Event("x"))
+        await broker.listen("a")
+        with server.client() as client:
+            client.expire("heliograph:{a}:channel", WEEK)
+
+            await until(lambda: client.ttl("heliograph:{a}:channel") > 4 * WEEK)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,10 @@ _EARLY = 500
 # Between two tries to catch up.
 _RETRY_SECONDS = 0.5
 
+# Between two looks at what is listened to. It must be well below the three weeks after
+# which a position before a channel's first event may no longer be valid.
+_RENEW_SECONDS = 6 * 3600.0
+
 # Channels of which the last position known is kept.
 _CHANNELS_SEEN = 10_000
 
@@ -160,6 +164,7 @@ class RedisBroker(Broker):
         self._once = OnceLog(_log)
         self._down: set[Line] = set()
         self._placing: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
         # Of what is no longer listened to.
         self._endings: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -178,10 +183,12 @@ class RedisBroker(Broker):
         except BaseException:
             await self._topology.close()
             raise
+        self._renewing = asyncio.create_task(self._renew())
 
     async def close(self) -> None:
         """Finish the appends that have begun, then release everything."""
         self._closed = True
+        await cancel(self._renewing)
         await cancel(self._placing)
         for channel in self._channels.values():
             self._end_soon(cancel(channel.catching_up))
@@ -360,10 +367,27 @@ class RedisBroker(Broker):
                 ready.set_exception(BrokerUnavailableError(self.resource, "closed"))
         await self._bring_up(channel)
 
-    def _catch_up(self, channel: _Channel) -> None:
+    def _catch_up(self, channel: _Channel) -> asyncio.Task[None]:
         channel.again = True
         if channel.catching_up is None:
             channel.catching_up = asyncio.create_task(self._bring_up(channel))
+        return channel.catching_up
+
+    async def _renew(self) -> None:
+        """
+        Read every channel that is listened to from time to time, one after the other.
+
+        A position before a channel's first event is replaced while it is still valid, and
+        the row of a channel with events does not expire.
+        """
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            for channel in tuple(self._channels.values()):
+                if channel.catching_up is not None or channel.line in self._down:
+                    continue  # it is read in any case, now or after the reconnect
+                if self._channels.get(channel.name) is channel:
+                    task = self._catch_up(channel)
+                    await asyncio.wait({task}, timeout=_RETRY_SECONDS)
 
     async def _bring_up(self, channel: _Channel) -> None:
         while True:
