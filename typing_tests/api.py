@@ -28,6 +28,7 @@ HubConfig(heartbeat=5)  # type: ignore[call-arg]  # no such field
 assert_type(open_broker("memory:"), Broker)
 open_broker("redis://h", plain_channels=PlainChannels(["sse"], format="text"))
 open_broker("redis://h", plain_channels="sse")  # type: ignore[arg-type]  # not just a name
+plain_names: tuple[str, ...] = PlainChannels(["sse"]).names
 PlainChannels("sse", format="json")  # type: ignore[arg-type]  # no such format
 
 app = Flask(__name__)

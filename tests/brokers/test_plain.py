@@ -46,6 +46,8 @@ MISTAKES = [
     ([], "no channel is named"),
     (True, "True is no channel: it must be str, not bool"),
     (["sse", 5], "5 is no channel: it must be str, not int"),
+    (b"sse", "b'sse' is no channel: it must be str, not bytes; write a name, as in"),
+    (bytearray(b"sse"), "bytearray(b'sse') is no channel: it must be str, not bytearray"),
     ("a\nb", "must not contain control characters"),
     ("x" * 256, "must be at most 255 bytes"),
     ("__keyspace@0__:*", "'__keyspace@0__:*' is never exchanged"),
@@ -62,6 +64,19 @@ def test_mistakes(names, said):
         PlainChannels(names)
 
     assert said in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
+def test_built_once(monkeypatch):
+    """Names are a tuple, equal for equal names; a publish makes no matchers anew."""
+    plain = PlainChannels(name for name in ("sse", "chat-*"))
+
+    assert plain.names == ("sse", "chat-*")
+    assert plain == PlainChannels(["sse", "chat-*"]) != PlainChannels("sse")
+    assert repr(plain) == "PlainChannels(names=('sse', 'chat-*'), format='flask-sse')"
+    assert hash(plain) == hash(PlainChannels(("sse", "chat-*")))
+    monkeypatch.delattr("heliograph.brokers.plain.Stars")
+    assert plain.includes("chat-1")
 
 
 def test_all_mistakes_at_once():

@@ -10,7 +10,8 @@ is one of Redis's own or of a Heliograph.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, get_args
 
 from ..channels.names import check_channel
@@ -26,7 +27,7 @@ PlainFormat = Literal["flask-sse", "text"]
 _OF_REDIS = ("__key", "__redis__", "__sentinel__")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class PlainChannels:
     """
     The channels that are exchanged with programs that know nothing of Heliograph.
@@ -44,35 +45,44 @@ class PlainChannels:
         ConfigError: Listing every name that cannot be exchanged.
     """
 
-    names: str | Iterable[str]
-    _: KW_ONLY
-    format: PlainFormat = "flask-sse"
+    names: tuple[str, ...]
+    format: PlainFormat
+    _literals: frozenset[str] = field(repr=False, compare=False)
+    _patterns: tuple[Stars, ...] = field(repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        names = self.names
-        if isinstance(names, str) or not isinstance(names, Iterable):
+    def __init__(
+        self,
+        names: str | Iterable[str],
+        *,
+        format: PlainFormat = "flask-sse",  # noqa: A002 - the field's name
+    ) -> None:
+        if isinstance(names, str | bytes | bytearray) or not isinstance(names, Iterable):
+            # What is no str is refused below, as one name and not character by character.
             names = [names]
-        object.__setattr__(self, "names", tuple(names))
-        problems = [problem for name in self.names if (problem := _problem(name))]
-        if not self.names:
+        names = tuple(names)
+        problems = [problem for name in names if (problem := _problem(name))]
+        if not names:
             problems.append('no channel is named; write the names, as in ["sse"]')
-        if self.format not in get_args(PlainFormat):
-            problems.append(
-                f'the format must be "flask-sse" or "text", not {self.format!r}'
-            )
+        if format not in get_args(PlainFormat):
+            problems.append(f'the format must be "flask-sse" or "text", not {format!r}')
         if problems:
             raise ConfigError(problems)
+        set_field = partial(object.__setattr__, self)
+        set_field("names", names)
+        set_field("format", format)
+        set_field("_literals", frozenset(name for name in names if "*" not in name))
+        set_field("_patterns", tuple(Stars(name) for name in names if "*" in name))
 
     def includes(self, channel: str) -> bool:
         """
-        Tell whether a channel is exchanged.
+        Return whether a channel is exchanged.
 
         Args:
             channel: Any name.
         """
-        return not _is_reserved(channel) and any(
-            Stars(name).match(channel) if "*" in name else name == channel
-            for name in self.names
+        return not _is_reserved(channel) and (
+            channel in self._literals
+            or any(pattern.match(channel) for pattern in self._patterns)
         )
 
 
