@@ -85,7 +85,7 @@ def broker_at(url):
 
 
 # Commands of the scripts; others come from replicas and Sentinels, whenever they like.
-COUNTED = ("evalsha", "hmget", "xlen", "xrange", "xrevrange")
+COUNTED = ("evalsha", "hdel", "hmget", "xdel", "xlen", "xrange", "xrevrange", "xtrim")
 
 
 def commands_counter(*servers):
@@ -617,8 +617,67 @@ async def test_find_with_less_history(server):
         assert await other.find("a", "124") == Position(last.position.epoch, 250)
         assert await other.find("a", "0") is None
         with server.client() as client:
-            fields = client.hkeys("heliograph:{a}:channel")
-        assert len([name for name in fields if name[0] in "=<"]) == 119
+            assert len(index_of(client)) == 119
+
+
+def index_of(client):
+    """Give the fields of the index of ids of channel ``a``."""
+    return [name for name in client.hkeys("heliograph:{a}:channel") if name[0] in "=<"]
+
+
+async def fill(broker, count, *, ids):
+    """Append to channel ``a``, if told so with ids; give the position of the last."""
+    events = [Event("x", id=str(n) if ids else None) for n in range(count)]
+    return (await asyncio.gather(*(broker.append("a", e) for e in events)))[-1].position
+
+
+@pytest.mark.parametrize("right", ["+@all", "-xtrim"], ids=["any", "no-XTRIM-MINID"])
+@pytest.mark.parametrize("ids", [True, False], ids=["ids", "no-ids"])
+@pytest.mark.parametrize("what", ["read", "find", "append"])
+async def test_much_that_is_too_old(server, what, ids, right):
+    """It is gone at once for who reads, and removed by many calls: none of them is long."""
+    clock, cost_of = Clock(), commands_counter(server)
+    broker = RedisBroker(Address.parse(server.url), RETENTION, clock=clock)
+    await broker.open(Ear())
+    with server.client() as client:
+        last = await fill(broker, 900, ids=ids)
+        clock.now += RETENTION.seconds / 2
+        young = await broker.append("a", Event("young", id="young" if ids else None))
+        clock.now += RETENTION.seconds / 2 + 1
+        client.execute_command("ACL", "SETUSER", "default", right)
+        calls = {
+            "read": lambda: broker.read("a", last, 9),
+            "find": lambda: broker.find("a", "3"),
+            "append": lambda: broker.append("a", Event("x")),
+        }
+        try:
+            assert await cost_of(broker, calls[what]) < 100
+            history = await broker.read("a", None, 9)
+            assert (history.start.offset, history.entries[0]) == (900, young)
+            assert (await broker.read("a", last, 9)).gap is None
+            assert await broker.find("a", "899") is None
+            assert await broker.find("a", "young") == (young.position if ids else None)
+            for _ in range(5):
+                await calls[what]()
+        finally:
+            client.execute_command("ACL", "SETUSER", "default", "+@all")
+        assert client.xinfo_stream("heliograph:{a}:events")["first-entry"][0] == "901-0"
+        assert index_of(client) == (["=young"] if ids else [])
+    await broker.close()
+
+
+async def test_much_less_history(server):
+    """Who keeps much less than those before him removes what is too much by and by."""
+    fewer, cost_of = Retention(events=100, seconds=86_400), commands_counter(server)
+    async with opened(server.url) as broker, opened(server.url, None, fewer) as other:
+        await fill(broker, 900, ids=True)
+
+        assert await cost_of(other, lambda: other.append("a", Event("x"))) < 100
+        await fill(other, 5, ids=True)
+
+        with server.client() as client:
+            assert client.xlen("heliograph:{a}:events") == 100
+            assert len(index_of(client)) == 99
 
 
 async def test_find_sends_no_history(server):

@@ -170,27 +170,69 @@ elseif life ~= '' then
 end
 -- What is only tidying may fail where Redis takes no writes: reading goes on.
 if is_known or appending then redis.pcall('EXPIRE', KEYS[1], ARGV[4]) end
--- An entry leaves history. Whatever led to it goes, too.
-local function forget(entry)
-    local id, offset = entry[2][8], text(offset_of(entry))
-    if not id then return end
-    local leads = redis.call('HMGET', KEYS[1], '=' .. id, '<' .. id)
-    if leads[1] == offset then
-        redis.pcall('HDEL', KEYS[1], '=' .. id, '<' .. id)
-    elseif leads[2] == offset then
-        redis.pcall('HDEL', KEYS[1], '<' .. id)
-    end
-end
 -- Who publishes says how long history is kept, who reads does not.
 local seconds = not appending and finite(state[3]) or 0
 if seconds <= 0 then seconds = tonumber(ARGV[3]) end
 local oldest_allowed = tonumber(now) - seconds
-local oldest
-while true do
-    oldest = redis.call('XRANGE', KEYS[2], '1-0', text(head), 'COUNT', 1)[1]
-    if not oldest or at(oldest) >= oldest_allowed then break end
-    if type(redis.pcall('XDEL', KEYS[2], oldest[1])) == 'table' then break end
-    forget(oldest)
+local function entry_from(offset)
+    return redis.call('XRANGE', KEYS[2], text(offset) .. '-0', text(head), 'COUNT', 1)[1]
+end
+-- The oldest entry that is young enough. Older ones may be held, and count as removed. They
+-- are in the order of time, but for those without a time, which are not decided by.
+local function young_enough()
+    local entry = entry_from(1)
+    if not entry or at(entry) >= oldest_allowed then return entry end
+    local low, high = offset_of(entry) + 1, head + 1
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        entry = entry_from(middle)
+        local time = entry and finite(entry[2][4])
+        if time and time < oldest_allowed then
+            low = offset_of(entry) + 1
+        else
+            high = middle
+        end
+    end
+    return entry_from(low), true
+end
+local oldest, has_older = young_enough()
+local first = oldest and offset_of(oldest) or head + 1
+-- Remove some entries, and whatever in the index leads to them.
+local function remove(page)
+    local names, numbers, gone = {}, {}, {}
+    for n, entry in ipairs(page) do
+        local id = entry[2][8] or ''
+        names[2 * n - 1], names[2 * n] = '=' .. id, '<' .. id
+        numbers[n] = entry[1]
+    end
+    if type(redis.pcall('XDEL', KEYS[2], unpack(numbers))) == 'table' then return false end
+    local leads = redis.call('HMGET', KEYS[1], unpack(names))
+    for n, entry in ipairs(page) do
+        local offset = text(offset_of(entry))
+        local is_newest = leads[2 * n - 1] == offset
+        if is_newest then gone[#gone + 1] = names[2 * n - 1] end
+        if is_newest or leads[2 * n] == offset then gone[#gone + 1] = names[2 * n] end
+    end
+    if #gone > 0 then redis.pcall('HDEL', KEYS[1], unpack(gone)) end
+    return true
+end
+-- Remove the oldest entries up to an id, but not all at once: Redis does nothing else
+-- meanwhile. The rest follows with the next calls.
+local function evict(last, count)
+    local left, bytes = math.min(count, 200), 0
+    while left > 0 and bytes < 1048576 do
+        local page = redis.call('XRANGE', KEYS[2], '-', last, 'COUNT', math.min(left, 16))
+        if #page == 0 or not remove(page) then return end
+        for _, entry in ipairs(page) do bytes = bytes + #(entry[2][2] or '') end
+        left = left - #page
+    end
+end
+if has_older then
+    local limit = text(first) .. '-0'
+    -- Without an index all can go at once, from Redis 6.2 on.
+    if state[6] or type(redis.pcall('XTRIM', KEYS[2], 'MINID', limit)) == 'table' then
+        evict(text(first - 1), 200)
+    end
 end
 """
 
@@ -218,21 +260,17 @@ head = head + 1
 local offset, most, id = text(head), tonumber(ARGV[10]), string.sub(ARGV[19], 2)
 if state[6] then
     local excess = redis.call('XLEN', KEYS[2]) + 1 - most
-    while excess > 0 do
-        local page = redis.call('XRANGE', KEYS[2],
-            '-', '+', 'COUNT', math.min(excess, 100))
-        if #page == 0 then break end
-        for _, entry in ipairs(page) do
-            forget(entry)
-            redis.call('XDEL', KEYS[2], entry[1])
-        end
-        excess = excess - #page
-    end
+    if excess > 0 then evict('+', excess) end
 end
 local function add()
-    local own = ARGV[19] ~= '' and {'id', id} or {}
-    return redis.pcall('XADD', KEYS[2], 'MAXLEN', most, offset .. '-0',
-        'event', ARGV[9], 'at', now, 'token', ARGV[13], unpack(own))
+    local words = {offset .. '-0', 'event', ARGV[9], 'at', now, 'token', ARGV[13]}
+    if ARGV[19] ~= '' then
+        words[#words + 1] = 'id'
+        words[#words + 1] = id
+    end
+    -- With an index entries are removed above only.
+    if state[6] then return redis.pcall('XADD', KEYS[2], unpack(words)) end
+    return redis.pcall('XADD', KEYS[2], 'MAXLEN', most, unpack(words))
 end
 local added = add()
 if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true) then
@@ -261,7 +299,6 @@ return {epoch, offset, now}
 # ARGV goes on: 9 and 10 the position after which to begin, or "", 11 most entries, 12 most
 # bytes.
 _READ = """
-local first = oldest and offset_of(oldest) or head + 1
 -- Up to where the life that the position belongs to is this one, or is the same.
 local same = same_in(ARGV[9])
 local start = math.max(first, same and math.min(tonumber(ARGV[10]), same) + 1 or 0)
@@ -292,7 +329,7 @@ _FIND = """
 if not state[6] then return false end
 local leads = redis.call('HMGET', KEYS[1], '=' .. ARGV[9], '<' .. ARGV[9])
 local function is_held(offset)
-    if not whole(offset) then return false end
+    if not whole(offset) or tonumber(offset) < first then return false end
     local place = text(tonumber(offset)) .. '-0'
     local entry = redis.call('XRANGE', KEYS[2], place, place)[1]
     return entry and entry[2][8] == ARGV[9]
