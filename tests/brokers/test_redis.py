@@ -631,6 +631,49 @@ async def fill(broker, count, *, ids):
     return (await asyncio.gather(*(broker.append("a", e) for e in events)))[-1].position
 
 
+REMOVALS = {
+    "deleted": "DEL heliograph:{a}:events",
+    "trimmed": "XTRIM heliograph:{a}:events MAXLEN = 20",
+    "no-id-field": "HSET heliograph:{a}:channel ids word",
+}
+
+
+@pytest.mark.parametrize("command", REMOVALS.values(), ids=REMOVALS.keys())
+async def test_the_index_after_removals(server, command):
+    """It outgrows history by little, and never takes an id for unique that may not be."""
+    key = "heliograph:{a}:events"
+    async with opened(server.url) as broker:
+        await fill(broker, 300, ids=True)
+        with server.client() as client:
+            client.execute_command(*command.split())
+
+            again = await broker.append("a", Event("x", id="290"))
+
+            assert index_of(client) == ["=290"]
+            held = client.xlen(key)
+            assert await broker.find("a", "290") == (again.position if held == 1 else None)
+            new = await broker.append("a", Event("x", id="new"))
+            assert (await broker.read("a", again.position, 9)).entries == (new,)
+            client.xtrim(key, maxlen=2, approximate=False)
+            assert await broker.find("a", "290") == again.position
+            assert await broker.find("a", "new") == new.position
+            assert client.ttl("heliograph:{a}:channel") > 4 * WEEK
+
+
+async def test_the_index_is_bounded(server):
+    """However often others trim, as an older release does during an upgrade."""
+    async with opened(server.url) as broker:
+        with server.client() as client:
+            for part in range(5):
+                for n in range(150):
+                    await broker.append("a", Event("x", id=f"{part}-{n}"))
+                client.xtrim("heliograph:{a}:events", maxlen=10, approximate=False)
+
+            await broker.append("a", Event("x"))
+
+            assert len(index_of(client)) <= 110
+
+
 @pytest.mark.parametrize("right", ["+@all", "-xtrim"], ids=["any", "no-XTRIM-MINID"])
 @pytest.mark.parametrize("ids", [True, False], ids=["ids", "no-ids"])
 @pytest.mark.parametrize("what", ["read", "find", "append"])

@@ -110,6 +110,7 @@ async def test_wrong_database(server):
     # The others are needed for what happens later: other scripts, old entries.
     [
         "-evalsha",
+        "-hlen",
         "-hmget",
         "-hset",
         "-hsetnx",

@@ -20,6 +20,8 @@ honoured, and whoever is past it goes on from there.
 **Ids of the publisher's own have an index** in the channel's hash: ``=id`` leads to the
 newest entry with that id, ``<id`` to the one before it. An entry that leaves history takes
 its fields along. So an id is found, and known to be unique, whatever the history's length.
+Where others have removed entries, the index outgrows history: then it begins anew with the
+next append, and nothing is found while history goes back to before that (``ids``).
 
 **Whatever is read may have been written by somebody else.** A row that is none of ours
 counts as missing, numbers that are none as 0, and entries outside of 1 to the head are not
@@ -85,6 +87,25 @@ if not is_known and not KEYS[3] then return false end
 -- Redis looks at its memory only before the first write of a script: with a command that
 -- takes memory, so that the append is refused when there is none.
 if appending then redis.call('HSETNX', KEYS[1], 'head', 0) end
+-- The index of ids: how many fields it has, and from which offset on it is complete.
+local indexed, indexed_from = 0, whole(state[6]) or 2 ^ 53
+if is_known and state[6] then
+    indexed = redis.call('HLEN', KEYS[1])
+    for n = 1, 6 do
+        if state[n] then indexed = indexed - 1 end
+    end
+end
+if appending and indexed > 0 then
+    -- Each field is of an entry of its own. Others than us have removed some, so it goes as
+    -- a whole: nobody can tell which fields are left over.
+    local held = redis.call('XLEN', KEYS[2])
+    if held == 0 or indexed > held + 100 or not whole(state[6]) then
+        redis.call('UNLINK', KEYS[1])
+        redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', text(head), 'former', former,
+            'seconds', state[3] or '', 'born', state[5] or '', 'ids', text(head + 1))
+        indexed = 0
+    end
+end
 local life, last_seen, seen_at = ARGV[5], tonumber(ARGV[6]), finite(ARGV[8]) or 0
 -- Up to which offset a life is the same as the present one; nil if it is not known.
 local function same_in(which)
@@ -145,9 +166,9 @@ if not is_known then
     if appending then
         -- What is left of another life must not be taken for this one's, and says that
         -- there was one: who has seen nothing has missed it.
-        if redis.call('DEL', KEYS[2]) > 0 or is_left then former = '' end
+        if redis.call('UNLINK', KEYS[2]) > 0 or is_left then former = '' end
         epoch = ARGV[1]
-        redis.call('DEL', KEYS[1])
+        redis.call('UNLINK', KEYS[1])
         redis.call('HSET', KEYS[1],
             'epoch', epoch, 'head', 0, 'former', former, 'born', now)
     end
@@ -230,7 +251,7 @@ end
 if has_older then
     local limit = text(first) .. '-0'
     -- Without an index all can go at once, from Redis 6.2 on.
-    if state[6] or type(redis.pcall('XTRIM', KEYS[2], 'MINID', limit)) == 'table' then
+    if indexed > 0 or type(redis.pcall('XTRIM', KEYS[2], 'MINID', limit)) == 'table' then
         evict(text(first - 1), 200)
     end
 end
@@ -258,7 +279,7 @@ if ARGV[14] ~= '' then
 end
 head = head + 1
 local offset, most, id = text(head), tonumber(ARGV[10]), string.sub(ARGV[19], 2)
-if state[6] then
+if indexed > 0 then
     local excess = redis.call('XLEN', KEYS[2]) + 1 - most
     if excess > 0 then evict('+', excess) end
 end
@@ -269,13 +290,13 @@ local function add()
         words[#words + 1] = id
     end
     -- With an index entries are removed above only.
-    if state[6] then return redis.pcall('XADD', KEYS[2], unpack(words)) end
+    if indexed > 0 then return redis.pcall('XADD', KEYS[2], unpack(words)) end
     return redis.pcall('XADD', KEYS[2], 'MAXLEN', most, unpack(words))
 end
 local added = add()
 if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true) then
     -- Somebody has added an entry of his own. No other could ever follow it.
-    redis.call('DEL', KEYS[1], KEYS[2])
+    redis.call('UNLINK', KEYS[1], KEYS[2])
     epoch = ARGV[1]
     redis.call('HSET', KEYS[1], 'born', now)
     added = add()
@@ -285,7 +306,8 @@ redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', offset, 'seconds', ARGV[3])
 if ARGV[19] ~= '' then
     local before = redis.call('HMGET', KEYS[1], ARGV[19])[1]
     if before then redis.call('HSET', KEYS[1], '<' .. id, before) end
-    redis.call('HSET', KEYS[1], ARGV[19], offset, 'ids', 1)
+    redis.call('HSET', KEYS[1], ARGV[19], offset)
+    redis.call('HSETNX', KEYS[1], 'ids', 1)
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
@@ -326,7 +348,9 @@ return {epoch, text(head), text(first), same and text(same) or '', entries,
 
 # ARGV goes on: 9 the publisher's own id.
 _FIND = """
-if not state[6] then return false end
+-- Before it an id may have another entry, and who resumes after the newer one would miss
+-- what is between the two.
+if first < indexed_from then return false end
 local leads = redis.call('HMGET', KEYS[1], '=' .. ARGV[9], '<' .. ARGV[9])
 local function is_held(offset)
     if not whole(offset) or tonumber(offset) < first then return false end
