@@ -878,6 +878,22 @@ async def test_rows_are_renewed(server, monkeypatch):
             await until(lambda: client.ttl("heliograph:{a}:channel") > 4 * WEEK)
 
 
+async def test_reading_writes_nothing(server):
+    """Nothing is sent to replicas or appended to the file, whatever is read."""
+    async with opened(server.url) as broker:
+        last = await fill(broker, 10, ids=True)
+        await broker.read("never", None, 9)
+        with server.client() as client:
+            before = client.info("persistence")["aof_current_size"]
+
+            for name in ("a", "never"):
+                for after in (None, last):
+                    await broker.read(name, after, 9)
+                await broker.find(name, "5")
+
+            assert client.info("persistence")["aof_current_size"] == before
+
+
 @pytest.mark.parametrize(
     "command",
     ["FLUSHALL", "DEL heliograph:{a}:channel", "HDEL heliograph:{a}:channel epoch"],

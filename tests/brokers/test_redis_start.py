@@ -117,6 +117,7 @@ async def test_wrong_database(server):
         "-get",
         "-set",
         "-time",
+        "-ttl",
         "-xadd",
         "-xlen",
         "-xrange",

@@ -189,8 +189,11 @@ elseif life ~= '' then
         redis.call('HSET', KEYS[1], 'former', former)
     end
 end
--- What is only tidying may fail where Redis takes no writes: reading goes on.
-if is_known or appending then redis.pcall('EXPIRE', KEYS[1], ARGV[4]) end
+-- What is only tidying may fail where Redis takes no writes: reading goes on. It is seldom,
+-- since replicas and the append-only file get each of it.
+if (is_known or appending) and redis.call('TTL', KEYS[1]) < ARGV[4] / 2 then
+    redis.pcall('EXPIRE', KEYS[1], ARGV[4])
+end
 -- Who publishes says how long history is kept, who reads does not.
 local seconds = not appending and finite(state[3]) or 0
 if seconds <= 0 then seconds = tonumber(ARGV[3]) end
