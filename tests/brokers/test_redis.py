@@ -926,6 +926,77 @@ async def test_listening_over_the_first_event(server):
         assert ear.renamed == [("a", Position(entry.position.epoch, 0), False)]
 
 
+# What makes Redis take no writes, and what undoes it. Add a row, not a test.
+NO_WRITES = {
+    "no-memory": (["CONFIG SET maxmemory 1"], ["CONFIG SET maxmemory 0"]),
+    "replica": (["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"]),
+    "no-replicas": (
+        ["CONFIG SET min-replicas-to-write 1"],
+        ["CONFIG SET min-replicas-to-write 0"],
+    ),
+    "disk": (
+        ["CONFIG SET save 3600_1", "CONFIG SET dir /proc", "BGSAVE"],
+        ["CONFIG SET dir {folder}", "CONFIG SET save {}"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("begin", "end"), NO_WRITES.values(), ids=NO_WRITES.keys())
+async def test_quiet_channels_where_nothing_can_be_written(tmp_path, begin, end):
+    """They can be read and listened to, with one position as long as that lasts."""
+    server = RedisServer(tmp_path, "--enable-protected-configs", "yes")
+
+    def run(commands):
+        with server.client() as client:
+            for command in commands:
+                words = [
+                    {"{folder}": str(tmp_path), "{}": ""}.get(word, word.replace("_", " "))
+                    for word in command.split()
+                ]
+                client.execute_command(*words)
+
+    try:
+        ear = Ear()
+        async with opened(server.url, ear) as broker:
+            with server.client() as client:
+                client.delete("heliograph:epoch")
+            run(begin)
+            if "BGSAVE" in begin:
+                with server.client() as client:
+                    await until(
+                        lambda: (
+                            client.info("persistence")["rdb_last_bgsave_status"] == "err"
+                        )
+                    )
+            start = await broker.listen("a")
+            assert start.offset == 0
+            history = await broker.read("a", start, 9)
+            assert (history.gap, history.head) == (None, start)
+            assert await broker.find("a", "x") is None
+            with pytest.raises(BrokerUnavailableError):
+                await broker.append("a", Event("x"))
+
+            run(end)
+
+            entry = await broker.append("a", Event("x"))
+            assert await ear.hear(1) == [entry]
+    finally:
+        server.kill()
+
+
+async def test_a_key_of_another_type(server):
+    """What all channels have in common is made anew, whatever its place is taken by."""
+    async with opened(server.url) as broker:
+        for command in ("LPUSH heliograph:epoch x", "XADD heliograph:epoch * x y"):
+            with server.client() as client:
+                client.delete("heliograph:epoch")
+                client.execute_command(*command.split())
+
+            head = (await broker.read("a", None, 0)).head
+
+            assert head == (await broker.read("b", None, 0)).head
+
+
 async def test_a_key_that_somebody_has_damaged(server):
     """What all channels have in common is made anew."""
     async with opened(server.url) as broker:

@@ -161,6 +161,8 @@ class RedisBroker(Broker):
         # The last place known of channels: Redis is told, and so notices when it has lost
         # what was there.
         self._seen: OrderedDict[str, Seen] = OrderedDict()
+        # Where Redis takes no writes, what channels without an event share. See .scripts.
+        self._unstored_life = new_epoch()
         self._once = OnceLog(_log)
         self._down: set[Line] = set()
         self._placing: asyncio.Task[None] | None = None
@@ -607,7 +609,7 @@ class RedisBroker(Broker):
         last: list[str | float] = ["", 0, "", 0]
         if seen is not None:
             last = [seen.position.epoch, seen.position.offset, seen.token, seen.at]
-        return [new_epoch(), now, seconds, forget, *last]
+        return [new_epoch(), now, seconds, forget, *last, self._unstored_life]
 
     def _see(self, channel: str, seen: Seen) -> None:
         if not seen.position.offset:

@@ -101,7 +101,8 @@ def _check_files(address: Address) -> None:
 async def _try(address: Address, topology: Topology, names: Names) -> None:
     keys = *names.keys(_CHANNEL), names.common(_CHANNEL)
     none = *names.keys(_NO_ROW), names.common(_NO_ROW)
-    begin: list[str | float] = [new_epoch(), "", 1, _FORGET_SECONDS, "", 0, "", ""]
+    epoch = new_epoch()
+    begin: list[str | float] = [epoch, "", 1, _FORGET_SECONDS, "", 0, "", "", epoch]
     publish = "SPUBLISH" if address.kind == "cluster" else "PUBLISH"
     live = names.live(_CHANNEL)
     event: list[str | float] = ["{}", 1, publish, live, "-", "", "", "", "", 0, "=id"]

@@ -58,7 +58,8 @@ class Script:
 # KEYS: hash, stream, and the key of the common life. Without the last a script answers nil
 # for a channel that has no row, and has done nothing.
 # ARGV: 1 candidate for the epoch, 2 now or "", 3 seconds of history, 4 seconds until
-# forgotten, 5 to 8 epoch, offset, token and time of what the caller has seen last, or "".
+# forgotten, 5 to 8 epoch, offset, token and time of what the caller has seen last, or "",
+# 9 a name of the caller's own for the common life, where Redis stores none.
 _BEGIN = """
 local function offset_of(entry) return tonumber(string.match(entry[1], '%d+')) end
 local function text(offset) return string.format('%d', offset) end
@@ -145,13 +146,26 @@ local function is_another()
     local entry = redis.call('XRANGE', KEYS[2], id, id)[1]
     return entry and entry[2][6] ~= ARGV[7]
 end
+-- Call a command that may fail with some errors: then the answer is false.
+local function unless(words, ...)
+    local answer = redis.pcall(...)
+    if type(answer) ~= 'table' or not answer.err then return answer end
+    for word in string.gmatch(words, '%w+') do
+        if string.find(answer.err, word, 1, true) then return false end
+    end
+    return redis.call(...)
+end
 -- The common life of this week, and those that still hold. The next week's is of a server
 -- whose clock is ahead.
 local function common_lives()
-    local name = redis.call('GET', KEYS[3])
+    local name = unless('WRONGTYPE', 'GET', KEYS[3])
     if not name or not string.match(name, '^[0-9A-Za-z]+$') or #name > 8 then
         name = ARGV[1]
-        redis.call('SET', KEYS[3], name)
+        if not unless('OOM READONLY MISCONF NOREPLICAS', 'SET', KEYS[3], name) then
+            -- What holds nothing can be read where nothing can be written, by the same name
+            -- each time: otherwise whoever reads twice would see a gap.
+            name = ARGV[9]
+        end
     end
     local week, lives = math.floor(now / 604800), ''
     for offset = 1, -3, -1 do
@@ -260,19 +274,19 @@ if has_older then
 end
 """
 
-# ARGV goes on: 9 event, 10 most entries, 11 the command that publishes, 12 channel to
-# publish on, 13 token, 14 whether this may have been asked before, or "", 15 and 16 plain
-# channel and message, or ""; 17 and 18 a position before that of the first try; 19 "=" and
+# ARGV goes on: 10 event, 11 most entries, 12 the command that publishes, 13 channel to
+# publish on, 14 token, 15 whether this may have been asked before, or "", 16 and 17 plain
+# channel and message, or ""; 18 and 19 a position before that of the first try; 20 "=" and
 # the publisher's own id, or "".
 _APPEND = """
-if ARGV[14] ~= '' then
-    local oldest = epoch == ARGV[17] and tonumber(ARGV[18]) or 0
+if ARGV[15] ~= '' then
+    local oldest = epoch == ARGV[18] and tonumber(ARGV[19]) or 0
     local last = head
     while last > oldest do
         local page = redis.call('XREVRANGE', KEYS[2],
             text(last) .. '-0', text(oldest + 1) .. '-0', 'COUNT', 100)
         for _, entry in ipairs(page) do
-            if entry[2][6] == ARGV[13] then
+            if entry[2][6] == ARGV[14] then
                 return {epoch, text(offset_of(entry)), string.format('%.17g', at(entry))}
             end
             last = offset_of(entry) - 1
@@ -281,14 +295,14 @@ if ARGV[14] ~= '' then
     end
 end
 head = head + 1
-local offset, most, id = text(head), tonumber(ARGV[10]), string.sub(ARGV[19], 2)
+local offset, most, id = text(head), tonumber(ARGV[11]), string.sub(ARGV[20], 2)
 if indexed > 0 then
     local excess = redis.call('XLEN', KEYS[2]) + 1 - most
     if excess > 0 then evict('+', excess) end
 end
 local function add()
-    local words = {offset .. '-0', 'event', ARGV[9], 'at', now, 'token', ARGV[13]}
-    if ARGV[19] ~= '' then
+    local words = {offset .. '-0', 'event', ARGV[10], 'at', now, 'token', ARGV[14]}
+    if ARGV[20] ~= '' then
         words[#words + 1] = 'id'
         words[#words + 1] = id
     end
@@ -306,35 +320,35 @@ if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true
 end
 if type(added) == 'table' then return added end
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', offset, 'seconds', ARGV[3])
-if ARGV[19] ~= '' then
-    local before = redis.call('HMGET', KEYS[1], ARGV[19])[1]
+if ARGV[20] ~= '' then
+    local before = redis.call('HMGET', KEYS[1], ARGV[20])[1]
     if before then redis.call('HSET', KEYS[1], '<' .. id, before) end
-    redis.call('HSET', KEYS[1], ARGV[19], offset)
+    redis.call('HSET', KEYS[1], ARGV[20], offset)
     redis.call('HSETNX', KEYS[1], 'ids', 1)
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-redis.call(ARGV[11], ARGV[12],
-    epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. ARGV[13] .. ' '
-    .. (ARGV[15] ~= '' and 'twin' or '-') .. ' ' .. ARGV[9])
-if ARGV[15] ~= '' then redis.call('PUBLISH', ARGV[15], ARGV[16]) end
+redis.call(ARGV[12], ARGV[13],
+    epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. ARGV[14] .. ' '
+    .. (ARGV[16] ~= '' and 'twin' or '-') .. ' ' .. ARGV[10])
+if ARGV[16] ~= '' then redis.call('PUBLISH', ARGV[16], ARGV[17]) end
 return {epoch, offset, now}
 """
 
-# ARGV goes on: 9 and 10 the position after which to begin, or "", 11 most entries, 12 most
+# ARGV goes on: 10 and 11 the position after which to begin, or "", 12 most entries, 13 most
 # bytes.
 _READ = """
 -- Up to where the life that the position belongs to is this one, or is the same.
-local same = same_in(ARGV[9])
-local start = math.max(first, same and math.min(tonumber(ARGV[10]), same) + 1 or 0)
-local entries, bytes, wanted = {}, 0, tonumber(ARGV[11])
-while #entries < wanted and bytes < tonumber(ARGV[12]) do
+local same = same_in(ARGV[10])
+local start = math.max(first, same and math.min(tonumber(ARGV[11]), same) + 1 or 0)
+local entries, bytes, wanted = {}, 0, tonumber(ARGV[12])
+while #entries < wanted and bytes < tonumber(ARGV[13]) do
     local page = redis.call('XRANGE', KEYS[2],
         text(start) .. '-0', text(head), 'COUNT', math.min(16, wanted - #entries))
     if #page == 0 then break end
     for _, entry in ipairs(page) do
-        if #entries > 0 and bytes + #(entry[2][2] or '') > tonumber(ARGV[12]) then
-            bytes = tonumber(ARGV[12])
+        if #entries > 0 and bytes + #(entry[2][2] or '') > tonumber(ARGV[13]) then
+            bytes = tonumber(ARGV[13])
             break
         end
         entries[#entries + 1] = entry
@@ -349,17 +363,17 @@ return {epoch, text(head), text(first), same and text(same) or '', entries,
     token, last and string.format('%.17g', at(last)) or now}
 """
 
-# ARGV goes on: 9 the publisher's own id.
+# ARGV goes on: 10 the publisher's own id.
 _FIND = """
 -- Before it an id may have another entry, and who resumes after the newer one would miss
 -- what is between the two.
 if first < indexed_from then return false end
-local leads = redis.call('HMGET', KEYS[1], '=' .. ARGV[9], '<' .. ARGV[9])
+local leads = redis.call('HMGET', KEYS[1], '=' .. ARGV[10], '<' .. ARGV[10])
 local function is_held(offset)
     if not whole(offset) or tonumber(offset) < first then return false end
     local place = text(tonumber(offset)) .. '-0'
     local entry = redis.call('XRANGE', KEYS[2], place, place)[1]
-    return entry and entry[2][8] == ARGV[9]
+    return entry and entry[2][8] == ARGV[10]
 end
 if is_held(leads[1]) and not is_held(leads[2]) then return {epoch, leads[1]} end
 return false
