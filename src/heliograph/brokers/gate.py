@@ -55,7 +55,7 @@ class Gate:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let the next one in."""
+        """Leave, so that the next one may enter."""
         self._next()
 
     def _next(self) -> None:

@@ -243,7 +243,7 @@ class Feed:
 
     def rename(self, channel: str, position: Position) -> None:
         """
-        Tell everyone the new name of their position in a channel.
+        Send everyone the new name of their position in a channel.
 
         Args:
             channel: One of the channels.

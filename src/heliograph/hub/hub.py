@@ -351,7 +351,7 @@ class Hub:
         is_program: bool = False,
     ) -> Subscriber:
         """
-        Give a client a slot, before it is served.
+        Reserve a slot for a client, before it is served.
 
         Args:
             channels: What it asks for, sorted, each once, all valid.

@@ -125,7 +125,7 @@ class ListenedChannel:
         return self._moved
 
     def on_moved(self) -> None:
-        """Let those go on who wait for the head to move."""
+        """Wake those who wait for the head to move."""
         if self._moved is not None:
             self._moved.set()
             self._moved = None
@@ -254,7 +254,7 @@ class Listening:
 
     def heads(self, names: Sequence[str]) -> Positions | None:
         """
-        Give the heads of some channels.
+        Return the heads of some channels.
 
         Args:
             names: Channels in use.
@@ -272,7 +272,7 @@ class Listening:
 
     async def log(self, name: str) -> ChannelLog:
         """
-        Give a channel's log as soon as the broker has said where it is.
+        Wait for a channel's log, until the broker has said where it is.
 
         Args:
             name: A channel in use.
