@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from contract import Ear
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention
 from heliograph.brokers.doorbell import ring
+from heliograph.brokers.private_files import change_mode
 from heliograph.brokers.sqlite import SqliteBroker
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -134,6 +136,27 @@ def link_on_the_way(folder):
     return linked(path, "../mine") / "log"
 
 
+def link_in_a_folder_of_its_owner(folder):
+    """Of a service that wants root to change the rights of a file of root's."""
+    (folder / "service").mkdir(mode=0o755)
+    os.chown(folder / "service", STRANGER, STRANGER)
+    (folder / "passwd").write_text("root" * 1000)
+    (folder / "passwd").chmod(0o644)
+    return linked(folder / "service" / "log", folder / "passwd")
+
+
+def dangling_in_a_folder_of_its_owner(folder):
+    path = link_in_a_folder_of_its_owner(folder)
+    (folder / "passwd").unlink()
+    return path
+
+
+def link_of_its_owner_on_the_way(folder):
+    link = link_in_a_folder_of_its_owner(folder)
+    link.unlink()
+    return linked(link, folder) / "log"
+
+
 def dangling(folder):
     (folder / "group").mkdir()
     (folder / "group").chmod(0o775)
@@ -160,7 +183,19 @@ REFUSED = [
     pytest.param(folder_of_stranger, "his belongs to", id="folder", marks=as_root),
     pytest.param(link_of_stranger, "log belongs to user", id="link", marks=as_root),
     pytest.param(link_on_the_way, "log belongs to", id="link-on-the-way", marks=as_root),
-    pytest.param(dangling, "a file that does not exist", id="dangling-link", marks=as_root),
+    pytest.param(dangling, "no links of others", id="dangling-link", marks=as_root),
+    pytest.param(
+        link_in_a_folder_of_its_owner,
+        "no links of others",
+        id="link-of-owner",
+        marks=as_root,
+    ),
+    pytest.param(
+        dangling_in_a_folder_of_its_owner, "sudo -u", id="dangling-of-owner", marks=as_root
+    ),
+    pytest.param(
+        link_of_its_owner_on_the_way, "no links of others", id="way-of-owner", marks=as_root
+    ),
     pytest.param(with_mode(0o666), "everybody may write", id="everybody-writes"),
     pytest.param(with_mode(0o602), "everybody may write", id="others-write"),
     pytest.param(
@@ -174,12 +209,13 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644])
 @pytest.mark.parametrize(("prepare", "words"), REFUSED)
-async def test_refused(folder, prepare, words):
+async def test_refused(folder, prepare, words, mode):
     """What a stranger may have made is a mistake of the configuration, and stays as it is."""
     path = prepare(folder)
     before = snapshot(folder)
-    broker = SqliteBroker(path, RETENTION)
+    broker = SqliteBroker(path, RETENTION, mode=mode)
 
     with pytest.raises(ConfigError, match=words) as caught:
         await broker.open(Ear())
@@ -260,6 +296,52 @@ async def test_rights(folder, umask, rights, before, caplog):
     }
     was_wider = before is not None and before & 0o066 & ~asked
     assert ("?mode=0660" in caplog.text) == bool(was_wider)
+
+
+def other_database(path):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+
+
+def other_empty_database(path):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA application_id = 77")
+
+
+def text(path):
+    path.write_text("hello world " * 200)
+
+
+@pytest.mark.parametrize("asked", [0o600, 0o664])
+@pytest.mark.parametrize("before", [0o600, 0o644, 0o664])
+@pytest.mark.parametrize("make", [other_database, other_empty_database, text])
+async def test_files_of_other_programs(folder, make, before, asked):
+    """A URL with the wrong path changes nothing of the file: not its rights, nor a byte."""
+    path = folder / "log"
+    make(path)
+    path.chmod(before)
+    contents = path.read_bytes()
+
+    async with opened(path, asked) as broker:
+        with pytest.raises(BrokerUnavailableError, match=r"another program|not a database"):
+            await broker.append("a", Event("x"))
+
+    assert modes(folder)[""] == oct(before)
+    assert path.read_bytes() == contents
+
+
+async def test_rights_are_not_changed_of_what_took_a_place(folder):
+    """Neither a link nor another file gets the mode of what was looked at before."""
+    for name in ("looked-at", "victim"):
+        (folder / name).touch(0o600)
+    status = (folder / "looked-at").lstat()
+    (folder / "looked-at").unlink()
+    (folder / "looked-at").symlink_to("victim")
+    for path in (folder / "looked-at", folder / "victim"):
+        with pytest.raises(FileNotFoundError):
+            change_mode(path, status, 0o644)
+
+    assert modes(folder)["victim"] == "0o600"
 
 
 async def test_rights_of_files_in_use(folder):
@@ -439,6 +521,40 @@ def test_two_users_ring_each_other(shared):
         assert said(one) == "rung"
     with program(BOB, "ring", bells, "0660") as other:
         assert said(other) == "rang 0"
+
+
+@as_root
+@pytest.mark.parametrize("target", ["missing", "of-bob"])
+def test_links_of_another_member(shared, target):
+    """One member's link does not make another use a right that only he has."""
+    private = shared.parent / "bob"
+    private.mkdir(mode=0o700)
+    os.chown(private, BOB, BOB)
+    if target == "of-bob":
+        given(private / target)
+        os.chown(private / target, BOB, BOB)
+    linked(shared / "log", private / target, owner=ANN)
+    before = snapshot(shared.parent)
+
+    with program(BOB, "share", f"sqlite:///{shared}/log?mode=0660") as other:
+        words = said(other)
+
+    assert words.startswith("ConfigError")
+    assert "is a link to a file" in words
+    assert snapshot(shared.parent) == before
+
+
+@as_root
+def test_a_link_to_a_file_of_the_owner_of_the_link(shared):
+    """A member may link to what is his own, such as a volume."""
+    (shared.parent / "volume").mkdir()
+    os.chown(shared.parent / "volume", ANN, TEAM)
+    (shared.parent / "volume").chmod(0o2770)
+    linked(shared / "now", "../volume", owner=ANN)
+    url = f"sqlite:///{shared}/now/log?mode=0660"
+
+    with program(ANN, "share", url) as one, program(BOB, "share", url) as other:
+        assert said(one) == said(other) == "listening True"
 
 
 @as_root

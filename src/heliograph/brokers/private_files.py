@@ -4,7 +4,9 @@ Who else can get at a database: looked at before it is used, and narrowed down.
 Events may be private, and whoever can write the file, or a file that SQLite reads beside
 it, publishes in our name. Four rules, by what ``lstat`` says:
 
-* In a folder that everybody may write to, only what belongs to us or root is followed.
+* In a folder that everybody may write to, only what belongs to us or root is followed. A
+  link is followed if it belongs to us, to root or to the owner of what it leads to; root
+  follows only links of root.
 * Nobody may write to the folder of the file but its owner and its group. A sticky bit does
   not help: SQLite opens ``-wal`` and ``-journal`` by name and believes what is in them, and
   a stranger can make one just before.
@@ -13,7 +15,9 @@ it, publishes in our name. Four rules, by what ``lstat`` says:
 * Nobody has more rights than were asked for. Files of ours are tightened, others refused;
   and a file that everybody could write is refused, since nobody knows who did.
 
-Nothing that is there is opened: closing it would drop the locks that SQLite has on it.
+A file that was there keeps its rights until SQLite has read in it that it is ours: it may
+be any file. Nothing that is there is opened for reading or writing: closing it would drop
+the locks that SQLite has on it.
 """
 
 from __future__ import annotations
@@ -27,7 +31,15 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-__all__ = ["PRIVATE", "bells_problem", "check_files", "is_shared", "make_file"]
+__all__ = [
+    "PRIVATE",
+    "bells_problem",
+    "change_mode",
+    "check_files",
+    "is_shared",
+    "limit_rights",
+    "make_file",
+]
 
 PRIVATE = 0o600
 """The mode of a file that only its owner can read."""
@@ -86,7 +98,7 @@ def check_files(path: Path, mode: int) -> Path:
 
 def make_file(path: Path, mode: int) -> Path:
     """
-    Make a database that is missing, and take from one of ours the rights nobody asked for.
+    Make a database that is missing; one that is there is only looked at.
 
     SQLite would make it with the umask's mode. It gives the mode of the database to the
     files that it puts beside it.
@@ -110,17 +122,62 @@ def make_file(path: Path, mode: int) -> Path:
             descriptor = os.open(real, flags, PRIVATE)
         except FileExistsError:
             # It may have been made since it was looked for.
-            check_files(path, mode)
-        else:
-            try:
-                if mode != PRIVATE:
-                    os.fchmod(descriptor, mode)
-            finally:
-                os.close(descriptor)
-        if hasattr(os, "geteuid"):
-            for found in _files(real):
-                _set_mode(*found, mode)
+            return check_files(path, mode)
+        try:
+            if mode != PRIVATE:
+                os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
     return real
+
+
+def limit_rights(real: Path, mode: int) -> None:
+    """
+    Take the rights that nobody asked for from a database that is ours by its contents.
+
+    Rights that were asked for are given as well, if its owner asks.
+
+    Args:
+        real: The file, with all links followed.
+        mode: The rights that it and the files beside it are to give.
+
+    Raises:
+        ConfigError: They cannot be taken.
+        OSError: The files cannot be looked at or changed.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    folder = os.lstat(real.parent)
+    for path, status in _files(real):
+        _limit_rights(path, status, folder, mode)
+
+
+def change_mode(path: Path, status: os.stat_result, mode: int) -> None:
+    """
+    Change the mode of what was looked at, and not of what has taken its place since.
+
+    Args:
+        path: Where it is. A link is not followed.
+        status: What ``lstat`` said of it.
+        mode: The new mode.
+
+    Raises:
+        FileNotFoundError: Something else is there now, or nothing.
+        OSError: The mode cannot be changed.
+    """
+    if not hasattr(os, "O_PATH"):
+        path.chmod(mode, follow_symlinks=False)
+        return
+    # Unlike other descriptors, closing this one drops no locks on Linux.
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        now = os.fstat(descriptor)
+        # The number of a file that was removed is given again, also to a link.
+        if not os.path.samestat(now, status) or stat.S_ISLNK(now.st_mode):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        Path(f"/proc/self/fd/{descriptor}").chmod(mode)
+    finally:
+        os.close(descriptor)
 
 
 def bells_problem(folder: Path, mode: int) -> str | None:
@@ -141,7 +198,7 @@ def bells_problem(folder: Path, mode: int) -> str | None:
         return f"{folder} is no folder; remove it"
     if not hasattr(os, "geteuid"):
         return None
-    if not _is_ours(status, os.lstat(folder.parent), mode):
+    if not _is_ours(status, folder.parent.stat(), mode):
         return f"{folder} {_belongs(status)}; remove it, and it is made anew"
     if status.st_mode & stat.S_IWOTH:
         return f"everybody may write to {folder} (mode {_octal(status)}); remove it"
@@ -152,9 +209,12 @@ def _follow(path: Path) -> tuple[Path, list[str | None]]:
     """Return where a path leads, and what on the way a stranger may have put there."""
     problems: list[str | None] = []
     place, names = Path(path.anchor), [*reversed(path.parts[1:])]
-    last_link: tuple[Path, os.stat_result, os.stat_result] | None = None
+    # Links whose end is not reached yet: how many names were left before each.
+    open_links: list[tuple[int, Path, os.stat_result]] = []
     links = 0
     while names:
+        while open_links and len(names) <= open_links[-1][0]:
+            problems.append(_link_problem(*open_links.pop()[1:], _status(place)))
         name = names.pop()
         if name == "..":
             place = place.parent
@@ -162,37 +222,51 @@ def _follow(path: Path) -> tuple[Path, list[str | None]]:
         found, folder = place / name, _status(place)
         status = _status(found)
         if folder is None or status is None:
-            if not names and last_link is not None:
-                problems.append(_dangling_link_problem(*last_link))
-            return found.joinpath(*reversed(names)), problems
+            place = found.joinpath(*reversed(names))
+            break
         if folder.st_mode & stat.S_IWOTH and status.st_uid not in {os.geteuid(), 0}:
             problems.append(
                 f"{found} {_belongs(status)}, and everybody may write to {place};"
                 " use another folder"
             )
+            is_reported = True
+        else:
+            is_reported = False
         if not stat.S_ISLNK(status.st_mode):
             place = found
             continue
         links += 1
         if links > _MAX_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-        if not names:
-            last_link = found, status, folder
+        if not is_reported:
+            open_links.append((len(names), found, status))
         target = Path(os.readlink(found))  # noqa: PTH115 - relative ones stay so
         place = Path(target.anchor) if target.is_absolute() else place
         names += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+    end = _status(place)
+    problems += [_link_problem(link, status, end) for _, link, status in open_links]
     return place, problems
 
 
-def _dangling_link_problem(
-    link: Path, status: os.stat_result, folder: os.stat_result
+def _link_problem(
+    link: Path, status: os.stat_result, target: os.stat_result | None
 ) -> str | None:
-    # The file would be made where the link says. That of a stranger has been found before.
-    if folder.st_mode & stat.S_IWOTH or status.st_uid in {os.geteuid(), 0, folder.st_uid}:
+    # As fs.protected_symlinks, in every folder: the rights of whoever follows a link are
+    # not for its maker to use.
+    trusted = {os.geteuid(), 0}
+    if target is not None and os.geteuid() != 0:
+        trusted.add(target.st_uid)
+    if status.st_uid in trusted:
         return None
+    if os.geteuid() == 0:
+        return (
+            f"{link} is a link and {_belongs(status)}; root follows no links of others:"
+            f" write where it leads, chown -h 0 it, or {_run_as(status)}"
+        )
+    where = "a file that does not exist" if target is None else "a file of another user"
     return (
-        f"{link} is a link to a file that does not exist, and {_belongs(status)};"
-        " chown -h or remove it"
+        f"{link} is a link to {where}, and {_belongs(status)}; write where it leads, or"
+        f" chown -h {os.geteuid()} it"
     )
 
 
@@ -246,13 +320,19 @@ def _is_ours(status: os.stat_result, folder: os.stat_result, mode: int) -> bool:
     return is_shared(mode) and (status.st_uid == 0 or status.st_gid in groups)
 
 
-def _set_mode(path: Path, status: os.stat_result, mode: int) -> None:
-    wanted = status.st_mode & ~0o077 | mode & _SHARED_BITS
-    if wanted == status.st_mode or os.geteuid() not in {status.st_uid, 0}:
+def _limit_rights(
+    path: Path, status: os.stat_result, folder: os.stat_result, mode: int
+) -> None:
+    user = os.geteuid()
+    rights = stat.S_IMODE(status.st_mode)
+    wanted = rights & ~0o077 | rights & mode & _SHARED_BITS
+    # Root gives no rights in a folder whose owner can exchange what is in it.
+    if status.st_uid == user and (user != 0 or folder.st_uid == 0):
+        wanted |= mode & _SHARED_BITS
+    if wanted == rights or user not in {status.st_uid, 0}:
         return
     try:
-        # By its name, since it must not be opened. Nobody else can exchange it here.
-        path.chmod(stat.S_IMODE(wanted))
+        change_mode(path, status, wanted)
         now = os.lstat(path)
     except FileNotFoundError:
         # SQLite removes those beside the database with the last connection.
@@ -269,7 +349,7 @@ def _set_mode(path: Path, status: os.stat_result, mode: int) -> None:
             ' "sqlite:///…?mode=0660" or the like to give them on purpose',
             path,
             _octal(status),
-            stat.S_IMODE(wanted),
+            wanted,
         )
 
 
@@ -294,6 +374,10 @@ def _belongs(status: os.stat_result) -> str:
     return (
         f"belongs to user {status.st_uid} and not to user {os.geteuid()}, as whom this runs"
     )
+
+
+def _run_as(status: os.stat_result) -> str:
+    return f"run this as that user: sudo -u '#{status.st_uid}' …"
 
 
 def _octal(status: os.stat_result) -> str:

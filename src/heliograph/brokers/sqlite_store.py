@@ -27,7 +27,7 @@ from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
 from ..event import Event
 from .base import History, Retention, resolve
 from .epoch import new_epoch
-from .private_files import PRIVATE, make_file
+from .private_files import PRIVATE, limit_rights, make_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -468,20 +468,28 @@ class SqliteStore:
     def _connect(self) -> sqlite3.Connection:
         real = make_file(self._path, self._mode)
         inode = _inode(self._path)
+        # "rw": SQLite makes no file if this one was removed since.
         connection = sqlite3.connect(
-            real, timeout=0, isolation_level=None, check_same_thread=False
+            f"{real.as_uri()}?mode=rw",
+            uri=True,
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,
         )
         # Text that is no UTF-8 is an error of its row, not one of the query. An event with
         # the surrogates that come of it is refused.
         connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         try:
+            # First of all, and it writes nothing into a file of another program. The rights
+            # are right before there is anything to read.
+            _ensure_schema(connection)
+            limit_rights(real, self._mode)
             connection.execute("PRAGMA journal_mode = WAL")
             # In WAL mode this survives kill -9 of any process; FULL would add only the
             # loss of power, for an fsync per commit.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-            _ensure_schema(connection)
             if inode is not None:
                 _renew_copy(connection, inode[1])
             (file_id,) = connection.execute("SELECT file_id FROM meta").fetchone()
@@ -504,36 +512,40 @@ class SqliteStore:
 
 
 def _ensure_schema(connection: sqlite3.Connection) -> None:
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application_id == _APPLICATION_ID and version == _SCHEMA_VERSION:
+    if _has_schema(connection):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Looked at again under the lock: another process may have been first.
-        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables:
+        if not _has_schema(connection):
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 connection.execute(statement)
             connection.execute(
                 "INSERT INTO meta (epoch, file_id, inode) VALUES (?, ?, 0)",
                 (new_epoch(), new_epoch()),
             )
-        elif application_id != _APPLICATION_ID:
-            raise sqlite3.DatabaseError(  # noqa: TRY301 - as SQLite itself would
-                "a database of another program"
-            )
-        elif version != _SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(  # noqa: TRY301 - likewise
-                f"has layout {version}, this version of Heliograph knows {_SCHEMA_VERSION}"
-            )
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _has_schema(connection: sqlite3.Connection) -> bool:
+    """Return whether the file is ours and not empty; raise if it is another program's."""
+    # In this order: what another process commits between them is seen by those that follow.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if not tables and not application_id:
+        return False
+    if application_id != _APPLICATION_ID:
+        raise sqlite3.DatabaseError("a database of another program")
+    if version != _SCHEMA_VERSION:
+        raise sqlite3.DatabaseError(
+            f"has layout {version}, this version of Heliograph knows {_SCHEMA_VERSION}"
+        )
+    return True
 
 
 def _renew_copy(connection: sqlite3.Connection, inode: int) -> None:
