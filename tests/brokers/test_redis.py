@@ -16,8 +16,8 @@ from redis.crc import key_slot
 
 from heliograph import BrokerUnavailableError, ConfigError, Event, HubConfig
 from heliograph.brokers import Retention, open_broker
+from heliograph.brokers.once import OnceLog
 from heliograph.brokers.redis import Address, RedisBroker
-from heliograph.brokers.redis.once import OnceLog
 from heliograph.channels.position import Position
 from heliograph.hub import Hub
 from redises import Cluster, RedisServer, Watched

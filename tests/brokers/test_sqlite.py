@@ -363,6 +363,32 @@ async def test_a_damaged_entry(path, caplog):
     assert "damaged" in caplog.text
 
 
+async def test_damage_is_logged_once(path, caplog):
+    """Another program cannot fill the log with what it writes into the file."""
+    ear = Ear()
+    async with opened(path, ear) as broker:
+        for name in ("a", "b"):
+            await broker.listen(name)
+            await broker.append(name, Event("x"))
+        for n in range(2, 5):
+            with contextlib.closing(sqlite3.connect(path)) as other, other:
+                other.execute("UPDATE channel SET epoch = 'a-b' WHERE name = 'b'")
+                other.execute(
+                    "INSERT INTO entry (channel_id, offset, published_at, type, data)"
+                    " SELECT id, ?, published_at, 'line' || char(10), 'x' FROM channel"
+                    " WHERE name = 'a'",
+                    (n * 10,),
+                )
+            await broker.append("b", Event("x"))
+            await ear.hear(n + 1)
+
+    lines = [record.message for record in caplog.records]
+    assert [line.partition(f": {path}")[0] for line in sorted(lines)] == [
+        "channel 'a': skipped damaged entries",
+        "channel 'b': skipped its damaged row, it begins anew",
+    ]
+
+
 # What somebody may do to the entry of channel a, or to its row. Add a row, not a test.
 DAMAGE = {
     "offset-negative": "UPDATE entry SET offset = -5",

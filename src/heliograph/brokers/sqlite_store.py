@@ -27,6 +27,7 @@ from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
 from ..event import Event
 from .base import History, Retention, resolve
 from .epoch import new_epoch
+from .once import OnceLog
 from .private_files import PRIVATE, limit_rights, make_file
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class SqliteStore:
         # For listeners: up to where the file was read, and each channel handed on.
         self._seen_seq = 0
         self._handed_on: dict[str, Position] = {}
+        self._once = OnceLog(_log)
 
     def append(self, batch: Sequence[tuple[str, Event]]) -> list[Entry]:
         """
@@ -348,7 +350,7 @@ class SqliteStore:
             entry = _entry(row)
         except InvalidFieldError as error:
             # Left out, so that the others come; the hole that it makes is announced.
-            _log.error("%s: skipped a damaged entry: %s", self._path, error)
+            self._once.skipped(row[0], "damaged entries", f"{self._path}: {error}")
             return
         handed_on = self._handed_on[entry.channel]
         position = entry.position
@@ -369,11 +371,8 @@ class SqliteStore:
                 return channel_id, Position.parse(*position)
             except InvalidFieldError as error:
                 # Refusing would fail the whole batch, and so what is published elsewhere.
-                _log.error(
-                    "%s: channel %r begins anew, its row is damaged: %s",
-                    self._path,
-                    name,
-                    error,
+                self._once.skipped(
+                    name, "its damaged row, it begins anew", f"{self._path}: {error}"
                 )
                 connection.execute("DELETE FROM entry WHERE channel_id = ?", (channel_id,))
                 connection.execute(

@@ -26,10 +26,10 @@ from ...channels.position import Position
 from ...errors import BrokerUnavailableError
 from ..base import Attempt, Broker, History, resolve
 from ..epoch import new_epoch
+from ..once import OnceLog
 from .check import check
 from .line import cancel, reason_of
 from .names import Names
-from .once import OnceLog
 from .scripts import APPEND, FIND, READ
 from .topology import new_topology
 from .values import (
