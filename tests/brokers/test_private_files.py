@@ -571,6 +571,67 @@ def test_not_shared(shared):
 
 
 @as_root
+@pytest.mark.parametrize("user", [ANN, 0])
+def test_a_plain_url_does_not_end_sharing(shared, user):
+    """Neither the owner nor root locks the others out by leaving the option away."""
+    url = f"sqlite:///{shared}/log"
+    with program(ANN, "share", f"{url}?mode=0660") as one:
+        assert said(one) == "listening True"
+        before = snapshot(shared)
+        with program(user, "share", url) as other:
+            words = said(other)
+
+        assert words.startswith("ConfigError")
+        assert f"(mode 0660) is shared with its group {TEAM}" in words
+        assert "?mode=0660" in words
+        assert snapshot(shared) == before
+        with program(BOB, "share", f"{url}?mode=0660") as other:
+            assert said(other) == "listening True"
+
+
+@as_root
+def test_rights_of_a_umask_are_no_sharing(shared):
+    """A file that was restored with a umask of 002 is tightened, as any other."""
+    shared.chmod(0o775)
+    os.chown(given(shared / "log", 0o664), ANN, TEAM)
+
+    with program(ANN, "share", f"sqlite:///{shared}/log") as one:
+        assert said(one) == "listening True"
+
+        assert modes(shared)[""] == "0o600"
+
+
+@as_root
+def test_the_owner_does_not_share(shared):
+    """A member who may not open the file learns who has to do what."""
+    with program(ANN, "share", f"sqlite:///{shared}/log") as one:
+        assert said(one) == "listening True"
+        with program(BOB, "share", f"sqlite:///{shared}/log?mode=0660") as other:
+            words = said(other)
+
+    assert words.startswith("BrokerUnavailableError")
+    assert f"(mode 0600) belongs to user {ANN}" in words
+    assert "that user has to chmod 0660 it" in words
+
+
+@as_root
+def test_the_folder_is_not_shared(shared):
+    """A member who may not make files beside the database learns where."""
+    with program(ANN, "share", f"sqlite:///{shared}/log?mode=0660") as one:
+        assert said(one) == "listening True"
+        go_on(one)
+    for beside in ("log-wal", "log-shm"):
+        (shared / beside).unlink(missing_ok=True)
+    shared.chmod(0o2750)
+
+    with program(BOB, "share", f"sqlite:///{shared}/log?mode=0660") as other:
+        words = said(other)
+
+    assert words.startswith("BrokerUnavailableError")
+    assert f"may not write to the folder {shared}" in words
+
+
+@as_root
 def test_shared_with_a_group_that_is_not_ours(shared):
     """To ask for sharing does not let in who is of another group."""
     shared.chmod(0o775)

@@ -33,6 +33,7 @@ from ..errors import ConfigError
 
 __all__ = [
     "PRIVATE",
+    "access_problem",
     "bells_problem",
     "change_mode",
     "check_files",
@@ -90,6 +91,7 @@ def check_files(path: Path, mode: int) -> Path:
     if folder is not None:
         problems.append(_folder_problem(real.parent, folder))
         problems += [_file_problem(*found, folder, mode) for found in _files(real)]
+        problems.append(_sharing_problem(real, folder, mode))
     found_problems = [problem for problem in problems if problem is not None]
     if found_problems:
         raise ConfigError(found_problems)
@@ -150,6 +152,29 @@ def limit_rights(real: Path, mode: int) -> None:
     folder = os.lstat(real.parent)
     for path, status in _files(real):
         _limit_rights(path, status, folder, mode)
+
+
+def access_problem(path: Path, mode: int) -> str | None:
+    """
+    Return which right SQLite lacks to use a database; :obj:`None` if it is none of these.
+
+    Args:
+        path: The file.
+        mode: The rights that it is to give.
+    """
+    if not hasattr(os, "geteuid"):
+        return None
+    real = Path(os.path.realpath(path))
+    for found, status in _files(real):
+        if status.st_uid != os.geteuid() and not _may_write(found):
+            hint = f"that user has to chmod {mode:04o} it, or to write mode={mode:04o}, too"
+            return f"{found} (mode {_octal(status)}) {_belongs(status)}; {hint}"
+    if not _may_write(real.parent):
+        return (
+            f"user {os.geteuid()} may not write to the folder {real.parent}, where SQLite"
+            " makes files beside the database"
+        )
+    return None
 
 
 def change_mode(path: Path, status: os.stat_result, mode: int) -> None:
@@ -307,6 +332,25 @@ def _file_problem(
     return None
 
 
+def _sharing_problem(real: Path, folder: os.stat_result, mode: int) -> str | None:
+    # Tightening it would lock the others out. The bit that gives new files the group of
+    # their folder is set by hand only, unlike the rights that a umask of 002 leaves.
+    status = _status(real)
+    if status is None or is_shared(mode) or not stat.S_ISREG(status.st_mode):
+        return None
+    shared_folder = folder.st_mode & stat.S_ISGID and folder.st_mode & stat.S_IWGRP
+    if not (shared_folder and status.st_mode & stat.S_IWGRP):
+        return None
+    if status.st_mode & stat.S_IWOTH or not _is_ours(status, folder, mode):
+        return None
+    shared = 0o660 | status.st_mode & stat.S_IROTH
+    return (
+        f"{real} (mode {_octal(status)}) is shared with its group {status.st_gid}, and the"
+        f' URL does not ask for it; write "sqlite:///…?mode={shared:04o}" or, if nobody'
+        f" else is to publish, chmod {mode:04o} it"
+    )
+
+
 def _is_ours(status: os.stat_result, folder: os.stat_result, mode: int) -> bool:
     user = os.geteuid()
     if status.st_uid == user:
@@ -351,6 +395,11 @@ def _limit_rights(
             _octal(status),
             wanted,
         )
+
+
+def _may_write(path: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.R_OK | os.W_OK, effective_ids=effective)
 
 
 def _excess(status: os.stat_result, mode: int) -> int:

@@ -28,7 +28,7 @@ from ..event import Event
 from .base import History, Retention, resolve
 from .epoch import new_epoch
 from .once import OnceLog
-from .private_files import PRIVATE, limit_rights, make_file
+from .private_files import PRIVATE, access_problem, limit_rights, make_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -100,6 +100,9 @@ _READ_BYTES = 256 * 1024
 
 # Entries handed on at once: bounds the memory of a listener that has much to catch up.
 _NEWS_AT_ONCE = 2_000
+
+# What SQLite says where a right is missing, and not only there.
+_NO_ACCESS = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 # As it is written here. Other programs can write anything into a column.
 _Row = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
@@ -448,7 +451,19 @@ class SqliteStore:
         except (sqlite3.Error, OSError, ConfigError) as error:
             # Also a file that came later and cannot be trusted: another may come.
             self._discard_connection()
-            raise BrokerUnavailableError(str(self._path), _reason(error)) from error
+            raise BrokerUnavailableError(str(self._path), self._reason(error)) from error
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, OSError):
+            return error.strerror or str(error)
+        if isinstance(error, ConfigError):
+            return "; ".join(error.problems)
+        # The low byte is the primary code.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ACCESS:
+            problem = access_problem(self._path, self._mode)
+            if problem is not None:
+                return f"{error}: {problem}"
+        return str(error)
 
     def _discard_connection(self) -> None:
         try:
@@ -577,14 +592,6 @@ def _is_lock(error: sqlite3.OperationalError) -> bool:
     # The low byte is the primary code; the others say which lock it was.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    if isinstance(error, ConfigError):
-        return "; ".join(error.problems)
-    return str(error)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
