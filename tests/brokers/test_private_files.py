@@ -85,6 +85,12 @@ def of_stranger(folder):
     return given(folder / "log")
 
 
+def in_group(folder):
+    """A file of the folder's group, which may not write to the folder."""
+    os.chown(folder, 0, STRANGER)
+    return given(folder / "log")
+
+
 def beside(ending):
     def prepare(folder):
         given(Path(f"{folder / 'log'}{ending}"), 0o666)
@@ -177,6 +183,8 @@ def link_beside(folder):
 # (what is there, words of the message). Add a row, not a test.
 REFUSED = [
     pytest.param(of_stranger, "belongs to user 65534", id="file", marks=as_root),
+    pytest.param(of_stranger, "sudo -u '#65534'", id="file-hint", marks=as_root),
+    pytest.param(in_group, "run this as that user", id="group-reads", marks=as_root),
     pytest.param(beside("-wal"), "log-wal belongs to", id="wal", marks=as_root),
     pytest.param(beside("-shm"), "log-shm belongs to", id="shm", marks=as_root),
     pytest.param(beside("-journal"), "log-journal belongs to", id="journal", marks=as_root),
@@ -646,10 +654,11 @@ def test_shared_with_a_group_that_is_not_ours(shared):
 
 
 @as_root
-async def test_root_uses_the_file_of_the_owner_of_its_folder(shared):
+@pytest.mark.parametrize(("owner", "group", "mode"), [(ANN, ANN, 0o755), (0, TEAM, 0o2775)])
+async def test_root_uses_the_file_of_a_service(shared, owner, group, mode):
     """An administrator's command publishes into the application's file, which keeps its owner."""
-    os.chown(shared, ANN, ANN)
-    shared.chmod(0o755)
+    os.chown(shared, owner, group)
+    shared.chmod(mode)
     with program(ANN, "share", f"sqlite:///{shared}/log") as one:
         assert said(one) == "listening True"
         async with opened(shared / "log") as broker:

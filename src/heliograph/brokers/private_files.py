@@ -10,8 +10,9 @@ it, publishes in our name. Four rules, by what ``lstat`` says:
 * Nobody may write to the folder of the file but its owner and its group. A sticky bit does
   not help: SQLite opens ``-wal`` and ``-journal`` by name and believes what is in them, and
   a stranger can make one just before.
-* The file and those beside it are ours. Root also takes those of the folder's owner. Those
-  of others are taken if the file is shared with a group that we are in.
+* The file and those beside it are ours. Root also takes those of the folder's owner and of
+  a group that may write to it. Those of others are taken if the file is shared with a group
+  that we are in.
 * Nobody has more rights than were asked for. Files of ours are tightened, others refused;
   and a file that everybody could write is refused, since nobody knows who did.
 
@@ -317,6 +318,9 @@ def _file_problem(
                 f"its group {status.st_gid} is none of that user's: chgrp it and its folder"
                 " to the group that shares them, and chmod 2770 the folder"
             )
+        if os.geteuid() == 0:
+            # What else would help root takes the file from that user.
+            hint = f"{_run_as(status)}, or use another file"
         return f"{path} {_belongs(status)}; {hint}"
     if status.st_mode & stat.S_IWOTH:
         return (
@@ -357,8 +361,10 @@ def _is_ours(status: os.stat_result, folder: os.stat_result, mode: int) -> bool:
         return True
     if folder.st_mode & stat.S_IWOTH:
         return False
-    # SQLite gives what it makes as root to the owner of the database.
-    if user == 0 and status.st_uid == folder.st_uid:
+    # Who may write to the folder decides what is in it. SQLite gives what it makes as root
+    # to the owner of the database.
+    of_group = folder.st_mode & stat.S_IWGRP and status.st_gid == folder.st_gid
+    if user == 0 and (status.st_uid == folder.st_uid or of_group):
         return True
     groups = {os.getegid(), *os.getgroups()}
     return is_shared(mode) and (status.st_uid == 0 or status.st_gid in groups)
