@@ -19,7 +19,7 @@ from contract import Ear
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention
 from heliograph.brokers.doorbell import ring
-from heliograph.brokers.private_files import change_mode
+from heliograph.brokers.private_files import change_mode, give, make_folder
 from heliograph.brokers.sqlite import SqliteBroker
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -389,6 +389,19 @@ async def test_a_link_without_end(folder):
             await broker.append("a", Event("x"))
 
 
+def test_made_folders(folder):
+    """What is in the place of a folder is an error; one that is there is left as it is."""
+    (folder / "there").mkdir(mode=0o700)
+    (folder / "file").touch()
+
+    make_folder(folder / "there")
+    for path in (folder / "file", folder / "file" / "deep"):
+        with pytest.raises(OSError, match="file"):
+            make_folder(path)
+
+    assert modes(folder)["there"] == "0o700"
+
+
 # Bells.
 
 
@@ -563,6 +576,41 @@ def test_a_link_to_a_file_of_the_owner_of_the_link(shared):
 
     with program(ANN, "share", url) as one, program(BOB, "share", url) as other:
         assert said(one) == said(other) == "listening True"
+
+
+@as_root
+@pytest.mark.parametrize("mode", ["0600", "0660"])
+@pytest.mark.parametrize("umask", ["022", "077"])
+def test_root_comes_first(shared, mode, umask):
+    """What root makes in a service's folder can be used by the service, and rung."""
+    shared.chmod(0o755)
+    url = f"sqlite:///{shared}/deep/log?mode={mode}"
+    with program(0, "make", shared / "deep", umask=umask) as root:
+        assert said(root) == "made"
+    with program(0, "share", url, umask=umask) as root:
+        assert said(root) == "listening True"
+        bells = list((shared / "deep" / "log-bells").iterdir())
+        assert len(bells) == 1
+        with program(ANN, "share", url) as one:
+            assert said(one) == "listening True"
+            go_on(root, one)
+            assert said(root) == said(one) == f"from 0 from {ANN}"
+        found = [shared / "deep", *(shared / "deep").rglob("*")]
+        assert {one.lstat().st_uid for one in found} == {ANN}
+        assert {one.lstat().st_gid for one in (found[0], *bells)} == {TEAM}
+
+
+@as_root
+def test_what_root_gives(shared):
+    """Only what is empty or a socket: the owner may have put something of root's there."""
+    (shared / "full").mkdir()
+    (shared / "full" / "file").touch()
+    (shared / "link").symlink_to(shared.parent)
+    for found in (shared / "full", shared / "full" / "file", shared / "link"):
+        give(found, shared)
+
+        assert found.lstat().st_uid == 0
+    assert shared.parent.stat().st_uid == 0
 
 
 @as_root

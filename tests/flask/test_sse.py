@@ -4,6 +4,7 @@ import datetime
 import gc
 import json
 import os
+import stat
 import threading
 import time
 import uuid
@@ -285,7 +286,7 @@ def test_default_needs_no_preparation(tmp_path):
 
 def test_default_whatever_the_umask(tmp_path):
     """A folder that we make is not for everybody to write to: its file would be refused."""
-    app = Flask(__name__, instance_path=str(tmp_path / "instance"))
+    app = Flask(__name__, instance_path=str(tmp_path / "deep" / "er" / "instance"))
 
     old = os.umask(0)
     try:
@@ -293,7 +294,15 @@ def test_default_whatever_the_umask(tmp_path):
     finally:
         os.umask(old)
 
-    assert (tmp_path / "instance").stat().st_mode & 0o777 == 0o775
+    assert {
+        str(made.relative_to(tmp_path)): oct(stat.S_IMODE(made.stat().st_mode))
+        for made in (tmp_path / "deep").rglob("**")
+    } == {
+        "deep": "0o755",
+        "deep/er": "0o755",
+        "deep/er/instance": "0o775",
+        "deep/er/instance/heliograph.sqlite3-bells": "0o700",
+    }
     app.extensions["heliograph"].hub.close()
 
 

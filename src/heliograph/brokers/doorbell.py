@@ -11,18 +11,19 @@ he would learn when something is published, and choose what is removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import socket
 import stat
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .private_files import bells_problem, is_shared
+from .private_files import bells_problem, change_mode, give, is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["Doorbell", "UntrustedBellsError", "ring"]
 
@@ -59,8 +60,7 @@ class Doorbell:
         try:
             with _address(folder, self._path.name) as address:
                 self._socket.bind(address)
-            # To ring is to write.
-            self._path.chmod(0o660 if is_shared(mode) else 0o600)
+            _let_ring(self._path, mode)
         except OSError:
             self._socket.close()
             raise
@@ -121,11 +121,18 @@ def ring(folder: Path, mode: int) -> None:
 
 
 def _make_folder(folder: Path, mode: int) -> None:
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = os.lstat(folder)
     rights = 0o770 if is_shared(mode) else 0o700
+    try:
+        folder.mkdir(mode=0o700)
+        is_new = True
+    except FileExistsError:
+        is_new = False
+    status = os.lstat(folder)
     if stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o777 != rights:
         _set_rights(folder, rights)
+    if is_new:
+        database = Path(str(folder).removesuffix("-bells"))
+        give(folder, database if database.exists() else folder.parent)
     problem = bells_problem(folder, mode)
     if problem is not None:
         raise UntrustedBellsError(problem)
@@ -142,6 +149,15 @@ def _set_rights(folder: Path, rights: int) -> None:
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~0o777 | rights)
     finally:
         os.close(descriptor)
+
+
+def _let_ring(path: Path, mode: int) -> None:
+    # To ring is to write.
+    status = os.lstat(path)
+    if not stat.S_ISSOCK(status.st_mode):
+        raise FileNotFoundError(errno.ENOENT, "somebody has put something else there", path)
+    change_mode(path, status, 0o660 if is_shared(mode) else 0o600)
+    give(path, path.parent)
 
 
 def _take_down(bell: socket.socket, path: Path, process: int) -> None:

@@ -2,7 +2,7 @@
 Who else can get at a database: looked at before it is used, and narrowed down.
 
 Events may be private, and whoever can write the file, or a file that SQLite reads beside
-it, publishes in our name. Four rules, by what ``lstat`` says:
+it, publishes in our name. Five rules, by what ``lstat`` says:
 
 * In a folder that everybody may write to, only what belongs to us or root is followed. A
   link is followed if it belongs to us, to root or to the owner of what it leads to; root
@@ -13,6 +13,7 @@ it, publishes in our name. Four rules, by what ``lstat`` says:
 * The file and those beside it are ours. Root also takes those of the folder's owner and of
   a group that may write to it. Those of others are taken if the file is shared with a group
   that we are in.
+* What root makes in a folder of a service is the service's, as SQLite's own files are.
 * Nobody has more rights than were asked for. Files of ours are tightened, others refused;
   and a file that everybody could write is refused, since nobody knows who did.
 
@@ -23,6 +24,7 @@ the locks that SQLite has on it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -38,9 +40,11 @@ __all__ = [
     "bells_problem",
     "change_mode",
     "check_files",
+    "give",
     "is_shared",
     "limit_rights",
     "make_file",
+    "make_folder",
 ]
 
 PRIVATE = 0o600
@@ -129,9 +133,58 @@ def make_file(path: Path, mode: int) -> Path:
         try:
             if mode != PRIVATE:
                 os.fchmod(descriptor, mode)
+            _give(descriptor, real.parent.stat())
         finally:
             os.close(descriptor)
     return real
+
+
+def make_folder(folder: Path) -> None:
+    """
+    Make a folder for a database, and those above it, if they are missing.
+
+    They are never for everybody to write to, even if the umask says so.
+
+    Args:
+        folder: The folder, absolute.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [above for above in folder.parents if not above.exists()]
+    for made, mode in [*((above, 0o755) for above in reversed(missing)), (folder, 0o775)]:
+        try:
+            made.mkdir(mode=mode)
+        except FileExistsError:
+            if not made.is_dir():
+                raise
+        else:
+            give(made, made.parent)
+
+
+def give(path: Path, like: Path) -> None:
+    """
+    Give what this process has just made as root to the owner of something else.
+
+    Args:
+        path: A socket or an empty folder; others are left alone.
+        like: Its owner and group get it. Links are followed.
+
+    Raises:
+        OSError: One of them is gone.
+    """
+    # Others may not give anything away. Without O_PATH a link could be followed.
+    if not hasattr(os, "O_PATH") or os.geteuid() != 0:
+        return
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        # The owner of the folder may have put something else of root's there.
+        held = Path(f"/proc/self/fd/{descriptor}")
+        if stat.S_ISSOCK(mode) or (stat.S_ISDIR(mode) and not any(held.iterdir())):
+            _give(held, like.stat())
+    finally:
+        os.close(descriptor)
 
 
 def limit_rights(real: Path, mode: int) -> None:
@@ -229,6 +282,14 @@ def bells_problem(folder: Path, mode: int) -> str | None:
     if status.st_mode & stat.S_IWOTH:
         return f"everybody may write to {folder} (mode {_octal(status)}); remove it"
     return None
+
+
+def _give(made: int | Path, like: os.stat_result) -> None:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or like.st_uid == 0:
+        return
+    # Root without CAP_CHOWN keeps it, and uses it alone.
+    with contextlib.suppress(PermissionError):
+        os.chown(made, like.st_uid, like.st_gid)
 
 
 def _follow(path: Path) -> tuple[Path, list[str | None]]:

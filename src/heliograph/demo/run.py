@@ -26,7 +26,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..brokers.private_files import PRIVATE, check_files
+from ..brokers.private_files import PRIVATE, check_files, make_folder
 from ..errors import BrokerUnavailableError, ConfigError, HeliographError
 from ..flask import sse
 from ..flask.settings import DEFAULT_FILE
@@ -89,7 +89,7 @@ def run(*, page_port: int, api_port: int, folder: str | None) -> None:
 def _make_folder(folder: str) -> str:
     path = Path(folder).absolute()
     try:
-        path.mkdir(mode=0o775, parents=True, exist_ok=True)
+        make_folder(path)
     except OSError as error:
         raise DemoError(f"cannot use --folder {folder}: {error.strerror}") from error
     try:

@@ -18,6 +18,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from flask import Blueprint, Flask, abort, current_app, has_app_context, request
 
+from ..brokers.private_files import make_folder
 from ..channels.asked import (
     ARRIVED,
     DEFAULT_CHANNEL,
@@ -384,8 +385,7 @@ def _make_folder(settings: Settings) -> None:
     if folder is None:
         return
     try:
-        # Never for everybody to write to, even if the umask says so.
-        folder.mkdir(mode=0o775, parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise BrokerUnavailableError(
             str(folder),

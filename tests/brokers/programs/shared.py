@@ -15,6 +15,7 @@ from contract import Ear
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import open_broker
 from heliograph.brokers.doorbell import Doorbell, ring
+from heliograph.brokers.private_files import make_folder
 from heliograph.brokers.sqlite import SqliteBroker
 
 
@@ -61,6 +62,9 @@ def main(user, own_group, shared_group, umask, role, *arguments):
     match role:
         case "share":
             asyncio.run(share(*arguments))
+        case "make":
+            make_folder(Path(arguments[0]))
+            say("made")
         case "hang":
             hang(*arguments)
         case "ring":
