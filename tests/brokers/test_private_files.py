@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -350,6 +351,53 @@ async def test_rights_are_not_changed_of_what_took_a_place(folder):
             change_mode(path, status, 0o644)
 
     assert modes(folder)["victim"] == "0o600"
+
+
+@pytest.fixture
+def without_modes(monkeypatch):
+    """A file system that shows one mode for everything: chmod has no effect, or fails."""
+
+    def begin(shown, error=None):
+        def showing(function):
+            def wrapped(*arguments, **options):
+                status = function(*arguments, **options)
+                return os.stat_result((status.st_mode & ~0o777 | shown, *status[1:10]))
+
+            return wrapped
+
+        def chmod(*arguments, **options):
+            if error is not None:
+                raise OSError(error, os.strerror(error))
+
+        for name in ("lstat", "fstat"):
+            monkeypatch.setattr(os, name, showing(getattr(os, name)))
+        for name in ("chmod", "fchmod"):
+            monkeypatch.setattr(os, name, chmod)
+
+    return begin
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+@pytest.mark.parametrize("shown", [0o755, 0o777])
+async def test_a_file_system_without_modes(folder, without_modes, shown, mode):
+    """It is a mistake of the configuration, found at the start, and leaves nothing there."""
+    without_modes(shown)
+
+    with pytest.raises(ConfigError, match="a file system without modes"):
+        await SqliteBroker(folder / "log", RETENTION, mode=mode).open(Ear())
+
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [None, errno.EPERM])
+async def test_a_file_on_a_file_system_without_modes(folder, without_modes, error):
+    """Also if the database has been copied there."""
+    async with opened(folder / "log") as broker:
+        await broker.append("a", Event("x"))
+    without_modes(0o755, error)
+
+    with pytest.raises(ConfigError, match=r"cannot change the mode of .*without modes"):
+        await SqliteBroker(folder / "log", RETENTION).open(Ear())
 
 
 async def test_rights_of_files_in_use(folder):

@@ -41,6 +41,7 @@ __all__ = [
     "change_mode",
     "check_files",
     "give",
+    "has_more_rights",
     "is_shared",
     "limit_rights",
     "make_file",
@@ -60,6 +61,13 @@ _SHARED_BITS = 0o066
 
 # As Linux; a link that leads to itself has no end.
 _MAX_LINKS = 40
+
+# By WSL, VirtualBox and Docker Desktop for Windows. It cannot be changed there.
+_SHOWN_WITHOUT_MODES = 0o777
+_NO_MODES = (
+    "a file system without modes, as that of a Windows host in WSL or in a virtual machine,"
+    " cannot keep events private; put the database on another one"
+)
 
 _making_file = threading.Lock()
 
@@ -134,8 +142,13 @@ def make_file(path: Path, mode: int) -> Path:
             if mode != PRIVATE:
                 os.fchmod(descriptor, mode)
             _give(descriptor, real.parent.stat())
+            made = os.fstat(descriptor)
         finally:
             os.close(descriptor)
+    if hasattr(os, "geteuid") and _excess(made, mode):
+        real.unlink()
+        problem = f"{real} was made with mode {mode:04o} and has mode {_octal(made)}"
+        raise ConfigError([f"{problem}; {_NO_MODES}"])
     return real
 
 
@@ -185,6 +198,19 @@ def give(path: Path, like: Path) -> None:
             _give(held, like.stat())
     finally:
         os.close(descriptor)
+
+
+def has_more_rights(real: Path, mode: int) -> bool:
+    """
+    Return whether a database, or a file beside it, gives more rights than were asked for.
+
+    Args:
+        real: The file, with all links followed.
+        mode: The rights that it may give at most.
+    """
+    if not hasattr(os, "geteuid"):
+        return False
+    return any(_excess(status, mode) for _, status in _files(real))
 
 
 def limit_rights(real: Path, mode: int) -> None:
@@ -360,10 +386,11 @@ def _link_problem(
 def _folder_problem(path: Path, status: os.stat_result) -> str | None:
     if not status.st_mode & stat.S_IWOTH:
         return None
+    hint = f"; {_NO_MODES}" if stat.S_IMODE(status.st_mode) == _SHOWN_WITHOUT_MODES else ""
     return (
         f"everybody may write to the folder {path} (mode {_octal(status)}) and put files"
         " beside the database that SQLite believes; use a folder of your own, such as"
-        f" {path / 'heliograph'} with mode 0700, or chmod o-w {path}"
+        f" {path / 'heliograph'} with mode 0700, or chmod o-w {path}{hint}"
     )
 
 
@@ -448,12 +475,10 @@ def _limit_rights(
     except FileNotFoundError:
         # SQLite removes those beside the database with the last connection.
         return
+    except OSError as error:
+        raise ConfigError([f"{_unchanged(path, status)} ({error.strerror})"]) from error
     if _excess(now, mode):
-        problem = (
-            f"others may read or write {path} (mode {_octal(status)}), and its file system"
-            " does not let that be changed; use another folder"
-        )
-        raise ConfigError([problem])
+        raise ConfigError([_unchanged(path, status)])
     if _excess(status, mode):
         _log.warning(
             "took rights of others from %s: its mode was %s and is %04o; write"
@@ -462,6 +487,10 @@ def _limit_rights(
             _octal(status),
             wanted,
         )
+
+
+def _unchanged(path: Path, status: os.stat_result) -> str:
+    return f"cannot change the mode of {path} from {_octal(status)}; {_NO_MODES}"
 
 
 def _may_write(path: Path) -> bool:

@@ -24,7 +24,7 @@ from ..errors import BrokerUnavailableError
 from .base import Broker, History, Listener, Retention
 from .doorbell import Doorbell, UntrustedBellsError, ring
 from .gate import Gate
-from .private_files import PRIVATE, check_files
+from .private_files import PRIVATE
 from .sqlite_store import SqliteStore
 from .worker import Worker
 
@@ -113,7 +113,7 @@ class SqliteBroker(Broker):
 
     async def open(self, listener: Listener) -> None:
         """
-        Begin to work on the running loop. The file is opened when it is needed.
+        Begin to work on the running loop. The file is made if that is possible.
 
         Raises:
             ConfigError: The file cannot be trusted (:mod:`.private_files`).
@@ -122,7 +122,7 @@ class SqliteBroker(Broker):
         self._writer = Worker("heliograph-sqlite-write", self._writer_store.close)
         self._reader = Worker("heliograph-sqlite-read", self._reader_store.close)
         try:
-            await self._reader.run(check_files, self._path, self._mode)
+            await self._reader.run(self._reader_store.check)
         except OSError:
             # The first call tries again and reports it: it may pass.
             pass

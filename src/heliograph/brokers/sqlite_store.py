@@ -13,6 +13,7 @@ when rows of channels are forgotten, so that a name that comes back has another 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import sqlite3
@@ -28,7 +29,7 @@ from ..event import Event
 from .base import History, Retention, resolve
 from .epoch import new_epoch
 from .once import OnceLog
-from .private_files import PRIVATE, access_problem, limit_rights, make_file
+from .private_files import PRIVATE, access_problem, has_more_rights, limit_rights, make_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -140,6 +141,21 @@ class SqliteStore:
         self._seen_seq = 0
         self._handed_on: dict[str, Position] = {}
         self._once = OnceLog(_log)
+
+    def check(self) -> None:
+        """
+        Look at the file, and make it if it is missing, before it is needed.
+
+        Raises:
+            ConfigError: It cannot be trusted, or its rights cannot be taken away.
+            OSError: It cannot be looked at or made now.
+        """
+        real = make_file(self._path, self._mode)
+        if not has_more_rights(real, self._mode):
+            return
+        # What else is wrong may pass, and is reported by the first call that needs it.
+        with contextlib.suppress(sqlite3.Error):
+            self._connected()
 
     def append(self, batch: Sequence[tuple[str, Event]]) -> list[Entry]:
         """
