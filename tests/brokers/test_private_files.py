@@ -251,8 +251,9 @@ async def test_a_stranger_comes_later(folder):
     path = folder / "log"
     async with opened(path) as broker:
         await broker.append("a", Event("1"))
-        path.unlink()
-        of_stranger(folder)
+        # Both threads have opened the file, and meet the other at once.
+        await broker.read("a", None, 9)
+        given(folder / "other").replace(path)
         for call in (broker.append("a", Event("2")), broker.read("a", None, 9)):
             with pytest.raises(BrokerUnavailableError, match="belongs to user 65534"):
                 await call
@@ -426,6 +427,17 @@ async def test_links_of_ours(folder):
         await broker.append("a", Event("x"))
 
     assert oct(stat.S_IMODE((folder / "volume" / "log").stat().st_mode)) == "0o600"
+
+
+@pytest.mark.parametrize("name", [b"a?mode=ro#b", b"100%25 \xc3\xa9", b"\xff"])
+async def test_any_name(folder, name):
+    """A path is no URL to SQLite: no sign in it means anything."""
+    path = folder / os.fsdecode(name)
+
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+
+    assert path.read_bytes().startswith(b"SQLite")
 
 
 async def test_a_link_without_end(folder):
