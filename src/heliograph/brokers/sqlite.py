@@ -23,7 +23,6 @@ from ..channels.position import Position
 from ..errors import BrokerUnavailableError
 from .base import Broker, History, Listener, Retention
 from .doorbell import Doorbell, UntrustedBellsError, ring
-from .gate import Gate
 from .private_files import PRIVATE
 from .sqlite_store import SqliteStore
 from .worker import Worker
@@ -106,7 +105,7 @@ class SqliteBroker(Broker):
         self._is_warned_of_bells = False
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
-        self._asking = Gate(_CALLS_AT_ONCE)
+        self._asking = asyncio.Semaphore(_CALLS_AT_ONCE)
         # What is to be listened to, with who waits for it, or no longer, in order.
         self._changes: deque[tuple[str, asyncio.Future[Position] | None]] = deque()
         self._changing: asyncio.Task[None] | None = None
