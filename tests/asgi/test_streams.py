@@ -16,7 +16,7 @@ import weakref
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from quart import Quart
 from starlette.routing import Mount, Route
 
@@ -30,6 +30,8 @@ from heliograph import (
     TooManySubscribersError,
 )
 from heliograph.asgi import EventStreams
+from heliograph.asgi.around import Layer
+from heliograph.asgi.arrivals import note_arrival
 from heliograph.brokers import PlainChannels
 from heliograph.cors import CorsPolicy
 from streams import Client, connections, until
@@ -245,6 +247,34 @@ async def test_a_permission_is_withdrawn_when_middleware_has_looked_at_it(
             await (await request(port, "?channel=a")).placed()
         await (await request(port, "?channel=c")).placed()
         await streams.close()
+
+
+async def test_layers_are_put_around_an_application_once():
+    """Those for CORS and for arrivals, whichever comes first, and with each request."""
+    policy = CorsPolicy(origins="https://page.example")
+    open_streams = EventStreams("memory:")
+    with_cors = EventStreams("memory:", cors=policy)
+    app = FastAPI(routes=[Route("/a", open_streams), Route("/b", with_cors)])
+
+    @app.get("/c")
+    async def fresh(request: Request):
+        # As middleware does that hands on a scope of its own.
+        scope = {"type": "http", "app": request.scope["app"]}
+        note_arrival(scope)
+        return {}
+
+    async with serving(app, lifespan="off") as port:
+        for path in ("a", "b", "c") * 3:
+            await request(port, path, "Origin: https://page.example")
+        layers = []
+        layer = app.middleware_stack
+        while isinstance(layer, Layer):
+            layers.append(type(layer).__name__)
+            layer = layer.inner
+
+        assert sorted(layers) == ["_Around", "_Arrivals"]
+        await open_streams.close()
+        await with_cors.close()
 
 
 async def test_close_while_a_client_is_authorised(take_over):
