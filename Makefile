@@ -8,9 +8,8 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 # The hashes of constraints hold all the same: this lets in our own folder, which has none.
 INSTALL := pip install --quiet --no-require-hashes --build-constraint constraints.txt
-# In more processes than there are cores, since tests wait a lot; conftest.py says what has to be in
-# one. What fails is run once more, alone.
-TOGETHER := -n 3 --dist loadgroup --no-loadscope-reorder -p tools.retest
+# In two processes; conftest.py says what has to be in one. What fails is run once more, alone.
+TOGETHER := -n 2 --dist loadgroup --no-loadscope-reorder -p tools.retest
 
 .PHONY: demo test lint bench format clean
 
