@@ -1378,7 +1378,7 @@ def test_files(monkeypatch):
 
 async def test_a_client_that_takes_the_rest_of_a_stream(monkeypatch, faults):
     """Whoever is behind when its stream is ended has some time for it, and then has gone."""
-    monkeypatch.setattr("heliograph.hub.sinks._CLOSE_SECONDS", 0.5)
+    monkeypatch.setattr("heliograph.hub.sinks.connection.CLOSE_SECONDS", 0.5)
     async with opened() as hub:
         client = await connect(hub, "a").placed()
         await fill(hub, client.subscriber)

@@ -132,7 +132,7 @@ def test_a_number_that_has_become_another_connections_is_not_taken(pair, monkeyp
             others.extend(socket.socketpair())
         return dup(duplicated)
 
-    monkeypatch.setattr("heliograph.hub.sinks.os.dup", slow_dup)
+    monkeypatch.setattr("heliograph.hub.sinks.descriptors.os.dup", slow_dup)
     assert take_over(environ(accepted)) is None
 
     one, other = others
@@ -158,7 +158,7 @@ def test_nothing_stays_open_if_the_number_is_no_socket_any_more(pair, monkeypatc
         copies.append(dup(duplicated))
         return copies[-1]
 
-    monkeypatch.setattr("heliograph.hub.sinks.os.dup", slow_dup)
+    monkeypatch.setattr("heliograph.hub.sinks.descriptors.os.dup", slow_dup)
     with pytest.raises(OSError, match="non-socket"):
         take_over(environ(accepted))
 
@@ -265,7 +265,7 @@ def test_failure_leaves_the_connection(pair, monkeypatch):
     def dup(number):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("heliograph.hub.sinks.os.dup", dup)
+    monkeypatch.setattr("heliograph.hub.sinks.descriptors.os.dup", dup)
     with pytest.raises(OSError, match="Too many"):
         take_over(environ(accepted))
 

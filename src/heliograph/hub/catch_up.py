@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from ..channels.position import GapReason, Position
     from .listening import Listening
     from .patience import Patience
-    from .subscriber import Sink, Subscriber
+    from .sinks import Sink
+    from .subscriber import Subscriber
 
 __all__ = ["CatchUp"]
 

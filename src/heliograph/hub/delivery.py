@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from ..channels.log import LogItem
     from ..channels.position import GapReason, Position, Positions
-    from .subscriber import Sink, Subscriber
+    from .sinks import Sink
+    from .subscriber import Subscriber
 
 __all__ = ["Delivery"]
 

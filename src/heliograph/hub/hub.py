@@ -43,7 +43,7 @@ from .disconnects import Disconnects
 from .listening import Listening
 from .patience import Patience
 from .sinks import SocketSink, tune_socket
-from .subscriber import Sink, Subscriber
+from .subscriber import Subscriber
 from .subscription import Subscription
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ..channels.log import LogItem
     from ..channels.position import GapReason
     from ..config import HubConfig
+    from .sinks import Sink
 
 __all__ = ["Hub", "HubStatistics", "open_hub"]
 

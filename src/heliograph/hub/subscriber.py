@@ -3,52 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..channels.feed import Cursor
     from .hub import Hub
+    from .sinks import Sink
 
-__all__ = ["Sink", "Subscriber"]
-
-
-class Sink(Protocol):
-    """
-    How bytes reach a client. Used on the hub's loop only.
-
-    A sink whose client has gone, or that is ready for more after it was paused, says so
-    through the hub that it was attached to.
-
-    Attributes:
-        paused: Whether the client is slower than what it is given. A paused sink may
-            still be written to; the hub avoids it.
-    """
-
-    paused: bool
-
-    @property
-    def unsent_bytes(self) -> int:
-        """How many written bytes this process still holds."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """
-        Give the client some bytes. Never blocks.
-
-        Args:
-            data: Whole blocks, at least one.
-        """
-        ...
-
-    def close(self) -> None:
-        """End the stream after what has been written."""
-        ...
-
-    def abort(self) -> None:
-        """End the stream at once."""
-        ...
+__all__ = ["Subscriber"]
 
 
 class Subscriber:

@@ -12,7 +12,8 @@ from .sinks import TaskSink
 
 if TYPE_CHECKING:
     from ..event import Event
-    from .subscriber import Sink, Subscriber
+    from .sinks import Sink
+    from .subscriber import Subscriber
 
 __all__ = ["Subscription"]
 

@@ -1,0 +1,146 @@
+"""Connections that somebody else owns, by their descriptors, and the options of sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...config import HubConfig
+
+__all__ = [
+    "CLIENT_LEFT",
+    "borrowed",
+    "can_see_clients",
+    "client_has_left",
+    "duplicate",
+    "identity_of",
+    "tune_descriptor",
+    "tune_socket",
+]
+
+# What Linux takes for a connection.
+_MAX_KEEPALIVE_SECONDS = 32_767
+
+# What poll() says of a client that has closed its half, where there is such a thing.
+CLIENT_LEFT = getattr(select, "POLLRDHUP", 0)
+
+
+def can_see_clients() -> bool:
+    """Say whether the ``poll`` of this process tells when a client closes its half."""
+    # That of gevent's patches looks for what can be read or written only.
+    return bool(CLIENT_LEFT) and not select.poll.__module__.startswith("gevent")
+
+
+def client_has_left(number: int) -> bool:
+    """
+    Return whether a client has closed its half of a connection, without waiting.
+
+    Args:
+        number: The connection's descriptor.
+
+    Returns:
+        False where :func:`can_see_clients` is.
+    """
+    if not can_see_clients():
+        return False
+    poll = select.poll()
+    # Not POLLIN: bytes of a pipelined request say nothing.
+    poll.register(number, CLIENT_LEFT)
+    return bool(poll.poll(0))
+
+
+def tune_socket(connection: socket.socket, config: HubConfig) -> None:
+    """
+    Make a client's connection prompt, bounded, and aware of a peer that has died.
+
+    Args:
+        connection: A stream socket of any family.
+        config: Gives ``send_buffer_bytes`` and ``dead_peer_seconds``.
+    """
+    if config.send_buffer_bytes is not None:
+        # Linux doubles the number for its own bookkeeping.
+        connection.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes // 2
+        )
+    if connection.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # A dead peer shows in two ways: what was sent is not acknowledged, or, while
+    # nothing is sent, probes are not answered. Each option covers one of them. Since
+    # Linux 5.11 the first is also for a peer that has no room for what is to be sent.
+    seconds = config.dead_peer_seconds
+    options = {
+        "TCP_USER_TIMEOUT": int(seconds * 1000),
+        "TCP_KEEPIDLE": min(max(1, int(seconds / 2)), _MAX_KEEPALIVE_SECONDS),
+        "TCP_KEEPINTVL": min(max(1, int(seconds / 6)), _MAX_KEEPALIVE_SECONDS),
+        "TCP_KEEPCNT": 3,
+    }
+    for name, value in options.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def tune_descriptor(number: int, config: HubConfig) -> None:
+    """
+    Do what :func:`tune_socket` does for a connection that somebody else has.
+
+    Args:
+        number: Its descriptor. The options are of the connection, so they can be set
+            through a copy.
+        config: Gives ``send_buffer_bytes`` and ``dead_peer_seconds``.
+    """
+    # A client that has gone already is noticed by whoever serves it.
+    with contextlib.suppress(OSError), borrowed(number) as connection:
+        tune_socket(connection, config)
+
+
+def duplicate(number: int) -> socket.socket:
+    """
+    Return a socket of one's own for a connection that somebody else has.
+
+    Args:
+        number: Its descriptor.
+
+    Raises:
+        OSError: It is not open or no socket any more, or there are no descriptors left.
+    """
+    blocks = os.get_blocking(number)
+    copy = os.dup(number)
+    try:
+        connection = socket.socket(fileno=copy)
+    except BaseException:
+        os.close(copy)
+        raise
+    # A default time-out has made it one that does not block, for its owner as well.
+    os.set_blocking(copy, blocks)
+    return connection
+
+
+@contextlib.contextmanager
+def borrowed(number: int) -> Iterator[socket.socket]:
+    """Yield a socket of a descriptor that somebody else has, for a moment."""
+    with duplicate(number) as connection:
+        yield connection
+
+
+def identity_of(number: int) -> int | None:
+    """
+    Return what no other open connection of the machine has.
+
+    Args:
+        number: A descriptor.
+
+    Returns:
+        :obj:`None` if it is not open.
+    """
+    try:
+        return os.fstat(number).st_ino
+    except OSError:
+        return None

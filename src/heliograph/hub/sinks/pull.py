@@ -1,0 +1,160 @@
+"""Bytes for a thread of the server, where its connection cannot be taken over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from .descriptors import CLIENT_LEFT, borrowed, identity_of
+from .sink import CLOSE_SECONDS, PAUSE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PullSink"]
+
+# What poll() takes for its time.
+_MAX_POLL_MS = 2**31 - 1
+
+
+class PullSink:
+    """
+    Bytes for a thread that serves the client, handed from the hub's loop.
+
+    Args:
+        on_resumed: Called, in the server's thread, when a paused sink is ready again.
+        client: Descriptor of the client's connection, to notice that it has gone and to end
+            it; :obj:`None` where the server does not give it.
+        on_aborted: Called, in any thread, when the connection is to be ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_resumed: Callable[[], None],
+        client: int | None,
+        on_aborted: Callable[[], None] | None = None,
+    ) -> None:
+        self.paused = False
+        self._on_resumed = on_resumed
+        self._on_aborted = on_aborted
+        self._client = client
+        self._identity = None if client is None else identity_of(client)
+        # Reentrant: the collector may close a generator, and so come to release(), at any
+        # moment.
+        self._lock = threading.RLock()
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        # A pipe and not a Condition: poll() can wait for it and the client at once.
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes the thread has yet to take."""
+        return self._size
+
+    def write(self, data: bytes) -> None:
+        """Hold some bytes for the thread."""
+        with self._lock:
+            if self._ended:
+                return
+            self._chunks.append(data)
+            self._size += len(data)
+            self.paused = self._size > PAUSE_BYTES
+            self._wake()
+
+    def close(self) -> None:
+        """End the stream after what has been written, if the client still takes it."""
+        with self._lock:
+            self._ended = True
+            self._wake()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        """End the stream at once, also if its thread waits until the client reads."""
+        with self._lock:
+            self._chunks.clear()
+            self._ended = True
+            self._wake()
+            if self._on_aborted is not None:
+                self._on_aborted()
+            if self._client is None:
+                return
+            # The server's until we are released. Somebody who forgets to do that may have
+            # closed it, and its number may be another client's by now.
+            with contextlib.suppress(OSError):
+                if identity_of(self._client) == self._identity:
+                    with borrowed(self._client) as connection:
+                        connection.shutdown(socket.SHUT_RDWR)
+
+    def pull(self, timeout_seconds: float) -> bytes | None:
+        """
+        Wait for bytes, in the server's thread.
+
+        Args:
+            timeout_seconds: How long; may be infinite.
+
+        Returns:
+            Whole blocks; ``b""`` after the timeout; :obj:`None` when the stream or
+            the client has ended.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            taken = self._take()
+            if taken != b"":
+                return taken
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return b""
+            if not self._wait(left):
+                return None
+
+    def release(self) -> None:
+        """Give the pipe back. The sink may still be written to, for nothing."""
+        with self._lock:
+            self._ended = True
+            self._client = self._on_aborted = None
+            self._chunks.clear()
+            if self._wake_writer >= 0:
+                os.close(self._wake_reader)
+                os.close(self._wake_writer)
+                self._wake_reader = self._wake_writer = -1
+
+    def _take(self) -> bytes | None:
+        with self._lock:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake_reader, 4096)
+            if not self._chunks:
+                return None if self._ended else b""
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+            self._size = 0
+            was_paused, self.paused = self.paused, False
+        if was_paused:
+            self._on_resumed()
+        return data
+
+    def _wait(self, seconds: float) -> bool:
+        client = self._client
+        poll = select.poll()
+        poll.register(self._wake_reader, select.POLLIN)
+        if client is not None:
+            # Not POLLIN: bytes of a pipelined request would make this a busy loop.
+            poll.register(client, CLIENT_LEFT)
+        milliseconds = min(seconds * 1000, _MAX_POLL_MS)
+        events = dict(poll.poll(milliseconds))
+        return client is None or client not in events
+
+    def _wake(self) -> None:
+        if self._wake_writer >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._wake_writer, b"!")
