@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "heliograph"
 ROWS = [
     {"errors", "event", "config"},
     {"wire", "channels", "cors"},
+    {"retry"},
     {"brokers"},
     {"hub"},
     {"servers"},

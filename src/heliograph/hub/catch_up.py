@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ..brokers.base import Broker, History
     from ..channels.log import ChannelLog
     from ..channels.position import GapReason, Position
+    from ..retry import Availability
     from .listening import Listening
-    from .patience import Patience
     from .sinks import Sink
     from .subscriber import Subscriber
 
@@ -53,7 +53,7 @@ class CatchUp:
         sink: That sink.
         listening: Its channels are in use.
         broker: For what the logs no longer hold.
-        patience: For calls that are repeated until they succeed.
+        availability: Repeats calls until the broker can do them.
 
     Attributes:
         gaps: How many gap events it was sent.
@@ -65,14 +65,14 @@ class CatchUp:
         sink: Sink,
         listening: Listening,
         broker: Broker,
-        patience: Patience,
+        availability: Availability,
     ) -> None:
         self.gaps = 0
         self._subscriber = subscriber
         self._sink = sink
         self._listening = listening
         self._broker = broker
-        self._patience = patience
+        self._availability = availability
         self._logs: dict[str, ChannelLog] = {}
         self._positions: Positions
         # Not announced yet: channel -> why, and where it goes on.
@@ -126,7 +126,7 @@ class CatchUp:
         except InvalidStreamIdError:
             pass  # perhaps an id of the publisher's own
         if len(channels) == 1:
-            found = await self._patience.until_done(
+            found = await self._availability.retry(
                 "read", partial(self._broker.find, channels[0], last_event_id)
             )
             if found is not None:
@@ -203,7 +203,7 @@ class CatchUp:
             self._listening.on_restart(name, history.start, gap=gap)
 
     async def _history(self, name: str, after: Position, limit: int) -> History:
-        return await self._patience.until_done(
+        return await self._availability.retry(
             "read", partial(self._broker.read, name, after, limit)
         )
 

@@ -35,13 +35,13 @@ from ..errors import (
     InvalidStreamIdError,
 )
 from ..event import Event
+from ..retry import Availability
 from ..wire.encoder import encode_body
 from .caps import Caps
 from .catch_up import CatchUp
 from .delivery import Delivery
 from .disconnects import Disconnects
 from .listening import Listening
-from .patience import Patience
 from .sinks import SocketSink, tune_socket
 from .subscriber import Subscriber
 from .subscription import Subscription
@@ -147,10 +147,10 @@ class Hub:
         self.config = config
         self._previous_closed_at = previous_closed_at
         self._broker = broker
-        self._patience = Patience()
+        self._availability = Availability(_log)
         self._caps = Caps(config)
         self._listening = Listening(
-            broker, self._patience, config, self, self._caps.count_channels
+            broker, self._availability, config, self, self._caps.count_channels
         )
         self._delivery = Delivery(
             config.max_lag_bytes, config.max_lag_total_bytes, self.leave
@@ -322,11 +322,11 @@ class Hub:
 
     async def _append(self, channel: str, event: Event) -> Entry:
         if not self.config.publish_waits:
-            return await self._patience.once(
+            return await self._availability.call(
                 "append", partial(self._broker.append, channel, event)
             )
         attempt = Attempt()
-        return await self._patience.until_done(
+        return await self._availability.retry(
             "append", partial(self._broker.append, channel, event, repeats=attempt)
         )
 
@@ -582,7 +582,7 @@ class Hub:
             gaps=self._gaps,
             lagging_disconnected=self._delivery.lagging_disconnected,
             refused=self._caps.refused,
-            broker_available=self._patience.available,
+            broker_available=self._availability.available,
         )
 
     # What happens in channels.
@@ -654,7 +654,7 @@ class Hub:
         at_most = min(_COMMANDS_AT_MOST, self.config.history_events)
         count, is_complete = 0, False
         while True:
-            history = await self._patience.until_done(
+            history = await self._availability.retry(
                 "read", partial(self._broker.read, _CONTROL, after, _COMMANDS_AT_ONCE)
             )
             for entry in history.entries:
@@ -754,7 +754,9 @@ class Hub:
             raise
 
     async def _bring_in(self, subscriber: Subscriber, sink: Sink) -> None:
-        catch_up = CatchUp(subscriber, sink, self._listening, self._broker, self._patience)
+        catch_up = CatchUp(
+            subscriber, sink, self._listening, self._broker, self._availability
+        )
         try:
             await catch_up.advance()
             catch_up.finish()

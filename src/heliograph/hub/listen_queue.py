@@ -1,10 +1,10 @@
 """
-Channels that the broker is still to be asked to listen to.
+The queue of channels that the broker is not listening to yet.
 
-Clients choose the names, and leave when they like. So this costs as little as possible: no
-task for a channel, no more than some hundred calls to the broker under way, and nothing at
-all for a channel that is dropped before its turn. What failed is asked for again, later
-each time.
+Clients choose the names of channels, and leave whenever they like. So a channel in the
+queue costs as little as possible: no task of its own, at most some hundred calls to the
+broker in progress for all of them, and no call at all for a channel that is dropped before
+its turn. A call that failed is repeated, with a longer delay each time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import random
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,21 +23,18 @@ if TYPE_CHECKING:
 
     from ..brokers.base import Broker
     from ..channels.position import Position
-    from .patience import Patience
+    from ..retry import Availability, Backoff
 
 __all__ = ["ListenQueue"]
 
 _log = logging.getLogger("heliograph.hub")
 
-# Beyond some hundred calls at a time no broker gets faster, and what waits here can still
-# be dropped at no cost.
+# Beyond some hundred calls at a time no broker gets faster, and a channel that still waits
+# here can be dropped at no cost.
 _AT_ONCE = 256
 
-# Between two tries for a channel; doubled up to the second.
-_RETRY_SECONDS = 0.1
-_RETRY_SECONDS_AT_MOST = 5.0
-
-# What is called later must not keep the request in which a channel was first asked for.
+# Callbacks and tasks must not keep the context of the request that first asked for a
+# channel.
 _NO_CONTEXT = contextvars.Context()
 
 
@@ -47,65 +43,67 @@ class ListenQueue:
     Asks a broker to listen to channels, in the order in which they were added.
 
     Args:
-        broker: Is asked.
-        patience: Is told whether it could.
+        broker: Broker whose :meth:`~Broker.listen` is called.
+        availability: Records success and failure, under the name ``"listen"``, and supplies
+            the delays between tries.
         on_listening: Called with a channel's name and the position after which its entries
-            come.
+            arrive.
     """
 
     def __init__(
         self,
         broker: Broker,
-        patience: Patience,
+        availability: Availability,
         on_listening: Callable[[str, Position], None],
     ) -> None:
         self._broker = broker
-        self._patience = patience
+        self._availability = availability
         self._on_listening = on_listening
         self._waiting: OrderedDict[str, None] = OrderedDict()
         self._under_way: dict[str, asyncio.Future[Position]] = {}
-        # Channels for which it has failed: for how long to wait after the next failure.
-        self._delays: dict[str, float] = {}
+        # One for each channel whose last call failed.
+        self._backoffs: dict[str, Backoff] = {}
         self._retries: dict[str, asyncio.TimerHandle] = {}
 
     def add(self, name: str) -> None:
         """
-        Ask for a channel when its turn comes.
+        Queue a channel. The broker is called when its turn comes.
 
         Args:
             name: A valid name that is not in the queue.
         """
         self._waiting[name] = None
-        self._go_on()
+        self._start_calls()
 
     def drop(self, name: str) -> bool:
         """
-        Take a channel out of the queue. If the broker has been asked, it undoes that.
+        Remove a channel from the queue. A call to the broker in progress is cancelled.
 
         Args:
             name: Any channel.
 
         Returns:
-            Whether the broker does not listen to it.
+            Whether the broker is not listening to it; if it is, the caller has to call
+            :meth:`~Broker.unlisten`.
         """
         was_waiting = name in self._waiting
         self._waiting.pop(name, None)
         call, retry = self._under_way.pop(name, None), self._retries.pop(name, None)
-        # It may have just been done.
+        # cancel() is False for a call that has just succeeded.
         was_cancelled = call is not None and call.cancel()
         if retry is not None:
             retry.cancel()
         self._forget_failure(name)
-        self._go_on()
+        self._start_calls()
         return was_waiting or was_cancelled or retry is not None
 
     def close(self) -> None:
-        """Ask for nothing more."""
+        """Remove all channels. Calls in progress are cancelled."""
         self._waiting.clear()
         for name in (*self._under_way, *self._retries):
             self.drop(name)
 
-    def _go_on(self) -> None:
+    def _start_calls(self) -> None:
         while self._waiting and len(self._under_way) < _AT_ONCE:
             name, _ = self._waiting.popitem(last=False)
             call = self._broker.listen(name)
@@ -117,27 +115,27 @@ class ListenQueue:
     def _on_done(self, name: str, call: asyncio.Future[Position]) -> None:
         error = None if call.cancelled() else call.exception()
         if self._under_way.get(name) is not call:
-            return  # dropped; perhaps added anew
+            return  # dropped in the meantime, and perhaps added again
         del self._under_way[name]
         if call.cancelled():
             error = BrokerUnavailableError(self._broker.resource, "closed")
         if error is None:
             self._forget_failure(name)
-            self._patience.on_success("listen")
+            self._availability.on_success("listen")
             self._on_listening(name, call.result())
         else:
             if not isinstance(error, BrokerUnavailableError):
                 _log.error("cannot listen to %r, trying again", name, exc_info=error)
-            self._patience.on_failure("listen", str(error))
+            self._availability.on_failure("listen", str(error))
             self._retry_later(name)
-        self._go_on()
+        self._start_calls()
 
     def _retry_later(self, name: str) -> None:
-        delay = self._delays.get(name, _RETRY_SECONDS)
-        self._delays[name] = min(2 * delay, _RETRY_SECONDS_AT_MOST)
-        spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
+        if name not in self._backoffs:
+            self._backoffs[name] = self._availability.new_backoff()
+        delay = self._backoffs[name].next_seconds()
         self._retries[name] = asyncio.get_running_loop().call_later(
-            delay * spread, self._retry, name, context=_NO_CONTEXT
+            delay, self._retry, name, context=_NO_CONTEXT
         )
 
     def _retry(self, name: str) -> None:
@@ -145,6 +143,6 @@ class ListenQueue:
         self.add(name)
 
     def _forget_failure(self, name: str) -> None:
-        if self._delays.pop(name, None) is not None and not self._delays:
-            # Nobody asks for it any more.
-            self._patience.on_success("listen")
+        if self._backoffs.pop(name, None) is not None and not self._backoffs:
+            # No channel is left whose last call failed.
+            self._availability.on_success("listen")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..channels.position import GapReason
     from ..config import HubConfig
     from ..event import Event
-    from .patience import Patience
+    from ..retry import Availability
 
 __all__ = ["ChannelEvents", "ListenedChannel", "Listening"]
 
@@ -137,7 +137,7 @@ class Listening:
 
     Args:
         broker: Is given this object as its listener.
-        patience: Is told whether the broker does what it is asked for.
+        availability: Records whether the broker does what it is asked for.
         config: Gives the bounds of logs and ``linger_seconds``.
         events: Told what happens.
         count_channels: Called with an address and a number when so many more channels
@@ -147,13 +147,13 @@ class Listening:
     def __init__(
         self,
         broker: Broker,
-        patience: Patience,
+        availability: Availability,
         config: HubConfig,
         events: ChannelEvents,
         count_channels: Callable[[str | None, int], None],
     ) -> None:
         self._broker = broker
-        self._patience = patience
+        self._availability = availability
         self._config = config
         self._events = events
         self._count_channels = count_channels
@@ -161,7 +161,7 @@ class Listening:
         # Those without subscribers, the one that is dropped first in front.
         self._lingering: OrderedDict[str, ListenedChannel] = OrderedDict()
         self._next_drop: asyncio.TimerHandle | None = None
-        self._queue = ListenQueue(broker, patience, self._on_listening)
+        self._queue = ListenQueue(broker, availability, self._on_listening)
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -356,7 +356,7 @@ class Listening:
             up: Whether they come.
             reason: What the storage said.
         """
-        self._patience.on_connection(up=up, reason=reason)
+        self._availability.on_connection(up=up, reason=reason)
 
     def close(self) -> None:
         """Let go of everything."""
