@@ -68,15 +68,17 @@ class Client:
 
 def connect(hub, *channels, read_buffer=None, **options):
     """Let a hub serve one end of a pair of sockets; give the client at the other."""
-    subscriber = hub.admit(tuple(sorted(channels)), **options)
+    ticket = hub.admit(tuple(sorted(channels)), **options)
     ours, theirs = socket.socketpair()
     connections.append(theirs)
     if read_buffer is not None:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, read_buffer)
-    hub.adopt(subscriber, ours, HEAD)
+    # As long as there is one: it may have finished already.
+    subscriber = hub._clients._admission.find(ticket.number)
+    hub.adopt(ticket, ours, HEAD)
     theirs.setblocking(False)
     client = Client(theirs)
-    client.subscriber = subscriber
+    client.ticket, client.subscriber = ticket, subscriber
     return client
 
 

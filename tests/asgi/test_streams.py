@@ -178,7 +178,7 @@ async def test_disconnect_while_a_client_is_authorised(take_over, tmp_path):
             before = time.monotonic_ns()
             async with EventStreams(url) as others:
                 await others.disconnect("a")
-            await until(lambda: streams._hub._disconnects.latest > before)
+            await until(lambda: streams._hub._control._disconnects.latest > before)
 
     streams = EventStreams(url, authorize=authorize, take_over=take_over)
     async with serving(streams, lifespan="off") as port:
@@ -207,7 +207,7 @@ async def test_a_permission_is_withdrawn_when_middleware_has_looked_at_it(
             permitted.clear()
             before = time.monotonic_ns()
             await streams.disconnect("a")
-            await until(lambda: streams._hub._disconnects.latest > before)
+            await until(lambda: streams._hub._control._disconnects.latest > before)
 
     app = FastAPI(routes=[Route("/", streams)])
     if framework == "mounted":
@@ -464,8 +464,8 @@ async def test_a_client_that_is_given_up_and_leaves(turns):
 
     async with EventStreams("memory:") as streams:
         stream = asyncio.create_task(streams(scope, receive, send))
-        await until(lambda: streams._hub._subscribers)
-        (subscriber,) = streams._hub._subscribers
+        await until(lambda: len(streams._hub._clients))
+        (subscriber,) = streams._hub._clients._admission
         await until(lambda: subscriber.cursor is not None)
         async with streams.subscribe() as others:
             await streams.publish("x")
@@ -473,9 +473,9 @@ async def test_a_client_that_is_given_up_and_leaves(turns):
             left.set()
             for _ in range(turns):
                 await asyncio.sleep(0)
-            subscriber.sink.abort()
+            subscriber._sink.abort()
             await asyncio.sleep(0)
-            subscriber.sink.abort()
+            subscriber._sink.abort()
             await stream
             await streams.publish("y")
             assert [(await anext(others)).data for _ in range(2)] == ["x", "y"]
@@ -865,7 +865,7 @@ async def test_a_slow_subscription_and_many_disconnects():
         streams.subscribe("a") as events,
     ):
         for n in range(10_001):
-            streams._hub._disconnects.note(f"other{n}")
+            streams._hub._control._disconnects.note(f"other{n}")
         await leave_behind(streams)
 
         got = [(await anext(events)).data.split()[0] for _ in range(50)]
@@ -882,7 +882,7 @@ async def test_a_slow_subscription_that_is_disconnected():
         await leave_behind(streams)
         before = time.monotonic_ns()
         await streams.disconnect("a")
-        await until(lambda: streams._hub._disconnects.latest > before)
+        await until(lambda: streams._hub._control._disconnects.latest > before)
 
         got = [event.data.split()[0] async for event in events]
         assert got == [str(n) for n in range(len(got))]
@@ -1015,7 +1015,7 @@ async def test_a_stream_while_it_closes():
     """It ends at once: a browser comes back by itself then, and would not after an error."""
     streams = EventStreams("memory:")
     async with serving(streams) as port:
-        streams._hub.end_streams()
+        streams._hub.finish_all()
         late = await (await request(port)).ended()
         assert (late.status, late.events) == (200, [])
         assert (await streams.statistics()).subscribers == 0

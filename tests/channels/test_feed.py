@@ -6,7 +6,7 @@ import pytest
 
 from heliograph import Event, EventStreamParser
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import HEARTBEAT, Feed, HeldBytes, gap_block, place_block
+from heliograph.channels.feed import HEARTBEAT, Feed, HeldBytes, gap_block, position_block
 from heliograph.channels.log import LogItem
 from heliograph.channels.position import Position, Positions
 
@@ -220,5 +220,5 @@ def test_place_is_kept_without_an_event():
     positions = Positions({"a": Position("e", 7)})
     parser = EventStreamParser()
 
-    assert parser.feed(place_block(positions)) == []
+    assert parser.feed(position_block(positions)) == []
     assert parser.last_event_id == positions.id

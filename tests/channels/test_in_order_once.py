@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from heliograph import Event, EventStreamParser
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import Feed, HeldBytes, entry_block, gap_block, place_block
+from heliograph.channels.feed import Feed, HeldBytes, entry_block, gap_block, position_block
 from heliograph.channels.log import Appended, ChannelLog, LogItem
 from heliograph.channels.position import Position, Positions
 
@@ -97,7 +97,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(target=online)
     def join(self):
         client = Client(self.feed.join(), EventStreamParser(), [])
-        client.receive(place_block(self.feed.positions))
+        client.receive(position_block(self.feed.positions))
         self.clients.append(client)
         return client
 

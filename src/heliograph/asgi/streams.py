@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from ..brokers import PlainChannels
     from ..hub import Hub, HubStatistics
-    from ..hub.subscriber import Subscriber
+    from ..hub.interface import Ticket
     from ..hub.subscription import Subscription
 
 __all__ = ["EventStreams"]
@@ -371,7 +371,7 @@ class EventStreams:
         try:
             hub = await self._opened()
             client = scope.get("client")
-            subscriber = hub.admit(
+            ticket = hub.admit(
                 channels,
                 last_event_id=after,
                 expires_at=expires_at,
@@ -384,7 +384,7 @@ class EventStreams:
         except HubClosedError as error:
             await refuse(send, 503, error, _RESTART_SECONDS)
         else:
-            await self._stream(hub, subscriber, receive, send)
+            await self._stream(hub, ticket, receive, send)
 
     async def _authorize(
         self, channels: tuple[str, ...], token: str | None, scope: Any
@@ -406,28 +406,19 @@ class EventStreams:
             return None, None
         return "not allowed to listen to these channels", None
 
-    async def _stream(
-        self, hub: Hub, subscriber: Subscriber, receive: Any, send: Any
-    ) -> None:
+    async def _stream(self, hub: Hub, ticket: Ticket, receive: Any, send: Any) -> None:
         try:
-            await hub.place(subscriber)
+            await hub.locate(ticket)
             await send(start())
             sink = None
             if self._may_take_over:
-                sink = await take_over(
-                    receive,
-                    send,
-                    self._config,
-                    on_resumed=lambda: hub.on_resumed(subscriber),
-                    on_stopped=lambda: hub.end(subscriber),
-                    on_lost=lambda: hub.leave(subscriber),
-                )
+                sink = await take_over(receive, send, self._config)
             if sink is None:
-                await serve(hub, subscriber, receive, send)
+                await serve(hub, ticket, receive, send)
             else:
-                hub.attach(subscriber, sink)
+                hub.attach(ticket, sink)
         except BaseException:
-            hub.leave(subscriber)
+            hub.release(ticket)
             raise
 
 

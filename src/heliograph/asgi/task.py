@@ -13,8 +13,7 @@ from ..servers.uvicorn import has_lost_client, is_told_of_stop, told_of_stop
 from .messages import body
 
 if TYPE_CHECKING:
-    from ..hub import Hub
-    from ..hub.subscriber import Subscriber
+    from ..hub import Hub, Ticket
 
 __all__ = ["serve"]
 
@@ -22,13 +21,13 @@ __all__ = ["serve"]
 _ABORT_SECONDS = 1
 
 
-async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> None:
+async def serve(hub: Hub, ticket: Ticket, receive: Any, send: Any) -> None:
     """
     Serve a client until its stream ends, after its head has been sent.
 
     Args:
         hub: Has admitted it.
-        subscriber: Who it is.
+        ticket: Of the client.
         receive: As the application was given it.
         send: The same.
     """
@@ -42,18 +41,18 @@ async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> No
         if is_served and not limit.expired():
             limit.reschedule(loop.time())
 
-    sink = TaskSink(on_resumed=lambda: hub.on_resumed(subscriber), on_aborted=give_up)
+    sink = TaskSink(on_aborted=give_up)
     flow = daphne.flow_of(receive) or hypercorn.flow_of() or Flow(receive)
     flow.tune(hub.config)
     if not is_told_of_stop(receive) and (is_stopping := stopping()) is not None:
-        hub.end_when(subscriber, is_stopping)
+        hub.finish_when(ticket, is_stopping)
     gone = asyncio.create_task(_until_gone(receive))
     gone.add_done_callback(lambda _: sink.abort())
     try:
-        with told_of_stop(receive, lambda: hub.end(subscriber)):
+        with told_of_stop(receive, lambda: hub.finish(ticket)):
             async with limit:
                 is_served = True
-                hub.attach(subscriber, sink)
+                hub.attach(ticket, sink)
                 while (data := await sink.pull()) is not None:
                     if has_lost_client(receive):
                         # uvicorn is told of it in the next turn of the loop.
@@ -75,7 +74,7 @@ async def serve(hub: Hub, subscriber: Subscriber, receive: Any, send: Any) -> No
         await asyncio.wait({gone}, timeout=_ABORT_SECONDS)
     finally:
         is_served = False
-        hub.leave(subscriber)
+        hub.release(ticket)
         gone.cancel()
 
 

@@ -2,8 +2,8 @@
 One selection's events as encoded blocks, shared by all of its subscribers.
 
 A feed is an append-only list of blocks; a subscriber is a :class:`Cursor` into it. There
-is no queue per client: what is behind a cursor is joined once, and cursors at the same
-place get the same joined bytes. A block is dropped as soon as the last cursor has
+is no queue per client: what is behind a cursor is joined and framed once, and cursors at
+the same block get the same bytes. A block is dropped as soon as the last cursor has
 passed it, so a feed with nobody behind holds nothing.
 
 Clients choose selections, and there may be as many feeds as clients. So carrying an event
@@ -13,7 +13,7 @@ id line, which differs, is written when a cursor takes the block.
 Invariants: blocks are numbered from 0 for ever; ``_first`` is the number of the oldest
 block held; ``_starts[i]`` is about how many bytes the feed had carried before block
 ``_first + i``; ``_written`` is the number of the first block without an id line, and
-``_positions`` is where a client is that has taken every block before it.
+``_positions`` are the positions of a client that has taken every block before it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from ..event import Event
 from ..wire.encoder import encode_body, encode_comment, encode_id
+from ..wire.framing import Framing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,28 +40,29 @@ __all__ = [
     "HeldBytes",
     "entry_block",
     "gap_block",
-    "place_block",
+    "position_block",
 ]
 
 GAP_EVENT_TYPE = "heliograph.gap"
 
 HEARTBEAT = encode_comment("")
-"""The block that says that a stream is alive, and nothing else."""
+"""A comment: the block of a stream that is alive and has nothing else to send."""
 
 
 # What a block costs beside its bytes: references, and the objects around it.
 _BLOCK_BYTES = 64
 
 
-def place_block(positions: Positions) -> bytes:
+def position_block(positions: Positions) -> bytes:
     """
-    Return the block that tells a client where it is, without an event.
+    Return the block that tells a client its position, without an event.
 
-    A block without data dispatches nothing, but clients keep its id. So a client that is
-    cut off before its first event comes back to the very place.
+    A block without data dispatches nothing, but clients keep its id (WHATWG HTML section
+    9.2.6; seen in Chromium 156). So a client that is disconnected before its first event
+    resumes exactly.
 
     Args:
-        positions: Where the client is.
+        positions: Of the client.
     """
     return encode_id(positions.id) + b"\n"
 
@@ -71,7 +73,7 @@ def entry_block(item: LogItem, positions: Positions) -> bytes:
 
     Args:
         item: The next entry of one of the channels.
-        positions: Where the client is before the entry; advanced.
+        positions: Of the client before the entry; advanced.
 
     Returns:
         The bytes of one event. Its id is the publisher's own if the stream has only
@@ -96,8 +98,9 @@ def gap_block(
     Move positions past what is missing, and return the event that tells a client so.
 
     Args:
-        gaps: For each channel concerned, why, and where the stream goes on.
-        positions: Where the client is; advanced.
+        gaps: For each channel concerned, why, and the position after which the stream
+            continues.
+        positions: Of the client; advanced.
 
     Returns:
         The bytes of one ``heliograph.gap`` event, whose JSON data has ``channels`` (a
@@ -113,7 +116,7 @@ def gap_block(
 
 class Cursor:
     """
-    A subscriber's place in a feed. Only its feed moves it.
+    A subscriber's position in a feed. Only its feed moves it.
 
     Attributes:
         block: Number of the next block to take.
@@ -154,8 +157,9 @@ class Feed:
     The blocks of one selection.
 
     Args:
-        positions: Where the feed begins; the feed keeps and moves it.
-        held: Counts what this feed and others hold.
+        positions: After which the feed begins; the feed keeps and moves them.
+        held: Counts what this feed and others hold; :obj:`None` for this feed alone.
+        framing: How what is taken is delimited on the connection.
     """
 
     __slots__ = (
@@ -163,6 +167,7 @@ class Feed:
         "_cursors_at",
         "_end_bytes",
         "_first",
+        "_framing",
         "_held",
         "_id_bytes",
         "_joined",
@@ -171,8 +176,15 @@ class Feed:
         "_written",
     )
 
-    def __init__(self, positions: Positions, held: HeldBytes | None = None) -> None:
+    def __init__(
+        self,
+        positions: Positions,
+        held: HeldBytes | None = None,
+        *,
+        framing: Framing = Framing.IDENTITY,
+    ) -> None:
         self._positions = positions
+        self._framing = framing
         self._held = HeldBytes() if held is None else held
         # Number of a block -> how many cursors will take it next. Few keys: most cursors
         # are at the end.
@@ -188,7 +200,7 @@ class Feed:
 
     @property
     def positions(self) -> Positions:
-        """Where a client is that has taken every block."""
+        """The positions of a client that has taken every block."""
         self._write_ids()
         return self._positions
 
@@ -232,7 +244,7 @@ class Feed:
 
     def announce_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
         """
-        Tell everyone that entries of a channel are missing at this point.
+        Carry a gap event: entries of a channel are missing at this point.
 
         Args:
             channel: One of the channels.
@@ -243,14 +255,14 @@ class Feed:
 
     def rename(self, channel: str, position: Position) -> None:
         """
-        Send everyone the new name of their position in a channel.
+        Carry the clients' position in a channel that has a new epoch.
 
         Args:
             channel: One of the channels.
-            position: The same place as :attr:`positions` has, in another epoch.
+            position: What :attr:`positions` has, in the new epoch.
         """
         self.positions.advance(channel, position)
-        self.append_block(place_block(self._positions))
+        self.append_block(position_block(self._positions))
 
     def append_block(self, block: bytes) -> None:
         """
@@ -286,14 +298,15 @@ class Feed:
         """
         Return all that is behind a cursor, and move it to the end.
 
-        Blocks are dropped by :meth:`trim`, not here: whoever serves many cursors trims
-        once when all have taken.
+        Blocks are dropped by :meth:`trim`, not here: a caller that serves many cursors
+        trims once when all have taken.
 
         Args:
             cursor: One of this feed's.
 
         Returns:
-            Joined blocks, ``b""`` at the end. Cursors at the same place share them.
+            Joined and framed blocks, ``b""`` at the end. Cursors at the same block share
+            them.
         """
         start, end = cursor.block, self._first + len(self._blocks)
         if start == end:
@@ -310,7 +323,7 @@ class Feed:
                     parts.append(block)
                 else:
                     parts += (block.id_line, block.item.body)
-            joined = self._joined[start] = b"".join(parts)
+            joined = self._joined[start] = self._framing.frame(b"".join(parts))
         return joined
 
     def lag_bytes(self, cursor: Cursor) -> int:
@@ -326,7 +339,7 @@ class Feed:
         return self._end_bytes - self._starts[index]
 
     def trim(self) -> None:
-        """Drop the blocks that every cursor has passed, and what was joined for a pass."""
+        """Drop the blocks that every cursor has passed, and what is joined for one pass."""
         self._joined.clear()
         oldest = min(self._cursors_at, default=self.end)
         passed = oldest - self._first

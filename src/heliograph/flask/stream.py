@@ -34,8 +34,7 @@ from .advice import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..hub import HubThread
-    from ..hub.subscriber import Subscriber
+    from ..hub import StreamHub, Ticket
 
 __all__ = ["RESTART_SECONDS", "EventStream"]
 
@@ -69,7 +68,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        hub: HubThread,
+        hub: StreamHub,
         channels: tuple[str, ...],
         *,
         last_event_id: str | None,
@@ -102,7 +101,7 @@ class EventStream(Response):
             self._refuse(503, _PIPELINED, RESTART_SECONDS)
             return super().__call__(environ, start_response)
         try:
-            subscriber = self._hub.admit(
+            ticket = self._hub.admit(
                 self._channels,
                 last_event_id=self._last_event_id,
                 expires_at=self._expires_at,
@@ -115,11 +114,11 @@ class EventStream(Response):
             self._refuse(503, str(error), RESTART_SECONDS)
         else:
             try:
-                advise_about_connections(environ, subscriber.at_address)
+                advise_about_connections(environ, ticket.at_address)
                 advise_about_memory(environ, self._hub.url)
-                return self._serve(subscriber, environ, start_response)
+                return self._serve(ticket, environ, start_response)
             except BaseException:
-                self._hub.release(subscriber)
+                self._hub.release(ticket)
                 raise
         return super().__call__(environ, start_response)
 
@@ -130,7 +129,7 @@ class EventStream(Response):
         self.set_data(f"{reason}\n")
 
     def _serve(
-        self, subscriber: Subscriber, environ: dict[str, Any], start_response: Any
+        self, ticket: Ticket, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
         headers = list(self.get_wsgi_headers(environ))
         # Made before anything is taken: the server can still answer if it cannot be.
@@ -141,7 +140,7 @@ class EventStream(Response):
             # Out of descriptors: the server's own will have to do.
             taken = None
         if taken is None:
-            return self._pull(subscriber, environ, start_response)
+            return self._pull(ticket, environ, start_response)
         connection, dummy = taken
         try:
             write = start_response(self.status, headers)
@@ -150,23 +149,23 @@ class EventStream(Response):
             # The server answers with an error, if it still can.
             dummy.give_back(connection)
             raise
-        self._hub.adopt(subscriber, connection, head)
+        self._hub.adopt(ticket, connection, head)
         return ClosingIterator(dummy, self.close)
 
     def _pull(
-        self, subscriber: Subscriber, environ: dict[str, Any], start_response: Any
+        self, ticket: Ticket, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
         if self._may_take_over:
             advise_about_waiting(environ)
-        self._hub.place(subscriber)
+        self._hub.locate(ticket)
         self.response = self._hub.pull(
-            subscriber, client_descriptor(environ), connection_of(environ), stopping()
+            ticket, client_descriptor(environ), connection_of(environ), stopping()
         )
         # Frozen by somebody's hook, the response has the length of nothing.
         self.headers.pop("Content-Length", None)
         # A generator that was never begun has nothing to run when it is closed, and a
         # response that is dropped on its way to the server is not closed at all.
-        left = weakref.finalize(self, self._hub.release, subscriber)
+        left = weakref.finalize(self, self._hub.release, ticket)
         left.atexit = False
         self.call_on_close(left)
         return super().__call__(environ, start_response)

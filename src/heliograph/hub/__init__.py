@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from .hub import Hub, HubStatistics, open_hub
+from .hub import Hub, open_hub
+from .interface import StreamHub, Ticket
+from .statistics import HubStatistics
 from .subscription import Subscription
-from .thread import HubThread
+from .threaded.hub_thread import HubThread
 
-__all__ = ["Hub", "HubStatistics", "HubThread", "Subscription", "open_hub"]
+__all__ = [
+    "Hub",
+    "HubStatistics",
+    "HubThread",
+    "StreamHub",
+    "Subscription",
+    "Ticket",
+    "open_hub",
+]

@@ -1,12 +1,12 @@
 """
-Brings one client from where it says it is to the heads of its channels.
+Brings one client from its position to the heads of its channels.
 
 Page by page, from the logs where they reach back far enough, else from the broker, and
-no faster than the client takes it: what a client that does not read costs is one page.
-What cannot be given is announced before anything that comes after it.
+no faster than the client takes it: a client that does not read costs one page. What is
+missing is announced before anything that comes after it.
 
 The last step is :meth:`CatchUp.finish`, which has no ``await``: nothing can be appended
-between reading the logs to their heads and joining the feed that stands there.
+between reading the logs up to their heads and joining the feed, which begins there.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ..channels.feed import entry_block, gap_block, place_block
+from ..channels.feed import entry_block, gap_block, position_block
 from ..channels.log import LogItem
 from ..channels.position import Positions
 from ..errors import InvalidStreamIdError
@@ -25,12 +24,11 @@ from ..errors import InvalidStreamIdError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..brokers.base import Broker, History
     from ..channels.log import ChannelLog
     from ..channels.position import GapReason, Position
-    from ..retry import Availability
-    from .listening import Listening
-    from .sinks import Sink
+    from .channel_table import ChannelTable
+    from .statistics import Counters
+    from .storage import Storage
     from .subscriber import Subscriber
 
 __all__ = ["CatchUp"]
@@ -46,33 +44,27 @@ _BEHIND_SECONDS = 1.0
 
 class CatchUp:
     """
-    One client on its way.
+    One client that joins.
 
     Args:
-        subscriber: Its sink is attached.
-        sink: That sink.
-        listening: Its channels are in use.
-        broker: For what the logs no longer hold.
-        availability: Repeats calls until the broker can do them.
+        subscriber: Has begun.
+        table: The subscriber's channels are in use there.
+        storage: For what the logs no longer hold.
 
-    Attributes:
-        gaps: How many gap events it was sent.
+        counters: Counts the gap events that it is sent.
     """
 
     def __init__(
         self,
         subscriber: Subscriber,
-        sink: Sink,
-        listening: Listening,
-        broker: Broker,
-        availability: Availability,
+        table: ChannelTable,
+        storage: Storage,
+        counters: Counters,
     ) -> None:
-        self.gaps = 0
         self._subscriber = subscriber
-        self._sink = sink
-        self._listening = listening
-        self._broker = broker
-        self._availability = availability
+        self._table = table
+        self._storage = storage
+        self._counters = counters
         self._logs: dict[str, ChannelLog] = {}
         self._positions: Positions
         # Not announced yet: channel -> why, and where it goes on.
@@ -85,7 +77,7 @@ class CatchUp:
         Cancelling leaves it where it is.
         """
         for name in self._subscriber.channels:
-            self._logs[name] = await self._listening.log(name)
+            self._logs[name] = await self._table.log(name)
         self._positions = await self._starting_point()
         while True:
             behind = [
@@ -95,7 +87,7 @@ class CatchUp:
             ]
             if behind:
                 page = _beginning(await self._read(behind))
-                # Of the logs all clients see the same; this is for one alone.
+                # The logs are shared by all clients; this page is for one alone.
                 self._subscriber.page_bytes = sum(len(item.body) for item in page)
             elif self._is_close():
                 return
@@ -114,7 +106,7 @@ class CatchUp:
             log.after(self._positions[name]) for name, log in self._logs.items()
         ):
             data += entry_block(item, self._positions)
-        self._sink.write(data + place_block(self._positions))
+        self._subscriber.give(data + position_block(self._positions))
 
     async def _starting_point(self) -> Positions:
         last_event_id = self._subscriber.last_event_id
@@ -126,9 +118,7 @@ class CatchUp:
         except InvalidStreamIdError:
             pass  # perhaps an id of the publisher's own
         if len(channels) == 1:
-            found = await self._availability.retry(
-                "read", partial(self._broker.find, channels[0], last_event_id)
-            )
+            found = await self._storage.find(channels[0], last_event_id)
             if found is not None:
                 return Positions({channels[0]: found})
         heads = self._heads()
@@ -171,19 +161,19 @@ class CatchUp:
                 yield [item for item in items if item.entry.published_at <= until]
 
     async def _read_channel(self, name: str) -> list[LogItem]:
-        log, moved = self._logs[name], self._listening[name].moved
-        history = await self._history(name, self._positions[name], _PAGE_ENTRIES)
+        log, moved = self._logs[name], self._table[name].moved
+        history = await self._storage.read(name, self._positions[name], _PAGE_ENTRIES)
         if history.head.epoch != log.head.epoch:
             await self._restart(name, log)
             return []
         if history.gap is not None:
             self._missing[name] = history.gap, history.start
         else:
-            # Where the client is, perhaps as that is called in another life.
+            # The position of the client, perhaps in another epoch than it said.
             self._positions.advance(name, history.start)
             if history.start.offset > log.head.offset:
-                # Another process was quicker than we are. Joining before we have seen
-                # what the client has would give it that again.
+                # Another process was quicker than this one. Joining before this one has
+                # seen what the client has would send that again.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_BEHIND_SECONDS):
                         await moved.wait()
@@ -195,17 +185,12 @@ class CatchUp:
         ]
 
     async def _restart(self, name: str, log: ChannelLog) -> None:
-        """Take a log over to the life that its channel is in now."""
+        """Continue a log in the epoch that its channel has now."""
         head = log.head
-        history = await self._history(name, head, 0)
+        history = await self._storage.read(name, head, 0)
         if log.head == head and history.start.epoch != head.epoch:
             gap = history.gap is not None
-            self._listening.on_restart(name, history.start, gap=gap)
-
-    async def _history(self, name: str, after: Position, limit: int) -> History:
-        return await self._availability.retry(
-            "read", partial(self._broker.read, name, after, limit)
-        )
+            self._table.on_restart(name, history.start, gap=gap)
 
     async def _write(self, page: list[LogItem]) -> None:
         data = self._announcement()
@@ -217,11 +202,9 @@ class CatchUp:
         await self._write_and_drain(data)
 
     async def _write_and_drain(self, data: bytes) -> None:
-        if data:
-            self._sink.write(data)
-            self._subscriber.quiet_since = asyncio.get_running_loop().time()
+        self._subscriber.give(data)
         await self._subscriber.drained()
-        # Yield also where the client takes it all at once, and the logs have it all.
+        # Yield also if the client takes everything at once, and the logs hold everything.
         await asyncio.sleep(0)
 
     def _announcement(self) -> bytes:
@@ -229,7 +212,7 @@ class CatchUp:
             return b""
         data = gap_block(self._missing, self._positions)
         self._missing = {}
-        self.gaps += 1
+        self._counters.gaps += 1
         return data
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..channels.feed import Cursor, Feed, HeldBytes
+    from ..channels.feed import Cursor, HeldBytes
     from .subscriber import Subscriber
 
 __all__ = ["LagBudget"]
@@ -45,30 +45,27 @@ class LagBudget:
     Args:
         at_most: The bound, in bytes.
         held: What all feeds hold.
-        feed_of: Returns the feed of a subscriber that has joined one.
-        give_up: Called with a subscriber that has to go.
+        drop: Called with a subscriber that has to be dropped.
     """
 
     def __init__(
         self,
         at_most: int,
         held: HeldBytes,
-        feed_of: Callable[[Subscriber], Feed],
-        give_up: Callable[[Subscriber], None],
+        drop: Callable[[Subscriber], None],
     ) -> None:
         self._at_most = at_most
         self._held = held
-        self._feed_of = feed_of
-        self._give_up = give_up
+        self._drop = drop
         # Of the last look, if too much was held then.
         self._before: dict[Subscriber, _Progress] = {}
 
     def look(self, subscribers: Iterable[Subscriber]) -> None:
         """
-        Add up what is held, and give up those who are late and farthest behind.
+        Add up what is held, and drop those who are late and farthest behind.
 
         Args:
-            subscribers: All of the hub, whether they have joined or not.
+            subscribers: All that are served, whether they follow a feed or not.
         """
         unsent = {each: size for each in tuple(subscribers) if (size := self._unsent(each))}
         if self._held.bytes + sum(unsent.values()) <= self._at_most:
@@ -92,7 +89,7 @@ class LagBudget:
             if self._held.bytes + theirs <= self._at_most:
                 break
             theirs -= unsent[subscriber]
-            self._give_up(subscriber)
+            self._drop(subscriber)
 
     def _unsent(self, subscriber: Subscriber) -> int:
         try:
@@ -100,16 +97,15 @@ class LagBudget:
         except Exception:  # noqa: BLE001 - logged; the reason follows
             # One sink's fault must not end the look at all others.
             _log.exception("cannot look at a stream of %s", subscriber.channels)
-            self._give_up(subscriber)
+            self._drop(subscriber)
             return 0
 
     def _progress(self, subscriber: Subscriber, unsent: int) -> _Progress:
-        cursor = subscriber.cursor
-        if cursor is None:
+        cursor, feed = subscriber.cursor, subscriber.feed
+        if cursor is None or feed is None:
             # It is given the next page when it has taken the last.
             wrote_at = subscriber.quiet_since
             return _Progress(None, unsent, wrote_at, math.nextafter(wrote_at, math.inf))
-        feed = self._feed_of(subscriber)
         lag = feed.lag_bytes(cursor)
         carried = feed.carried_bytes
         return _Progress(cursor, unsent + lag, carried - lag - unsent, carried)

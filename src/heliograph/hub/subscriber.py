@@ -1,105 +1,315 @@
-"""One client: what it asked for, where it is, and how bytes reach it."""
+"""
+One client, from its admission until it has left.
+
+A subscriber is a state machine and the only writer of its client's bytes::
+
+    ADMITTED ──begin──> JOINING ──follow──> FOLLOWING
+        │                  │                    │
+        └──────────────────┴──── finish ────────┴──> FINISHING ──> GONE
+                    drop, or the client leaves: at once ────────────^
+
+Whoever decides about a stream (a command, a server that stops, a limit, a timer) calls
+:meth:`Subscriber.finish` or :meth:`Subscriber.drop` and knows nothing else. Whoever keeps
+something for a subscriber is an :class:`Observer`: it is told once, when the subscriber
+finishes, is dropped or loses its client. From then on the subscriber takes no slot and is
+given nothing more.
+
+A fault of one sink ends one stream. No method that writes raises.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import contextvars
+import logging
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from ..channels.feed import HEARTBEAT
+from ..channels.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from ..channels.feed import Cursor
-    from .hub import Hub
+    from ..channels.feed import Cursor, Feed
     from .sinks import Sink
 
-__all__ = ["Subscriber"]
+__all__ = ["Observer", "State", "Subscriber"]
+
+_log = logging.getLogger("heliograph.hub")
+
+# A timer must not keep the request in which it was set.
+_NO_CONTEXT = contextvars.Context()
+
+
+class State(Enum):
+    """What a subscriber is doing."""
+
+    ADMITTED = "admitted"
+    """It has its slot, and no sink yet."""
+    JOINING = "joining"
+    """It is given what it missed, up to the heads of its channels."""
+    FOLLOWING = "following"
+    """It has a cursor in the feed of its selection."""
+    FINISHING = "finishing"
+    """All is written, and its sink still sends it."""
+    GONE = "gone"
+    """Nothing more reaches the client."""
+
+
+_OPEN = frozenset({State.ADMITTED, State.JOINING, State.FOLLOWING})
+
+
+class Observer(Protocol):
+    """Who keeps something for a subscriber."""
+
+    def on_left(self, subscriber: Subscriber) -> None:
+        """
+        Let go of a subscriber. Called once for each, on the hub's loop.
+
+        Args:
+            subscriber: Has no cursor and no slot any more.
+        """
+        ...
 
 
 class Subscriber:
     """
-    One client of a hub, from :meth:`.hub.Hub.admit` until it leaves.
+    One client. Used on the hub's loop only.
 
     Args:
-        hub: Has admitted it.
+        number: Unique among the subscribers of a process.
         channels: What it asked for, sorted, each once.
-        last_event_id: Where it says that it is; :obj:`None` to begin now.
-        expires_at: When its stream ends, in seconds since the epoch of Unix;
+        last_event_id: Its client's position, as an id; :obj:`None` to begin now.
+        address: Of its client; :obj:`None` if that is not known.
+        expires_at: When its stream finishes, in seconds since the epoch of Unix;
             :obj:`None` for no end.
-        address: From where it has come; :obj:`None` if that is not known.
-        at_address: How many have come from there to this process, this one included.
-        began_at: When it was admitted, in the loop's time.
+        admitted_at: When it was admitted, in the loop's time.
+        observers: Told when it has left.
 
     Attributes:
-        last_event_id: After which it begins; :obj:`None` until one that begins now has
-            its place.
-        sink: Set when it is attached.
-        cursor: Its place in its feed; :obj:`None` until it has caught up.
-        gone: Whether it has left.
-        page_bytes: What it was read from storage, and has yet to be written to its sink.
-        stopping: Says whether the server that serves it wants to stop, if that is asked.
+        selection: The channels, and how the sink wants their bytes.
+        last_event_id: The id after which it begins; :obj:`None` until that is known for
+            one that begins now.
+        state: What it is doing. Only the methods below change it.
+        feed: Of its selection, while it follows.
+        cursor: Its position in that feed.
+        page_bytes: Bytes read from storage for it alone, and not yet written.
+        quiet_since: When it was last written to before it followed, in the loop's time.
     """
 
     __slots__ = (
         "_drained",
+        "_expiry",
+        "_observers",
+        "_sink",
         "address",
-        "at_address",
-        "began_at",
-        "channels",
+        "admitted_at",
         "cursor",
         "expires_at",
-        "expiry",
-        "gone",
-        "hub",
-        "joining",
+        "feed",
         "last_event_id",
+        "number",
         "page_bytes",
         "quiet_since",
-        "sink",
-        "stopping",
+        "selection",
+        "state",
     )
 
     def __init__(
         self,
-        hub: Hub,
+        number: int,
         channels: tuple[str, ...],
         last_event_id: str | None,
         *,
-        expires_at: float | None,
         address: str | None,
-        at_address: int,
-        began_at: float,
+        expires_at: float | None,
+        admitted_at: float,
+        observers: Sequence[Observer],
     ) -> None:
-        self.hub = hub
-        self.channels = channels
+        self.number = number
+        self.selection = Selection(channels)
         self.last_event_id = last_event_id
-        self.expires_at = expires_at
         self.address = address
-        self.at_address = at_address
-        self.began_at = began_at
-        self.sink: Sink | None = None
+        self.expires_at = expires_at
+        self.admitted_at = admitted_at
+        self.state = State.ADMITTED
+        self.feed: Feed | None = None
         self.cursor: Cursor | None = None
-        self.gone = False
         self.page_bytes = 0
-        self.stopping: Callable[[], bool] | None = None
-        # The task that brings it to its feed, and when that last wrote something.
-        self.joining: asyncio.Task[None] | None = None
         self.quiet_since = 0.0
-        self.expiry: asyncio.TimerHandle | None = None
+        self._observers = observers
+        self._sink: Sink | None = None
+        self._expiry: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of its stream, sorted."""
+        return self.selection.channels
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a slot: it has not begun to finish, and has not left."""
+        return self.state in _OPEN
 
     @property
     def unsent_bytes(self) -> int:
         """How many bytes this process holds for this client alone."""
-        return self.page_bytes + (0 if self.sink is None else self.sink.unsent_bytes)
+        return self.page_bytes + (0 if self._sink is None else self._sink.unsent_bytes)
+
+    # Transitions.
+
+    def begin(self, sink: Sink, greeting: bytes, expires_in: float | None) -> None:
+        """
+        Serve the client from now on: ``ADMITTED`` to ``JOINING``.
+
+        The first bytes are written before this returns, so that the browser's ``open``
+        fires and proxies let the head pass.
+
+        Args:
+            sink: How bytes reach the client.
+            greeting: The first block.
+            expires_in: Seconds until the stream finishes; :obj:`None` for no end.
+        """
+        assert self.state is State.ADMITTED, self.state  # noqa: S101 - our invariant
+        loop = asyncio.get_running_loop()
+        self.state = State.JOINING
+        self.selection = self.selection._replace(framing=sink.framing)
+        self._sink = sink
+        sink.attach(self)
+        if expires_in is not None:
+            self._expiry = loop.call_later(
+                max(0.0, expires_in), self.finish, context=_NO_CONTEXT
+            )
+        self.give(greeting)
+
+    def give(self, data: bytes) -> None:
+        """
+        Write what the client missed, while it joins.
+
+        Args:
+            data: Whole blocks, perhaps none.
+        """
+        if data and self.state is State.JOINING:
+            self.quiet_since = asyncio.get_running_loop().time()
+            self._write(self.selection.framing.frame(data))
+
+    def follow(self, feed: Feed) -> None:
+        """
+        Take every block that a feed carries from now on: ``JOINING`` to ``FOLLOWING``.
+
+        Args:
+            feed: Of its selection. Its positions are those of the client.
+        """
+        assert self.state is State.JOINING, self.state  # noqa: S101 - our invariant
+        self.state = State.FOLLOWING
+        self.feed = feed
+        self.cursor = feed.join()
+
+    def finish(self) -> None:
+        """
+        End the stream after what was published before.
+
+        A client that has not caught up is given the rest when it resumes. Finishing twice
+        is the same as once.
+        """
+        if not self.is_open:
+            return
+        self.flush(even_if_paused=True)
+        sink = self._sink
+        if sink is None or not self.is_open:
+            self._leave(State.GONE)
+            return
+        self._leave(State.FINISHING)
+        try:
+            if end := self.selection.framing.end:
+                sink.write(end)
+            sink.close()
+        except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
+            _log.exception("cannot end a stream of %s", self.channels)
+
+    def drop(self) -> None:
+        """End the stream at once. Dropping twice is the same as once."""
+        sink = self._sink
+        self._leave(State.GONE)
+        if sink is None:
+            return
+        try:
+            sink.abort()
+        except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
+            _log.exception("cannot end a stream of %s", self.channels)
+
+    def on_lost(self) -> None:
+        """Let go: the client has left, or is not served any more. May come twice."""
+        self._leave(State.GONE)
+
+    def on_resumed(self) -> None:
+        """Go on: the sink was paused, and is ready for more."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self.flush()
+
+    # What is written.
+
+    def flush(self, *, even_if_paused: bool = False) -> int:
+        """
+        Write what is behind the cursor, unless the client is slower than that.
+
+        Args:
+            even_if_paused: Whether to write it to a client that is.
+
+        Returns:
+            How many bytes the client has yet to be given.
+        """
+        cursor, feed, sink = self.cursor, self.feed, self._sink
+        if cursor is None or feed is None or sink is None:
+            return 0
+        if not even_if_paused and sink.paused:
+            return feed.lag_bytes(cursor)
+        if data := feed.take(cursor):
+            self._write(data)
+        return 0
+
+    def beat(self, now: float, silence_seconds: float) -> None:
+        """
+        Write a heartbeat, if the client has been joining in silence.
+
+        Args:
+            now: The loop's time.
+            silence_seconds: For how long.
+        """
+        is_due = now - self.quiet_since >= silence_seconds
+        if is_due and self._sink is not None and not self._sink.paused:
+            self.give(HEARTBEAT)
 
     async def drained(self) -> None:
-        """Wait until the sink is ready for more. Cancelling leaves nothing behind."""
-        assert self.sink is not None  # noqa: S101 - attached before it is served
-        while self.sink.paused:
+        """Wait until the client has taken most of what it was given."""
+        while self._sink is not None and self._sink.paused:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
-    def on_drained(self) -> None:
-        """Let :meth:`drained` go on."""
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+    def _write(self, data: bytes) -> None:
+        sink = self._sink
+        assert sink is not None  # noqa: S101 - it has begun
+        try:
+            sink.write(data)
+        except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
+            _log.exception("cannot write to a stream of %s", self.channels)
+            self.drop()
+
+    def _leave(self, state: State) -> None:
+        if self.state is State.GONE:
+            return
+        was_open = self.is_open
+        self.state = state
+        if not was_open:
+            return
+        if self._expiry is not None:
+            self._expiry.cancel()
+        cursor, feed = self.cursor, self.feed
+        self.cursor = None
+        if cursor is not None and feed is not None:
+            feed.leave(cursor)
+        for observer in self._observers:
+            observer.on_left(self)

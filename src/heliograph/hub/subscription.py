@@ -12,8 +12,8 @@ from .sinks import TaskSink
 
 if TYPE_CHECKING:
     from ..event import Event
+    from .interface import Ticket
     from .sinks import Sink
-    from .subscriber import Subscriber
 
 __all__ = ["Subscription"]
 
@@ -28,26 +28,24 @@ class _Hub(Protocol):
         last_event_id: str | None = None,
         arrived_at: int | None = None,
         is_program: bool = False,
-    ) -> Subscriber: ...
+    ) -> Ticket: ...
 
-    def attach(self, subscriber: Subscriber, sink: Sink) -> None: ...
+    def attach(self, ticket: Ticket, sink: Sink) -> None: ...
 
-    def leave(self, subscriber: Subscriber) -> None: ...
-
-    def on_resumed(self, subscriber: Subscriber) -> None: ...
+    def release(self, ticket: Ticket) -> None: ...
 
 
 class Subscription:
     """
     An asynchronous iterator over events, as a client would see them.
 
-    Who is too slow is, like a client, cut off and resumed from where it is: it holds no
-    more than ``max_lag_bytes``, and nothing is lost. What is missing in a channel's history
-    comes as an event of the type ``heliograph.gap``. The iteration ends when the hub is
-    closed, or the channel's streams are (``disconnect``).
+    A program that is too slow is, like a client, disconnected and resumed from its
+    position: it holds no more than ``max_lag_bytes``, and nothing is lost. What is missing
+    in a channel's history comes as an event of the type ``heliograph.gap``. The iteration
+    ends when the hub is closed, or the channel's streams are (``disconnect``).
 
     Attributes:
-        last_event_id: With which to subscribe again, to go on after the last event that
+        last_event_id: With which to subscribe again, to resume after the last event that
             was taken.
     """
 
@@ -57,13 +55,13 @@ class Subscription:
         self.last_event_id = last_event_id or ""
         self._hub = hub
         self._channels = channels
-        # When it was cut off: what is disconnected from then on ends it.
+        # When it was disconnected for its lag: what is revoked from then on ends it.
         self._cut_off_at: int | None = None
         self._events: deque[Event] = deque()
         self._has_left = False
         self._join(last_event_id)
 
-    async def place(self) -> None:
+    async def locate(self) -> None:
         """Wait until nothing that is published from now on can be missed."""
         while not self._parser.last_event_id and await self._pull():
             pass
@@ -71,9 +69,9 @@ class Subscription:
             self.last_event_id = self._parser.last_event_id
 
     def leave(self) -> None:
-        """Give the place back. Iterating is over."""
+        """Give the slot back. Iterating is over."""
         self._has_left = True
-        self._hub.leave(self._subscriber)
+        self._hub.release(self._ticket)
         self._sink.abort()
 
     def __aiter__(self) -> Subscription:
@@ -81,10 +79,10 @@ class Subscription:
 
     async def __anext__(self) -> Event:
         """
-        Give the next event.
+        Return the next event.
 
         Raises:
-            TooManySubscribersError: It was too slow, and its place has been taken since.
+            TooManySubscribersError: It was too slow, and its slot has been taken since.
         """
         while not self._events:
             if not await self._pull():
@@ -95,34 +93,31 @@ class Subscription:
         return event
 
     def _join(self, last_event_id: str | None) -> None:
-        # Empty is how one that was cut off before it had a place says that it has none.
-        subscriber = self._hub.admit(
+        ticket = self._hub.admit(
             self._channels,
+            # Empty if it was disconnected before it had a position.
             last_event_id=last_event_id or None,
             is_program=True,
             arrived_at=self._cut_off_at,
         )
-        # Not before: whoever is refused may try again from where he is.
+        # Not before: a caller that is refused may try again from the same position.
         self._parser = EventStreamParser()
-        self._subscriber = subscriber
-        self._sink = TaskSink(
-            on_resumed=lambda: self._hub.on_resumed(subscriber),
-            on_aborted=self._on_cut_off,
-        )
-        self._hub.attach(subscriber, self._sink)
+        self._ticket = ticket
+        self._sink = TaskSink(on_aborted=self._on_cut_off)
+        self._hub.attach(ticket, self._sink)
 
     def _on_cut_off(self) -> None:
         self._cut_off_at = time.monotonic_ns()
 
     async def _pull(self) -> bool:
-        """Take some bytes; say whether there may be more."""
+        """Take some bytes; return whether there may be more."""
         data = await self._sink.pull()
         if data is not None:
             self._events += self._parser.feed(data)
             return True
         if self._sink.closed or self._has_left:
             return False
-        # Too slow: as a client would, it comes back for what it has yet to be given.
+        # Too slow: as a client would, it resumes for what it has yet to be given.
         try:
             self._join(self._parser.last_event_id)
         except HubClosedError:

@@ -21,6 +21,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import ConnectionSink
+from ..wire.framing import Framing
 from .asgi import Flow, tell_unknown
 from .stopping import stopping
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from ..config import HubConfig
+    from ..hub.sinks import SinkClient
 
 __all__ = [
     "UvicornSink",
@@ -37,9 +39,6 @@ __all__ = [
     "take_over",
     "told_of_stop",
 ]
-
-# RFC 9112 section 7.1.
-_LAST_CHUNK = b"0\r\n\r\n"
 
 # When uvicorn stops, clients have this long to take what was written to them. Who does not
 # will be given it again after reconnecting.
@@ -56,44 +55,29 @@ class UvicornSink(ConnectionSink):
 
     Args:
         connection: What was found of uvicorn's.
-        is_chunked: Whether the body is, or ends with the connection.
-        on_stopped: Called when uvicorn wants to stop, and waits for the end of the stream.
-        on_resumed: See :class:`~heliograph.hub.sinks.ConnectionSink`.
-        on_lost: The same.
+        framing: How the body is delimited.
     """
 
-    __slots__ = ("_connections", "_is_chunked", "_on_stopped")
+    __slots__ = ("_connections", "_is_stopping")
 
-    def __init__(
-        self,
-        connection: _Connection,
-        *,
-        is_chunked: bool,
-        on_stopped: Callable[[], None],
-        on_resumed: Callable[[], None],
-        on_lost: Callable[[], None],
-    ) -> None:
-        super().__init__(on_resumed=on_resumed, on_lost=on_lost)
+    def __init__(self, connection: _Connection, *, framing: Framing) -> None:
+        super().__init__(framing=framing)
         self.take(connection.transport)
         self.paused = connection.flow.write_paused
         self._connections = connection.connections
-        self._is_chunked = is_chunked
-        self._on_stopped = on_stopped
+        self._is_stopping = False
 
-    def write(self, data: bytes) -> None:
-        """Give the client some bytes. No bytes would be the last chunk of its response."""
-        if data:
-            super().write(_chunk(data) if self._is_chunked else data)
-
-    def close(self) -> None:
-        """End the stream after what has been written, if the client still takes it."""
-        if self._is_chunked and not self._transport.is_closing():
-            super().write(_LAST_CHUNK)
-        super().close()
+    def attach(self, client: SinkClient) -> None:
+        """Tell somebody from now on what happens to the client, and that uvicorn stops."""
+        super().attach(client)
+        if self._is_stopping:
+            client.finish()
 
     def shutdown(self) -> None:
         """End the stream: uvicorn calls this when it stops, and waits for the client."""
-        self._on_stopped()
+        self._is_stopping = True
+        if self._client is not None:
+            self._client.finish()
         self._abort_in(_STOP_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -158,7 +142,7 @@ def told_of_stop(receive: Any, on_stop: Callable[[], None]) -> Iterator[None]:
 
 
 async def take_over(
-    receive: Any, send: Callable[[Any], Awaitable[None]], config: HubConfig, **events: Any
+    receive: Any, send: Callable[[Any], Awaitable[None]], config: HubConfig
 ) -> UvicornSink | None:
     """
     Take the connection of a request whose head has been sent.
@@ -169,7 +153,6 @@ async def take_over(
         receive: As the application was given it.
         send: The same.
         config: For the socket.
-        events: What :class:`UvicornSink` calls.
 
     Returns:
         Where the stream goes on; the request has ended. :obj:`None` if it goes on
@@ -182,10 +165,14 @@ async def take_over(
         await send(message)
         return None
     written = await _written(connection, send, message)
-    if written not in {first, _chunk(first)} or connection.cycle.disconnected:
+    if (
+        written not in {first, Framing.CHUNKED.frame(first)}
+        or connection.cycle.disconnected
+    ):
         return None
     Flow(receive).tune(config)
-    sink = UvicornSink(connection, is_chunked=written != first, **events)
+    framing = Framing.IDENTITY if written == first else Framing.CHUNKED
+    sink = UvicornSink(connection, framing=framing)
     _hand_over(connection, sink)
     if connection.stop is not None and connection.stop.is_over_for(connection.cycle):
         asyncio.get_running_loop().call_soon(sink.shutdown)
@@ -380,14 +367,3 @@ def _hand_over(connection: _Connection, sink: UvicornSink) -> None:
     connection.connections.add(sink)
     connection.transport.set_protocol(sink)
     connection.cycle.transport = protocol.transport = _Nowhere()
-
-
-# What many streams are given one after the other is framed once.
-_last: tuple[bytes, bytes] = (b"", b"")
-
-
-def _chunk(data: bytes) -> bytes:
-    global _last  # noqa: PLW0603 - a cache of one
-    if data is not _last[0]:
-        _last = data, b"%x\r\n%b\r\n" % (len(data), data)
-    return _last[1]

@@ -17,7 +17,7 @@ from .descriptors import (
     tune_socket,
 )
 from .pull import PullSink
-from .sink import Sink
+from .sink import Sink, SinkClient
 from .socket import SocketSink
 from .task import TaskSink
 
@@ -25,6 +25,7 @@ __all__ = [
     "ConnectionSink",
     "PullSink",
     "Sink",
+    "SinkClient",
     "SocketSink",
     "TaskSink",
     "can_see_clients",

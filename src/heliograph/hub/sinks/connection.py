@@ -5,46 +5,50 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from ...wire.framing import Framing
 from .sink import CLOSE_SECONDS, PAUSE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from .sink import SinkClient
 
 __all__ = ["ConnectionSink"]
 
 
 class ConnectionSink(asyncio.Protocol):
     """
-    A client's connection, of which we are the protocol.
+    A client's connection, with this as its asyncio protocol. See :class:`.Sink`.
 
     Args:
-        on_resumed: Called when a paused sink is ready again.
-        on_lost: Called once, when the client has gone.
+        framing: How blocks have to be delimited on the connection.
     """
 
-    __slots__ = ("_aborting", "_is_lost", "_on_lost", "_on_resumed", "_transport", "paused")
+    __slots__ = ("_aborting", "_client", "_is_lost", "_transport", "framing", "paused")
 
     _transport: asyncio.Transport
 
-    def __init__(
-        self, *, on_resumed: Callable[[], None], on_lost: Callable[[], None]
-    ) -> None:
+    def __init__(self, *, framing: Framing = Framing.IDENTITY) -> None:
+        self.framing = framing
         self.paused = False
-        self._on_resumed = on_resumed
-        self._on_lost = on_lost
+        self._client: SinkClient | None = None
         self._is_lost = False
         self._aborting: asyncio.TimerHandle | None = None
 
     def take(self, transport: asyncio.BaseTransport) -> None:
         """
-        Write to this from now on.
+        Write to a transport from now on.
 
         Args:
-            transport: The client's.
+            transport: Of the client's connection.
         """
         # A cast: uvloop's transports are not of asyncio's class.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=PAUSE_BYTES)
+
+    def attach(self, client: SinkClient) -> None:
+        """Tell somebody from now on what happens to the client."""
+        self._client = client
+        if self._is_lost:
+            client.on_lost()
 
     @property
     def unsent_bytes(self) -> int:
@@ -52,7 +56,7 @@ class ConnectionSink(asyncio.Protocol):
         return 0 if self._is_lost else self._transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
-        """Give the client some bytes."""
+        """Send the client some bytes."""
         self._transport.write(data)
 
     def close(self) -> None:
@@ -62,38 +66,40 @@ class ConnectionSink(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the stream at once."""
-        # There is none yet if the hub is closed while the loop takes the connection.
+        # The hub may be closed while the loop still takes the connection.
         transport = getattr(self, "_transport", None)
         if transport is not None and not self._is_lost:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Drop it: a client has nothing more to say. Reading is what shows a FIN."""
+        """Ignore it: a client of a stream sends nothing. Only reading shows a FIN."""
 
     def eof_received(self) -> None:
         """
-        Give the client up: who only half-closes is not worth waiting for.
+        Abort the connection of a client that has closed its half.
 
-        Closing would let the transport flush first.
+        Closing the transport would let it flush first.
         """
         self._transport.abort()
 
     def pause_writing(self) -> None:
-        """Note that the client is slower than what it is given."""
+        """Remember that the client is slower than what it is given."""
         self.paused = True
 
     def resume_writing(self) -> None:
-        """Give the client what it missed."""
+        """Have the client given what it missed."""
         self.paused = False
-        # Not at once: asyncio reports a loss twice if a write fails in this call.
-        asyncio.get_running_loop().call_soon(self._on_resumed)
+        if self._client is not None:
+            # Not at once: asyncio reports a loss twice if a write fails in this call.
+            asyncio.get_running_loop().call_soon(self._client.on_resumed)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        """Tell the hub. Why a client has gone makes no difference."""
+        """Report the loss. Its reason makes no difference."""
         self._is_lost = True
         if self._aborting is not None:
             self._aborting.cancel()
-        self._on_lost()
+        if self._client is not None:
+            self._client.on_lost()
 
     def _abort_in(self, seconds: float) -> None:
         # asyncio's transports cannot be aborted any more when they have been lost.

@@ -11,11 +11,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from ...wire.framing import Framing
 from .descriptors import CLIENT_LEFT, borrowed, identity_of
 from .sink import CLOSE_SECONDS, PAUSE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .sink import SinkClient
 
 __all__ = ["PullSink"]
 
@@ -25,27 +28,29 @@ _MAX_POLL_MS = 2**31 - 1
 
 class PullSink:
     """
-    Bytes for a thread that serves the client, handed from the hub's loop.
+    Bytes for a thread of the server, handed over by the hub's loop. See :class:`.Sink`.
 
     Args:
-        on_resumed: Called, in the server's thread, when a paused sink is ready again.
-        client: Descriptor of the client's connection, to notice that it has gone and to end
-            it; :obj:`None` where the server does not give it.
-        on_aborted: Called, in any thread, when the connection is to be ended.
+        post: Has the hub's loop call something soon; called in the server's thread.
+        descriptor: Of the client's connection, to notice that the client has left and to
+            end the connection; :obj:`None` if the server hides it.
+        on_aborted: Called, in any thread, when the connection has to be ended.
     """
 
     def __init__(
         self,
         *,
-        on_resumed: Callable[[], None],
-        client: int | None,
+        post: Callable[[Callable[[], None]], None],
+        descriptor: int | None,
         on_aborted: Callable[[], None] | None = None,
     ) -> None:
+        self.framing = Framing.IDENTITY
         self.paused = False
-        self._on_resumed = on_resumed
+        self._post = post
         self._on_aborted = on_aborted
-        self._client = client
-        self._identity = None if client is None else identity_of(client)
+        self._client: SinkClient | None = None
+        self._descriptor = descriptor
+        self._identity = None if descriptor is None else identity_of(descriptor)
         # Reentrant: the collector may close a generator, and so come to release(), at any
         # moment.
         self._lock = threading.RLock()
@@ -57,13 +62,17 @@ class PullSink:
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
 
+    def attach(self, client: SinkClient) -> None:
+        """Tell somebody from now on what happens to the client."""
+        self._client = client
+
     @property
     def unsent_bytes(self) -> int:
         """How many bytes the thread has yet to take."""
         return self._size
 
     def write(self, data: bytes) -> None:
-        """Hold some bytes for the thread."""
+        """Keep some bytes for the thread."""
         with self._lock:
             if self._ended:
                 return
@@ -87,13 +96,13 @@ class PullSink:
             self._wake()
             if self._on_aborted is not None:
                 self._on_aborted()
-            if self._client is None:
+            if self._descriptor is None:
                 return
-            # The server's until we are released. Somebody who forgets to do that may have
-            # closed it, and its number may be another client's by now.
+            # The server closes it after release() has been called. If that was forgotten,
+            # the number may be another client's by now.
             with contextlib.suppress(OSError):
-                if identity_of(self._client) == self._identity:
-                    with borrowed(self._client) as connection:
+                if identity_of(self._descriptor) == self._identity:
+                    with borrowed(self._descriptor) as connection:
                         connection.shutdown(socket.SHUT_RDWR)
 
     def pull(self, timeout_seconds: float) -> bytes | None:
@@ -119,10 +128,10 @@ class PullSink:
                 return None
 
     def release(self) -> None:
-        """Give the pipe back. The sink may still be written to, for nothing."""
+        """Close the pipe. What is written from now on is dropped."""
         with self._lock:
             self._ended = True
-            self._client = self._on_aborted = None
+            self._descriptor = self._on_aborted = None
             self._chunks.clear()
             if self._wake_writer >= 0:
                 os.close(self._wake_reader)
@@ -139,12 +148,12 @@ class PullSink:
             self._chunks.clear()
             self._size = 0
             was_paused, self.paused = self.paused, False
-        if was_paused:
-            self._on_resumed()
+        if was_paused and self._client is not None:
+            self._post(self._client.on_resumed)
         return data
 
     def _wait(self, seconds: float) -> bool:
-        client = self._client
+        client = self._descriptor
         poll = select.poll()
         poll.register(self._wake_reader, select.POLLIN)
         if client is not None:

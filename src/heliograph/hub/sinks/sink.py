@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["CLOSE_SECONDS", "PAUSE_BYTES", "Sink"]
+if TYPE_CHECKING:
+    from ...wire.framing import Framing
+
+__all__ = ["CLOSE_SECONDS", "PAUSE_BYTES", "Sink", "SinkClient"]
 
 # Bytes in the process that a client may leave unread before it counts as paused: one
 # write of the usual size, so that a short stall does not make a client slow.
@@ -14,18 +17,33 @@ PAUSE_BYTES = 64 * 1024
 CLOSE_SECONDS = 5.0
 
 
+class SinkClient(Protocol):
+    """Who writes to a sink, and is told what becomes of it. Called on the hub's loop."""
+
+    def on_resumed(self) -> None:
+        """Go on writing: the sink was paused, and is ready for more."""
+        ...
+
+    def on_lost(self) -> None:
+        """Stop writing: the client has left. May be called more than once."""
+        ...
+
+    def finish(self) -> None:
+        """End the stream after what was published before: the server wants to stop."""
+        ...
+
+
 class Sink(Protocol):
     """
     How bytes reach a client. Used on the hub's loop only.
 
-    A sink whose client has gone, or that is ready for more after it was paused, says so
-    through the hub that it was attached to.
-
     Attributes:
+        framing: How blocks have to be delimited that are written to it.
         paused: Whether the client is slower than what it is given. A paused sink may
             still be written to; the hub avoids it.
     """
 
+    framing: Framing
     paused: bool
 
     @property
@@ -33,17 +51,26 @@ class Sink(Protocol):
         """How many written bytes this process still holds."""
         ...
 
-    def write(self, data: bytes) -> None:
+    def attach(self, client: SinkClient) -> None:
         """
-        Give the client some bytes. Never blocks.
+        Tell somebody from now on what happens to the client. Called once, before writing.
 
         Args:
-            data: Whole blocks, at least one.
+            client: Told when the sink is ready again, and when the client has left.
+        """
+        ...
+
+    def write(self, data: bytes) -> None:
+        """
+        Send the client some bytes. Never blocks.
+
+        Args:
+            data: Framed blocks, at least one.
         """
         ...
 
     def close(self) -> None:
-        """End the stream after what has been written."""
+        """End the stream after what has been written, if the client still takes it."""
         ...
 
     def abort(self) -> None:

@@ -15,31 +15,35 @@ __all__ = ["SocketSink"]
 
 class SocketSink(ConnectionSink):
     """
-    A connection on the hub's own loop.
+    A connection on the hub's own loop. See :class:`.Sink`.
 
     Args:
-        head: Bytes to send first: the HTTP head.
-        on_open: Called when the sink can be attached.
-        on_resumed: See :class:`ConnectionSink`.
-        on_lost: The same.
+        head: Bytes to send first: the head of the HTTP response.
+        on_open: Called with this sink when it can be attached.
+        on_closed: Called with this sink, once, when the connection has been closed.
     """
 
-    __slots__ = ("_head", "_on_open")
+    __slots__ = ("_head", "_on_closed", "_on_open")
 
     def __init__(
         self,
         head: bytes,
         *,
-        on_open: Callable[[], None],
-        on_resumed: Callable[[], None],
-        on_lost: Callable[[], None],
+        on_open: Callable[[SocketSink], None],
+        on_closed: Callable[[SocketSink], None],
     ) -> None:
-        super().__init__(on_resumed=on_resumed, on_lost=on_lost)
+        super().__init__()
         self._head = head
         self._on_open = on_open
+        self._on_closed = on_closed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the head, so that the client knows at once that it is connected."""
         self.take(transport)
         self._transport.write(self._head)
-        self._on_open()
+        self._on_open(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Report the loss."""
+        self._on_closed(self)
+        super().connection_lost(exc)

@@ -5,36 +5,41 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ...wire.framing import Framing
 from .sink import CLOSE_SECONDS, PAUSE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .sink import SinkClient
 
 __all__ = ["TaskSink"]
 
 
 class TaskSink:
     """
-    Bytes for a task on the hub's loop.
+    Bytes for a task on the hub's loop. See :class:`.Sink`.
 
     Args:
-        on_resumed: Called when a paused sink is ready again.
-        on_aborted: Called when the stream is to end at once, whatever the task waits for.
+        on_aborted: Called when the stream has to end at once, whatever the task waits for.
 
     Attributes:
         closed: Whether the stream is ended after what has been written.
     """
 
-    def __init__(
-        self, *, on_resumed: Callable[[], None], on_aborted: Callable[[], None]
-    ) -> None:
+    def __init__(self, *, on_aborted: Callable[[], None]) -> None:
+        self.framing = Framing.IDENTITY
         self.paused = self.closed = False
-        self._on_resumed = on_resumed
+        self._client: SinkClient | None = None
         self._on_aborted = on_aborted
         self._chunks: list[bytes] = []
         self._size = 0
         self._ended = False
         self._waiting: asyncio.Future[None] | None = None
+
+    def attach(self, client: SinkClient) -> None:
+        """Tell somebody from now on what happens to the client."""
+        self._client = client
 
     @property
     def unsent_bytes(self) -> int:
@@ -42,7 +47,7 @@ class TaskSink:
         return self._size
 
     def write(self, data: bytes) -> None:
-        """Hold some bytes for the task."""
+        """Keep some bytes for the task."""
         if self._ended:
             return
         self._chunks.append(data)
@@ -82,7 +87,8 @@ class TaskSink:
         self._size = 0
         if self.paused:
             self.paused = False
-            self._on_resumed()
+            if self._client is not None:
+                self._client.on_resumed()
         return data
 
     def _wake(self) -> None:

@@ -2,13 +2,13 @@
 The channels that this process listens to, each with its log.
 
 A channel is listened to from its first subscriber until some time after its last. What
-the broker hands on goes into the log and, in the same step, to whoever was given to
-:class:`Listening`: so feeds can keep their positions equal to the heads of the logs.
+the broker hands over goes into the log and, in the same step, to the channel's
+:class:`ChannelEvents`. So the positions of feeds always equal the heads of the logs.
 
-Clients choose the names, so what they cost is bounded: the number of channels by whoever
-admits them (:meth:`Listening.in_use_with`), the calls to the broker by
-:class:`.listen_queue.ListenQueue`. A channel that storage has not been asked for yet, or
-that never had an event and only short streams, is dropped with its last subscriber.
+Clients choose the names, so their cost is bounded: :mod:`.admission` bounds the number of
+channels (:meth:`ChannelTable.in_use_with`), :class:`.listen_queue.ListenQueue` the calls to
+the broker. A channel that storage has not been asked for yet, or that never had an event
+and only short streams, is dropped with its last subscriber.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from ..config import HubConfig
     from ..event import Event
     from ..retry import Availability
+    from .subscriber import Subscriber
 
-__all__ = ["ChannelEvents", "ListenedChannel", "Listening"]
+__all__ = ["ChannelEvents", "ChannelTable", "ListenedChannel"]
 
 
 class ChannelEvents(Protocol):
-    """Who is told what happens in channels, in the step in which a log's head moves."""
+    """Who is told what happens in a channel, in the step in which its log's head moves."""
 
     def on_item(self, channel: str, item: LogItem) -> None:
         """
@@ -52,28 +53,28 @@ class ChannelEvents(Protocol):
 
     def on_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
         """
-        Take note that entries of a channel are missing.
+        Handle a gap: entries of a channel are missing.
 
         Args:
             channel: Its name.
-            reason: Why.
-            go_on: Just before the next entry.
+            reason: Why they are missing.
+            go_on: The position just before the next entry.
         """
         ...
 
     def on_renamed(self, channel: str, position: Position) -> None:
         """
-        Take note that the head of a channel, where nothing is missing, is called otherwise.
+        Handle a new epoch of a channel's head. No entries are missing.
 
         Args:
             channel: Its name.
-            position: What the head is called from now on.
+            position: The head, in the new epoch.
         """
         ...
 
     def on_passing(self, channel: str, event: Event) -> None:
         """
-        Take an event that has no place in its channel.
+        Take an event that has no position in its channel.
 
         Args:
             channel: Its name.
@@ -88,9 +89,10 @@ class ListenedChannel:
 
     Attributes:
         name: Its name.
+        events: Told what happens in it.
         subscribers: How many streams have it in their selection.
-        log: Its recent entries; :obj:`None` until the broker has said where it is.
-        ready: Done when that is known; :obj:`None` if nobody waits for it.
+        log: Its recent entries; :obj:`None` until the broker has told its head.
+        ready: Done when the log is there; :obj:`None` if nobody waits for it.
         lingers_for: The address of its last subscriber, while it lingers.
         lingers_until: When it is dropped, in the loop's time, if nobody subscribes again.
     """
@@ -98,6 +100,7 @@ class ListenedChannel:
     __slots__ = (
         "_moved",
         "early",
+        "events",
         "lingers_for",
         "lingers_until",
         "log",
@@ -106,12 +109,13 @@ class ListenedChannel:
         "subscribers",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, events: ChannelEvents) -> None:
         self.name = name
+        self.events = events
         self.subscribers = 0
         self.log: ChannelLog | None = None
         self._moved: asyncio.Event | None = None
-        # Entries that came before we knew after which position they would.
+        # Entries that came before the head was known after which they follow.
         self.early: list[Entry] = []
         self.ready: asyncio.Future[ChannelLog] | None = None
         self.lingers_for: str | None = None
@@ -119,7 +123,7 @@ class ListenedChannel:
 
     @property
     def moved(self) -> asyncio.Event:
-        """What is set, and replaced by another, whenever the log's head has moved."""
+        """An event that is set, and replaced by another, whenever the log's head moves."""
         if self._moved is None:
             self._moved = asyncio.Event()
         return self._moved
@@ -131,15 +135,17 @@ class ListenedChannel:
             self._moved = None
 
 
-class Listening:
+class ChannelTable:
     """
     All channels that this process listens to.
+
+    The broker's listener, and an observer of subscribers.
 
     Args:
         broker: Is given this object as its listener.
         availability: Records whether the broker does what it is asked for.
         config: Gives the bounds of logs and ``linger_seconds``.
-        events: Told what happens.
+        events: Told what happens in channels, unless :meth:`use` names somebody else.
         count_channels: Called with an address and a number when so many more channels
             linger for it, or fewer if the number is below 0.
     """
@@ -206,30 +212,31 @@ class Listening:
         for name in tuple(islice(others, too_many)):
             self._drop(self._end_lingering(name))
 
-    def use(self, name: str) -> None:
+    def use(self, name: str, *, events: ChannelEvents | None = None) -> None:
         """
         Listen to a channel, for one more subscriber.
 
         Args:
             name: A valid name.
+            events: Told what happens in it, if it is not used yet; :obj:`None` for the one
+                who is told of all channels.
         """
         channel = self._channels.get(name)
         if channel is None:
-            channel = self._channels[name] = ListenedChannel(name)
+            channel = ListenedChannel(name, self._events if events is None else events)
+            self._channels[name] = channel
             self._queue.add(name)
         elif not channel.subscribers:
             self._end_lingering(name)
         channel.subscribers += 1
 
-    def release(self, name: str, *, lasted_seconds: float, address: str | None) -> None:
-        """
-        Stop listening for one subscriber; for all of them after a while.
+    def on_left(self, subscriber: Subscriber) -> None:
+        """Stop listening for a subscriber; for all of them after a while."""
+        lasted_seconds = asyncio.get_running_loop().time() - subscriber.admitted_at
+        for name in subscriber.channels:
+            self._release(name, lasted_seconds, subscriber.address)
 
-        Args:
-            name: A channel that :meth:`use` was called with, once for each release.
-            lasted_seconds: How long the subscriber has been there.
-            address: Of its client; the channel lingers for that.
-        """
+    def _release(self, name: str, lasted_seconds: float, address: str | None) -> None:
         channel = self._channels[name]
         channel.subscribers -= 1
         if channel.subscribers:
@@ -272,7 +279,7 @@ class Listening:
 
     async def log(self, name: str) -> ChannelLog:
         """
-        Wait for a channel's log, until the broker has said where it is.
+        Wait for a channel's log, until the broker has told its head.
 
         Args:
             name: A channel in use.
@@ -285,7 +292,7 @@ class Listening:
 
     async def known(self, names: Sequence[str], seconds: float) -> None:
         """
-        Wait until the broker has said where some channels are.
+        Wait until the broker has told the heads of some channels.
 
         Args:
             names: Channels in use.
@@ -303,7 +310,7 @@ class Listening:
 
     def on_entries(self, entries: Sequence[Entry]) -> None:
         """
-        Take what the broker hands on.
+        Append entries that the broker hands over.
 
         Args:
             entries: In order within each channel.
@@ -320,11 +327,11 @@ class Listening:
 
     def on_restart(self, name: str, start: Position, *, gap: bool) -> None:
         """
-        Go over to another life of a channel.
+        Continue a channel in another epoch.
 
         Args:
             name: A channel.
-            start: Where its log goes on, in another epoch.
+            start: The position after which its log continues.
             gap: Whether entries before that are missing.
         """
         channel = self._channels.get(name)
@@ -332,34 +339,35 @@ class Listening:
             return
         channel.log.restart(start)
         if gap:
-            self._events.on_gap(name, Appended.NEW_EPOCH.value, start)
+            channel.events.on_gap(name, Appended.NEW_EPOCH.value, start)
         else:
-            self._events.on_renamed(name, start)
+            channel.events.on_renamed(name, start)
         channel.on_moved()
 
-    def on_passing(self, channel: str, event: Event) -> None:
+    def on_passing(self, name: str, event: Event) -> None:
         """
-        Carry an event that has no place in its channel.
+        Hand over an event that has no position in its channel.
 
         Args:
-            channel: Its name.
+            name: The channel.
             event: Any event.
         """
-        if channel in self._channels:
-            self._events.on_passing(channel, event)
+        channel = self._channels.get(name)
+        if channel is not None:
+            channel.events.on_passing(name, event)
 
     def on_connection(self, *, up: bool, reason: str) -> None:
         """
-        Take note that new entries no longer come, or come again.
+        Record that new entries no longer come from the broker, or come again.
 
         Args:
             up: Whether they come.
-            reason: What the storage said.
+            reason: The storage's message.
         """
         self._availability.on_connection(up=up, reason=reason)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Stop all timers and calls to the broker."""
         if self._next_drop is not None:
             self._next_drop.cancel()
         self._queue.close()
@@ -373,8 +381,8 @@ class Listening:
             return
         if outcome is not Appended.NEXT:
             before = Position(entry.position.epoch, entry.position.offset - 1)
-            self._events.on_gap(channel.name, outcome.value, before)
-        self._events.on_item(channel.name, item)
+            channel.events.on_gap(channel.name, outcome.value, before)
+        channel.events.on_item(channel.name, item)
         channel.on_moved()
 
     def _on_listening(self, name: str, head: Position) -> None:

@@ -1,4 +1,4 @@
-"""Whether this process may open files for one more stream."""
+"""Whether this process has descriptors left for one more stream."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ except ModuleNotFoundError:
     # Windows has no such limit.
     resource = None  # type: ignore[assignment]  # there only
 
-__all__ = ["Files"]
+__all__ = ["DescriptorBudget"]
 
 _log = logging.getLogger("heliograph.hub")
 
-# What is left to others, or half of all: a server that has none for its next client ends,
-# and all its streams with it.
+# Descriptors that streams leave to others, or half of all: a server that has none for its
+# next client ends, and all its streams with it.
 _LEFT_TO_OTHERS = 100
 
 # A stream has its connection; one that a thread serves has a pipe as well.
@@ -27,9 +27,9 @@ _OF_A_STREAM = 3
 _LOOK_SECONDS = 1.0
 
 
-class Files:
+class DescriptorBudget:
     """
-    The files that this process has open, counted as seldom as will do.
+    The descriptors that this process has open, counted no more often than needed.
 
     Between two looks, for a second, as many streams may begin as could not use up the rest.
     """
@@ -41,7 +41,7 @@ class Files:
         self._has_told = False
 
     def have_room(self) -> bool:
-        """Say whether a stream may begin, and count it if so."""
+        """Return whether a stream may begin, and count it if so."""
         now = time.monotonic()
         if now >= self._counts_until or (self._may_begin == 0 and not self._is_full):
             self._look(now)
@@ -70,7 +70,7 @@ class Files:
 
 
 def _limit() -> int:
-    # Where there is none, more streams than anybody has.
+    # Without a limit, more than any process needs.
     if resource is None:
         return 1 << 30
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -84,5 +84,5 @@ def _open_now(limit: int) -> int:
         except FileNotFoundError:
             continue
         except OSError:
-            return limit  # not even for this there is one
+            return limit  # no descriptor is left, not even for this
     return 0

@@ -1,0 +1,204 @@
+"""
+The clients of a hub, by the tickets that faces hold of them.
+
+A ticket is a value. One whose client has finished or left is left alone, whatever is asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .interface import Ticket
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from .admission import Admission
+    from .connections import Connections
+    from .control import Control
+    from .joining import Joining
+    from .sinks import Sink
+    from .stop_watch import StopWatch
+    from .subscriber import Observer
+
+__all__ = ["Clients"]
+
+
+class Clients:
+    """
+    Lets clients in and serves them, through the rooms that do it.
+
+    Args:
+        hub: Number of the hub, for its tickets.
+        admission: Gives slots.
+        control: Says what was revoked.
+        joining: Serves those that have a sink.
+        connections: Serves those that have a connection of their own.
+        stop_watch: Asks servers whether they want to stop.
+        heads_seconds: How long a client waits for its position.
+        observers: Told when a client has left.
+
+    Attributes:
+        is_finishing: Whether streams finish as they begin.
+    """
+
+    def __init__(
+        self,
+        hub: int,
+        *,
+        admission: Admission,
+        control: Control,
+        joining: Joining,
+        connections: Connections,
+        stop_watch: StopWatch,
+        heads_seconds: float,
+        observers: Sequence[Observer],
+    ) -> None:
+        self._hub = hub
+        self._admission = admission
+        self._control = control
+        self._joining = joining
+        self._connections = connections
+        self._stop_watch = stop_watch
+        self._heads_seconds = heads_seconds
+        self._observers = observers
+        self.is_finishing = False
+
+    def __len__(self) -> int:
+        return len(self._admission)
+
+    def finish_all(self) -> None:
+        """Finish all streams, and others as they begin."""
+        self.is_finishing = True
+        for subscriber in tuple(self._admission):
+            subscriber.finish()
+
+    def admit(
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None = None,
+        expires_at: float | None = None,
+        address: str | None = None,
+        arrived_at: int | None = None,
+        is_program: bool = False,
+    ) -> Ticket:
+        """
+        Give a client a slot, before it is served.
+
+        Args:
+            channels: What it asks for, sorted, each once, all valid.
+            last_event_id: Its position, as an id; :obj:`None` to begin now.
+            expires_at: When its stream finishes at the latest, in seconds since the epoch
+                of Unix; :obj:`None` for no end but that of ``max_stream_seconds``.
+            address: Of the client; :obj:`None` if that is not known.
+            arrived_at: When its request arrived, as :func:`time.monotonic_ns` says it: if
+                one of its channels has been disconnected since, its stream finishes as it
+                begins, and the client reconnects and is authorised anew.
+            is_program: Whether a program of this process takes the events: it has no
+                connection, and no end.
+
+        Returns:
+            A ticket, for :meth:`adopt`, :meth:`attach` or :meth:`release`. If the process
+            is about to end the stream finishes as it begins, and the client reconnects by
+            itself: after an error it would not.
+
+        Raises:
+            TooManySubscribersError: A cap is reached.
+        """
+        subscriber, at_address = self._admission.admit(
+            channels,
+            last_event_id=last_event_id,
+            expires_at=expires_at,
+            address=address,
+            is_program=is_program,
+            observers=self._observers,
+        )
+        if self.is_finishing or (
+            arrived_at is not None and self._control.has_revoked(arrived_at, channels)
+        ):
+            # The client reconnects, to another process or to be authorised again.
+            subscriber.finish()
+        return Ticket(self._hub, subscriber.number, at_address)
+
+    async def locate(self, ticket: Ticket) -> None:
+        """
+        Wait for the position of a client that begins now, before it is sent its head.
+
+        A page takes ``open`` for a promise: it hears whatever is published from then on.
+        If the position is not known within a second the client begins at whatever it turns
+        out to be.
+
+        Args:
+            ticket: From :meth:`admit`.
+        """
+        subscriber = self._admission.find(ticket.number)
+        if subscriber is not None:
+            await self._joining.locate(subscriber, self._heads_seconds)
+
+    def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
+        """
+        Serve a client over a connection of its own from now on.
+
+        Args:
+            ticket: From :meth:`admit`.
+            connection: The hub's from now on, whatever happens.
+            head: Bytes to send first.
+        """
+        self._connections.adopt(
+            connection,
+            head,
+            before_head=lambda: self.locate(ticket),
+            on_open=lambda sink: self.attach(ticket, sink),
+            on_failed=lambda: self.release(ticket),
+        )
+
+    def attach(self, ticket: Ticket, sink: Sink) -> None:
+        """
+        Serve a client from now on. Its first bytes are written before this returns.
+
+        Args:
+            ticket: From :meth:`admit`.
+            sink: How bytes reach the client.
+        """
+        subscriber = self._admission.find(ticket.number)
+        if subscriber is None:
+            sink.close()
+        else:
+            self._joining.begin(subscriber, sink)
+
+    def finish(self, ticket: Ticket) -> None:
+        """
+        End a client's stream after what was published before.
+
+        Args:
+            ticket: From :meth:`admit`.
+        """
+        subscriber = self._admission.find(ticket.number)
+        if subscriber is not None:
+            subscriber.finish()
+
+    def finish_when(self, ticket: Ticket, is_stopping: Callable[[], bool]) -> None:
+        """
+        Finish a client's stream when its server wants to stop, and tells nobody.
+
+        Args:
+            ticket: From :meth:`admit`.
+            is_stopping: Answers for the server. Called several times a second, once for
+                all streams whose callables are equal.
+        """
+        subscriber = self._admission.find(ticket.number)
+        if subscriber is not None:
+            self._stop_watch.watch(subscriber, is_stopping)
+
+    def release(self, ticket: Ticket) -> None:
+        """
+        Give back the slot of a client that has left, or is not going to be served.
+
+        Args:
+            ticket: From :meth:`admit`.
+        """
+        subscriber = self._admission.find(ticket.number)
+        if subscriber is not None:
+            subscriber.on_lost()

@@ -1,0 +1,144 @@
+"""
+What a face asks of its hub: a few calls that carry values.
+
+No object of the hub's loop is in a worker's hands. So the hub may run in another thread, as
+:class:`.HubThread` does, or in another process, to which a descriptor can be passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ..channels.entry import Entry
+    from ..config import HubConfig
+    from ..event import Event
+    from .statistics import HubStatistics
+
+__all__ = ["Adapter", "StreamHub", "Ticket"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """
+    A client that was admitted, and can be served once.
+
+    Attributes:
+        hub: Number of the hub that has admitted it, unique in the process.
+        number: Number of the client, unique in the hub.
+        at_address: How many streams the hub has for the client's address, this one
+            included.
+    """
+
+    hub: int
+    number: int
+    at_address: int
+
+
+class Adapter(Protocol):
+    """A client's connection that belongs to something between us and its server."""
+
+    def tune(self, config: HubConfig) -> None:
+        """Make it prompt, bounded, and aware of a peer that has died."""
+        ...
+
+    def watch(self, on_left: Callable[[], None]) -> None:
+        """Have something called, once, when the client has left."""
+        ...
+
+    def abort(self) -> None:
+        """End it."""
+        ...
+
+
+class StreamHub(Protocol):
+    """
+    A hub as a synchronous face uses it.
+
+    Attributes:
+        url: Where the channels live.
+        config: Limits and timings.
+    """
+
+    url: str
+    config: HubConfig
+
+    def publish(self, channels: Sequence[str], event: Event) -> list[Entry]:
+        """Store an event in each of some channels. See :meth:`.hub.Hub.publish`."""
+        ...
+
+    def disconnect(self, channel: str) -> None:
+        """Finish a channel's streams in every process. See :meth:`.hub.Hub.disconnect`."""
+        ...
+
+    def statistics(self) -> HubStatistics:
+        """Return what the hub of this process holds and has done."""
+        ...
+
+    def admit(
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None = None,
+        expires_at: float | None = None,
+        address: str | None = None,
+        arrived_at: int | None = None,
+    ) -> Ticket:
+        """Give a client a slot before it is served. See :meth:`.hub.Hub.admit`."""
+        ...
+
+    def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
+        """
+        Serve a client over its own connection from now on. Returns at once.
+
+        Args:
+            ticket: From :meth:`admit`.
+            connection: The hub's from now on, whatever happens.
+            head: Bytes to send first.
+        """
+        ...
+
+    def locate(self, ticket: Ticket) -> None:
+        """
+        Wait for the position of a client that begins now. See :meth:`.hub.Hub.locate`.
+
+        Args:
+            ticket: From :meth:`admit`, and for :meth:`pull`; :meth:`adopt` does it.
+        """
+        ...
+
+    def pull(
+        self,
+        ticket: Ticket,
+        descriptor: int | None,
+        adapter: Adapter | None = None,
+        is_stopping: Callable[[], bool] | None = None,
+    ) -> Iterator[bytes]:
+        """
+        Serve a client from the thread that iterates.
+
+        Args:
+            ticket: From :meth:`admit`. The slot is given back when the iterator is closed.
+            descriptor: Of the client's connection. See :class:`.sinks.PullSink`.
+            adapter: Another way to it. Without either the stream ends after five minutes.
+            is_stopping: See :meth:`.hub.Hub.finish_when`.
+
+        Yields:
+            Whole blocks; a comment after silence.
+        """
+        ...
+
+    def release(self, ticket: Ticket) -> None:
+        """
+        Give back the slot of a client that is not going to be served.
+
+        May be called by the garbage collector, at any moment and more than once.
+
+        Args:
+            ticket: From :meth:`admit`; one that has left is left alone.
+        """
+        ...

@@ -1,0 +1,131 @@
+"""The way of a client from its admission to the feed of its selection."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+from ..channels.feed import position_block
+from .catch_up import CatchUp
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ..config import HubConfig
+    from .channel_table import ChannelTable
+    from .feeds import Feeds
+    from .sinks import Sink
+    from .statistics import Counters
+    from .storage import Storage
+    from .subscriber import Subscriber
+    from .tasks import Tasks
+
+__all__ = ["Joining"]
+
+_log = logging.getLogger("heliograph.hub")
+
+
+class Joining:
+    """
+    Brings clients to the heads of their channels. An observer of subscribers.
+
+    Args:
+        table: Has the heads and the logs.
+        feeds: Where clients are brought to.
+        storage: For what the logs no longer hold.
+        tasks: Runs those that have something to catch up with.
+        config: Limits and timings.
+        counters: Counts gaps.
+    """
+
+    def __init__(
+        self,
+        table: ChannelTable,
+        feeds: Feeds,
+        storage: Storage,
+        tasks: Tasks,
+        *,
+        config: HubConfig,
+        counters: Counters,
+    ) -> None:
+        self._table = table
+        self._feeds = feeds
+        self._storage = storage
+        self._tasks = tasks
+        self._config = config
+        self._counters = counters
+        self._under_way: dict[Subscriber, asyncio.Task[None]] = {}
+
+    async def locate(self, subscriber: Subscriber, seconds: float) -> None:
+        """
+        Wait for the position of a client that begins now, before it is sent its head.
+
+        A page takes ``open`` for a promise: it hears whatever is published from then on.
+        If the position is not known in time the client begins at whatever it turns out to
+        be.
+
+        Args:
+            subscriber: One that resumes has its position already.
+            seconds: How long to wait.
+        """
+        if subscriber.last_event_id is not None or not subscriber.is_open:
+            return
+        await self._table.known(subscriber.channels, seconds)
+        if subscriber.is_open:
+            heads = self._table.heads(subscriber.channels)
+            subscriber.last_event_id = None if heads is None else heads.id
+
+    def begin(self, subscriber: Subscriber, sink: Sink) -> None:
+        """
+        Serve a client from now on. Its first bytes are written before this returns.
+
+        Args:
+            subscriber: Was admitted, and has not begun.
+            sink: How bytes reach the client.
+        """
+        expires_at = subscriber.expires_at
+        expires_in = None if expires_at is None else expires_at - time.time()
+        subscriber.begin(sink, self._greeting(), expires_in)
+        if not subscriber.is_open:
+            return  # the client has left already, or its server stops
+        heads = self._table.heads(subscriber.channels)
+        if heads is not None and subscriber.last_event_id in {None, heads.id}:
+            # The usual case needs no task: everyone who opens a page at the same time.
+            subscriber.give(position_block(heads))
+            self._join(subscriber)
+            return
+        self._feeds.expect(subscriber)
+        self._under_way[subscriber] = self._tasks.start(self._catch_up(subscriber))
+
+    def on_left(self, subscriber: Subscriber) -> None:
+        """Stop bringing a subscriber anywhere."""
+        task = self._under_way.pop(subscriber, None)
+        if task is not None:
+            task.cancel()
+
+    async def _catch_up(self, subscriber: Subscriber) -> None:
+        catch_up = CatchUp(subscriber, self._table, self._storage, self._counters)
+        try:
+            await catch_up.advance()
+            catch_up.finish()
+        except Exception:  # noqa: BLE001 - logged; the reason follows
+            # The boundary of a task: without this the client would wait for ever.
+            _log.exception("cannot serve a stream of %s", subscriber.channels)
+            self._under_way.pop(subscriber, None)
+            subscriber.finish()
+        else:
+            self._under_way.pop(subscriber, None)
+            self._join(subscriber)
+
+    def _join(self, subscriber: Subscriber) -> None:
+        if not subscriber.is_open:
+            return  # the last write has failed
+        heads = self._table.heads(subscriber.channels)
+        assert heads is not None  # noqa: S101 - all are known by now
+        self._feeds.join(subscriber, heads)
+
+    def _greeting(self) -> bytes:
+        spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
+        return b":\nretry: %d\n\n" % int(self._config.retry_ms * spread)

@@ -1,0 +1,127 @@
+"""Events from the program into the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from ..channels.position import Positions
+from ..errors import (
+    BrokerUnavailableError,
+    EventTooLargeError,
+    InvalidFieldError,
+    InvalidStreamIdError,
+)
+from ..wire.encoder import encode_body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from ..channels.entry import Entry
+    from ..config import HubConfig
+    from ..event import Event
+    from .statistics import Counters
+    from .storage import Storage
+
+__all__ = ["Publishing"]
+
+# Clients send an id back in a header, and servers allow those some thousand bytes.
+_MAX_ID_BYTES = 1_024
+
+
+class Publishing:
+    """
+    Appends events, within the time that a publish may take.
+
+    Args:
+        storage: Takes the events.
+        config: Limits and timings.
+        counters: Counts what was published.
+    """
+
+    def __init__(self, storage: Storage, config: HubConfig, counters: Counters) -> None:
+        self._storage = storage
+        self._config = config
+        self._counters = counters
+
+    async def publish(self, channels: Iterable[str], event: Event) -> list[Entry]:
+        """
+        Store an event in each of some channels. See :meth:`.hub.Hub.publish`.
+
+        Args:
+            channels: Valid names.
+            event: Any event.
+
+        Returns:
+            One entry for each channel.
+
+        Raises:
+            EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
+            InvalidFieldError: Its id is over 1,024 bytes, or reads as a position in one of
+                the channels.
+            BrokerUnavailableError: Storage failed, or took longer than
+                ``publish_timeout_seconds``; then the event may or may not be there.
+        """
+        if len(encode_body(event)) > self._config.max_event_bytes:
+            raise EventTooLargeError(self._config.max_event_bytes)
+        names = list(dict.fromkeys(channels))
+        for name in names:
+            _check_own_id(name, event)
+        async with self._time_limit():
+            if len(names) == 1:
+                # The usual case needs no task, and so no turn of a busy loop.
+                entries = [await self._append(names[0], event)]
+            else:
+                entries = await asyncio.gather(*(self._append(n, event) for n in names))
+        self._counters.published += len(entries)
+        return entries
+
+    async def command(self, channel: str, command: Event) -> None:
+        """
+        Store what hubs tell each other. It is not counted as published.
+
+        Args:
+            channel: Of commands.
+            command: Any.
+
+        Raises:
+            BrokerUnavailableError: As for :meth:`publish`.
+        """
+        async with self._time_limit():
+            await self._append(channel, command)
+
+    async def _append(self, channel: str, event: Event) -> Entry:
+        if self._config.publish_waits:
+            return await self._storage.append(channel, event)
+        return await self._storage.append_now(channel, event)
+
+    @contextlib.asynccontextmanager
+    async def _time_limit(self) -> AsyncIterator[None]:
+        seconds = self._config.publish_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise BrokerUnavailableError(
+                self._storage.resource, f"no answer within {seconds} seconds"
+            ) from error
+
+
+def _check_own_id(channel: str, event: Event) -> None:
+    if event.id is None:
+        return
+    if len(event.id.encode()) > _MAX_ID_BYTES:
+        raise InvalidFieldError(
+            "id", event.id, f"must be at most {_MAX_ID_BYTES} bytes: clients send it back"
+        )
+    try:
+        Positions.parse(event.id, (channel,))
+    except InvalidStreamIdError:
+        return
+    raise InvalidFieldError(
+        "id",
+        event.id,
+        f"reads as a position in channel {channel!r}: resuming by it would go there"
+        " instead of here",
+    )

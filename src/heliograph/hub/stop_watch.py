@@ -1,0 +1,72 @@
+"""Asks servers whether they want to stop, which tell nobody and wait for their streams."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .subscriber import Subscriber
+    from .tasks import Tasks
+
+__all__ = ["StopWatch"]
+
+
+class StopWatch:
+    """
+    Finishes streams when their servers want to stop. An observer of subscribers.
+
+    Args:
+        tasks: Runs the watch, while there is something to watch.
+        look_seconds: Between two questions to a server.
+    """
+
+    def __init__(self, tasks: Tasks, look_seconds: float) -> None:
+        self._tasks = tasks
+        self._look_seconds = look_seconds
+        # What answers for a server, with the streams that it serves; and the reverse.
+        self._streams: dict[Callable[[], bool], set[Subscriber]] = {}
+        self._servers: dict[Subscriber, Callable[[], bool]] = {}
+        self._is_watching = False
+
+    def watch(self, subscriber: Subscriber, is_stopping: Callable[[], bool]) -> None:
+        """
+        Finish a stream when its server wants to stop, at once if it already does.
+
+        Args:
+            subscriber: Any.
+            is_stopping: Answers for the server. Called several times a second, once for
+                all streams whose callables are equal.
+        """
+        if not subscriber.is_open:
+            return
+        if is_stopping():
+            subscriber.finish()
+            return
+        self._servers[subscriber] = is_stopping
+        self._streams.setdefault(is_stopping, set()).add(subscriber)
+        if not self._is_watching:
+            self._is_watching = True
+            self._tasks.start(self._watch())
+
+    def on_left(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber."""
+        server = self._servers.pop(subscriber, None)
+        if server is None:
+            return
+        self._streams[server].discard(subscriber)
+        if not self._streams[server]:
+            del self._streams[server]
+
+    async def _watch(self) -> None:
+        try:
+            while self._streams:
+                await asyncio.sleep(self._look_seconds)
+                for is_stopping, subscribers in tuple(self._streams.items()):
+                    if is_stopping():
+                        for subscriber in tuple(subscribers):
+                            subscriber.finish()
+        finally:
+            self._is_watching = False

@@ -1,0 +1,56 @@
+"""The background tasks of a hub: started in one way, watched, and cancelled together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["Tasks"]
+
+_log = logging.getLogger("heliograph.hub")
+
+_Result = TypeVar("_Result")
+
+
+class Tasks:
+    """
+    Tasks that outlive the call that starts them.
+
+    Each has a context of its own (PEP 567): that of a request would keep the request, with
+    everything that depends on it, while the task runs. A task that fails is logged.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def start(self, coroutine: Coroutine[object, object, _Result]) -> asyncio.Task[_Result]:
+        """
+        Run a coroutine in the background.
+
+        Args:
+            coroutine: Runs until it ends or :meth:`cancel_all` is called.
+
+        Returns:
+            Its task.
+        """
+        task = asyncio.create_task(coroutine, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+        return task
+
+    async def cancel_all(self) -> None:
+        """Cancel all tasks, and wait until they have ended."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_done(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a task of the hub has failed", exc_info=task.exception())

@@ -1,0 +1,310 @@
+"""
+The hub for synchronous programs.
+
+Nothing starts before it is needed, so an application may be imported in a gunicorn
+master that never serves anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, TypeVar
+
+from ...brokers import without_password
+from ...errors import BrokerUnavailableError, HubClosedError
+from ..hub import open_hub
+from ..timings import DEFAULT_TIMINGS, Timings
+from . import process, streams
+from .loop import CLOSE_SECONDS, post, run
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+    from ...brokers import PlainChannels
+    from ...channels.entry import Entry
+    from ...config import HubConfig
+    from ...event import Event
+    from ..hub import Hub
+    from ..interface import Adapter, Ticket
+    from ..statistics import HubStatistics
+
+__all__ = ["HubThread"]
+
+_Result = TypeVar("_Result")
+
+
+class HubThread:
+    """
+    A hub that is used from other threads than its own. See :class:`.StreamHub`.
+
+    Args:
+        url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
+        config: Limits and timings.
+        plain_channels: See :func:`heliograph.brokers.open_broker`.
+        timings: Other than those of every hub.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        config: HubConfig,
+        *,
+        plain_channels: PlainChannels | None = None,
+        timings: Timings = DEFAULT_TIMINGS,
+    ) -> None:
+        self.url = url
+        self.config = config
+        self._plain_channels = plain_channels
+        self._timings = timings
+        self._hub: Hub | None = None
+        self._closed_at = 0
+        self._lock = threading.Lock()
+        # Closes the hub of a program that has dropped this object without closing it.
+        self._dropped: weakref.finalize[..., HubThread] | None = None
+        process.add_opener(self)
+
+    def publish(self, channels: Sequence[str], event: Event) -> list[Entry]:
+        """
+        Store an event in each of some channels. See :meth:`.hub.Hub.publish`.
+
+        Args:
+            channels: Valid names.
+            event: Any event.
+
+        Returns:
+            One entry for each channel.
+
+        Raises:
+            BrokerUnavailableError: Storage failed, or took longer than
+                ``publish_timeout_seconds``; then the event may or may not be there.
+            EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
+            InvalidFieldError: Its id looks like a position in one of the channels.
+            ConfigError: Storage refuses what it was configured with.
+            HubClosedError: The process is about to end.
+        """
+        return self._call(lambda hub: hub.publish(channels, event))
+
+    def disconnect(self, channel: str) -> None:
+        """
+        Finish the streams of a channel in every process. See :meth:`.hub.Hub.disconnect`.
+
+        Args:
+            channel: A valid name.
+
+        Raises:
+            BrokerUnavailableError: Other processes could not be told.
+            HubClosedError: The process is about to end.
+        """
+        self._call(lambda hub: hub.disconnect(channel))
+
+    def statistics(self) -> HubStatistics:
+        """Return what the hub of this process holds and has done."""
+
+        async def statistics(hub: Hub) -> HubStatistics:
+            return hub.statistics()
+
+        return self._call(statistics)
+
+    def admit(
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None = None,
+        expires_at: float | None = None,
+        address: str | None = None,
+        arrived_at: int | None = None,
+    ) -> Ticket:
+        """
+        Give a client a slot before it is served. See :meth:`.hub.Hub.admit`.
+
+        Args:
+            channels: What it asks for, sorted, each once, all valid.
+            last_event_id: Its position, as an id; :obj:`None` to begin now.
+            expires_at: When its stream finishes, in seconds since the epoch of Unix.
+            address: Of the client; :obj:`None` if that is not known.
+            arrived_at: When its request arrived, as :func:`time.monotonic_ns` says it.
+
+        Returns:
+            A ticket, for :meth:`adopt`, :meth:`pull` or :meth:`release`.
+
+        Raises:
+            TooManySubscribersError: A cap is reached.
+            HubClosedError: The process is about to end, or has no time to answer.
+        """
+        # A caller that gives up waiting gives back the slot that it is never told of.
+        given_up = threading.Event()
+        admitted: list[Ticket] = []
+
+        async def admit(hub: Hub) -> Ticket:
+            ticket = hub.admit(
+                channels,
+                last_event_id=last_event_id,
+                expires_at=expires_at,
+                address=address,
+                arrived_at=arrived_at,
+            )
+            admitted.append(ticket)
+            if given_up.is_set():
+                hub.release(ticket)
+            return ticket
+
+        def give_back() -> None:
+            for ticket in admitted:
+                hub.release(ticket)
+
+        hub = self._opened()
+        try:
+            return run(admit(hub), self._timings.admit_seconds)
+        except TimeoutError as error:
+            given_up.set()
+            # It may have been admitted in this very moment.
+            post(give_back)
+            raise HubClosedError("the hub does not answer") from error
+
+    def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
+        """
+        Serve a client over its own connection from now on. Returns at once.
+
+        Args:
+            ticket: From :meth:`admit`.
+            connection: The hub's from now on, whatever happens.
+            head: Bytes to send first.
+        """
+        hub = process.hub_of(ticket.hub)
+        if hub is None:
+            # Closed since: a browser reconnects after a head, and not without.
+            with connection, contextlib.suppress(OSError):
+                connection.send(head)
+            return
+        post(hub.adopt, ticket, connection, head)
+
+    def locate(self, ticket: Ticket) -> None:
+        """
+        Wait for the position of a client that begins now. See :meth:`.hub.Hub.locate`.
+
+        Args:
+            ticket: From :meth:`admit`, and for :meth:`pull`: :meth:`adopt` does it.
+        """
+        hub = process.hub_of(ticket.hub)
+        # If the hub has been closed, the stream ends as soon as it is served.
+        if hub is not None:
+            with contextlib.suppress(HubClosedError, TimeoutError):
+                run(hub.locate(ticket), self._timings.admit_seconds)
+
+    def pull(
+        self,
+        ticket: Ticket,
+        descriptor: int | None,
+        adapter: Adapter | None = None,
+        is_stopping: Callable[[], bool] | None = None,
+    ) -> Iterator[bytes]:
+        """
+        Serve a client from the thread that iterates.
+
+        Args:
+            ticket: From :meth:`admit`. The slot is given back when the iterator is closed.
+            descriptor: Of the client's connection. See :class:`.sinks.PullSink`.
+            adapter: Another way to it. Without either the stream ends after five minutes.
+            is_stopping: See :meth:`.hub.Hub.finish_when`.
+
+        Yields:
+            Whole blocks; a comment after silence.
+        """
+        hub = process.hub_of(ticket.hub)
+        if hub is not None:
+            yield from streams.pull(
+                hub,
+                ticket,
+                descriptor,
+                adapter=adapter,
+                is_stopping=is_stopping,
+                timings=self._timings,
+            )
+
+    def release(self, ticket: Ticket) -> None:
+        """
+        Give back the slot of a client that is not going to be served.
+
+        Args:
+            ticket: From :meth:`admit`; one that has left is left alone.
+        """
+        # May be called by the garbage collector, at any moment: no lock, no opening. In a
+        # child the ticket of a parent's client names no hub.
+        hub = process.hub_of(ticket.hub)
+        if hub is not None:
+            post(hub.release, ticket)
+
+    def close(self) -> None:
+        """Finish the streams of this process and close the broker. Reopens when used."""
+        with self._lock:
+            hub, self._hub = self._hub, None
+            self._closed_at = time.monotonic_ns()
+            if self._dropped is not None:
+                self._dropped.detach()
+        if hub is not None:
+            run(process.close_hub(hub), CLOSE_SECONDS)
+
+    def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
+        hub = self._opened()
+        try:
+            return run(function(hub), self.config.publish_timeout_seconds)
+        except TimeoutError as error:
+            raise BrokerUnavailableError(
+                without_password(self.url),
+                f"no answer within {self.config.publish_timeout_seconds} seconds",
+            ) from error
+
+    def _opened(self) -> Hub:
+        hub = self._hub
+        if hub is not None:
+            return hub
+        with self._lock:
+            if self._hub is None:
+                try:
+                    self._hub = run(self._open(), self._timings.open_seconds)
+                except TimeoutError as error:
+                    raise HubClosedError("the hub does not answer") from error
+                self._dropped = weakref.finalize(
+                    self, post, process.close_hub_soon, self._hub
+                )
+                # At the end of the process all hubs are closed, dropped or not.
+                self._dropped.atexit = False
+            return self._hub
+
+    async def _open(self) -> Hub:
+        hub = await open_hub(
+            self.url,
+            self.config,
+            plain_channels=self._plain_channels,
+            previous_closed_at=self._closed_at,
+            timings=self._timings,
+        )
+        process.add_hub(hub)
+        return hub
+
+    # For process.py, when the process forks.
+
+    def hold_opening(self) -> None:
+        """Wait for an opening under way, and let no other begin: before a fork."""
+        self._lock.acquire()
+
+    def let_opening_continue(self) -> None:
+        """Let hubs be opened again: after a fork, in the parent."""
+        self._lock.release()
+
+    def forget_parent(self) -> None:
+        """Begin anew: after a fork, in the child."""
+        # Our copies of the descriptors would keep clients from seeing the end of a
+        # stream that the parent closes.
+        for connection in () if self._hub is None else tuple(self._hub.connections):
+            with contextlib.suppress(OSError):
+                os.close(connection.fileno())
+        if self._dropped is not None:
+            self._dropped.detach()
+        self._hub = self._dropped = None
+        self._lock = threading.Lock()

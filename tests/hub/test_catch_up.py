@@ -1,0 +1,267 @@
+"""Catching up: replay from logs and from the broker, and gaps."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+
+from heliograph import (
+    Event,
+    EventStreamParser,
+)
+from heliograph.channels.position import Positions
+from hubs import Taking, gap_of, opened, resume
+from streams import connect, until
+
+
+async def test_who_catches_up_from_memory_lets_others_go_on():
+    """However many channels, and however fast the client is."""
+    names = tuple(f"c{n:02}" for n in range(64))
+    async with opened(log_events=100) as hub:
+        warm = await connect(hub, *names).placed()
+        entries = await hub.publish(names, Event("first"))
+        await warm.wait(64)
+        start = Positions({entry.channel: entry.position for entry in entries}).id
+        for _ in range(20):
+            await hub.publish(names, Event("x" * 1000))
+        await until(lambda: hub.statistics().entries == 21 * 64)
+        turns, sink = 0, Taking()
+
+        ticket = hub.admit(names, last_event_id=start)
+        subscriber = hub._clients._admission.find(ticket.number)
+        hub.attach(ticket, sink)
+        while subscriber.cursor is None:
+            turns += 1
+            await asyncio.sleep(0)
+
+        assert len(EventStreamParser().feed(sink.data)) == 20 * 64
+        assert turns > len(sink.data) / 300_000
+
+
+async def test_resume_from_another_process(sqlite):
+    """The hub that a client comes back to need not be the one it left."""
+    async with opened(sqlite) as one, opened(sqlite) as other:
+        client = await connect(one, "a").placed()
+        await one.publish(["a"], Event("1"))
+        await client.wait(1)
+        client.leave()
+        await one.publish(["a"], Event("2"))
+
+        back = await resume(other, client, "a")
+
+        assert [e.data for e in await back.wait(1)] == ["2"]
+
+
+async def test_a_hub_that_is_behind_sends_nothing_twice(sqlite, monkeypatch):
+    """A client that has seen more than this process waits for it to see that too."""
+    monkeypatch.setattr("heliograph.brokers.sqlite._POLL_WITH_BELL_SECONDS", 0.3)
+    async with opened(sqlite) as one, opened(sqlite) as late:
+        warm = await connect(late, "a").placed()
+        # The bell of the late process is out of reach for a while.
+        bell = late._broker._bell
+        asyncio.get_running_loop().remove_reader(bell.fileno())
+        client = await connect(one, "a").placed()
+        for n in range(3):
+            await one.publish(["a"], Event(str(n)))
+        await client.wait(3)
+
+        back = await (await resume(late, client, "a")).placed()
+        await one.publish(["a"], Event("3"))
+
+        assert [e.data for e in await back.wait(1)] == ["3"]
+        assert [e.data for e in await warm.wait(4)] == ["0", "1", "2", "3"]
+
+
+async def test_resume_far_behind(sqlite):
+    """What the log no longer holds comes from the broker, page by page."""
+    async with opened(sqlite, log_events=10, events=10_000) as hub:
+        client = await connect(hub, "a", "b").placed()
+        client.leave()
+        for first in range(0, 1000, 50):
+            await asyncio.gather(
+                *(
+                    hub.publish(["ab"[n % 2]], Event(f"{n:04}" + "x" * 500))
+                    for n in range(first, first + 50)
+                )
+            )
+
+        back = await resume(hub, client, "a", "b")
+        got = [e.data[:4] for e in await back.wait(1000)]
+
+        for parity in (0, 1):
+            assert [n for n in got if int(n) % 2 == parity] == [
+                f"{n:04}" for n in range(parity, 1000, 2)
+            ]
+
+
+@pytest.mark.parametrize("junk", ["junk", "x" * 5000, "é", "a.b.c", "0", "\x01"])
+async def test_junk_is_a_gap(url, junk):
+    """An id that was never given is told apart, and the stream goes on live."""
+    async with opened(url) as hub:
+        await hub.publish(["a"], Event("before"))
+        client = connect(hub, "a", last_event_id=junk)
+        assert await gap_of(client) == {"a": "unknown"}
+
+        await hub.publish(["a"], Event("after"))
+
+        assert [e.data for e in await client.wait(2)][1:] == ["after"]
+
+
+async def test_id_of_another_selection_is_a_gap(url):
+    """It is not misread as a place in these channels."""
+    async with opened(url) as hub:
+        other = await connect(hub, "a", "c").placed()
+
+        client = connect(hub, "a", "b", last_event_id=other.parser.last_event_id)
+
+        assert await gap_of(client) == {"a": "unknown", "b": "unknown"}
+
+
+async def test_trimmed_history_is_a_gap(url):
+    """What is gone is announced, what is still there follows."""
+    async with opened(url, events=3, log_events=3) as hub:
+        client = await connect(hub, "a", "b").placed()
+        client.leave()
+        for n in range(10):
+            await hub.publish(["a"], Event(str(n)))
+        await hub.publish(["b"], Event("b"))
+
+        back = await resume(hub, client, "a", "b")
+
+        assert await gap_of(back) == {"a": "trimmed"}
+        assert [e.data for e in await back.wait(5)][1:] == ["7", "8", "9", "b"]
+        # The gap is behind the client: it is not told again.
+        again = await (await resume(hub, back, "a", "b")).placed()
+        assert again.events == []
+
+
+async def test_gap_ids_go_on_from_the_gap(url):
+    """Who is cut off right after the gap event misses nothing of the rest."""
+    async with opened(url, events=3, log_events=3) as hub:
+        client = await connect(hub, "a").placed()
+        client.leave()
+        for n in range(10):
+            await hub.publish(["a"], Event(str(n)))
+        back = await resume(hub, client, "a")
+        gap = (await back.wait(1))[0]
+
+        again = connect(hub, "a", last_event_id=gap.id)
+
+        assert [e.data for e in await again.wait(3)] == ["7", "8", "9"]
+
+
+async def test_a_new_life_of_the_storage(tmp_path):
+    """Lost storage is a gap for those who come back; all of the new is theirs."""
+    async with opened(f"sqlite:///{tmp_path}/one") as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("old"))
+        await client.wait(1)
+    async with opened(f"sqlite:///{tmp_path}/two") as hub:
+        await hub.publish(["a"], Event("new"))
+        back = await resume(hub, client, "a")
+
+        assert await gap_of(back) == {"a": "epoch"}
+        assert [e.data for e in await back.wait(2)][1:] == ["new"]
+
+
+async def test_storage_lost_under_an_open_stream(tmp_path, sqlite):
+    """An open stream is told once, and goes on."""
+    async with opened(sqlite) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("old"))
+        await client.wait(1)
+        for found in tmp_path.glob("log*"):
+            with contextlib.suppress(OSError):
+                found.unlink()
+
+        await hub.publish(["a"], Event("new"))
+        await hub.publish(["a"], Event("newer"))
+
+        first, gap, *rest = await client.wait(4)
+        assert json.loads(gap.data) == {"channels": ["a"], "reasons": {"a": "epoch"}}
+        assert [first.data, *(e.data for e in rest)] == ["old", "new", "newer"]
+        assert hub.statistics().gaps == 1
+        # Whoever comes back with a place in the new life is understood.
+        back = await (await resume(hub, client, "a")).placed()
+        assert back.events == []
+
+
+async def test_a_client_from_a_later_life(tmp_path, sqlite):
+    """A process that has not yet seen the new life learns of it from a client."""
+    async with opened(sqlite) as hub:
+        warm = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("old"))
+        await warm.wait(1)
+        for found in tmp_path.glob("log*"):
+            with contextlib.suppress(OSError):
+                found.unlink()
+        async with opened(sqlite) as other:
+            early = await connect(other, "a").placed()
+
+            back = await (await resume(hub, early, "a")).placed()
+
+            assert back.events == []
+            await other.publish(["a"], Event("new"))
+            assert (await back.wait(1))[0].data == "new"
+            assert [e.type for e in await warm.wait(3)] == [
+                "message",
+                "heliograph.gap",
+                "message",
+            ]
+
+
+async def test_resume_by_own_id(url):
+    """An id that the publisher gave is found in the history."""
+    async with opened(url, log_events=1) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("1", id="order-1"))
+        assert (await client.wait(1))[0].id == "order-1"
+        client.leave()
+        await hub.publish(["a"], Event("2"))
+        await hub.publish(["a"], Event("3", id="order-3"))
+
+        back = connect(hub, "a", last_event_id="order-1")
+
+        assert [e.data for e in await back.wait(2)] == ["2", "3"]
+
+
+async def test_own_ids_with_several_channels(url):
+    """A stream of several channels shows positions, so resuming stays exact."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a", "b").placed()
+        await hub.publish(["a"], Event("1", id="order-1"))
+        assert (await client.wait(1))[0].id != "order-1"
+        await hub.publish(["b"], Event("2", id="order-1"))
+
+        back = await resume(hub, client, "a", "b")
+
+        assert [e.data for e in await back.wait(1)] == ["2"]
+
+
+async def test_an_ambiguous_own_id_is_a_gap(url):
+    """Given twice, an id is no place."""
+    async with opened(url) as hub:
+        for _ in range(2):
+            await hub.publish(["a"], Event("x", id="same"))
+
+        assert await gap_of(connect(hub, "a", last_event_id="same")) == {"a": "unknown"}
+
+
+async def test_a_client_that_catches_up_without_reading_costs_one_page():
+    """Memory does not grow with what it has missed."""
+    async with opened(log_bytes=1 << 24, send_buffer_bytes=4096) as hub:
+        client = await connect(hub, "a").placed()
+        client.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+        for n in range(500):
+            await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+
+        back = connect(
+            hub, "a", last_event_id=client.parser.last_event_id, read_buffer=4096
+        )
+        await back.read()
+        await until(lambda: back.subscriber._sink.paused)
+        assert back.subscriber._sink._transport.get_write_buffer_size() < 200_000
+
+        assert [e.data[:3] for e in await back.wait(500)] == [f"{n:03}" for n in range(500)]

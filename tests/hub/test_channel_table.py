@@ -1,0 +1,59 @@
+"""Which channels are listened to, and for how long."""
+
+import asyncio
+
+from heliograph import (
+    Event,
+)
+from hubs import opened, resume
+from streams import connect, until
+
+
+async def test_a_channel_lingers(url):
+    """A page that reloads finds its channel warm."""
+    async with opened(url, linger_seconds=60) as hub:
+        await hub.publish(["a"], Event("0"))
+        client = await connect(hub, "a").placed()
+        log = hub._table["a"].log
+        client.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+
+        await hub.publish(["a"], Event("1"))
+        back = await resume(hub, client, "a")
+
+        assert [e.data for e in await back.wait(1)] == ["1"]
+        assert hub._table["a"].log is log
+
+
+async def test_a_channel_without_events_does_not_linger(url):
+    """Unless a stream of it has lasted as long."""
+    async with opened(url, linger_seconds=0.5) as hub:
+        short, long = await connect(hub, "a").placed(), await connect(hub, "b").placed()
+        short.leave()
+        await until(lambda: hub.statistics().channels == 1)
+        admitted_at = long.subscriber.admitted_at
+        await until(lambda: asyncio.get_running_loop().time() > admitted_at + 0.5)
+
+        long.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+
+        assert hub.statistics().channels == 1
+        await until(lambda: hub.statistics().channels == 0)
+
+
+async def test_channels_that_are_asked_for_and_left_at_once(url):
+    """Are never asked of storage if it has not begun; all others get their events."""
+    async with opened(url) as hub:
+        kept = connect(hub, "k0", "k1")
+        for n in range(200):
+            names = tuple(sorted(f"{n % 7}-{m}" for m in range(64)))
+            hub.release(hub.admit(names))
+            if n % 50 == 0:
+                await asyncio.sleep(0)
+        again = await connect(hub, "3-1", "3-2").placed()
+        await kept.placed()
+
+        assert hub.statistics().channels == 4
+        await hub.publish(["k1", "3-2"], Event("x"))
+        await kept.wait(1)
+        await again.wait(1)

@@ -1,0 +1,109 @@
+"""Connections of their own: adopted, lost, closed."""
+
+import asyncio
+import contextlib
+import socket
+
+from heliograph import (
+    Event,
+)
+from hubs import fill, opened
+from streams import HEAD, connect, until
+
+
+async def test_half_closed_while_slow(caplog):
+    """A client that stopped reading and says goodbye is forgotten at once, silently."""
+    async with opened(send_buffer_bytes=4096) as hub:
+        clients = [await connect(hub, "a", read_buffer=4096).placed() for _ in range(20)]
+        for _ in range(20):
+            await hub.publish(["a"], Event("x" * 20_000))
+        await until(lambda: all(client.subscriber._sink.paused for client in clients))
+
+        for client in clients[::2]:
+            client.connection.shutdown(socket.SHUT_WR)
+        for client in clients[1::2]:
+            client.leave()
+        for _ in range(20):
+            await hub.publish(["a"], Event("x" * 20_000))
+
+        await until(lambda: len(hub.connections) == 0)
+        assert hub.statistics().subscribers == 0
+    assert caplog.text == ""
+
+
+async def test_a_connection_that_is_dead_already():
+    """A client that left while it was taken over is forgotten."""
+    async with opened() as hub:
+        subscriber = hub.admit(("a",))
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        ours.close()
+
+        hub.adopt(subscriber, ours, HEAD)
+
+        assert hub.statistics().subscribers == 0
+
+
+async def test_a_connection_that_cannot_be_served(caplog):
+    """It costs no place, and is closed."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    async with opened() as hub:
+        with theirs:
+            hub.adopt(hub.admit(("a",)), ours, HEAD)
+            await until(lambda: hub.statistics().subscribers == 0)
+        assert ours.fileno() == -1
+        assert len(hub.connections) == 0
+    assert "a task of the hub has failed" in caplog.text
+
+
+async def test_a_client_that_takes_the_rest_of_a_stream(monkeypatch, faults):
+    """Whoever is behind when its stream is ended has some time for it, and then has gone."""
+    monkeypatch.setattr("heliograph.hub.sinks.connection.CLOSE_SECONDS", 0.5)
+    async with opened() as hub:
+        client = await connect(hub, "a").placed()
+        await fill(hub, client.subscriber)
+        hub.finish(client.ticket)
+        await client.ended()
+        await asyncio.sleep(0.6)
+    assert client.events
+    assert faults == []
+
+
+async def test_a_client_that_leaves_as_it_is_given_more(faults):
+    """It is lost once, whatever the loop has yet to do with it."""
+    async with opened(send_buffer_bytes=None) as hub:
+        ours, theirs = (
+            socket.create_server(("127.0.0.1", 0)),
+            socket.socket(),
+        )
+        with ours, theirs:
+            theirs.connect(ours.getsockname())
+            theirs.setblocking(False)
+            accepted, _ = ours.accept()
+            ticket = hub.admit(("a",))
+            subscriber = hub._clients._admission.find(ticket.number)
+            hub.adopt(ticket, accepted, HEAD)
+            await until(lambda: subscriber.cursor is not None)
+            await fill(hub, subscriber)
+            for _ in range(3):
+                await hub.publish(["a"], Event("x" * 60_000))
+
+            loop = asyncio.get_running_loop()
+
+            def drain():
+                with contextlib.suppress(BlockingIOError):
+                    while theirs.recv(1 << 20):
+                        pass
+
+            def make_room():
+                drain()
+                loop.call_soon(leave)
+
+            def leave():
+                # The loop has seen that it may write, and has not written.
+                drain()
+                theirs.close()
+
+            loop.call_soon(make_room)
+            await until(lambda: hub.statistics().subscribers == 0)
+    assert faults == []

@@ -1,0 +1,214 @@
+"""Feeds: who is sent what, and when."""
+
+import asyncio
+
+import pytest
+
+from heliograph import (
+    Event,
+)
+from heliograph.channels.position import Position, Positions
+from heliograph.channels.selection import Selection
+from hubs import Taking, held_by, opened, resume
+from streams import connect, until
+
+
+async def test_everyone_gets_every_event(url):
+    """In order, once, on all streams of the channel and no other."""
+    async with opened(url) as hub:
+        here = [await connect(hub, "a").placed() for _ in range(5)]
+        both = await connect(hub, "a", "b").placed()
+        there = await connect(hub, "b").placed()
+        for n in range(20):
+            await hub.publish(["a"], Event(str(n), type="t"))
+        await hub.publish(["b"], Event("end"))
+
+        for client in here:
+            assert [(e.data, e.type) for e in await client.wait(20)] == [
+                (str(n), "t") for n in range(20)
+            ]
+        assert [e.data for e in await both.wait(21)] == [*map(str, range(20)), "end"]
+        assert [e.data for e in await there.wait(1)] == ["end"]
+
+
+@pytest.mark.parametrize("is_joining", [False, True])
+async def test_stuck_clients_together(is_joining):
+    """The farthest behind are given up when all of them hold too much; they can resume."""
+    config = {"max_lag_bytes": 500_000, "max_lag_total_bytes": 1_000_000}
+    async with opened(send_buffer_bytes=4096, max_event_bytes=10_500, **config) as hub:
+        for n in range(20):
+            (entry,) = await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+        quick = await connect(hub, "a", "quick").placed()
+        stuck = []
+        for n in range(20):
+            pair = ("a", f"own{n}")
+            first = Positions(dict.fromkeys(pair, Position(entry.position.epoch, 0))).id
+            start = first if is_joining else None
+            stuck.append(connect(hub, *pair, read_buffer=4096, last_event_id=start))
+            if not is_joining:
+                await stuck[-1].placed()
+        late = connect(hub, "b", read_buffer=4096)
+        await until(lambda: hub.statistics().subscribers == 22)
+
+        for n in range(20, 60):
+            await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+            await quick.wait(n - 19)
+        # Each has some 64 KB that are its own, and what is behind those is shared.
+        await until(lambda: hub.statistics().lagging_disconnected > 0)
+        await until(lambda: held_by(hub) <= 1_000_000)
+
+        assert 1 <= hub.statistics().lagging_disconnected < 20
+        assert late.subscriber.is_open
+        assert quick.subscriber.is_open
+        given_up = next(client for client in stuck if not client.subscriber.is_open)
+        await given_up.ended()
+        seen = int(given_up.data[-1][:3]) if given_up.data else 19 - 20 * is_joining
+        names = given_up.subscriber.channels
+        first = Positions(dict.fromkeys(names, Position(entry.position.epoch, 0))).id
+        last_event_id = given_up.parser.last_event_id or first
+        back = connect(hub, *names, last_event_id=last_event_id)
+        rest = [int(e.data[:3]) for e in await back.wait(59 - seen)]
+        assert rest == [*range(seen + 1, 60)]
+
+
+async def test_a_stuck_client_costs_the_others_nothing():
+    """It is passed over, and disconnected when it is too far behind; nothing is lost."""
+    async with opened(max_lag_bytes=300_000, send_buffer_bytes=4096) as hub:
+        quick = await connect(hub, "a").placed()
+        stuck = await connect(hub, "a", read_buffer=4096).placed()
+        for n in range(100):
+            await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+            await quick.wait(n + 1)
+
+        assert hub.statistics().lagging_disconnected == 1
+        assert hub.statistics().subscribers == 1
+        await stuck.ended()
+        # What came before the cut is whole; the rest is there for who comes back.
+        seen = [data[:3] for data in stuck.data]
+        back = await resume(hub, stuck, "a")
+        seen += [e.data[:3] for e in await back.wait(100 - len(seen))]
+        assert seen == [f"{n:03}" for n in range(100)]
+
+
+async def test_a_slow_client_is_given_all_it_missed():
+    """A stall that stays within bounds costs nothing."""
+    async with opened(send_buffer_bytes=4096) as hub:
+        slow = await connect(hub, "a", read_buffer=4096).placed()
+        for n in range(60):
+            await hub.publish(["a"], Event(f"{n:03}" + "x" * 10_000))
+
+        assert [e.data[:3] for e in await slow.wait(60)] == [f"{n:03}" for n in range(60)]
+        assert hub._feeds._audiences[Selection(("a",))].feed.held_blocks == 0
+
+
+@pytest.mark.parametrize("channels", [("a",), ("a", "b")])
+async def test_heartbeat(channels):
+    """Silence is broken by a comment, for streams that have joined."""
+    async with opened(heartbeat_seconds=0.05) as hub:
+        client = await connect(hub, *channels).placed()
+
+        await client.wait_for(lambda c: c.body.count(b"\n:\n\n") >= 3)
+
+        assert client.events == []
+
+
+async def test_heartbeats_wait_for_silence():
+    """A busy stream gets none."""
+    async with opened(heartbeat_seconds=2) as hub:
+        client = await connect(hub, "a").placed()
+        for n in range(60):
+            await hub.publish(["a"], Event(str(n)))
+            await client.wait(n + 1)
+            await asyncio.sleep(0.05)
+
+        assert b"\n:\n\n" not in client.body
+
+
+async def test_no_heartbeat():
+    """None turns it off."""
+    async with opened(heartbeat_seconds=None) as hub:
+        client = await connect(hub, "a").placed()
+
+        tasks = {task.get_coro().__qualname__ for task in hub._tasks._tasks}
+        assert tasks == {"Feeds.flush_for_ever", "Feeds.bound_lag_for_ever"}
+        await hub.publish(["a"], Event("x"))
+        await client.wait(1)
+
+
+async def test_clients_that_leave_are_forgotten(url):
+    """Nothing of them stays, and the channel is let go of after a while."""
+    async with opened(url, linger_seconds=0.05) as hub:
+        clients = [await connect(hub, "a", f"own{n}").placed() for n in range(10)]
+        assert (
+            hub.statistics().subscribers,
+            hub.statistics().channels,
+            hub.statistics().feeds,
+        ) == (10, 11, 10)
+
+        for client in clients:
+            client.leave()
+
+        await until(lambda: hub.statistics().channels == 0)
+        assert (hub.statistics().subscribers, hub.statistics().feeds) == (0, 0)
+        feeds = hub._feeds
+        assert feeds._audiences_of == feeds._audiences == feeds._dirty == {}
+        assert len(hub.connections) == 0
+
+
+async def test_one_client_leaves_while_others_are_served():
+    """Leaving in the middle of a pass is harmless."""
+    async with opened() as hub:
+        clients = [await connect(hub, "a").placed() for _ in range(600)]
+
+        await hub.publish(["a"], Event("x"))
+        for client in clients[::2]:
+            client.leave()
+            hub.release(client.ticket)
+
+        for client in clients[1::2]:
+            assert len(await client.wait(1)) == 1
+        hub.release(clients[0].ticket)
+
+
+async def test_who_has_joined_since_is_given_nothing():
+    """Not even no bytes, which would end a response in chunks."""
+    written = []
+
+    class Recorder(Taking):
+        write = staticmethod(written.append)
+
+    async with opened() as hub:
+        await connect(hub, "a").placed()
+        append = asyncio.create_task(hub.publish(["a"], Event("x")))
+        for _ in range(20):
+            hub.attach(hub.admit(("a",)), Recorder())
+            await asyncio.sleep(0)
+        await append
+        await hub.publish(["a"], Event("y"))
+        await until(lambda: b"data: y" in b"".join(written[-20:]))
+    assert len(written) > 20
+    assert b"" not in written
+
+
+async def test_a_fault_of_a_feed_spares_the_others(caplog):
+    """Whatever is wrong in one selection, the other ones are served."""
+
+    class Broken(Taking):
+        joined = False
+
+        @property
+        def paused(self):
+            if self.joined:
+                raise ZeroDivisionError("a bug")
+            return False
+
+    async with opened() as hub:
+        other = await connect(hub, "b").placed()
+        sink = Broken()
+        hub.attach(hub.admit(("a",)), sink)
+        await connect(hub, "a").placed()
+        sink.joined = True
+        await hub.publish(["a"], Event("x"))
+        await hub.publish(["b"], Event("y"))
+        assert (await other.wait(1))[0].data == "y"
+    assert "a bug" in caplog.text

@@ -1,0 +1,51 @@
+"""What may be published."""
+
+import pytest
+
+from heliograph import (
+    Event,
+    EventTooLargeError,
+    InvalidFieldError,
+)
+from heliograph.channels.position import Position, Positions
+from hubs import opened
+from streams import connect
+
+
+async def test_publish_to_several_channels(url):
+    """Each channel takes the event on its own; naming one twice is naming it once."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a", "b").placed()
+
+        entries = await hub.publish(["a", "b", "a"], Event("x"))
+
+        assert [entry.channel for entry in entries] == ["a", "b"]
+        assert len(await client.wait(2)) == 2
+
+
+async def test_a_position_is_refused_as_an_own_id(url):
+    """It would be resumed at another place."""
+    async with opened(url) as hub:
+        position = Positions({"a": Position("e", 1)}).id
+        with pytest.raises(InvalidFieldError, match="position in channel 'a'"):
+            await hub.publish(["b", "a"], Event("x", id=position))
+
+
+async def test_own_ids_are_bounded(url):
+    """A client has to send an id back in a header."""
+    async with opened(url) as hub:
+        with pytest.raises(InvalidFieldError, match="1024 bytes"):
+            await hub.publish(["a"], Event("x", id="é" * 513))
+
+        assert await hub.publish(["a"], Event("x", id="é" * 512))
+
+
+async def test_too_large(url):
+    """An event over the limit is refused before it is stored."""
+    async with opened(url, max_event_bytes=100) as hub:
+        with pytest.raises(EventTooLargeError):
+            await hub.publish(["a"], Event("x" * 100))
+
+        (entry,) = await hub.publish(["a"], Event("x" * 80))
+
+        assert entry.position.offset == 1

@@ -1,0 +1,183 @@
+"""The hub for synchronous programs."""
+
+import asyncio
+import gc
+import socket
+import threading
+
+import pytest
+
+from heliograph import BrokerUnavailableError, Event, HubClosedError, HubConfig
+from heliograph.hub import HubThread
+from heliograph.hub.threaded import loop
+from heliograph.hub.timings import Timings
+from servers import until
+
+
+def test_an_answer_that_comes_too_late(url):
+    """Whoever gave up waiting for a slot does not hold one."""
+    hub = HubThread(url, HubConfig(), timings=Timings(admit_seconds=0.1))
+    hub.publish(["a"], Event("x"))
+    busy, done = threading.Event(), threading.Event()
+
+    def block():
+        busy.set()
+        done.wait(10)
+
+    loop.process.current.loop.call_soon_threadsafe(block)
+    busy.wait()
+    with pytest.raises(HubClosedError, match="does not answer"):
+        hub.admit(("a",))
+    done.set()
+
+    assert hub.statistics().subscribers == 0
+    hub.close()
+
+
+def test_release_after_close(hub):
+    """Giving back what is gone opens nothing."""
+    ticket = hub.admit(("a",))
+    hub.close()
+
+    hub.release(ticket)
+
+    assert hub._hub is None
+
+
+def test_many_threads_start_one_loop(url):
+    """Whoever comes first starts it; the others use it."""
+    hub = HubThread(url, HubConfig())
+    offsets, barrier = [], threading.Barrier(16)
+
+    def publish():
+        barrier.wait()
+        offsets.append(hub.publish(["a"], Event("x"))[0].position.offset)
+
+    threads = [threading.Thread(target=publish) for _ in range(16)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+
+    assert sorted(offsets) == list(range(1, 17))
+    assert sum(t.name == "heliograph-hub" for t in threading.enumerate()) == 1
+    hub.close()
+
+
+def test_close_and_use_again(hub):
+    """Closing ends what is open; the next use opens it anew."""
+    hub.publish(["a"], Event("x"))
+    hub.close()
+    hub.close()
+
+    assert hub.publish(["a"], Event("x"))[0].position.offset == 2
+
+
+def test_a_dropped_hub_is_closed(url):
+    """An application that is gone leaves no stream and no thread of a broker."""
+    before = threading.active_count()
+    hub = HubThread(url, HubConfig())
+    hub.publish(["a"], Event("x"))
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.settimeout(10)
+        hub.adopt(hub.admit(("a",)), ours, b"")
+
+        del hub
+        gc.collect()
+
+        while theirs.recv(9999):
+            pass
+    until(lambda: threading.active_count() <= before + 1)
+
+
+def test_from_its_own_thread(hub):
+    """It would wait for itself; it says so."""
+    hub.publish(["a"], Event("x"))
+    running = loop.process.current.loop
+
+    async def publish():
+        return hub.publish(["a"], Event("x"))
+
+    with pytest.raises(RuntimeError, match="own thread"):
+        asyncio.run_coroutine_threadsafe(publish(), running).result(10)
+
+
+def test_publish_that_takes_too_long(tmp_path):
+    """It fails by name after the configured time."""
+    import contextlib
+    import sqlite3
+
+    url = f"sqlite:///{tmp_path}/log"
+    first = HubThread(url, HubConfig())
+    first.publish(["a"], Event("x"))
+    first.close()
+    hub = HubThread(url, HubConfig(publish_timeout_seconds=0.2))
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "log", isolation_level=None)
+    ) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BrokerUnavailableError, match=r"no answer within 0\.2 seconds"):
+            hub.publish(["a"], Event("x"))
+
+    hub.close()
+
+
+def test_a_password_is_not_shown(monkeypatch):
+    """The URL in an error is without it."""
+    import socket as sockets
+
+    with sockets.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        hub = HubThread(
+            f"redis://user:secret@127.0.0.1:{port}/0",
+            HubConfig(publish_timeout_seconds=0.2),
+        )
+        with pytest.raises(BrokerUnavailableError) as caught:
+            hub.publish(["a"], Event("x"))
+        assert "secret" not in str(caught.value)
+        assert f"127.0.0.1:{port}" in str(caught.value)
+        hub.close()
+
+
+def test_no_position_while_the_broker_is_unavailable(tmp_path):
+    """The server's thread is not held for long, nor by a hub that is closed meanwhile."""
+    hub = HubThread(f"sqlite:///{tmp_path}/missing/log", HubConfig(heartbeat_seconds=0.05))
+    ticket = hub.admit(("a",))
+
+    hub.locate(ticket)
+    stream = hub.pull(ticket, None)
+    assert next(stream).startswith(b":\nretry: ")
+    beats = next(stream)
+    assert beats
+    assert beats.replace(b":\n\n", b"") == b""
+
+    other = hub.admit(("b",))
+    closing = threading.Timer(0.1, hub.close)
+    closing.start()
+    hub.locate(other)
+    closing.join()
+    assert b"id:" not in b"".join(stream)
+
+
+def test_adopt_after_close(hub):
+    """A client that the hub no longer serves sees the end, and no other hub is opened."""
+    ticket = hub.admit(("a",))
+    hub.close()
+    client, server = socket.socketpair()
+    with client:
+        hub.adopt(ticket, server, b"head")
+        client.settimeout(10)
+        while client.recv(99):
+            pass
+    assert hub._hub is None
+
+
+def test_release(hub):
+    """A client that is not going to be served gives its slot back."""
+    ticket = hub.admit(("a",))
+    assert hub.statistics().subscribers == 1
+
+    hub.release(ticket)
+
+    assert hub.statistics().subscribers == 0

@@ -1,0 +1,228 @@
+"""Lazy, fork-safe, closed with the process."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from servers import unmeasured
+
+
+def run(program, *arguments, **options):
+    """Run a program of its own; its output, and that it ended well and silently."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            textwrap.dedent(program),
+            *map(str, arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+        env=unmeasured(),
+        **options,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout
+
+
+def test_nothing_starts_before_it_is_needed(url):
+    """Importing and making cost no thread and no file."""
+    out = run(
+        """
+        import sys, threading
+        from heliograph import HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        print(threading.active_count())
+        """,
+        url,
+    )
+
+    assert out == "1\n"
+    assert not Path(url.removeprefix("sqlite:///")).exists()
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_the_process_ends_with_its_hub(url, loop):
+    """A script that has published ends at once, cleanly, with either loop."""
+    out = run(
+        """
+        import sys
+        if sys.argv[2] == "asyncio":
+            sys.modules["uvloop"] = None
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        from heliograph.hub.threaded import loop
+        hub = HubThread(sys.argv[1], HubConfig())
+        print(hub.publish(["a"], Event("x"))[0].position.offset)
+        print(type(loop.process.current.loop).__module__.split(".")[0])
+        """,
+        url,
+        loop,
+    )
+
+    assert out.split() == ["1", loop]
+
+
+def test_publish_at_exit(url):
+    """A program's own hook may publish a last event."""
+    out = run(
+        """
+        import atexit, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        hub.publish(["a"], Event("x"))
+        atexit.register(lambda: print(hub.publish(["a"], Event("x"))[0].position.offset))
+        """,
+        url,
+    )
+
+    assert out == "2\n"
+
+
+def test_a_program_that_goes_on_without_its_main_thread(url):
+    """A server in another thread serves new streams after the last line of the script."""
+    out = run(
+        """
+        import sys, threading, time
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        hub.publish(["a"], Event("x"))
+        def serve():
+            threading.main_thread().join()
+            time.sleep(0.3)
+            stream = hub.pull(hub.admit(("a",)), None)
+            print(next(stream)[:2])
+            stream.close()
+        threading.Thread(target=serve).start()
+        """,
+        url,
+    )
+
+    assert out == "b':\\n'\n"
+
+
+def test_after_a_fork(url):
+    """The child begins anew, the parent goes on; both end cleanly."""
+    out = run(
+        """
+        import os, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        print(hub.publish(["a"], Event("parent"))[0].position.offset, flush=True)
+        child = os.fork()
+        if not child:
+            print(hub.publish(["a"], Event("child"))[0].position.offset, flush=True)
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        print(hub.publish(["a"], Event("parent"))[0].position.offset)
+        """,
+        url,
+    )
+
+    assert out == "1\n2\n3\n"
+
+
+def test_a_fork_does_not_keep_streams_open(url):
+    """A stream that the parent ends has ended, although a child lives."""
+    out = run(
+        """
+        import os, socket, sys
+        from heliograph import HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        ours, theirs = socket.socketpair()
+        hub.adopt(hub.admit(("a",)), ours, b"head")
+        while b"id:" not in theirs.recv(9999):
+            pass
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(writing)
+            theirs.close()
+            os.read(reading, 1)
+            sys.exit()
+        hub.disconnect("a")
+        theirs.settimeout(10)
+        while theirs.recv(9999):
+            pass
+        print("ended")
+        theirs.close()
+        os.close(writing)
+        os.waitpid(child, 0)
+        """,
+        url,
+    )
+
+    assert out == "ended\n"
+
+
+def test_a_fork_takes_no_log_away(url):
+    """What a child publishes after its parent has closed is on the disk."""
+    out = run(
+        """
+        import os, signal, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        hub.publish(["a"], Event("parent"))
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            hub.publish(["a"], Event("child"))
+            os.close(writing)
+            os.read(reading, 1)
+            hub.publish(["a"], Event("child, after its parent has closed"))
+            os.kill(os.getpid(), signal.SIGKILL)
+        while hub.publish(["b"], Event("wait"))[0].position.offset < 50:
+            pass
+        hub.close()
+        os.close(writing)
+        os.waitpid(child, 0)
+        print(hub.publish(["a"], Event("parent"))[0].position.offset)
+        """,
+        url,
+    )
+
+    assert out == "4\n"
+
+
+def test_forks_in_the_middle_of_publishing(url):
+    """A child inherits no mutex that nobody opens."""
+    out = run(
+        """
+        import os, sys, threading
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        stop = threading.Event()
+        def publish():
+            while not stop.is_set():
+                hub.publish(["a"], Event("x"))
+        threads = [threading.Thread(target=publish) for _ in range(3)]
+        for thread in threads: thread.start()
+        for _ in range(30):
+            child = os.fork()
+            if not child:
+                hub.publish(["a"], Event("child"))
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        for thread in threads: thread.join()
+        print("all")
+        """,
+        url,
+    )
+
+    assert out == "all\n"

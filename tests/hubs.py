@@ -1,0 +1,72 @@
+"""Hubs for the tests, with each broker of one machine, and what they hold."""
+
+import asyncio
+import contextlib
+import json
+
+from heliograph import (
+    Event,
+    HubConfig,
+)
+from heliograph.brokers import Retention, open_broker
+from heliograph.hub import Hub
+from heliograph.hub.timings import DEFAULT_TIMINGS
+from heliograph.wire.framing import Framing
+from streams import connect
+
+
+@contextlib.asynccontextmanager
+async def opened(url="memory:", *, events=1000, timings=DEFAULT_TIMINGS, **config):
+    broker = open_broker(url, Retention(events=events, seconds=1e6))
+    hub = Hub(broker, HubConfig(**config), timings=timings)
+    await hub.open()
+    try:
+        yield hub
+    finally:
+        await hub.close()
+
+
+async def resume(hub, client, *channels):
+    client.leave()
+    return connect(hub, *channels, last_event_id=client.parser.last_event_id)
+
+
+class Taking:
+    """A sink whose client takes everything at once."""
+
+    framing = Framing.IDENTITY
+    paused = False
+    unsent_bytes = 0
+
+    def __init__(self):
+        self.data = b""
+
+    def attach(self, client):
+        pass
+
+    def write(self, data):
+        self.data += data
+
+    def close(self):
+        pass
+
+    def abort(self):
+        pass
+
+
+async def gap_of(client):
+    first = (await client.wait(1))[0]
+    assert first.type == "heliograph.gap"
+    return json.loads(first.data)["reasons"]
+
+
+def held_by(hub):
+    """Bytes that a hub holds for clients that are behind."""
+    return hub._feeds._held.bytes + sum(s.unsent_bytes for s in hub._clients._admission)
+
+
+async def fill(hub, subscriber):
+    """Publish until the client is behind what the kernel holds for it."""
+    while not subscriber._sink.paused:
+        await hub.publish(["a"], Event("x" * 60_000))
+        await asyncio.sleep(0.001)
