@@ -1,4 +1,4 @@
-"""Errors carry their facts, and are what callers of the built-in ones expect."""
+"""Errors carry their facts as attributes, and inherit from the built-in ones."""
 
 import ast
 import inspect
@@ -9,45 +9,112 @@ import heliograph
 from heliograph import errors
 
 
-def test_tree_is_drawn():
-    """The docstring draws every error of the module."""
-    drawn = errors.__doc__
+def drawn_tree():
+    """The tree of the module's docstring: class -> (parent, other bases)."""
+    drawing = errors.__doc__.partition("::\n")[2].partition("\n\nThe facts")[0]
+    tree, path = {}, []
+    for line in filter(None, map(str.rstrip, drawing.splitlines())):
+        name = line.lstrip(" │├└─").split()[0]
+        depth = (line.index(name) - 4) // 4
+        path[depth:] = [name]
+        others = line.partition(f"{name} (")[2].partition(")")[0]
+        tree[name] = (path[depth - 1] if depth else "Exception", others)
+    return tree
 
-    for name in errors.__all__:
-        assert name in drawn
+
+def test_tree_is_drawn():
+    """The docstring draws every error below its base class, with the built-in one."""
+    tree = {
+        name: [base.__name__ for base in getattr(errors, name).__bases__]
+        for name in errors.__all__
+    }
+
+    assert {
+        name: [parent, *filter(None, [other])]
+        for name, (parent, other) in drawn_tree().items()
+    } == tree
 
 
 @pytest.mark.parametrize("name", errors.__all__)
 def test_exported(name):
-    """Whoever catches an error finds it at the top."""
+    """Every error can be imported from the package itself."""
     assert getattr(heliograph, name) is getattr(errors, name)
 
 
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (errors.ConfigError(["a", "b"]), "a\nb"),
-        (errors.CorsConfigError(["origins: x"]), "origins: x"),
-        (errors.InvalidFieldError("id", 5, "no"), "invalid id 5: no"),
-        (errors.InvalidFieldError("data", list(range(99)), "no"), "…: no"),
-        (errors.InvalidStreamIdError("x"), "'x'"),
-        (errors.EventTooLargeError(7), "7 bytes"),
-        (errors.BrokerUnavailableError("/f", "full"), "/f: full"),
-        (errors.TooManySubscribersError(3, None, 1), "this process has its 3"),
-        (errors.TooManySubscribersError(3, "a", 1), "channel 'a' has its 3"),
-        (
-            errors.TooManySubscribersError(3, None, 1, address="::1"),
-            "address ::1 has its 3",
-        ),
-    ],
-)
+FULL = errors.TooManySubscribersError
+
+# (error, its whole message)
+MESSAGES = [
+    (errors.ConfigError(["a", "b"]), "a\nb"),
+    (errors.CorsConfigError(["origins: x"]), "origins: x"),
+    (errors.InvalidFieldError("id", 5, "no"), "invalid id 5: no"),
+    (
+        errors.InvalidFieldError("data", list(range(99)), "no"),
+        "invalid data [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 2…: no",
+    ),
+    (
+        errors.InvalidFieldError("data", b"x" * 81, "no"),
+        f"invalid data b'{'x' * 80}'… (81 long): no",
+    ),
+    (
+        errors.InvalidStreamIdError("x"),
+        "invalid Last-Event-ID 'x': must be an id that a stream of these channels has sent",
+    ),
+    (errors.EventTooLargeError(7), "event is larger than 7 bytes"),
+    (errors.BrokerUnavailableError("/f", "full"), "/f: full"),
+    (FULL(3, None, 1), "this process has its 3 subscribers already"),
+    (FULL(3, "a", 1), "channel 'a' has its 3 subscribers already"),
+    (FULL(3, None, 1, address="::1"), "the address ::1 has its 3 subscribers already"),
+    (
+        FULL(3, None, 1, address="::1", what="channels"),
+        "the address ::1 has its 3 channels already",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "text"), MESSAGES)
 def test_messages(error, text):
-    """A message names what is wrong."""
-    assert text in str(error)
+    """A message names the value and the rule, and does not flood a log."""
+    assert str(error) == text
+
+
+# (error, attributes that callers may read)
+FACTS = [
+    (errors.ConfigError(iter(["a", "b"])), {"problems": ("a", "b")}),
+    (
+        errors.InvalidFieldError("data", "x" * 999, "no"),
+        {"field": "data", "value": "x" * 999, "reason": "no"},
+    ),
+    (errors.InvalidStreamIdError("x" * 999), {"value": "x" * 999}),
+    (errors.EventTooLargeError(7), {"limit_bytes": 7}),
+    (errors.BrokerUnavailableError("/f", "full"), {"resource": "/f", "reason": "full"}),
+    (
+        FULL(3, "a", 5),
+        {
+            "limit": 3,
+            "channel": "a",
+            "retry_after_seconds": 5,
+            "address": None,
+            "what": "subscribers",
+            "status": 503,
+        },
+    ),
+    (
+        FULL(3, None, 5, address="::1", what="channels"),
+        {"channel": None, "address": "::1", "what": "channels", "status": 429},
+    ),
+    (FULL(3, None, 5), {"channel": None, "address": None, "status": 503}),
+]
+
+
+@pytest.mark.parametrize(("error", "facts"), FACTS)
+def test_facts(error, facts):
+    """The facts of an error are attributes, whole."""
+    assert {name: getattr(error, name) for name in facts} == facts
 
 
 def test_all_is_complete():
-    """Nothing public is left out of ``__all__``."""
+    """Nothing public is missing in ``__all__``."""
     tree = ast.parse(inspect.getsource(errors))
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
 

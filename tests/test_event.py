@@ -1,11 +1,12 @@
-"""Events refuse what the format would tear apart, and nothing else."""
+"""Events refuse what the format cannot carry, and nothing else."""
 
 import enum
+import json
 
 import pytest
 
 from heliograph import Event, InvalidFieldError, encode
-from heliograph.event import MAX_RETRY_MS
+from heliograph.event import MAX_RETRY_MS, make_event
 
 REFUSED = [
     pytest.param({"data": None}, "data", id="data-none"),
@@ -34,13 +35,15 @@ REFUSED = [
 
 @pytest.mark.parametrize(("fields", "field"), REFUSED)
 def test_refused(fields, field):
-    """A value that cannot be sent is refused by name, whole, with a reason."""
+    """A value that cannot be sent is refused: its field, the rule, and the whole value."""
     with pytest.raises(InvalidFieldError) as caught:
         Event(**fields)
 
     assert caught.value.field == field
-    assert caught.value.reason
-    assert field in str(caught.value)
+    assert caught.value.reason.startswith("must ")
+    assert str(caught.value).startswith(f"invalid {field} ")
+    if fields[field] != 10**5000:
+        assert caught.value.value is fields[field]
 
 
 ACCEPTED = [
@@ -58,7 +61,7 @@ ACCEPTED = [
 
 @pytest.mark.parametrize("fields", ACCEPTED)
 def test_accepted(fields):
-    """What the format can carry is kept as given."""
+    """A value that the format can carry is kept unchanged."""
     event = Event(**fields)
 
     for name, value in fields.items():
@@ -98,3 +101,42 @@ def test_message_of_a_huge_value_is_short():
 
     assert len(str(caught.value)) < 300
     assert "2000000 long" in str(caught.value)
+
+
+# (arguments of publish, the event)
+MADE = [
+    pytest.param(("a", None, None, None), Event("a"), id="text-as-it-is"),
+    pytest.param(({"a": 1}, "t", "x", 5), Event('{"a": 1}', type="t", id="x", retry_ms=5), id="json"),
+    pytest.param((None, None, None, None), Event("null"), id="none-is-json"),
+    pytest.param(("", None, 0, 0), Event("", id="0", retry_ms=0), id="int-id"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "event"), MADE)
+def test_make_event(arguments, event):
+    """Text is sent unchanged, other data as JSON; an int is an id."""
+    assert make_event(json.dumps, *arguments) == event
+
+
+ring = []
+ring.append(ring)
+
+NOT_MADE = [
+    pytest.param((b"x", None, None, None), "data", id="bytes"),
+    pytest.param((ring, None, None, None), "data", id="circular"),
+    pytest.param((object(), None, None, None), "data", id="not-json"),
+    pytest.param(("x", None, True, None), "id", id="bool-id"),
+    pytest.param(("x", None, 1.5, None), "id", id="float-id"),
+    pytest.param(("x", 5, None, None), "type", id="int-type"),
+    pytest.param(("x", None, None, -1), "retry", id="retry-negative"),
+    pytest.param(("x", None, None, "1"), "retry", id="retry-str"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "field"), NOT_MADE)
+def test_make_event_refuses(arguments, field):
+    """The name in the error is that of publish's parameter."""
+    with pytest.raises(InvalidFieldError, match=f"^invalid {field} .*: must be") as caught:
+        make_event(json.dumps, *arguments)
+
+    assert caught.value.field == field

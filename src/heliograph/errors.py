@@ -8,13 +8,13 @@ Every exception that Heliograph raises on purpose.
     │   └── CorsConfigError                  an option of CORS is wrong or unsafe
     ├── WireError (ValueError)               text/event-stream cannot carry it
     │   ├── InvalidFieldError                a local value; always the caller's bug
-    │   ├── InvalidStreamIdError             an id that is none of ours
+    │   ├── InvalidStreamIdError             an id that no stream of ours has sent
     │   └── EventTooLargeError               more bytes than the limit allows
-    ├── BrokerUnavailableError               storage cannot be reached or used
-    ├── TooManySubscribersError              a cap on streams is reached
+    ├── BrokerUnavailableError               storage cannot be reached or used now
+    ├── TooManySubscribersError              a cap on streams or channels is reached
     └── HubClosedError                       the hub has been shut down
 
-Errors carry their facts as attributes, not only in the message.
+The facts are attributes, not only part of the message, so that callers need not parse it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "WireError",
 ]
 
-# A value of megabytes in a message helps nobody and floods a log.
+# A message is for a log line: a value of megabytes would flood the log.
 _SHOWN_CHARACTERS = 80
 
 
@@ -60,11 +60,11 @@ class ConfigError(HeliographError, ValueError):
 
 class CorsConfigError(ConfigError):
     """
-    One or more options of CORS are wrong, or would let in whom nobody meant to let in.
+    One or more options of CORS are wrong, or would grant access by accident.
 
     Attributes:
-        problems: One sentence for each mistake: the option, the value, and what to write
-            instead. Never empty.
+        problems: One sentence for each mistake, never empty: the option, the value, and
+            what to write instead.
     """
 
 
@@ -77,9 +77,9 @@ class InvalidFieldError(WireError):
     A local value that cannot be sent. Always the caller's bug.
 
     Attributes:
-        field: Name of the offending field, e.g. ``"id"``.
-        value: The value as given.
-        reason: The rule that it breaks.
+        field: Name of the offending field, for example ``"id"``.
+        value: The offending value, whole, even if the message shortens it.
+        reason: The rule that the value breaks.
     """
 
     def __init__(self, field: str, value: object, reason: str) -> None:
@@ -94,12 +94,15 @@ class InvalidStreamIdError(WireError):
     A ``Last-Event-ID`` that no stream of these channels has sent.
 
     Attributes:
-        value: The id as received.
+        value: The id, as the client sent it.
     """
 
     def __init__(self, value: str) -> None:
         self.value = value
-        super().__init__(f"not an id of this selection: {_shown(value)}")
+        super().__init__(
+            f"invalid Last-Event-ID {_shown(value)}:"
+            " must be an id that a stream of these channels has sent"
+        )
 
 
 class EventTooLargeError(WireError):
@@ -107,7 +110,7 @@ class EventTooLargeError(WireError):
     An event, or a line of a stream, is larger than allowed.
 
     Attributes:
-        limit_bytes: The limit that was passed.
+        limit_bytes: The limit in bytes.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -120,8 +123,8 @@ class BrokerUnavailableError(HeliographError):
     The storage behind the channels cannot be used now.
 
     Attributes:
-        resource: The file or address concerned.
-        reason: What the storage said.
+        resource: The file or address concerned, without secrets.
+        reason: The message of the storage or its driver.
     """
 
     def __init__(self, resource: str, reason: str) -> None:
@@ -134,14 +137,14 @@ class TooManySubscribersError(HeliographError):
     """
     A cap on subscribers, or on their channels, is reached.
 
-    HTTP faces answer 503; 429 if it is the client's own.
+    HTTP faces respond with :attr:`status`.
 
     Attributes:
-        limit: The cap.
-        channel: The channel that is full, if it is one.
-        retry_after_seconds: When to try again, in seconds.
-        address: The client's address, if that is what has too many.
-        what: ``"subscribers"`` or ``"channels"``, of which there are too many.
+        limit: The cap, as a number of ``what``.
+        channel: The channel whose cap is reached; :obj:`None` if it is another cap.
+        retry_after_seconds: Seconds until the client should try again.
+        address: The client address whose cap is reached; :obj:`None` if it is another cap.
+        what: What is counted: ``"subscribers"`` or ``"channels"``.
     """
 
     def __init__(
@@ -168,12 +171,17 @@ class TooManySubscribersError(HeliographError):
 
     @property
     def status(self) -> int:
-        """The status of the HTTP answer (RFC 9110 section 15.6.4, RFC 6585 section 4)."""
+        """
+        The status of the HTTP response.
+
+        503 (RFC 9110 section 15.6.4) if the process or the channel is full; 429 (RFC 6585
+        section 4) if the client's own address is.
+        """
         return 503 if self.address is None else 429
 
 
 class HubClosedError(HeliographError):
-    """The hub has been shut down, or its process is about to end."""
+    """The hub has been shut down, or its process is about to exit."""
 
 
 def _shown(value: object) -> str:

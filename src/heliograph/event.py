@@ -2,7 +2,8 @@
 One Server-Sent Event, validated when it is built.
 
 Whatever an :class:`Event` holds can be written to a stream, so the encoder has no
-error path. What the format would tear apart or drop is refused here, never repaired.
+error path. A value that the format would tear apart or drop is refused here, never
+repaired: a stripped line end would change an id or a type in silence.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from .errors import InvalidFieldError
 
 __all__ = ["MAX_RETRY_MS", "Event", "make_event"]
 
-# Clients hold the reconnection time in a machine integer: Chromium falls back to its
-# default when the digits overflow 64 bits.
+# WHATWG HTML section 9.2.6 sets no limit, but clients keep the reconnection time in a
+# machine integer: Chromium falls back to its default when the digits overflow 64 bits.
 MAX_RETRY_MS = 2**63 - 1
 
 _LINE_END = re.compile("[\r\n]")
@@ -25,20 +26,20 @@ _LINE_END = re.compile("[\r\n]")
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    An event as WHATWG HTML defines it.
+    An event of a stream: its data, type, id, and reconnection time.
 
-    See section 9.2, `Server-sent events
+    See WHATWG HTML section 9.2, `Server-sent events
     <https://html.spec.whatwg.org/multipage/server-sent-events.html>`_.
 
     Args:
         data: The payload. Line ends (CRLF, CR, LF) reach the client as LF. ``""`` is
             legal and is dispatched.
-        type: The name that ``addEventListener`` waits for. :obj:`None` and ``""``
+        type: The name that ``addEventListener`` listens for. :obj:`None` and ``""``
             reach the client as ``"message"``.
-        id: What the client sends back as ``Last-Event-ID``. :obj:`None` leaves the
-            client's as it is, ``""`` resets it.
+        id: What the client sends as ``Last-Event-ID`` when it reconnects. ``""`` resets
+            the client's last event id, :obj:`None` leaves it unchanged.
         retry_ms: Milliseconds that the client waits before it reconnects, 0 to
-            2**63 - 1. :obj:`None` leaves the client's as it is.
+            2**63 - 1. :obj:`None` leaves the client's value unchanged.
 
     Raises:
         InvalidFieldError: A value is of the wrong type; ``type`` or ``id`` contains
@@ -60,15 +61,15 @@ class Event:
             _check_line("id", self.id)
             if "\0" in self.id:
                 raise InvalidFieldError(
-                    "id", self.id, "clients ignore an id that contains NUL"
+                    "id", self.id, "must not contain NUL: clients ignore such an id"
                 )
         if self.retry_ms is not None:
             _check_retry("retry_ms", self.retry_ms)
         self._make_plain()
 
     def _make_plain(self) -> None:
-        # A member of an enumeration is a str or an int, but formats itself as another
-        # text: what was checked is what is kept.
+        # A member of a str or int enumeration may format itself as another text, for
+        # example as its name: store the value that was validated.
         for name in ("data", "type", "id"):
             text = getattr(self, name)
             if text is not None and type(text) is not str:
@@ -86,22 +87,29 @@ def _check_text(field: str, value: object) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise InvalidFieldError(
-            field, value, f"lone surrogate at index {error.start}, not encodable"
+            field,
+            value,
+            f"must not contain a lone surrogate (index {error.start}):"
+            " UTF-8 cannot encode it",
         ) from error
 
 
 def _check_line(field: str, value: object) -> None:
     _check_text(field, value)
     if isinstance(value, str) and _LINE_END.search(value):
-        raise InvalidFieldError(field, value, "a line end would start a new field")
+        # WHATWG HTML section 9.2.5 ends a field at CR as well as at LF. Text from a user
+        # that contains either could forge fields and events.
+        raise InvalidFieldError(
+            field, value, "must not contain CR or LF: a line end would start a new field"
+        )
 
 
 def _check_retry(field: str, value: object) -> None:
-    # bool is a subclass of int, and True is no number of milliseconds.
+    # bool is a subclass of int, but True is not a number of milliseconds.
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidFieldError(field, value, f"must be int, not {_type_name(value)}")
     if not 0 <= value <= MAX_RETRY_MS:
-        # The value itself may have more digits than Python is willing to print.
+        # int.__repr__ raises for more than 4,300 digits.
         shown = value if abs(value) <= 2 * MAX_RETRY_MS else "of over 64 bits"
         raise InvalidFieldError(
             field, shown, "must be between 0 and 2**63 - 1 milliseconds"
@@ -114,17 +122,19 @@ def _type_name(value: object) -> str:
 
 def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event:
     """
-    Make an event of what a developer gives.
+    Build an event from the arguments of a face's ``publish``.
 
     Args:
-        dumps: Turns data that is no str into JSON.
-        data: Anything that ``dumps`` takes, or a str.
-        type_: The event's type or :obj:`None`.
-        id_: The event's id, a str or an int, or :obj:`None`.
-        retry: Milliseconds or :obj:`None`.
+        dumps: Encodes data that is not a str as JSON text.
+        data: A str, which is sent as it is, or any value that ``dumps`` accepts.
+        type_: The event's type; :obj:`None` for ``"message"``.
+        id_: An id of the publisher's own; an int counts as its decimal digits.
+            :obj:`None` if there is none.
+        retry: Milliseconds that clients wait before they reconnect; :obj:`None` to leave
+            their value unchanged.
 
     Returns:
-        The event.
+        An event that can be sent.
 
     Raises:
         InvalidFieldError: A field cannot be sent.
@@ -134,11 +144,11 @@ def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event
             data = dumps(data)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidFieldError(
-                "data", data, f"neither a str nor something that JSON can say: {error}"
+                "data", data, f"must be a str or a value that JSON can encode: {error}"
             ) from error
     if isinstance(id_, int) and not isinstance(id_, bool):
         id_ = str(id_)
     if retry is not None:
-        # By the name that it has for the developer.
+        # Under the name of publish's parameter, which Event does not know.
         _check_retry("retry", retry)
     return Event(data, type=type_, id=id_, retry_ms=retry)

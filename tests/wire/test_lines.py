@@ -1,4 +1,4 @@
-"""Lines come out at the byte that ends them."""
+"""A line is yielded with the byte that ends it."""
 
 import pytest
 
@@ -25,13 +25,21 @@ def test_lines(wire, lines, size):
 
 
 def test_lf_after_cr_in_another_chunk():
-    """The LF of a CRLF that was cut is swallowed, and only that."""
+    """The LF of a CRLF that was cut in two is skipped, and only that."""
     splitter = LineSplitter(99)
 
     assert list(splitter.feed(b"a\r")) == [b"a"]
     assert list(splitter.feed(b"")) == []
     assert list(splitter.feed(b"\n")) == []
     assert list(splitter.feed(b"\n")) == [b""]
+
+
+def test_lf_after_a_line_at_which_the_caller_stopped():
+    """The LF is skipped even if the caller did not finish the chunk of the CR."""
+    splitter = LineSplitter(99)
+
+    assert next(splitter.feed(b"a\r")) == b"a"
+    assert list(splitter.feed(b"\nb\n")) == [b"b"]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])

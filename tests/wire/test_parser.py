@@ -1,4 +1,4 @@
-"""The client's half of the format, to the letter."""
+"""The client's half of the format: WHATWG HTML section 9.2.6, to the letter."""
 
 from itertools import pairwise
 
@@ -87,7 +87,7 @@ def test_stream(wire, expected, chunk_size):
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\r", b"\r\n\r\n"])
 def test_event_comes_at_the_very_byte(end):
-    """An event is out with the byte that completes it, not with the next."""
+    """The byte that completes an event yields it, not the next one."""
     parser = EventStreamParser()
     # The LF of the last CRLF completes nothing: its CR has.
     completing = 1 if end == b"\r\n\r\n" else 0
@@ -112,7 +112,7 @@ RETRIES = [
 
 @pytest.mark.parametrize(("line", "expected"), RETRIES)
 def test_retry(line, expected):
-    """Only ASCII digits set the time, at once, and without taking for ever."""
+    """Only ASCII digits set the time: at the end of their line, however many there are."""
     parser = EventStreamParser()
 
     parser.feed(line + b"\n")
@@ -121,7 +121,7 @@ def test_retry(line, expected):
 
 
 def test_last_event_id():
-    """The id is the client's from the blank line on, and survives a reconnect."""
+    """An id takes effect at the end of its block, and survives a reconnect."""
     parser = EventStreamParser(last_event_id="0")
 
     assert parser.feed(b"data: a\n\n") == [message("a", "0")]
@@ -154,7 +154,7 @@ def test_too_large(wire, chunk_size):
 
 
 def test_events_before_the_error_are_not_lost():
-    """What the chunk completed comes first, the error with the next call."""
+    """Events that the chunk completed are returned, and the next call raises."""
     parser = EventStreamParser(max_event_bytes=20)
 
     assert parser.feed(b"data: a\n\ndata: " + b"x" * 100) == [message("a")]
@@ -163,7 +163,7 @@ def test_events_before_the_error_are_not_lost():
 
 
 def test_largest_event():
-    """An event of just the allowed size passes."""
+    """An event of exactly the largest size is accepted."""
     parser = EventStreamParser(max_event_bytes=100)
 
     (event,) = parser.feed(b"data:" + b"x" * 95 + b"\n\n")
@@ -172,13 +172,13 @@ def test_largest_event():
 
 
 def test_last_event_id_is_checked():
-    """An id that no stream can have given is refused at once."""
+    """An id that no stream can send is refused at once."""
     with pytest.raises(InvalidFieldError, match="id"):
         EventStreamParser(last_event_id="a\0")
 
 
 def test_limit_is_checked():
-    """A limit that allows nothing is refused."""
+    """A limit that admits no byte is refused."""
     with pytest.raises(InvalidFieldError, match="max_event_bytes"):
         EventStreamParser(max_event_bytes=0)
 
@@ -188,7 +188,7 @@ def test_limit_is_checked():
     [(b"x", 500_000), (b"data\n", 100_000), (b"data:x\r", 100_000), (b"\n", 500_000)],
 )
 def test_linear_time(piece, times):
-    """A megabyte in small pieces is done: in quadratic time it would not be today."""
+    """Half a million small pieces take linear time: quadratic time would end in a timeout."""
     parser = EventStreamParser(max_event_bytes=1 << 30)
 
     for _ in range(times):
@@ -225,12 +225,12 @@ wires = st.lists(
 
 @given(wires, st.data())
 def test_any_chunking_gives_the_same(wire, data):
-    """Cutting changes neither the events nor what is remembered."""
+    """Chunking changes neither the events nor the id and the time that are kept."""
     whole, cut = EventStreamParser(), EventStreamParser()
-    places = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=10)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=10)))
 
     expected = whole.feed(wire)
-    edges = [0, *places, len(wire)]
+    edges = [0, *cuts, len(wire)]
     got = [e for a, b in pairwise(edges) for e in cut.feed(wire[a:b])]
 
     assert got == expected

@@ -1,1 +1,1 @@
-"""The ``text/event-stream`` format: bytes and values, nothing else."""
+"""The ``text/event-stream`` format, both halves: bytes and values, no I/O, no clock."""

@@ -1,8 +1,12 @@
 """
-Events to ``text/event-stream`` bytes.
+Encode events as ``text/event-stream`` bytes: the server's half of the format.
 
-A block is one event or one comment and the blank line that ends it. Blocks can be
-joined in any order: none depends on the one before it.
+A block is one event or one comment, and the blank line that ends it. Blocks can be joined
+in any order, because WHATWG HTML section 9.2.6 resets a client's data and type at each
+blank line. Only the last event id and the reconnection time outlive a block.
+
+The encoder has no error path for events: :class:`~heliograph.Event` refuses what the
+format cannot carry when it is built.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["encode", "encode_body", "encode_comment", "encode_id"]
 
-# The standard ends lines at CRLF, LF or CR and nowhere else. str.splitlines() also
-# splits at U+2028 and friends, so it would tear one data line into two.
+# WHATWG HTML section 9.2.5: end-of-line = CRLF / LF / CR, and nothing else.
+# str.splitlines() also splits at U+2028, U+0085, VT and FF, so it would tear one data
+# line into two.
 _LINE_END = re.compile("\r\n|\n|\r")
 
 
@@ -32,7 +37,7 @@ def encode(event: Event) -> bytes:
     carry them. Everything else survives.
 
     Args:
-        event: Any event.
+        event: The event to encode.
 
     Returns:
         UTF-8 bytes, ending in exactly one blank line.
@@ -44,13 +49,14 @@ def encode(event: Event) -> bytes:
 
 def encode_body(event: Event) -> bytes:
     """
-    Encode an event but for its id.
+    Encode an event without its id.
 
-    The id differs between the streams that carry an event; the rest does not, so it
-    is encoded once. :func:`encode_id` makes the line that goes in front.
+    The id differs between the streams that carry an event. The rest does not, so it is
+    encoded once. :func:`encode_id` encodes the line to put before it: an id takes effect
+    at the end of its block (WHATWG HTML section 9.2.6), so it may come before the data.
 
     Args:
-        event: Any event; its ``id`` is not looked at.
+        event: The event to encode; its ``id`` is ignored.
 
     Returns:
         UTF-8 bytes, ending in exactly one blank line.
@@ -60,18 +66,29 @@ def encode_body(event: Event) -> bytes:
         lines.append(f"event: {event.type}")
     if event.retry_ms is not None:
         lines.append(f"retry: {event.retry_ms}")
-    # The space is not decoration. The parser strips one space after the colon, so
-    # always writing one protects data that starts with one.
+    # One line for each line of the data, even if that is empty: clients append an LF after
+    # each and remove the last one (section 9.2.6), so "a\n" is "data: a" and "data: ".
+    # An event always has a data line, because clients dispatch nothing for a block without
+    # one.
+    #
+    # The space is not decoration. The parser strips one space after the colon, so always
+    # writing one protects data that starts with one.
     lines += [f"data: {line}" for line in _LINE_END.split(event.data)]
     return "\n".join([*lines, "", ""]).encode()
 
 
 def encode_id(id: str) -> bytes:
     """
-    Encode the ``id`` line that goes in front of :func:`encode_body`.
+    Encode the ``id`` line that precedes :func:`encode_body`.
+
+    Followed by an empty line it is a block of its own. It dispatches nothing, and clients
+    keep the id (WHATWG HTML section 9.2.6, the steps that dispatch an event). Some clients
+    disagree: ``@microsoft/fetch-event-source`` and ``httpx-sse`` 0.4 deliver a message
+    without data for such a block.
 
     Args:
-        id: An id that :class:`~heliograph.Event` has accepted, or one of our own.
+        id: Text without CR, LF and NUL, as :class:`~heliograph.Event` accepts it. Empty
+            to reset the client's last event id.
 
     Returns:
         UTF-8 bytes, ending in LF.
@@ -81,7 +98,9 @@ def encode_id(id: str) -> bytes:
 
 def encode_comment(text: str) -> bytes:
     """
-    Encode a comment: bytes that keep a connection busy and that no client shows.
+    Encode a comment: bytes that keep a connection busy and that clients ignore.
+
+    Follows WHATWG HTML section 9.2.5, where a line that starts with a colon is a comment.
 
     Args:
         text: Any text; each of its lines becomes a comment line.
@@ -90,12 +109,22 @@ def encode_comment(text: str) -> bytes:
         UTF-8 bytes, ending in exactly one blank line.
 
     Raises:
-        InvalidFieldError: ``text`` is no str or contains a lone surrogate.
+        InvalidFieldError: ``text`` is not a str or contains a lone surrogate.
     """
     if not isinstance(text, str):
         raise InvalidFieldError("comment", text, f"must be str, not {type(text).__name__}")
-    lines = [f": {line}" if line else ":" for line in _LINE_END.split(text)]
     try:
-        return "\n".join([*lines, "", ""]).encode()
+        text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidFieldError("comment", text, "lone surrogate, not encodable") from error
+        raise InvalidFieldError(
+            "comment",
+            text,
+            f"must not contain a lone surrogate (index {error.start}):"
+            " UTF-8 cannot encode it",
+        ) from error
+    lines = [f": {line}" if line else ":" for line in _LINE_END.split(text)]
+    # The blank line makes the comment a block without data. The standard dispatches nothing
+    # for it (section 9.2.6), but @microsoft/fetch-event-source, httpx-sse 0.4, sseclient
+    # and aiosseclient deliver an empty message. None of them was seen to take a comment
+    # that ends in a single LF for a block.
+    return "\n".join([*lines, "", ""]).encode()

@@ -1,9 +1,12 @@
 """
-Cuts a stream of bytes into lines, as its pieces arrive.
+Split a stream of bytes into lines, as its pieces arrive.
 
-A line ends at CRLF, LF or CR. A lone CR counts at once, and the LF that may follow is
-swallowed when it comes: waiting for it would hold an event back until the next one.
-Each byte is looked at once, so the time is linear in the input however it is cut.
+A line ends at CRLF, LF or CR (WHATWG HTML section 9.2.5). A CR at the end of a piece ends
+its line at once, and an LF that follows in the next piece is skipped. Waiting for that LF
+would hold an event back until the next one: a server that ends lines with CR alone sends
+nothing between the two.
+
+Each byte is looked at once, so the time is linear in the input, however it is cut.
 """
 
 from __future__ import annotations
@@ -26,19 +29,20 @@ class LineSplitter:
     Lines from bytes in any chunking.
 
     Args:
-        max_line_bytes: Longest line, its end not counted. At least 1.
+        max_line_bytes: Longest line in bytes, its end not counted. At least 1.
     """
 
     __slots__ = ("_line", "_max_line_bytes", "_swallow_lf")
 
     def __init__(self, max_line_bytes: int) -> None:
         self._max_line_bytes = max_line_bytes
+        # A bytearray grows in place: joining bytes would copy the line for each piece.
         self._line = bytearray()
         self._swallow_lf = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """
-        Give the lines that ``chunk`` completes.
+        Yield the lines that ``chunk`` completes.
 
         Args:
             chunk: The next bytes of the stream, any number of them.
@@ -47,14 +51,14 @@ class LineSplitter:
             Each line without its end.
 
         Raises:
-            EventTooLargeError: A line is longer than ``max_line_bytes``.
+            EventTooLargeError: A line is longer than ``max_line_bytes``, finished or not.
         """
         start = 0
         if self._swallow_lf and chunk:
             start = 1 if chunk.startswith(b"\n") else 0
             self._swallow_lf = False
         for end in _LINE_END.finditer(chunk, start):
-            # Set before the line is given out: the caller may stop here.
+            # Set before the line is yielded: the caller may stop iterating there.
             self._swallow_lf = end.end() == len(chunk) and end.group() == b"\r"
             yield self._complete(chunk[start : end.start()])
             start = end.end()

@@ -1,10 +1,14 @@
 """
-``text/event-stream`` bytes to events: the client's half of the format.
+Parse ``text/event-stream`` bytes into events: the client's half of the format.
 
 Follows WHATWG HTML section 9.2.6, `Interpreting an event stream
 <https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>`_,
 to the letter. Lines are decoded one by one: CR and LF cannot be part of a longer UTF-8
-sequence, so decoding whole lines gives what decoding the whole stream would.
+sequence, so decoding whole lines yields what decoding the whole stream would.
+
+Three buffers of the standard are attributes here: the data buffer is ``_data``, the event
+type buffer ``_type``, and the last event ID buffer ``_id``. The last one survives the end
+of a block; the other two do not.
 """
 
 from __future__ import annotations
@@ -23,25 +27,26 @@ class EventStreamParser:
     """
     Events from the bytes of a stream, in any chunking.
 
-    An event comes out of the very :meth:`feed` that holds the byte that completes it.
-    What remains unfinished when the stream ends is no event: drop the parser.
+    :meth:`feed` returns an event as soon as it gets the byte that completes it. When the
+    stream ends, drop the parser: an unfinished block is not an event (WHATWG HTML section
+    9.2.6: "any pending data must be discarded").
 
     Events carry ``type`` (``"message"`` when the stream names none) and, as ``id``,
     the last event id in force. ``retry`` lines set :attr:`reconnection_time_ms`.
 
     Args:
-        last_event_id: The id that the client holds already, as after a reconnect.
+        last_event_id: The id that the client already has, as after a reconnect.
         max_event_bytes: Largest line, and largest sum of an event's data lines, in
             bytes. At least 1.
 
     Attributes:
         last_event_id: What to send as ``Last-Event-ID`` after a reconnect.
         reconnection_time_ms: The last ``retry`` in milliseconds; :obj:`None` before
-            there is one. Numbers over 2**63 - 1 count as 2**63 - 1.
+            the first one. Numbers over 2**63 - 1 count as 2**63 - 1.
 
     Raises:
-        InvalidFieldError: ``max_event_bytes`` is less than 1, or ``last_event_id`` is
-            none that a stream can have given.
+        InvalidFieldError: ``max_event_bytes`` is less than 1, or ``last_event_id``
+            contains what no stream can send: CR, LF, NUL or a lone surrogate.
     """
 
     __slots__ = (
@@ -64,12 +69,12 @@ class EventStreamParser:
             raise InvalidFieldError(
                 "max_event_bytes", max_event_bytes, "must be at least 1"
             )
-        # An event checks the id that it is given.
+        # Event validates the id, by the rules that apply to one that a stream sends.
         self.last_event_id = Event("", id=last_event_id).id or ""
         self.reconnection_time_ms: int | None = None
         self._max_event_bytes = max_event_bytes
         self._lines = LineSplitter(max_event_bytes)
-        # The bytes before we know whether a byte order mark leads; None afterwards.
+        # The first bytes, until they tell whether a byte order mark leads; then None.
         self._start: bytes | None = b""
         self._id = last_event_id
         self._type = ""
@@ -79,7 +84,7 @@ class EventStreamParser:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """
-        Give the events that ``chunk`` completes.
+        Return the events that ``chunk`` completes.
 
         Args:
             chunk: The next bytes of the stream, any number of them.
@@ -88,9 +93,9 @@ class EventStreamParser:
             Events in the order of the stream, often none.
 
         Raises:
-            EventTooLargeError: A line or an event passed ``max_event_bytes``. Events
-                that the chunk completed before that point are returned first, and
-                the error is raised by the next call. The parser stays unusable.
+            EventTooLargeError: A line or an event is larger than ``max_event_bytes``.
+                If the chunk completed events before that point, they are returned, and
+                the next call raises the error. The parser stays unusable.
         """
         if self._error is not None:
             raise self._error
@@ -108,6 +113,8 @@ class EventStreamParser:
         return events
 
     def _without_byte_order_mark(self, chunk: bytes) -> bytes:
+        # Section 9.2.6: the UTF-8 decode algorithm strips one leading mark, if any. A
+        # second one is part of the first field's name, which is unknown then.
         if self._start is None:
             return chunk
         start = self._start + chunk
@@ -118,29 +125,37 @@ class EventStreamParser:
         return start.removeprefix(_BYTE_ORDER_MARK)
 
     def _field(self, line: bytes) -> None:
+        # A line without a colon is a field with an empty value.
         name, _, value = line.partition(b":")
+        # One space and no more: the rest of the white space is data.
         value = value.removeprefix(b" ")
         match name:
             case b"data":
                 self._append_data(value)
             case b"event":
                 self._type = _decode(value)
+            # An id that contains NUL is ignored, and so is a retry that is not all ASCII
+            # digits: not even a sign is allowed. bytes.isdigit() knows only ASCII digits,
+            # where str.isdigit() would accept Arabic ones.
             case b"id" if b"\0" not in value:
                 self._id = _decode(value)
             case b"retry" if value.isdigit():
                 self.reconnection_time_ms = _parse_milliseconds(value)
             case _:
-                pass  # a comment (its name is empty) or a field we do not know
+                pass  # a comment (its name is empty), or an unknown field
 
     def _append_data(self, value: bytes) -> None:
-        # The line end between data lines is part of the event.
+        # The line end between data lines is part of the event. The standard appends an LF
+        # to each line and removes the last one, hence the "+ 1" of the limit.
         self._data_bytes += len(value) + 1
         if self._data_bytes > self._max_event_bytes + 1:
             raise EventTooLargeError(self._max_event_bytes)
         self._data.append(_decode(value))
 
     def _dispatch(self, events: list[Event]) -> None:
-        # Even a block without data makes its id the last event id.
+        # A block without data dispatches nothing, but its id becomes the last event id:
+        # the standard sets that first. Our streams begin with such a block, and Chromium
+        # 156 was seen to resume from it.
         self.last_event_id = self._id
         if self._data:
             events.append(
@@ -150,6 +165,7 @@ class EventStreamParser:
                     id=self.last_event_id,
                 )
             )
+        # The id stays: it holds for all later blocks until another one is sent.
         self._type = ""
         self._data = []
         self._data_bytes = 0
@@ -160,7 +176,8 @@ def _decode(value: bytes) -> str:
 
 
 def _parse_milliseconds(digits: bytes) -> int:
-    # int() takes quadratic time, and refuses more than 4300 digits.
+    # The standard sets no limit. int() takes quadratic time for many digits, and refuses
+    # more than 4,300 of them.
     significant = digits.lstrip(b"0")
     if len(significant) > _DIGITS_OF_MAX_RETRY:
         return MAX_RETRY_MS
