@@ -1,4 +1,4 @@
-"""A hub's configuration is validated whole."""
+"""A hub's configuration is validated as a whole."""
 
 import dataclasses
 
@@ -6,9 +6,12 @@ import pytest
 
 from heliograph import ConfigError, HubConfig
 
+_CENTURY = 100 * 366 * 86_400
+
 BAD = [
     ("history_events", 0),
     ("history_seconds", 0),
+    ("history_seconds", _CENTURY + 1),
     ("log_events", 1.5),
     ("log_bytes", "1"),
     ("heartbeat_seconds", 0),
@@ -16,6 +19,7 @@ BAD = [
     ("heartbeat_seconds", float("inf")),
     ("retry_ms", -1),
     ("retry_ms", True),
+    ("retry_ms", 3_600_001),
     ("max_event_bytes", 63),
     ("max_lag_bytes", 0),
     ("max_lag_total_bytes", 0),
@@ -26,9 +30,12 @@ BAD = [
     ("max_channels_per_address", 0.5),
     ("max_stream_seconds", 0),
     ("retry_after_seconds", -1),
+    ("retry_after_seconds", 86_401),
     ("linger_seconds", -0.1),
     ("dead_peer_seconds", 0.5),
+    ("dead_peer_seconds", 86_400.5),
     ("send_buffer_bytes", 1),
+    ("send_buffer_bytes", 2**30 + 1),
     ("publish_waits", 1),
     ("publish_timeout_seconds", "soon"),
 ]
@@ -46,7 +53,7 @@ def test_bad_value(name, value):
 
 
 def test_every_mistake_at_once():
-    """Nobody has to start five times to find five mistakes."""
+    """One start reports all mistakes."""
     with pytest.raises(ConfigError) as caught:
         HubConfig(**dict(BAD))
 
@@ -54,23 +61,56 @@ def test_every_mistake_at_once():
 
 
 def test_every_field_is_checked():
-    """A new field without a rule would be noticed here."""
+    """A new field without a rule fails here."""
     assert {field.name for field in dataclasses.fields(HubConfig)} == set(dict(BAD))
 
 
+# (name, smallest value, largest value; None if there is no limit)
+LIMITS = [
+    ("history_events", 1, None),
+    ("history_seconds", 0.001, _CENTURY),
+    ("heartbeat_seconds", 0.001, _CENTURY),
+    ("retry_ms", 0, 3_600_000),
+    ("max_event_bytes", 64, 1_048_576),
+    ("retry_after_seconds", 0, 86_400),
+    ("linger_seconds", 0, _CENTURY),
+    ("dead_peer_seconds", 1, 86_400),
+    ("send_buffer_bytes", 4_096, 2**30),
+]
+
+
+@pytest.mark.parametrize(("name", "low", "high"), LIMITS)
+def test_limits_are_values(name, low, high):
+    """The limits that the documentation states are accepted."""
+    for value in (low, high):
+        if value is not None:
+            assert getattr(HubConfig(**{name: value}), name) == value
+
+
 def test_event_larger_than_lag():
-    """An event that would disconnect everyone is refused by configuration."""
+    """An event that would disconnect every client is refused by configuration."""
     with pytest.raises(ConfigError, match="max_event_bytes must be at most max_lag_bytes"):
         HubConfig(max_event_bytes=2048, max_lag_bytes=1024)
 
 
 def test_less_for_all_than_for_one():
-    """The smaller limit would be the one that counts."""
+    """A limit for all clients is not smaller than the limit for one."""
     with pytest.raises(ConfigError, match=r"must be at least max_lag_bytes \(2097152\)"):
         HubConfig(max_lag_bytes=2**21, max_lag_total_bytes=2**20)
 
 
-@pytest.mark.parametrize("name", ["heartbeat_seconds", "send_buffer_bytes"])
+OPTIONAL = [
+    field.name for field in dataclasses.fields(HubConfig) if field.type.endswith("| None")
+]
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
 def test_none_is_a_choice(name):
-    """None turns an optional thing off."""
+    """None turns off what is optional."""
     assert getattr(HubConfig(**{name: None}), name) is None
+
+
+def test_frozen():
+    """A configuration that is in use cannot change."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        HubConfig().log_events = 5

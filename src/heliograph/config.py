@@ -1,7 +1,8 @@
 """
-The limits and timings of a hub: one frozen value, validated whole.
+The limits and timings of a hub: one frozen value, validated as a whole.
 
-Every face reads the same fields; the Flask extension spells them ``SSE_…`` in capitals.
+Every face reads the same fields. The keys of the Flask extension are their names in
+capitals, after ``SSE_``.
 """
 
 from __future__ import annotations
@@ -22,59 +23,60 @@ class HubConfig:
 
     Args:
         history_events: Events that the broker keeps per channel, for clients that
-            come back. At least 1.
+            reconnect. At least 1.
         history_seconds: Seconds that the broker keeps an event. Above 0.
-        log_events: Events per channel held in the memory of each process, so that
-            most reconnects need no storage. At least 1.
-        log_bytes: The same in bytes of encoded events. At least 1.
+        log_events: Events per channel that each process holds in memory, so that most
+            reconnects need no storage. At least 1.
+        log_bytes: Bytes of encoded events per channel that each process holds in memory;
+            the smaller of the two limits counts. At least 1.
         heartbeat_seconds: Seconds of silence after which a comment is sent, so that
             proxies keep the connection. Keep it below the proxy's idle timeout
-            (nginx: 60). Above 0. :obj:`None` sends none.
+            (nginx: 60). Above 0. :obj:`None` disables heartbeats.
         retry_ms: Milliseconds that a client waits before it reconnects. Each client
-            gets its own, between half and one and a half of this, so that a restart
-            does not bring everyone back in the same instant. 0 to 3,600,000.
+            gets a random value between half and one and a half of this, so that clients
+            do not all reconnect at the same moment after a restart. 0 to 3,600,000.
         max_event_bytes: Largest encoded event in bytes. At least 64, at most
             ``max_lag_bytes``.
         max_lag_bytes: Bytes that a client may be behind before it is disconnected. It
-            comes back with ``Last-Event-ID`` and is given what it missed. At least 1.
+            reconnects with ``Last-Event-ID`` and what it missed is replayed. At least 1.
         max_lag_total_bytes: Bytes that a process holds for all clients that are behind:
-            events that some have yet to be given, each counted once, and what was written
-            and not taken. Beyond it those who are farthest behind are disconnected. At
-            least ``max_lag_bytes``. Looked at once a second.
-        max_subscribers: Streams per process, or less if it may not open enough files. At
-            least 1.
+            events that are not yet sent to all, each counted once, and bytes that are
+            written and not yet taken. Beyond it the clients that are farthest behind are
+            disconnected. Checked once a second. At least ``max_lag_bytes``.
+        max_subscribers: Streams per process; fewer if the process may not open enough
+            files. At least 1.
         max_subscribers_per_channel: Streams per channel and process. At least 1.
-        max_subscribers_per_address: Streams per address of clients and process, as far as
-            the server says it; per /64 in IPv6. At least 1. :obj:`None` sets no limit.
-        max_channels: Channels that a process listens to, those included that it still
-            listens to for ``linger_seconds``, or that wait until storage answers. At
-            least 1.
-        max_channels_per_address: Channels that the streams of an address have in all, as
-            far as the server says the address; per /64 in IPv6. A channel of two streams
-            counts twice. At least 1. :obj:`None` sets no limit.
-        max_stream_seconds: Seconds after which a stream is ended, so that its client comes
-            back and is authorised anew, perhaps by another process. Each gets its own,
-            between half of this and all of it. Above 0. :obj:`None` sets no limit.
-        retry_after_seconds: The ``Retry-After`` of the 503 or 429 that a stream over a cap
-            is answered with, in seconds. 0 to 86,400.
-        linger_seconds: Seconds that a channel is still listened to after its last
-            subscriber left, so that a page that reloads finds it warm. 0 or more. A channel
-            that never had an event is dropped at once if no stream of it has lasted as
-            long.
-        dead_peer_seconds: Seconds after which a client is given up that no longer
-            acknowledges, or takes nothing of what is waiting for it (Linux 5.11), where
-            the connection is known. 1 to 86,400.
-        send_buffer_bytes: Kernel send buffer of a client's connection in bytes, where
-            that is known: what a client that stopped reading costs. At least 4,096.
-            :obj:`None` leaves it to the kernel, which allows megabytes.
+        max_subscribers_per_address: Streams per client address and process, if the server
+            reports the address; per /64 in IPv6. At least 1. :obj:`None` sets no limit.
+        max_channels: Channels that a process listens to, including those that it still
+            listens to for ``linger_seconds`` and those that wait for storage. At least 1.
+        max_channels_per_address: Sum of the channels of all streams of a client address,
+            if the server reports it; per /64 in IPv6. A channel of two streams counts
+            twice. At least 1. :obj:`None` sets no limit.
+        max_stream_seconds: Seconds after which a stream is ended, so that its client
+            reconnects and is authorised again, perhaps by another process. Each stream
+            gets a random value between half of this and all of it. Above 0. :obj:`None`
+            sets no limit.
+        retry_after_seconds: The ``Retry-After`` header, in seconds, of the 503 or 429 that
+            refuses a stream over a cap. 0 to 86,400.
+        linger_seconds: Seconds that a process still listens to a channel after its last
+            subscriber left, so that a page that reloads needs no storage. 0 or more. A
+            channel that never had an event is dropped at once if no stream of it has
+            lasted this long.
+        dead_peer_seconds: Seconds after which a client is disconnected that no longer
+            acknowledges packets, or takes none of the bytes that wait for it (Linux 5.11).
+            Needs access to the connection. 1 to 86,400.
+        send_buffer_bytes: Kernel send buffer of a client's connection in bytes, which is
+            what a client that stopped reading costs. Needs access to the connection. At
+            least 4,096. :obj:`None` leaves the size to the kernel, which allows megabytes.
         publish_timeout_seconds: Seconds that a publish may take before it fails. Above
             0. :obj:`None` sets no limit.
-        publish_waits: Whether a publish waits for storage that is unavailable, for
-            ``publish_timeout_seconds``, instead of failing at once. It is repeated until
-            it is done, and stored once.
+        publish_waits: Whether a publish waits up to ``publish_timeout_seconds`` for
+            storage that is unavailable, instead of failing at once. It is retried, and
+            stored once.
 
     Raises:
-        ConfigError: Listing every field that is of the wrong type or out of range.
+        ConfigError: Fields have the wrong type or are out of range; lists all of them.
     """
 
     history_events: int = 10_000
@@ -110,19 +112,30 @@ class HubConfig:
         if not found and self.max_event_bytes > self.max_lag_bytes:
             found.append(
                 f"max_event_bytes must be at most max_lag_bytes ({self.max_lag_bytes}),"
-                f" not {self.max_event_bytes}: one such event would disconnect everyone"
+                f" not {self.max_event_bytes}: a single event of that size would disconnect"
+                " every client"
             )
         if not found and self.max_lag_bytes > self.max_lag_total_bytes:
             found.append(
                 "max_lag_total_bytes must be at least max_lag_bytes"
-                f" ({self.max_lag_bytes}), not {self.max_lag_total_bytes}"
+                f" ({self.max_lag_bytes}), not {self.max_lag_total_bytes}: the smaller one"
+                " would apply to each client"
             )
         if found:
             raise ConfigError(found)
 
 
 class _Rule(NamedTuple):
-    """What a field may be."""
+    """
+    The values that a field may have.
+
+    Args:
+        name: The field.
+        low: Smallest value.
+        high: Largest value.
+        whole: Whether only an int is a value; otherwise a float is one, too.
+        optional: Whether :obj:`None` is a value.
+    """
 
     name: str
     low: float
@@ -147,10 +160,10 @@ class _Rule(NamedTuple):
 _WHOLE = ("a whole number", int)
 _SECONDS = ("a number of seconds", int | float)
 
-# A timer cannot be set more finely than this, so "above 0" means at least this.
+# No timer is more precise than this, so "above 0" means at least this.
 _TICK = 0.001
 _DAY = 86_400
-# Whoever means "for ever" may write it; infinity would be no time to wait until.
+# A stand-in for "for ever": a loop cannot wait until infinity.
 _CENTURY = 100 * 366 * _DAY
 
 _RULES = [
