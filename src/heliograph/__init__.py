@@ -1,9 +1,9 @@
 """
 Push events from Python web applications to browsers.
 
-The names here need the standard library only. The faces are modules of their own, named
-for what they need: :mod:`heliograph.flask`, :mod:`heliograph.asgi`. The CORS engine is
-:mod:`heliograph.cors`.
+Importing this module needs the standard library only. Each framework has a module of its
+own, which is named for it: :mod:`heliograph.flask`, :mod:`heliograph.asgi`. The CORS engine
+is :mod:`heliograph.cors`.
 """
 
 from __future__ import annotations

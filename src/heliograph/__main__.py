@@ -1,4 +1,4 @@
-"""``python -m heliograph`` is the command ``heliograph``."""
+"""Run the command ``heliograph`` as ``python -m heliograph``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The command ``heliograph``."""
+"""
+The command ``heliograph``: arguments in, exit code out.
+
+Nothing here needs an extra: a missing one is reported by the command that needs it.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run the command.
 
     Args:
-        arguments: What follows its name; :obj:`None` for those of the process.
+        arguments: The arguments after the command's name; :obj:`None` for those of the
+            process.
 
     Returns:
-        The exit code: 0 if all went well, 1 if not. Arguments that make no sense end the
-        process with 2.
+        The exit code: 0 for success, 1 for an error, which is printed to stderr.
+
+    Raises:
+        SystemExit: With 2 for invalid arguments, with 0 after ``--help`` and ``--version``.
     """
     options = _parser().parse_args(arguments)
     try:
-        # Here and not above: it needs the extra.
-        from .demo.run import DemoError, run  # noqa: PLC0415 - see above
+        from .demo.run import DemoError, run  # noqa: PLC0415 - needs the extra flask
     except ModuleNotFoundError as error:
         print(f"heliograph: {error}", file=sys.stderr)
         return 1
@@ -51,9 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="a page and an API on two origins, with live events",
-        description="Serves a page on one port of this machine and a Flask API on another,"
-        " and publishes events for the page to show. Cut its connection or kill the API:"
-        " no event is lost, none comes twice. Stop it with Ctrl-C.",
+        description="Serve a page on one port of this machine and a Flask API on another,"
+        " and publish events for the page to show. Cut its connection or kill the API:"
+        " every event arrives exactly once. Stop the demo with Ctrl-C.",
     )
     demo.add_argument(
         "--port", type=_port, default=8000, help="the page's port (default: %(default)s)"
@@ -63,12 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument(
         "--folder",
-        help="where to keep the events (default: a folder that is removed afterwards)",
+        help="folder to keep the events in (default: one that is removed at the end)",
     )
     return parser
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= _LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to {_LARGEST_PORT}")
+        raise argparse.ArgumentTypeError(
+            f"invalid port {text!r}: must be a number from 1 to {_LARGEST_PORT}"
+        )
     return int(text)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -163,130 +162,6 @@ def test_needs_nothing_from_the_internet(tmp_path):
         wait_for(page, "+document.querySelector('#received').textContent > 5")
 
     assert hosts == {"127.0.0.1"}
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "heliograph", *arguments],
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("option", ["--port", "--api-port"])
-def test_a_port_in_use(option):
-    """A clear message with what to do, and no traceback."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        ports = {"--port": free_port(), "--api-port": free_port()} | {option: port}
-        done = run("demo", *(str(word) for pair in ports.items() for word in pair))
-
-    assert done.returncode == 1
-    assert (
-        done.stderr == f"heliograph: port {port} is in use; choose another with {option}\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["demo", "--port", "0"], "'0' is no port"),
-        (["demo", "--api-port", "99999"], "1 to 65535"),
-        (["demo", "--port", "x"], "'x' is no port"),
-        ([], "required"),
-        (["dance"], "invalid choice"),
-    ],
-)
-def test_bad_arguments(arguments, words):
-    """The usage, and what is wrong."""
-    done = run(*arguments)
-
-    assert done.returncode == 2
-    assert words in done.stderr
-
-
-def test_same_port_twice():
-    """Two origins need two ports."""
-    done = run("demo", "--port", "8123", "--api-port", "8123")
-
-    assert (done.returncode, "must differ" in done.stderr) == (1, True)
-
-
-def test_a_folder_that_is_none(tmp_path):
-    """Said at once, and once."""
-    (tmp_path / "file").write_text("")
-    done = run(
-        "demo",
-        "--port",
-        str(free_port()),
-        "--api-port",
-        str(free_port()),
-        "--folder",
-        str(tmp_path / "file"),
-    )
-
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "cannot use --folder" in done.stderr
-
-
-def test_a_folder_of_everybody(tmp_path):
-    """Anybody could forge the events there: the demo says so, and what to use instead."""
-    tmp_path.chmod(0o1777)
-
-    ports = ("--port", str(free_port()), "--api-port", str(free_port()))
-    done = run("demo", *ports, "--folder", str(tmp_path))
-
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"heliograph: cannot use --folder {tmp_path}: everybody")
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status"),
-    [
-        ("/cut", "page=%0a", 400),
-        ("/cut", "page=" + "x" * 300, 400),
-        ("/cut", "", 400),
-        ("/say", "text=", 400),
-        ("/say", "text=" + "x" * 201, 400),
-        ("/say", "text=x", 200),
-        ("/nothing", "", 404),
-    ],
-)
-def test_bad_requests_to_the_api(tmp_path, path, body, status):
-    """A clear 4xx."""
-    from heliograph.demo.api import create_app
-
-    app = create_app("http://127.0.0.1", str(tmp_path))
-    for origin in ("http://127.0.0.1", "http://localhost"):
-        answer = app.test_client().post(
-            path,
-            data=body,
-            content_type="application/x-www-form-urlencoded",
-            headers={"Origin": origin},
-        )
-
-        assert answer.status_code == status
-        assert answer.headers["Access-Control-Allow-Origin"] == origin
-    app.extensions["heliograph"].hub.close()
-
-
-def test_help():
-    """Every option is explained."""
-    text = run("demo", "--help").stdout
-
-    for word in ("--port", "--api-port", "--folder", "Ctrl-C"):
-        assert word in text
-    assert run("--version").stdout.strip()
-
-
-def test_missing_extra():
-    """Without Flask the command says what to install."""
-    program = "import sys; sys.modules['flask'] = None; from heliograph.cli import main; sys.exit(main(['demo']))"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-
-    assert (done.returncode, "heliograph[flask]" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

@@ -1,1 +1,1 @@
-"""What ``heliograph demo`` shows: see :mod:`.run`."""
+"""The command ``heliograph demo``: a page, its API, and a ticker. See :mod:`.run`."""

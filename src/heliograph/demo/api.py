@@ -23,19 +23,19 @@ _LONGEST_MESSAGE = 200
 
 def create_app(page_origin: str, folder: str) -> Flask:
     """
-    Make the application.
+    Create the application.
 
     Args:
-        page_origin: Whose pages may read its answers.
-        folder: Where the events are kept.
+        page_origin: The origin of the page that may read its responses.
+        folder: The folder for the events. Must exist.
 
     Returns:
         The application, with streams at ``/stream``.
     """
     app = Flask(__name__, instance_path=folder)
-    # A short wait: people watch the page while they press its buttons.
+    # Short times: people watch the page while they press its buttons.
     app.config.update(SSE_RETRY_MS=500, SSE_HEARTBEAT_SECONDS=5)
-    # Some people write the one where the other stands.
+    # The page may be opened by either name of the loopback interface.
     CORS(app, origins=[page_origin, page_origin.replace("127.0.0.1", "localhost")])
     app.register_blueprint(sse, url_prefix="/stream")
 
@@ -62,7 +62,7 @@ def create_app(page_origin: str, folder: str) -> Flask:
 
 
 if __name__ == "__main__":
-    # The page shows what happens; a line per request would hide the address.
+    # The page shows what happens; a log line per request would hide the page's URL.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     _port, _page_origin, _folder = sys.argv[1:]
     run_simple("127.0.0.1", int(_port), create_app(_page_origin, _folder), threaded=True)

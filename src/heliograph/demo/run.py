@@ -1,9 +1,9 @@
 """
-Assembles the demo: the page, the API in a process of its own, and a ticker.
+Assemble the demo: the page, the API in a process of its own, and a ticker.
 
-The ticker publishes from this process, which never serves a stream, into the log that
-the API's process reads. So events go on while the API is dead, and the page can show that
-it gets them all.
+The ticker publishes from this process, which never serves a stream, into the file that the
+API's process reads. So events are published while the API is down, and the page can show
+that it receives all of them.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = ["DemoError", "run"]
 _HOST = "127.0.0.1"
 
 _TICKS_PER_SECOND = 10
-# Long enough to see that the page has noticed, short enough to wait for.
+# Long enough to see the page reconnect, short enough to wait for.
 _DEAD_SECONDS = 2.0
 _START_SECONDS = 20.0
 
 
 class DemoError(HeliographError):
-    """The demo cannot run; the message says what to do."""
+    """The demo cannot run. The message names the reason and what to change."""
 
 
 def run(*, page_port: int, api_port: int, folder: str | None) -> None:
@@ -54,21 +54,22 @@ def run(*, page_port: int, api_port: int, folder: str | None) -> None:
     Serve the demo until Ctrl-C.
 
     Args:
-        page_port: The page's port.
-        api_port: The API's port, another one.
-        folder: Where the events are kept; :obj:`None` for a folder that is removed.
+        page_port: The page's port, 1 to 65,535.
+        api_port: The API's port, different from ``page_port``.
+        folder: The folder for the events, which is created if necessary; :obj:`None` for
+            a temporary one.
 
     Raises:
-        DemoError: A port is in use, the folder cannot be made, or the API does not
-            start.
+        DemoError: A port cannot be used, the folder cannot be created or is not safe, or
+            the API does not start.
     """
     if page_port == api_port:
         raise DemoError("--port and --api-port must differ: two ports are two origins")
     _check_port(api_port, "--api-port")
-    # As browsers write it, who leave out the scheme's own port.
+    # Browsers omit the default port of the scheme from an origin (RFC 6454 section 6.2).
     page_origin = f"http://{_HOST}:{page_port}".removesuffix(":80")
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        # As Ctrl-C does: the API must not outlive us.
+        # SIGTERM as well as Ctrl-C runs the stack's callbacks: the API must not outlive us.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="heliograph-"))
@@ -100,7 +101,7 @@ def _make_folder(folder: str) -> str:
 
 
 class _Api:
-    """The API's process, which can be killed and started again."""
+    """The API's process, which can be killed and restarted."""
 
     def __init__(self, port: int, page_origin: str, folder: str) -> None:
         self.origin = f"http://{_HOST}:{port}"
@@ -121,7 +122,10 @@ class _Api:
         deadline = time.monotonic() + _START_SECONDS
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise DemoError(f"the API does not start on port {self._port}")
+                raise DemoError(
+                    f"the API does not start on port {self._port}; choose another with"
+                    " --api-port"
+                )
             time.sleep(0.05)
 
     def kill(self) -> None:
@@ -197,7 +201,7 @@ class _PageHandler(BaseHTTPRequestHandler):
     def __init__(self, body: bytes, api: _Api, *arguments: object) -> None:
         self._body = body
         self._api = api
-        super().__init__(*arguments)  # type: ignore[arg-type]  # the server's business
+        super().__init__(*arguments)  # type: ignore[arg-type]  # passed on from the server
 
     def do_GET(self) -> None:
         if self.path == "/":
@@ -206,8 +210,8 @@ class _PageHandler(BaseHTTPRequestHandler):
             self._answer(http.HTTPStatus.NOT_FOUND, b"")
 
     def do_POST(self) -> None:
-        # Only our own page may press the button: other origins cannot send this header
-        # without asking first, and nobody answers them.
+        # Only our own page may press the button: a page of another origin needs a preflight
+        # to send this header (WHATWG Fetch, CORS-preflight fetch). None is answered here.
         if self.path != "/restart" or self.headers.get("X-Demo") != "restart":
             self._answer(http.HTTPStatus.NOT_FOUND, b"")
             return
@@ -219,7 +223,7 @@ class _PageHandler(BaseHTTPRequestHandler):
             self._answer(http.HTTPStatus.OK, b"")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
-        """Keep quiet: the page shows what happens."""
+        """Log nothing: the page shows what happens."""
 
     def _answer(self, status: http.HTTPStatus, body: bytes) -> None:
         self.send_response(status)
