@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Another one, with the oldest releases of servers that are supported.
 OLDEST := .venv-oldest
+# What tests unpack or run, and do not fetch themselves.
+FETCHED := .fetched
 # The hashes of constraints hold all the same: this lets in our own folder, which has none.
 INSTALL := pip install --quiet --no-require-hashes --build-constraint constraints.txt
 # In two processes; conftest.py says what has to be in one. What fails is run once more, alone.
@@ -16,7 +18,7 @@ TOGETHER := -n 2 --dist loadgroup --no-loadscope-reorder -p tools.retest
 demo: $(VENV)/demo
 	$(BIN)/heliograph demo
 
-test: $(VENV)/dev $(OLDEST)/tests
+test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all
 	sh tools/debian_packages chromium redis-server redis-tools nginx openssl iproute2 \
 		apache2-bin libapache2-mod-wsgi-py3 caddy haproxy
 	$(BIN)/coverage erase
@@ -44,13 +46,17 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) $(FETCHED) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/pip: constraints.txt requirements-pip.txt
 $(OLDEST)/pip: constraints-oldest.txt requirements-pip.txt
 %/pip:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-pip.txt
+	touch $@
+
+$(FETCHED)/all: $(VENV)/pip tests/fetched.txt
+	sh tools/fetch $(BIN)/pip tests/fetched.txt $(FETCHED)
 	touch $@
 
 $(VENV)/demo: $(VENV)/pip pyproject.toml

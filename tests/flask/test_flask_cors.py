@@ -8,16 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sdists import fetch
-
-# It is fetched.
-pytestmark = pytest.mark.timeout(240)
-
-SDIST = (
-    "flask-cors",
-    "6.0.5",
-    "30c5031552cd59f620ac0c8211dac45b345d3b2df310e7721879e4f46ef9c601",
-)
+import fetched
 
 # What Flask-CORS 6.0.5 passes of its own but for tests/core/test_helpers.py, which looks at
 # its insides. It skips one, which is about Flask before 1.1.
@@ -28,7 +19,7 @@ SKIPPED = 1
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """The source distribution."""
-    return fetch(tmp_path_factory.mktemp("flask-cors"), *SDIST)
+    return fetched.sources("flask-cors", tmp_path_factory.mktemp("flask-cors"))
 
 
 def test_its_tests_pass(sources):

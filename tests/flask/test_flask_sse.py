@@ -6,24 +6,15 @@ import subprocess
 import pytest
 import redis
 
+import fetched
 from browser import chromium
-from sdists import fetch
 from servers import free_port, gunicorn, serving, until
-
-# It is fetched.
-pytestmark = pytest.mark.timeout(240)
-
-SDIST = (
-    "Flask-SSE",
-    "1.0.0",
-    "4f84714c2549a45e4f17bfc5f68ee8a9f298b22740a6844404d1c74551f2090d",
-)
 
 
 @pytest.fixture(scope="module")
 def documentation(tmp_path_factory):
     """The pages of the source distribution, by name."""
-    folder = fetch(tmp_path_factory.mktemp("sdist"), *SDIST)
+    folder = fetched.sources("flask-sse", tmp_path_factory.mktemp("sdist"))
     return {path.name: path.read_text() for path in folder.rglob("*.rst")}
 
 
