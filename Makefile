@@ -13,7 +13,7 @@ INSTALL := pip install --quiet --no-require-hashes --build-constraint constraint
 # In two processes; conftest.py says what has to be in one. What fails is run once more, alone.
 TOGETHER := -n 2 --dist loadgroup --no-loadscope-reorder -p tools.retest
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test test-quick lint bench format clean
 
 demo: $(VENV)/demo
 	$(BIN)/heliograph demo
@@ -27,6 +27,9 @@ test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all
 	$(BIN)/coverage report
 	$(OLDEST)/bin/python -m pytest $(TOGETHER) -m oldest \
 		-k 'not (asgi or hypercorn or granian or daphne or gunicorn-uvicorn)' tests/e2e/test_servers.py
+
+test-quick: $(VENV)/dev $(FETCHED)/all
+	$(BIN)/python -m pytest $(TOGETHER) -m "not server"
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """Runs the examples of the README and the documentation as tests."""
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.sybil import SybilCollection
 
 from flask import Flask
+from markers import needs_server
 
 
 def _named(namespace):
@@ -40,16 +42,17 @@ def _without_redis(namespace):
     shutil.rmtree(namespace["_server"].folder)
 
 
+_NEEDS_REDIS = "docs/redis.md"
 _pages = Sybil(
     parsers=[PythonCodeBlockParser()],
     patterns=["README.md", "docs/*.md"],
-    excludes=["docs/redis.md"],
+    excludes=[_NEEDS_REDIS],
     setup=_named,
     teardown=_close,
 )
 _redis_page = Sybil(
     parsers=[PythonCodeBlockParser()],
-    patterns=["docs/redis.md"],
+    patterns=[_NEEDS_REDIS],
     setup=_with_redis,
     teardown=_without_redis,
 )
@@ -74,6 +77,23 @@ def pytest_itemcollected(item):
         parameters = item.callspec.params
         group += "".join(str(parameters.get(name, "")) for name in _SERVERS)
     item.add_marker(pytest.mark.xdist_group(group))
+    if _needs_server(item):
+        item.add_marker(pytest.mark.server)
+
+
+def _needs_server(item):
+    if isinstance(item, SybilItem):
+        return item.path == item.config.rootpath / _NEEDS_REDIS
+    definitions = itertools.chain(*item._fixtureinfo.name2fixturedefs.values())
+    namespaces = [vars(item.module), *(one.func.__globals__ for one in definitions)]
+    for namespace in namespaces:
+        if id(namespace) not in _known:
+            _known[id(namespace)] = needs_server(namespace)
+    return any(_known[id(namespace)] for namespace in namespaces)
+
+
+# By the identity of a module's namespace, whether it needs a server.
+_known = {}
 
 
 @pytest.hookimpl(trylast=True)

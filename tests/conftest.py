@@ -1,8 +1,9 @@
 """Fixtures for all tests."""
 
+import sys
+
 import pytest
 
-import redises
 import streams
 
 try:
@@ -27,7 +28,9 @@ def _clients_are_closed():
 @pytest.fixture(autouse=True, scope="session")
 def _servers_are_ended():
     yield
-    for process in redises.processes:
+    # Imported here it would have to be installed for tests that need no Redis.
+    redises = sys.modules.get("redises")
+    for process in redises.processes if redises else ():
         if process.poll() is None:
             process.kill()
             process.wait()

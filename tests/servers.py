@@ -18,6 +18,7 @@ from pathlib import Path
 
 import streams
 from heliograph import EventStreamParser
+from programs import unmeasured, until  # noqa: F401 - tests that start servers import them from here
 
 APPS = Path(__file__).parent / "apps"
 
@@ -374,27 +375,6 @@ def on_unix_socket(command):
         place = command.index("{port}")
         command[place - 1 : place + 1] = options
     return command
-
-
-def unmeasured():
-    """
-    The environment for a program that forks while it has threads.
-
-    Coverage's own locks are not made for that, and its tracing is slow enough to matter.
-    """
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("COVERAGE_")
-    }
-
-
-def until(condition, seconds=20):
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def publish(server, data, channel="sse"):

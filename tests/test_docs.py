@@ -4,18 +4,16 @@ import dataclasses
 import importlib.util
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from browser import chromium
 from heliograph import HubConfig
 from heliograph.brokers.redis.address import _OPTIONS, DEFAULT_PREFIX
 from heliograph.cors.policy import DEFAULT_METHODS, OPTIONS
 from heliograph.flask.options import CONFIG_KEYS, make_rules
 from heliograph.flask.settings import _KNOWN_KEYS
-from servers import FALLBACK, TAKEN_OVER, serving, until
+from servers import FALLBACK, TAKEN_OVER
 
 ROOT = Path(__file__).parent.parent
 
@@ -116,34 +114,6 @@ def test_links(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
-
-
-def test_readme_in_a_browser(tmp_path):
-    """The example of the README, as it stands there, does what it says."""
-    (program,) = re.findall(
-        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
-    )
-    (tmp_path / "app.py").write_text(program)
-    command = [
-        sys.executable,
-        "-m",
-        "flask",
-        "--app",
-        str(tmp_path / "app.py"),
-        "run",
-        "--port",
-        "{port}",
-    ]
-    with serving(command, tmp_path, ready="/") as server, chromium() as browser:
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{server.port}/")
-
-        def greeted():
-            # Whoever publishes before the page listens has to publish again.
-            server.get("/hello", "POST")
-            return page.inner_text("#out") == "Hello!"
-
-        until(greeted)
 
 
 def test_the_example_is_short():
