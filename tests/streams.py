@@ -18,21 +18,27 @@ class Client:
         self.connection = connection
         self.parser = EventStreamParser()
         self.events = []
-        self.raw = b""
+        # Megabytes come in small parts: nothing that has come before is copied or searched.
+        self._raw = bytearray()
+        self._body_at = None
 
     async def read(self):
         data = await asyncio.get_running_loop().sock_recv(self.connection, 1 << 16)
-        if self.raw.partition(b"\r\n\r\n")[1]:
+        self._raw += data
+        if self._body_at is not None:
             self.events += self.parser.feed(data)
-            self.raw += data
-        else:
-            self.raw += data
-            self.events += self.parser.feed(self.raw.partition(b"\r\n\r\n")[2])
+        elif b"\r\n\r\n" in self._raw:
+            self._body_at = self._raw.index(b"\r\n\r\n") + 4
+            self.events += self.parser.feed(self.body)
         return data
 
     @property
+    def raw(self):
+        return bytes(self._raw)
+
+    @property
     def body(self):
-        return self.raw.partition(b"\r\n\r\n")[2]
+        return b"" if self._body_at is None else bytes(self._raw[self._body_at :])
 
     @property
     def data(self):
