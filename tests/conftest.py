@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import random
 import sys
 
 import pytest
@@ -16,6 +17,18 @@ else:
         "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
     settings.load_profile("busy")
+
+
+@pytest.fixture
+def chance():
+    """
+    Return a source of random numbers. Its seed is shown if the test fails.
+
+    ``--randomly-seed`` with the seed that pytest prints at its start repeats the run.
+    """
+    seed = random.randrange(2**32)
+    print(f"chance = random.Random({seed})")
+    return random.Random(seed)
 
 
 @pytest.fixture(autouse=True)

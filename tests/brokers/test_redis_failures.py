@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 import shutil
 import subprocess
 import time
@@ -729,11 +728,11 @@ async def test_slots_move(tmp_path):
 
 @pytest.mark.parametrize("plain_channels", [None, ALL_TEXT], ids=["ours", "plain"])
 @pytest.mark.parametrize("kind", ["server", "cluster"])
-async def test_cut_while_channels_come_and_go(tmp_path, kind, plain_channels):
+async def test_cut_while_channels_come_and_go(tmp_path, chance, kind, plain_channels):
     """Nobody is left deaf, and no call fails with anything but what it may fail with."""
     storage = (RedisServer if kind == "server" else Cluster)(tmp_path / "redis")
     servers = [storage] if kind == "server" else storage.servers
-    chance, ear = random.Random(), Ear()
+    ear = Ear()
     steady = [f"s{n}" for n in range(20)]
     ended = asyncio.Event()
 

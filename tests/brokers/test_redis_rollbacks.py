@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 
 import pytest
 import redis
@@ -100,9 +99,8 @@ async def hub_at(url, log_events):
 
 
 @pytest.mark.timeout(120 + 2 * SECONDS)
-async def test_nothing_is_missing_without_a_gap(tmp_path):
+async def test_nothing_is_missing_without_a_gap(tmp_path, chance):
     """Two processes with clients that stay and clients that move; a third that publishes."""
-    chance = random.Random()
     server = RedisServer(tmp_path / "redis")
     storage = Storage(server)
     predecessors = {}

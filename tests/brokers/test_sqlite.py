@@ -676,9 +676,8 @@ def test_four_publish_four_listen(path):
 
 
 @pytest.mark.timeout(300)
-def test_kill_9_of_a_publisher(path):
+def test_kill_9_of_a_publisher(path, chance):
     """Fifty times: every publish that returned is there, the file opens, no hole."""
-    chance = random.Random()
     returned = set()
     for attempt in range(50):
         with run_program("publish_for_ever.py", path, attempt) as program:

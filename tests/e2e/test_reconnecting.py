@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import signal
 import time
 
@@ -17,9 +16,8 @@ SECONDS = 42
 
 
 @pytest.mark.timeout(200)
-async def test_every_record_is_complete(tmp_path):
+async def test_every_record_is_complete(tmp_path, chance):
     """In order, without a hole, without a duplicate, for each of them."""
-    chance = random.Random()
     command = gunicorn(
         "plain:app",
         "--workers",

@@ -9,7 +9,6 @@ clients killed, its servers restarted. ``HELIOGRAPH_SECONDS`` says for how long.
 import asyncio
 import itertools
 import os
-import random
 import signal
 import sys
 import time
@@ -135,7 +134,7 @@ def kill_clients(storage, kind):
 
 
 @pytest.mark.timeout(400)
-async def test_every_record_is_complete(storage, children, tmp_path):
+async def test_every_record_is_complete(storage, children, tmp_path, chance):
     """
     All that a publish returned for has reached everyone, in order and once.
 
@@ -143,7 +142,6 @@ async def test_every_record_is_complete(storage, children, tmp_path):
     over, what was not acknowledged may have been seen and be gone: then there is a gap
     event, and what follows it may come again.
     """
-    chance = random.Random()
     seconds = float(os.environ.get("HELIOGRAPH_SECONDS", "35"))
     url = f"{storage.url}{storage.url_options}"
     env = {"APP_SSE_URL": url, "APP_SSE_RETRY_MS": "0"}

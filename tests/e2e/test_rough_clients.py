@@ -51,13 +51,11 @@ def visit(port, chance, ending, *, may_pipeline=True):
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", SERVERS)
-def test_rough_clients(tmp_path, name, monkeypatch):
+def test_rough_clients(tmp_path, name, monkeypatch, chance):
     """Who reads has every event in its order; of the others nothing is left."""
     monkeypatch.setenv("APP_SSE_MAX_LAG_BYTES", "100000")
     monkeypatch.setenv("APP_SSE_MAX_EVENT_BYTES", "70000")
     monkeypatch.setenv("APP_SSE_HEARTBEAT_SECONDS", "1")
-    seed = random.randrange(1_000_000)
-    print(f"the seed is {seed}")
     ending = threading.Event()
     published = 0
     # These wait for ever for a client that has sent another request and left.
@@ -72,8 +70,10 @@ def test_rough_clients(tmp_path, name, monkeypatch):
         with server.stream("/stream?channel=a") as reader:
             reader.placed()
             visitors = [
-                threading.Thread(target=go_on_visiting, args=[random.Random(seed + n)])
-                for n in range(CLIENTS)
+                threading.Thread(
+                    target=go_on_visiting, args=[random.Random(chance.random())]
+                )
+                for _ in range(CLIENTS)
             ]
             for visitor in visitors:
                 visitor.start()
