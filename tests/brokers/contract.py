@@ -240,7 +240,7 @@ class BrokerContract:
         await broker.append("a", Event("x"))
 
         found = offsets(await broker.read("a", None, 99))
-        assert found == list(range(4 - len(found), 4))
+        assert found in ([3], [2, 3], [1, 2, 3])
 
     async def test_find(self, opened):
         """A publisher's id leads to its entry while it is held and unique."""
@@ -313,7 +313,7 @@ class BrokerContract:
             published += count
             costs.append(await cost_of(broker, partial(broker.find, "a", event_id)))
 
-        assert costs[1] <= costs[0] < 100
+        assert 0 < costs[1] <= costs[0] < 100
 
     async def test_listen(self, opened):
         """From the position given on, every entry comes, in order."""
