@@ -11,7 +11,7 @@ from heliograph.brokers import Retention
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.hub import Hub
 from hubs import opened
-from streams import connect, until
+from streams import HEAD, connect, until
 
 
 async def test_disconnect_in_all_processes(sqlite):
@@ -40,7 +40,7 @@ async def test_disconnect_before_a_stream_begins(sqlite):
         spared = connect(other, "b", arrived_at=before)
         again = connect(other, "a", arrived_at=other._control._disconnects.latest)
 
-        assert (late.body, late.data) == (b"", [])
+        assert late.raw == HEAD
         for client in (spared, again):
             await client.placed()
         assert other.statistics().subscribers == 2
@@ -68,7 +68,7 @@ async def test_commands_from_before_a_hub_was_opened(sqlite):
             late = await connect(other, "a", arrived_at=before).ended()
             spared = await connect(other, "b", arrived_at=before).placed()
 
-            assert (late.body, late.data) == (b"", [])
+            assert late.raw == HEAD
             assert spared.body
 
 
@@ -87,7 +87,8 @@ async def test_commands_that_have_aged_out(tmp_path, caplog):
     await later.close()
     hub = Hub(SqliteBroker(tmp_path / "log", retention), HubConfig())
     await hub.open()
-    assert (await hub._broker.read("\x01heliograph.control", None, 9)).entries == ()
+    history = await hub._broker.read("\x01heliograph.control", None, 9)
+    assert (history.entries, history.head.offset) == ((), 1)
 
     await connect(hub, "a", arrived_at=before).placed()
 
