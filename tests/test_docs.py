@@ -106,14 +106,19 @@ def test_every_option_of_redis_is_documented():
     assert f"| `prefix` | `{DEFAULT_PREFIX}` |" in text
 
 
-@pytest.mark.parametrize(
-    "page", sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("*.md")), ids=lambda p: p.name
-)
-def test_links(page):
-    """What a page refers to in this repository is there."""
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        if "://" not in target:
-            assert (page.parent / target).exists(), target
+# (a page, what it links to in this repository)
+LINKS = [
+    pytest.param(page, target, id=f"{page.name}-{target}")
+    for page in [*sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("*.md"))]
+    for target in sorted(set(re.findall(r"\]\(([^)#]+)\)", page.read_text())))
+    if "://" not in target
+]
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS)
+def test_links(page, target):
+    """A link of a page leads to a file that exists."""
+    assert (page.parent / target).exists()
 
 
 def test_the_example_is_short():
@@ -127,7 +132,10 @@ def test_the_example_is_short():
 
 def test_commands_of_the_readme_exist():
     """Each make target that is named can be made."""
-    for target in re.findall(r"`?make (\w+)", (ROOT / "README.md").read_text()):
+    targets = re.findall(r"`?make ([\w-]+)", (ROOT / "README.md").read_text())
+
+    assert targets
+    for target in targets:
         subprocess.run(
             ["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True
         )
