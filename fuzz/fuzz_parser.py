@@ -1,7 +1,7 @@
 """
 Fuzz target: the parser takes any bytes, or raises its documented error.
 
-``python fuzz/fuzz_parser.py [seconds]`` mutates streams for a while. With atheris
+``python fuzz/fuzz_parser.py [seconds [seed]]`` mutates streams for a while. With atheris
 installed, ``atheris.Setup(sys.argv, fuzz_one_input)`` runs the same target by coverage.
 """
 
@@ -18,6 +18,8 @@ SEEDS = [
     b"\xef\xbb\xbfdata:x\r\rdata\r\n\r\n",
     b": c\nid: \0\n\ndata: \xff\xfe\n\n",
     b"retry: 99999999999999999999999999\n\n",
+    # Some bytes more, or a line end less, and it is too large.
+    b"data: " + b"y" * 57 + b"\n\n",
 ]
 
 
@@ -28,11 +30,16 @@ def fuzz_one_input(data: bytes) -> None:
     Args:
         data: The first byte says how long the pieces are, the rest is the stream.
     """
+    _compared(data)
+
+
+def _compared(data: bytes) -> tuple[list[Event], bool]:
     size = 1 + (data[0] if data else 0)
     stream = data[1:]
     whole = _events(stream, len(stream) or 1)
     pieces = _events(stream, size)
     assert whole == pieces, (data, whole, pieces)  # noqa: S101 - the property
+    return whole
 
 
 def _events(stream: bytes, size: int) -> tuple[list[Event], bool]:
@@ -47,19 +54,23 @@ def _events(stream: bytes, size: int) -> tuple[list[Event], bool]:
     return events, False
 
 
-def main(seconds: float) -> int:
+def main(seconds: float, seed: int | None = None) -> dict[str, int]:
     """
     Mutate streams for a while.
 
     Args:
-        seconds: For how long.
+        seconds: The time after which no further input is tried.
+        seed: The seed that a run has printed, to repeat it; :obj:`None` for a new one.
 
     Returns:
-        How many inputs were tried.
+        The number of inputs that were tried, of those that had events, and of those that
+        were too large.
     """
-    chance = random.Random()  # noqa: S311 - inputs, not secrets
+    seed = random.randrange(2**32) if seed is None else seed  # noqa: S311 - no secret
+    print(f"seed {seed}")
+    chance = random.Random(seed)  # noqa: S311 - inputs, not secrets
     end = time.monotonic() + seconds
-    tried = 0
+    counts = {"inputs": 0, "with events": 0, "too large": 0}
     while time.monotonic() < end:
         data = bytearray(chance.randbytes(1) + b"".join(chance.choices(SEEDS, k=3)))
         for _ in range(chance.randrange(12)):
@@ -68,10 +79,17 @@ def main(seconds: float) -> int:
                 chance.randrange(3)
             )
             data = data or bytearray(b"\0")
-        fuzz_one_input(bytes(data))
-        tried += 1
-    return tried
+        events, is_too_large = _compared(bytes(data))
+        counts["inputs"] += 1
+        counts["with events"] += bool(events)
+        counts["too large"] += is_too_large
+    return counts
 
 
 if __name__ == "__main__":
-    print(main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0), "inputs")
+    print(
+        main(
+            float(sys.argv[1]) if len(sys.argv) > 1 else 10.0,
+            int(sys.argv[2]) if len(sys.argv) > 2 else None,  # noqa: PLR2004 - the second
+        )
+    )
