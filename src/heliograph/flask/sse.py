@@ -18,7 +18,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from flask import Blueprint, Flask, abort, current_app, has_app_context, request
 
-from ..brokers.private_files import make_folder
+from ..brokers.sqlite.private_files import make_folder
 from ..channels.asked import (
     ARRIVED,
     DEFAULT_CHANNEL,

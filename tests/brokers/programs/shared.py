@@ -14,9 +14,9 @@ from contract import Ear
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import open_broker
-from heliograph.brokers.doorbell import Doorbell, ring
-from heliograph.brokers.private_files import make_folder
 from heliograph.brokers.sqlite import SqliteBroker
+from heliograph.brokers.sqlite.doorbell import Doorbell, ring
+from heliograph.brokers.sqlite.private_files import make_folder
 
 
 def say(*words):

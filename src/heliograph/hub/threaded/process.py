@@ -17,7 +17,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
-from ...brokers import worker  # noqa: F401 - first: its hooks before a fork run after ours
+from ...brokers.sqlite import worker  # noqa: F401 - first: its fork hooks run after ours
 from . import loop
 
 if TYPE_CHECKING:

@@ -22,13 +22,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..channels.entry import Entry
-from ..channels.position import Position
-from ..errors import BrokerUnavailableError, ConfigError, InvalidFieldError
-from ..event import Event
-from .base import History, Retention, resolve
-from .epoch import new_epoch
-from .once import OnceLog
+from ...channels.entry import Entry
+from ...channels.position import Position
+from ...errors import BrokerUnavailableError, ConfigError, InvalidFieldError
+from ...event import Event
+from ..base import History, Retention, resolve
+from ..epoch import new_epoch
+from ..once import OnceLog
 from .private_files import PRIVATE, access_problem, has_more_rights, limit_rights, make_file
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class SqliteStore:
         return False
 
     def read(self, channel: str, after: Position | None, limit: int) -> History:
-        """Give what follows a position. See :meth:`.base.Broker.read`."""
+        """Give what follows a position. See :meth:`..base.Broker.read`."""
         with self._reading() as connection:
             head = self._head(connection, channel)
             (oldest,) = connection.execute(
@@ -256,7 +256,7 @@ class SqliteStore:
         return History(entries=entries, start=start, head=head, gap=gap)
 
     def find(self, channel: str, event_id: str) -> Position | None:
-        """Give the place of an entry. See :meth:`.base.Broker.find`."""
+        """Give the place of an entry. See :meth:`..base.Broker.find`."""
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT channel.epoch, entry.offset FROM channel"

@@ -19,20 +19,20 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ..channels.position import Position
-from ..errors import BrokerUnavailableError
-from .base import Broker, History, Listener, Retention
+from ...channels.position import Position
+from ...errors import BrokerUnavailableError
+from ..base import Broker, History, Listener, Retention
 from .doorbell import Doorbell, UntrustedBellsError, ring
 from .private_files import PRIVATE
-from .sqlite_store import SqliteStore
+from .store import SqliteStore
 from .worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..channels.entry import Entry
-    from ..event import Event
-    from .base import Attempt
+    from ...channels.entry import Entry
+    from ...event import Event
+    from ..base import Attempt
 
 __all__ = ["SqliteBroker"]
 

@@ -19,11 +19,11 @@ from contract import Ear
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention
-from heliograph.brokers.doorbell import ring
-from heliograph.brokers.private_files import change_mode, give, make_folder
 from heliograph.brokers.sqlite import SqliteBroker
+from heliograph.brokers.sqlite.doorbell import ring
+from heliograph.brokers.sqlite.private_files import change_mode, give, make_folder
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parents[1] / "programs"
 RETENTION = Retention(events=100, seconds=3600)
 
 as_root = pytest.mark.skipif(

@@ -32,7 +32,7 @@ import stat
 import threading
 from pathlib import Path
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 
 __all__ = [
     "PRIVATE",

@@ -23,7 +23,7 @@ from heliograph.brokers import Retention
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.channels.position import Position
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parents[1] / "programs"
 RETENTION = Retention(events=100_000, seconds=86_400)
 
 
@@ -209,7 +209,7 @@ async def test_sweep_without_publishing(path):
 
 async def test_a_sweep_is_made_now_and_then(path, monkeypatch, caplog):
     """It is repeated, and survives a file that cannot be used."""
-    monkeypatch.setattr("heliograph.brokers.sqlite._SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr("heliograph.brokers.sqlite.broker._SWEEP_SECONDS", 0.01)
     path.write_text("no database at all, and long enough to be one" * 99)
     seen = asyncio.Event()
     caplog.set_level(logging.WARNING)
@@ -583,7 +583,7 @@ async def test_missing_folder(tmp_path):
 
 async def test_locked_database(path, monkeypatch):
     """A lock that is not released is an error in the end, and no longer one afterwards."""
-    monkeypatch.setattr("heliograph.brokers.sqlite_store._LOCK_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("heliograph.brokers.sqlite.store._LOCK_TIMEOUT_SECONDS", 0.2)
     async with opened(path) as broker:
         await broker.append("a", Event("x"))
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
