@@ -53,9 +53,8 @@ async def test_resume_from_another_process(sqlite):
         assert [e.data for e in await back.wait(1)] == ["2"]
 
 
-async def test_a_hub_that_is_behind_sends_nothing_twice(sqlite, monkeypatch):
+async def test_a_hub_that_is_behind_sends_nothing_twice(sqlite):
     """A client that has seen more than this process waits for it to see that too."""
-    monkeypatch.setattr("heliograph.brokers.sqlite.broker._POLL_WITH_BELL_SECONDS", 0.3)
     async with opened(sqlite) as one, opened(sqlite) as late:
         warm = await connect(late, "a").placed()
         # The bell of the late process is out of reach for a while.

@@ -308,6 +308,31 @@ async def test_rights(folder, umask, rights, before, caplog):
     assert ("?mode=0660" in caplog.text) == bool(was_wider)
 
 
+async def test_only_the_owner_may_read(folder):
+    """Events may be private; so are the files."""
+    async with opened(folder / "log") as broker:
+        await broker.append("a", Event("x"))
+        modes = {
+            found.name: stat.S_IMODE(found.stat().st_mode) for found in folder.iterdir()
+        }
+
+    assert modes == {
+        "log": 0o600,
+        "log-wal": 0o600,
+        "log-shm": 0o600,
+        "log-bells": 0o700,
+    }
+
+
+async def test_a_link_to_a_file_that_is_not_there(folder):
+    """What it leads to is made with the same mode."""
+    (folder / "log").symlink_to(folder / "elsewhere")
+    async with opened(folder / "log") as broker:
+        await broker.append("a", Event("x"))
+
+    assert stat.S_IMODE((folder / "elsewhere").stat().st_mode) == 0o600
+
+
 def other_database(path):
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE t (x)")

@@ -1,6 +1,13 @@
 """
 Channels in an SQLite file that all processes of a machine share: the default broker.
 
+:mod:`.broker` is the asynchronous half. It commits batches of appends in one thread
+(:mod:`.worker`) and reads in another, each with a connection of its own
+(:mod:`.connection`, :mod:`.schema`). :mod:`.writing`, :mod:`.reading` and :mod:`.news` are
+what these threads do; :mod:`.changes` says which channels are listened to.
+:mod:`.doorbell` wakes other processes. :mod:`.private_files` decides who may read and write
+the file.
+
 The broker is imported when it is first asked for: the hub and the faces import other
 modules of this package, also where Python was built without ``sqlite3``.
 """

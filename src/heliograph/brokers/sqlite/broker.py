@@ -1,5 +1,5 @@
 """
-Channels in an SQLite file that all processes of a machine share: the default broker.
+The asynchronous half of the SQLite broker.
 
 Two threads, each with a connection of its own: one commits batches of appends, one reads
 and follows what is new. Appends that arrive while a commit is under way make up the next
@@ -12,29 +12,32 @@ by reading the file after a ring. There is no second path whose order could diff
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import time
-from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ...channels.position import Position
 from ...errors import BrokerUnavailableError
 from ..base import Broker, History, Listener, Retention
+from .changes import Changes
+from .connection import Connection
 from .doorbell import Doorbell, UntrustedBellsError, ring
+from .news import News
 from .private_files import PRIVATE
-from .store import SqliteStore
+from .reading import Reader
 from .worker import Worker
+from .writing import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ...channels.entry import Entry
+    from ...channels.position import Position
     from ...event import Event
     from ..base import Attempt
 
-__all__ = ["SqliteBroker"]
+__all__ = ["SqliteBroker", "SqliteTimings"]
 
 _log = logging.getLogger("heliograph.brokers.sqlite")
 
@@ -43,28 +46,31 @@ _Result = TypeVar("_Result")
 # Calls that wait for the thread that reads. Many clients may come at once.
 _CALLS_AT_ONCE = 8
 
-# Channels that are listened to, or no longer, in one call: some milliseconds.
-_CHANGES_AT_ONCE = 256
-
-# How often to look without being rung. With a doorbell it only makes up for a ring that
-# was lost; without one it is the latency of events from other processes.
-_POLL_WITH_BELL_SECONDS = 1.0
-_POLL_WITHOUT_BELL_SECONDS = 0.05
-
 # A listener may have many feeds to append to; it is given so many entries in one step.
 _ENTRIES_BETWEEN_YIELDS = 16
 
-# How often each process removes what is too old although nobody publishes.
-_SWEEP_SECONDS = 60.0
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteTimings:
+    """
+    How often and how long a broker waits.
+
+    Args:
+        poll_with_bell_seconds: How often to look for new entries without being rung. With a
+            doorbell this only makes up for a lost ring.
+        poll_without_bell_seconds: The same where no doorbell can be hung. It is the latency
+            of events from other processes then.
+        sweep_seconds: How often what is too old is removed although nobody publishes.
+        lock_timeout_seconds: How long a transaction waits for another process that writes.
+    """
+
+    poll_with_bell_seconds: float = 1.0
+    poll_without_bell_seconds: float = 0.05
+    sweep_seconds: float = 60.0
+    lock_timeout_seconds: float = 5.0
 
 
-def _settle(
-    begun: asyncio.Future[Position], position: Position | BrokerUnavailableError
-) -> None:
-    if isinstance(position, Position):
-        begun.set_result(position)
-    else:
-        begun.set_exception(position)
+_DEFAULT_TIMINGS = SqliteTimings()
 
 
 class SqliteBroker(Broker):
@@ -79,8 +85,9 @@ class SqliteBroker(Broker):
             write to it.
         retention: How much history is kept per channel.
         clock: Returns seconds since the epoch of Unix.
-        mode: The rights that the file gives, and those that SQLite puts beside it. With
+        mode: The rights that the file and those beside it give. With
             0660 the members of its group publish and listen, too.
+        timings: How often and how long the broker waits.
     """
 
     def __init__(
@@ -90,13 +97,18 @@ class SqliteBroker(Broker):
         *,
         clock: Callable[[], float] = time.time,
         mode: int = PRIVATE,
+        timings: SqliteTimings = _DEFAULT_TIMINGS,
     ) -> None:
         self._path = Path(path).absolute()
         self.resource = str(self._path)
         self._bells = Path(f"{self._path}-bells")
         self._mode = mode
-        self._writer_store = SqliteStore(self._path, retention, clock, mode=mode)
-        self._reader_store = SqliteStore(self._path, retention, clock, mode=mode)
+        self._timings = timings
+        self._writing = self._new_connection()
+        self._reading = self._new_connection()
+        self._writer = Writer(self._writing, retention, clock)
+        self._reader = Reader(self._reading)
+        self._news = News(self._reading)
         self._pending: list[tuple[str, Event, asyncio.Future[Entry]]] = []
         self._committing: asyncio.Task[None] | None = None
         self._rung = asyncio.Event()
@@ -106,28 +118,29 @@ class SqliteBroker(Broker):
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
         self._asking = asyncio.Semaphore(_CALLS_AT_ONCE)
-        # What is to be listened to, with who waits for it, or no longer, in order.
-        self._changes: deque[tuple[str, asyncio.Future[Position] | None]] = deque()
-        self._changing: asyncio.Task[None] | None = None
+        self._changes = Changes(self._change, self._closed_error)
 
     async def open(self, listener: Listener) -> None:
         """
-        Begin to work on the running loop. The file is made if that is possible.
+        Start the two threads on the running loop, and make the file if that is possible.
+
+        Args:
+            listener: Called with new entries of the channels listened to.
 
         Raises:
             ConfigError: The file cannot be trusted (:mod:`.private_files`).
         """
         self._listener = listener
-        self._writer = Worker("heliograph-sqlite-write", self._writer_store.close)
-        self._reader = Worker("heliograph-sqlite-read", self._reader_store.close)
+        self._write_thread = Worker("heliograph-sqlite-write", self._writing.close)
+        self._read_thread = Worker("heliograph-sqlite-read", self._reading.close)
         try:
-            await self._reader.run(self._reader_store.check)
+            await self._read_thread.run(self._reading.check)
         except OSError:
             # The first call tries again and reports it: it may pass.
             pass
         except BaseException:
-            self._writer.close()
-            self._reader.close()
+            self._write_thread.close()
+            self._read_thread.close()
             raise
         self._hang_bell()
         self._tasks = [
@@ -140,16 +153,15 @@ class SqliteBroker(Broker):
         self._closed = True
         if self._committing is not None:
             await self._committing
-        if self._changing is not None:
-            await self._changing
+        await self._changes.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._take_bell_down()
-        await self._writer.run(self._writer_store.close)
-        await self._reader.run(self._reader_store.close)
-        self._writer.close()
-        self._reader.close()
+        await self._write_thread.run(self._writing.close)
+        await self._read_thread.run(self._reading.close)
+        self._write_thread.close()
+        self._read_thread.close()
 
     async def append(
         self,
@@ -169,8 +181,8 @@ class SqliteBroker(Broker):
         return entry
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
-        """Give what follows a position."""
-        return await self._ask(self._reader_store.read, channel, after, limit)
+        """Return what follows a position."""
+        return await self._ask(self._reader.read, channel, after, limit)
 
     async def find(self, channel: str, event_id: str) -> Position | None:
         """Return the position of the one entry with a publisher's own id."""
@@ -178,65 +190,27 @@ class SqliteBroker(Broker):
             event_id.encode()
         except UnicodeEncodeError:
             return None  # a lone surrogate, which no event has and SQLite does not take
-        return await self._ask(self._reader_store.find, channel, event_id)
+        return await self._ask(self._reader.find, channel, event_id)
 
     def listen(self, channel: str) -> asyncio.Future[Position]:
         """Hand new entries of a channel to the listener from now on."""
-        begun: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        if self._closed:
-            begun.set_exception(self._closed_error())
-        else:
-            self._change(channel, begun)
-        return begun
+        return self._changes.listen(channel)
 
     def unlisten(self, channel: str) -> None:
-        """Stop that. Entries under way may still come."""
-        self._change(channel, None)
+        """Stop that. Entries under way may still be handed over."""
+        self._changes.unlisten(channel)
 
-    def _change(self, channel: str, begun: asyncio.Future[Position] | None) -> None:
-        self._changes.append((channel, begun))
-        if self._changing is None:
-            self._changing = asyncio.create_task(
-                self._change_all(), context=contextvars.Context()
-            )
+    def _new_connection(self) -> Connection:
+        return Connection(
+            self._path,
+            mode=self._mode,
+            lock_timeout_seconds=self._timings.lock_timeout_seconds,
+        )
 
-    async def _change_all(self) -> None:
-        while self._changes:
-            if self._closed:
-                self._fail_changes()
-                break
-            count = min(len(self._changes), _CHANGES_AT_ONCE)
-            changes = [self._changes.popleft() for _ in range(count)]
-            # What was cancelled before its turn is like what is no longer listened to.
-            asked = [
-                (name, begun is not None and not begun.cancelled())
-                for name, begun in changes
-            ]
-            try:
-                positions = await self._ask(self._reader_store.change, asked)
-            except Exception as error:  # noqa: BLE001 - all that wait get it
-                for _, begun in changes:
-                    if begun is not None and not begun.done():
-                        begun.set_exception(error)
-                continue
-            # Undo only what is the last that was asked for a channel in this batch: what
-            # came after it in the same batch has been done, and is wanted.
-            last = dict(changes)
-            for (name, begun), position in zip(changes, positions, strict=True):
-                if begun is None or position is None:
-                    continue
-                if not begun.cancelled():
-                    _settle(begun, position)
-                elif last[name] is begun:
-                    # Cancelled since: undone before whatever was asked for after it.
-                    self._changes.appendleft((name, None))
-        self._changing = None
-
-    def _fail_changes(self) -> None:
-        for _, begun in self._changes:
-            if begun is not None and not begun.done():
-                begun.set_exception(self._closed_error())
-        self._changes.clear()
+    async def _change(
+        self, changes: Sequence[tuple[str, bool]]
+    ) -> list[Position | BrokerUnavailableError | None]:
+        return await self._ask(self._news.change, changes)
 
     def _closed_error(self) -> BrokerUnavailableError:
         return BrokerUnavailableError(self.resource, "the broker has been closed")
@@ -244,13 +218,13 @@ class SqliteBroker(Broker):
     async def _ask(self, function: Callable[..., _Result], *args: object) -> _Result:
         # Limit queued reads of clients, so that they cannot delay polling for new entries.
         async with self._asking:
-            return await self._reader.run(function, *args)
+            return await self._read_thread.run(function, *args)
 
     async def _commit(self) -> None:
         while self._pending:
             batch, self._pending = self._pending, []
             try:
-                entries = await self._writer.run(self._store_and_ring, batch)
+                entries = await self._write_thread.run(self._store_and_ring, batch)
             except Exception as error:  # noqa: BLE001 - every publisher of the batch gets it
                 for _, _, future in batch:
                     if not future.done():
@@ -265,9 +239,7 @@ class SqliteBroker(Broker):
     def _store_and_ring(
         self, batch: list[tuple[str, Event, asyncio.Future[Entry]]]
     ) -> list[Entry]:
-        entries = self._writer_store.append(
-            [(channel, event) for channel, event, _ in batch]
-        )
+        entries = self._writer.append([(channel, event) for channel, event, _ in batch])
         ring(self._bells, self._mode)
         return entries
 
@@ -290,13 +262,17 @@ class SqliteBroker(Broker):
                 available = True
 
     async def _hand_on_news(self) -> None:
-        while entries := await self._reader.run(self._reader_store.news):
+        while entries := await self._read_thread.run(self._news.read):
             for first in range(0, len(entries), _ENTRIES_BETWEEN_YIELDS):
                 self._listener.on_entries(entries[first : first + _ENTRIES_BETWEEN_YIELDS])
                 await asyncio.sleep(0)
 
     async def _wait_for_ring(self) -> None:
-        poll = _POLL_WITHOUT_BELL_SECONDS if self._bell is None else _POLL_WITH_BELL_SECONDS
+        poll = (
+            self._timings.poll_without_bell_seconds
+            if self._bell is None
+            else self._timings.poll_with_bell_seconds
+        )
         try:
             async with asyncio.timeout(poll):
                 await self._rung.wait()
@@ -308,7 +284,7 @@ class SqliteBroker(Broker):
         now = asyncio.get_running_loop().time()
         if now < self._mend_bell_at:
             return
-        self._mend_bell_at = now + _POLL_WITH_BELL_SECONDS
+        self._mend_bell_at = now + self._timings.poll_with_bell_seconds
         if self._bell is not None and not self._bell.is_hung():
             self._take_bell_down()
         if self._bell is None:
@@ -316,9 +292,9 @@ class SqliteBroker(Broker):
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
+            await asyncio.sleep(self._timings.sweep_seconds)
             try:
-                while await self._writer.run(self._writer_store.sweep):
+                while await self._write_thread.run(self._writer.sweep):
                     pass
             except BrokerUnavailableError as error:
                 _log.warning("cannot remove old events, trying again: %s", error)

@@ -1,0 +1,230 @@
+"""
+One connection to the file, and its transactions. Used from one thread at a time.
+
+The connection is opened when it is first needed. After an error, and when the file at the
+path has become another, the next transaction connects anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from ...errors import BrokerUnavailableError, ConfigError
+from .private_files import PRIVATE, access_problem, has_more_rights, limit_rights, make_file
+from .schema import ensure_schema, read_file_id, renew_copy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["Connection"]
+
+_Result = TypeVar("_Result")
+
+_LARGEST_INTEGER = 2**63 - 1
+
+# How long to wait for another process that writes, and how long between two tries.
+# SQLite's own waiting backs off to 100 ms and is unfair to whoever came first.
+_LOCK_TIMEOUT_SECONDS = 5.0
+_LOCK_RETRY_SECONDS = 0.001
+
+# What the write-ahead log is cut down to after a burst.
+_LOG_BYTES = 8 * 1024 * 1024
+
+# SQLite's codes where a right is missing, and not only there.
+_NO_ACCESS = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+
+class Connection:
+    """
+    A connection that opens, and opens again, by itself.
+
+    Args:
+        path: The file, absolute; made if it is missing.
+        mode: The rights that the file gives, see :mod:`.private_files`.
+        lock_timeout_seconds: How long a transaction waits for another process that writes.
+
+    Attributes:
+        path: The file.
+        file_id: The random name of the file that was connected to last; :obj:`None` before
+            the first time.
+        on_connected: Called with each new connection to SQLite and the file's random name,
+            before the first transaction; :obj:`None` for nobody.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mode: int = PRIVATE,
+        lock_timeout_seconds: float = _LOCK_TIMEOUT_SECONDS,
+    ) -> None:
+        self.path = path
+        self.file_id: str | None = None
+        self.on_connected: Callable[[sqlite3.Connection, str], None] | None = None
+        self._mode = mode
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """
+        Check the file before it is needed, and make it if it is missing.
+
+        Raises:
+            ConfigError: It cannot be trusted, or its rights cannot be taken away.
+            OSError: It cannot be looked at or made now.
+        """
+        real = make_file(self.path, self._mode)
+        if not has_more_rights(real, self._mode):
+            return
+        # What else is wrong may pass, and is reported by the first call that needs it.
+        with contextlib.suppress(sqlite3.Error):
+            self.connected()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """
+        Open a transaction that no other process writes beside.
+
+        Raises:
+            BrokerUnavailableError: The file cannot be written. Nothing was stored.
+        """
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """
+        Open a transaction that reads. Its first statement takes one snapshot for all.
+
+        Raises:
+            BrokerUnavailableError: The file cannot be read.
+        """
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    def connected(self) -> sqlite3.Connection:
+        """
+        Return the connection to what is at the path now.
+
+        Raises:
+            sqlite3.Error: SQLite cannot open it.
+            ConfigError: It cannot be trusted.
+            OSError: It cannot be looked at or made.
+        """
+        if self._connection is not None and self._inode == _inode(self.path):
+            return self._connection
+        self.close()
+        self._connection = self._when_unlocked(self._connect)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection. It opens again when it is needed."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self.connected()
+            self._when_unlocked(lambda: connection.execute(begin))
+            try:
+                yield connection
+                self._when_unlocked(lambda: connection.execute("COMMIT"))
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except (sqlite3.Error, OSError, ConfigError) as error:
+            # Also a file that came later and cannot be trusted: another may come.
+            self._discard()
+            raise BrokerUnavailableError(str(self.path), self._reason(error)) from error
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, OSError):
+            return error.strerror or str(error)
+        if isinstance(error, ConfigError):
+            return "; ".join(error.problems)
+        if _primary_code(error) in _NO_ACCESS:
+            problem = access_problem(self.path, self._mode)
+            if problem is not None:
+                return f"{error}: {problem}"
+        return str(error)
+
+    def _discard(self) -> None:
+        try:
+            self.close()
+        except sqlite3.Error:
+            # What made it unusable was reported; the next call connects anew.
+            self._connection = None
+
+    def _connect(self) -> sqlite3.Connection:
+        real = make_file(self.path, self._mode)
+        inode = _inode(self.path)
+        # "rw": SQLite makes no file if this one was removed since.
+        connection = sqlite3.connect(
+            f"{real.as_uri()}?mode=rw",
+            uri=True,
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        # Text that is no UTF-8 is an error of its row, not one of the query. An event with
+        # the surrogates that come of it is refused.
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        try:
+            # Before anything else, since it writes nothing into a file of another program.
+            # The rights are limited before there is anything to read.
+            ensure_schema(connection)
+            limit_rights(real, self._mode)
+            connection.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode this survives kill -9 of any process; FULL would add only the
+            # loss of power, for an fsync per commit.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+            if inode is not None:
+                renew_copy(connection, inode[1])
+            file_id = read_file_id(connection)
+            if self.on_connected is not None:
+                self.on_connected(connection, file_id)
+        except BaseException:
+            connection.close()
+            raise
+        self._inode, self.file_id = inode, file_id
+        return connection
+
+    def _when_unlocked(self, function: Callable[[], _Result]) -> _Result:
+        deadline = time.monotonic() + self._lock_timeout_seconds
+        while True:
+            try:
+                return function()
+            except sqlite3.OperationalError as error:
+                is_lock = _primary_code(error) in {
+                    sqlite3.SQLITE_BUSY,
+                    sqlite3.SQLITE_LOCKED,
+                }
+                if not is_lock or time.monotonic() > deadline:
+                    raise
+            time.sleep(_LOCK_RETRY_SECONDS)
+
+
+def _primary_code(error: Exception) -> int:
+    # The low byte is the primary code; the others say, for example, which lock it was.
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    # Some file systems number with 64 bits; SQLite has 63 for them.
+    return status.st_dev, status.st_ino & _LARGEST_INTEGER

@@ -1,0 +1,216 @@
+"""
+The tables of the file, and the values in their rows.
+
+``entry.seq`` numbers all entries of the file in the order of their commits and is never
+given twice, so "what is new" is one range scan whatever the channel. Trimming always
+removes a prefix: of one channel by number, of ``seq`` by age. So what is left of a
+channel is dense, even if the clock was set back.
+
+``meta.epoch`` is the epoch of channels that have no row yet. All channels that begin
+between two renewals share it, which keeps the ids of many channels short. It is renewed
+when rows of channels are forgotten, so that a name that is used again has another epoch.
+
+Other programs can write anything into a column, so every value that is read is checked.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ...channels.entry import Entry
+from ...channels.position import Position
+from ...errors import BrokerUnavailableError, InvalidFieldError
+from ...event import Event
+from ..epoch import new_epoch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "ENTRY_COLUMNS",
+    "Row",
+    "ensure_schema",
+    "entry_from_row",
+    "read_file_id",
+    "read_head",
+    "read_last_seq",
+    "renew_copy",
+]
+
+# "heli": distinguishes our files from those of other programs.
+_APPLICATION_ID = 0x68656C69
+_SCHEMA_VERSION = 1
+
+_SCHEMA = f"""
+CREATE TABLE meta (epoch TEXT NOT NULL, file_id TEXT NOT NULL, inode INTEGER NOT NULL);
+CREATE TABLE channel (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    epoch TEXT NOT NULL,
+    head INTEGER NOT NULL,
+    published_at REAL NOT NULL
+);
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel_id INTEGER NOT NULL REFERENCES channel (id),
+    offset INTEGER NOT NULL,
+    published_at REAL NOT NULL,
+    type TEXT,
+    event_id TEXT,
+    retry_ms INTEGER,
+    data TEXT NOT NULL,
+    UNIQUE (channel_id, offset)
+);
+CREATE INDEX entry_event_id ON entry (channel_id, event_id)
+    WHERE event_id IS NOT NULL;
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_SCHEMA_VERSION};
+"""
+
+ENTRY_COLUMNS = (
+    "channel.name, channel.epoch, entry.offset, entry.published_at,"
+    " entry.type, entry.event_id, entry.retry_ms, entry.data"
+)
+"""What :func:`entry_from_row` expects, of ``channel`` joined with ``entry``."""
+
+Row: TypeAlias = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
+"""One row of :data:`ENTRY_COLUMNS`. The values may be of any type that SQLite has."""
+
+
+def ensure_schema(connection: sqlite3.Connection) -> None:
+    """
+    Make the tables if the file is empty.
+
+    Args:
+        connection: A new connection, outside of a transaction.
+
+    Raises:
+        sqlite3.DatabaseError: The file is another program's, or has the layout of another
+            version. Nothing was written.
+    """
+    if _has_schema(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Checked again under the lock: another process may have been first.
+        if not _has_schema(connection):
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO meta (epoch, file_id, inode) VALUES (?, ?, 0)",
+                (new_epoch(), new_epoch()),
+            )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def renew_copy(connection: sqlite3.Connection, inode: int) -> None:
+    """
+    Begin new epochs if the file is a copy that was put back.
+
+    A copy would give the same offsets a second time, to other events. It has another inode
+    than the file remembers. The number of the device is not compared, since it may change
+    with a reboot.
+
+    Args:
+        connection: A new connection, outside of a transaction.
+        inode: The file's inode.
+    """
+    if connection.execute("SELECT 1 FROM meta WHERE inode = ?", (inode,)).fetchone():
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    (known,) = connection.execute("SELECT inode FROM meta").fetchone()
+    if known not in (0, inode):
+        epoch = new_epoch()
+        connection.execute("UPDATE channel SET epoch = ?", (epoch,))
+        connection.execute("UPDATE meta SET epoch = ?, file_id = ?", (epoch, new_epoch()))
+    connection.execute("UPDATE meta SET inode = ?", (inode,))
+    connection.execute("COMMIT")
+
+
+def read_file_id(connection: sqlite3.Connection) -> str:
+    """
+    Return the random name of the file, which a copy that was put back does not share.
+
+    Args:
+        connection: A connection to a file that has the tables.
+    """
+    (file_id,) = connection.execute("SELECT file_id FROM meta").fetchone()
+    return str(file_id)
+
+
+def read_last_seq(connection: sqlite3.Connection) -> int:
+    """
+    Return the highest ``entry.seq`` that was ever given; 0 before the first entry.
+
+    Args:
+        connection: A connection to a file that has the tables.
+    """
+    row = connection.execute(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'entry'"
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def read_head(connection: sqlite3.Connection, channel: str, path: Path) -> Position:
+    """
+    Return the newest position of a channel.
+
+    Args:
+        connection: A connection to a file that has the tables.
+        channel: A valid name; one without a row is at offset 0.
+        path: The file, as errors name it.
+
+    Raises:
+        BrokerUnavailableError: The channel's row is damaged.
+    """
+    row = connection.execute(
+        "SELECT epoch, head FROM channel WHERE name = ?"
+        " UNION ALL SELECT epoch, 0 FROM meta",
+        (channel,),
+    ).fetchone()
+    try:
+        return Position.parse(*row)
+    except InvalidFieldError as error:
+        raise BrokerUnavailableError(
+            str(path), f"the row of channel {channel!r} is damaged: {error}"
+        ) from error
+
+
+def entry_from_row(row: Row) -> Entry:
+    """
+    Return the entry that a row holds.
+
+    Args:
+        row: The values of :data:`ENTRY_COLUMNS`.
+
+    Raises:
+        InvalidFieldError: The row is damaged.
+    """
+    channel, epoch, offset, published_at, type_, event_id, retry_ms, data = row
+    if not isinstance(published_at, float) or not math.isfinite(published_at):
+        raise InvalidFieldError("published_at", published_at, "must be a time in seconds")
+    event = Event(data, type=type_, id=event_id, retry_ms=retry_ms)
+    return Entry(channel, Position.parse(epoch, offset), event, published_at)
+
+
+def _has_schema(connection: sqlite3.Connection) -> bool:
+    """Return whether the file is ours and not empty; raise if it is another program's."""
+    # In this order: what another process commits between them is seen by those that follow.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if not tables and not application_id:
+        return False
+    if application_id != _APPLICATION_ID:
+        raise sqlite3.DatabaseError("a database of another program")
+    if version != _SCHEMA_VERSION:
+        raise sqlite3.DatabaseError(
+            f"has layout {version}, this version of Heliograph knows {_SCHEMA_VERSION}"
+        )
+    return True

@@ -1,0 +1,175 @@
+"""What the thread that writes does: store batches of events, and remove what is too old."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ...channels.entry import Entry
+from ...channels.position import Position
+from ...errors import InvalidFieldError
+from ..epoch import new_epoch
+from ..once import OnceLog
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from ...event import Event
+    from ..base import Retention
+    from .connection import Connection
+
+__all__ = ["Writer"]
+
+_log = logging.getLogger("heliograph.brokers.sqlite")
+
+# A row of a channel is worth keeping for a client that reconnects after a holiday.
+_FORGET_CHANNEL_SECONDS = 30 * 86_400
+
+# Entries whose age is checked beside each batch: more than a batch adds, so that old
+# ones never pile up, and few enough to cost nothing.
+_AGED_PER_BATCH = 200
+
+# Entries that one sweep removes: nobody is to wait long for the lock.
+_AGED_PER_SWEEP = 2_000
+
+
+class Writer:
+    """
+    Stores and removes entries.
+
+    Args:
+        connection: Used from the thread that writes.
+        retention: How much history is kept per channel.
+        clock: Returns seconds since the epoch of Unix.
+    """
+
+    def __init__(
+        self, connection: Connection, retention: Retention, clock: Callable[[], float]
+    ) -> None:
+        self._connection = connection
+        self._retention = retention
+        self._clock = clock
+        self._once = OnceLog(_log)
+
+    def append(self, batch: Sequence[tuple[str, Event]]) -> list[Entry]:
+        """
+        Store events in one transaction.
+
+        Args:
+            batch: Channels and events, in order.
+
+        Returns:
+            Their entries, in the same order.
+
+        Raises:
+            BrokerUnavailableError: None of them is stored.
+        """
+        with self._connection.writing() as connection:
+            now = self._clock()
+            heads: dict[str, tuple[int, Position]] = {}
+            entries, rows = [], []
+            for name, event in batch:
+                channel_id, head = heads.get(name) or self._open_channel(
+                    connection, name, now
+                )
+                position = Position(head.epoch, head.offset + 1)
+                heads[name] = channel_id, position
+                entries.append(Entry(name, position, event, now))
+                rows.append(
+                    (
+                        channel_id,
+                        position.offset,
+                        now,
+                        event.type,
+                        event.id,
+                        event.retry_ms,
+                        event.data,
+                    )
+                )
+            connection.executemany(
+                "INSERT INTO entry (channel_id, offset, published_at, type, event_id,"
+                " retry_ms, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            for channel_id, head in heads.values():
+                connection.execute(
+                    "UPDATE channel SET head = ?, published_at = ? WHERE id = ?",
+                    (head.offset, now, channel_id),
+                )
+                connection.execute(
+                    "DELETE FROM entry WHERE channel_id = ? AND offset <= ?",
+                    (channel_id, head.offset - self._retention.events),
+                )
+            self._trim_aged(connection, now, len(batch) + _AGED_PER_BATCH)
+        return entries
+
+    def sweep(self) -> bool:
+        """
+        Remove some of what is too old, and forget channels that have long been silent.
+
+        Returns:
+            Whether there is more to remove.
+
+        Raises:
+            BrokerUnavailableError: The file cannot be written.
+        """
+        with self._connection.writing() as connection:
+            now = self._clock()
+            if self._trim_aged(connection, now, _AGED_PER_SWEEP) == _AGED_PER_SWEEP:
+                return True
+            forgotten = connection.execute(
+                "DELETE FROM channel WHERE published_at < ? AND NOT EXISTS"
+                " (SELECT 1 FROM entry WHERE entry.channel_id = channel.id)",
+                (now - max(self._retention.seconds, _FORGET_CHANNEL_SECONDS),),
+            ).rowcount
+            if forgotten:
+                connection.execute("UPDATE meta SET epoch = ?", (new_epoch(),))
+        return False
+
+    def _open_channel(
+        self, connection: sqlite3.Connection, name: str, now: float
+    ) -> tuple[int, Position]:
+        row = connection.execute(
+            "SELECT id, epoch, head FROM channel WHERE name = ?", (name,)
+        ).fetchone()
+        if row is not None:
+            channel_id, *position = row
+            try:
+                return channel_id, Position.parse(*position)
+            except InvalidFieldError as error:
+                # Refusing would fail the whole batch, and so what is published elsewhere.
+                self._once.skipped(
+                    name,
+                    "its damaged row, it begins anew",
+                    f"{self._connection.path}: {error}",
+                )
+                return channel_id, _begin_anew(connection, channel_id)
+        cursor = connection.execute(
+            "INSERT INTO channel (name, epoch, head, published_at)"
+            " SELECT ?, epoch, 0, ? FROM meta RETURNING id, epoch",
+            (name, now),
+        )
+        channel_id, epoch = cursor.fetchone()
+        return channel_id, Position(epoch, 0)
+
+    def _trim_aged(self, connection: sqlite3.Connection, now: float, at_most: int) -> int:
+        oldest_allowed = now - self._retention.seconds
+        aged = 0
+        for seq, published_at in connection.execute(
+            "SELECT seq, published_at FROM entry ORDER BY seq LIMIT ?", (at_most,)
+        ):
+            # A value that is no time was written by another program, and counts as old.
+            if isinstance(published_at, float) and published_at >= oldest_allowed:
+                break
+            aged, last_aged = aged + 1, seq
+        if aged:
+            connection.execute("DELETE FROM entry WHERE seq <= ?", (last_aged,))
+        return aged
+
+
+def _begin_anew(connection: sqlite3.Connection, channel_id: int) -> Position:
+    epoch = new_epoch()
+    connection.execute("DELETE FROM entry WHERE channel_id = ?", (channel_id,))
+    connection.execute("UPDATE channel SET epoch = ? WHERE id = ?", (epoch, channel_id))
+    return Position(epoch, 0)

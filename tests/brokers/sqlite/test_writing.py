@@ -1,0 +1,92 @@
+"""What was published is stored, and what is too old is removed."""
+
+import asyncio
+import random
+import signal
+
+import pytest
+from contract import Clock, offsets
+from sqlite_files import opened, read_all, run_program
+
+from heliograph import Event
+from heliograph.brokers import Retention
+
+
+async def test_the_file_does_not_grow_without_bound(path):
+    """Trimming goes on as events come, and space is used again."""
+    async with opened(path, retention=Retention(events=50, seconds=1000)) as broker:
+        for _ in range(400):
+            await asyncio.gather(
+                *(broker.append("a", Event("x" * 1000)) for _ in range(50))
+            )
+        size = sum(found.stat().st_size for found in path.parent.iterdir())
+
+    # 20 MB were published; SQLite lets the write-ahead log grow to 4 MB.
+    assert size < 6_000_000
+
+
+async def test_sweep_without_publishing(path):
+    """Old events go, and channels long silent are forgotten, without one being published."""
+    clock = Clock()
+    async with opened(
+        path, retention=Retention(events=9, seconds=10), clock=clock
+    ) as broker:
+        old = await broker.append("a", Event("x"))
+        clock.now += 11
+        await broker._write_thread.run(broker._writer.sweep)
+        assert offsets(await broker.read("a", None, 9)) == []
+        assert (await broker.read("a", None, 9)).head == old.position
+
+        clock.now += 31 * 86_400
+        await broker._write_thread.run(broker._writer.sweep)
+
+        history = await broker.read("a", old.position, 9)
+        assert (history.gap, history.head.offset) == ("epoch", 0)
+
+
+async def test_a_large_sweep_leaves_room_for_others(path):
+    """Old events are removed some at a time."""
+    clock = Clock()
+    async with opened(
+        path, retention=Retention(events=100_000, seconds=10), clock=clock
+    ) as broker:
+        await asyncio.gather(*(broker.append("a", Event("x")) for _ in range(5000)))
+        clock.now += 60
+
+        rounds = 0
+        while await broker._write_thread.run(broker._writer.sweep):
+            rounds += 1
+
+        assert rounds == 2
+        assert (await broker.read("a", None, 1)).entries == ()
+
+
+@pytest.mark.timeout(300)
+def test_kill_9_of_a_publisher(path):
+    """Fifty times: every publish that returned is there, the file opens, no hole."""
+    chance = random.Random()
+    returned = set()
+    for attempt in range(50):
+        with run_program("publish_for_ever.py", path, attempt) as program:
+            for line in program.stdout:
+                returned.add(line.strip())
+                if chance.random() < 0.02:
+                    break
+            program.send_signal(signal.SIGKILL)
+            # The last line may have been cut by the kill.
+            rest = program.stdout.read()
+            returned.update(rest.split("\n")[:-1])
+
+    async def check():
+        async with opened(path) as broker:
+            entries, head = await read_all(broker, "a")
+            appended = await broker.append("a", Event("afterwards"))
+            return entries, head, appended
+
+    entries, head, appended = asyncio.run(check())
+    returned.discard("")
+    assert [e.position.offset for e in entries] == list(range(1, head.offset + 1))
+    assert appended.position.offset == head.offset + 1
+    stored = {f"{e.position.offset} {e.event.data}" for e in entries}
+    assert len(returned) > 50
+    assert returned <= stored

@@ -1,0 +1,61 @@
+"""What several tests of the SQLite broker need."""
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from contract import Ear
+
+from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers import Retention
+from heliograph.brokers.sqlite import SqliteBroker
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+RETENTION = Retention(events=100_000, seconds=86_400)
+
+
+@contextlib.asynccontextmanager
+async def opened(path, listener=None, retention=RETENTION, **options):
+    broker = SqliteBroker(path, retention, **options)
+    await broker.open(listener or Ear())
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+async def read_all(broker, channel):
+    """The whole history, page by page."""
+    entries, after = [], None
+    while True:
+        page = await broker.read(channel, after, 10_000)
+        if not page.entries:
+            return entries, page.head
+        entries += page.entries
+        after = entries[-1].position
+
+
+def run_program(name, *arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, PROGRAMS / name, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def inode(path):
+    return path.stat().st_ino
+
+
+async def expect_unavailable(broker, path, words):
+    for call in (broker.append("a", Event("x")), broker.read("a", None, 1)):
+        with pytest.raises(BrokerUnavailableError) as caught:
+            await call
+        assert caught.value.resource == str(path)
+        assert any(word in caught.value.reason for word in words), caught.value.reason
