@@ -26,7 +26,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..brokers.sqlite.private_files import PRIVATE, check_files, make_folder
+from ..brokers.sqlite.private_files import PRIVATE, make_folder
+from ..brokers.sqlite.trust import check_files
 from ..errors import BrokerUnavailableError, ConfigError, HeliographError
 from ..flask import sse
 from ..flask.settings import DEFAULT_FILE

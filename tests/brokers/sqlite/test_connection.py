@@ -112,6 +112,17 @@ async def test_corrupt_pages(path):
             await broker.append("a", Event("x"))
 
 
+@pytest.mark.parametrize("name", [b"a?mode=ro#b", b"100%25 \xc3\xa9", b"\xff"])
+async def test_any_name(folder, name):
+    """A path is no URL to SQLite: no sign in it means anything."""
+    path = folder / os.fsdecode(name)
+
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+
+    assert path.read_bytes().startswith(b"SQLite")
+
+
 async def test_missing_folder(tmp_path):
     """A path that cannot be made names itself."""
     path = tmp_path / "missing" / "log"

@@ -1,270 +1,32 @@
-"""Nobody but whom the file was given to reads or forges events, or has files removed."""
+"""Files and folders have the rights that were asked for, and belong to the right user."""
 
-import asyncio
 import contextlib
 import errno
 import logging
 import os
-import shutil
-import socket
 import sqlite3
 import stat
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from contract import Ear
+from sqlite_files import RETENTION, opened
+from users import (
+    ANN,
+    BOB,
+    TEAM,
+    as_root,
+    given,
+    go_on,
+    modes,
+    program,
+    said,
+    with_mode,
+)
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
-from heliograph.brokers import Retention
 from heliograph.brokers.sqlite import SqliteBroker
-from heliograph.brokers.sqlite.doorbell import ring
 from heliograph.brokers.sqlite.private_files import change_mode, give, make_folder
-
-PROGRAMS = Path(__file__).parents[1] / "programs"
-RETENTION = Retention(events=100, seconds=3600)
-
-as_root = pytest.mark.skipif(
-    os.getuid() != 0, reason="only root can make files of others and be others"
-)
-STRANGER = 65534
-# Two users of one group, each with a group of its own.
-ANN, BOB, TEAM = 40_001, 40_002, 40_100
-
-
-@pytest.fixture
-def folder():
-    """A folder that others can reach, which those of pytest are not."""
-    made = Path(tempfile.mkdtemp())
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-@contextlib.asynccontextmanager
-async def opened(path, mode=0o600, listener=None):
-    broker = SqliteBroker(path, RETENTION, mode=mode)
-    await broker.open(listener or Ear())
-    try:
-        yield broker
-    finally:
-        await broker.close()
-
-
-def modes(folder):
-    return {
-        str(found.relative_to(folder)).replace("log", "", 1): oct(
-            stat.S_IMODE(found.lstat().st_mode)
-        )
-        for found in folder.rglob("*")
-    }
-
-
-def snapshot(folder):
-    return {
-        found: (found.lstat().st_mode, found.lstat().st_uid) for found in folder.rglob("*")
-    }
-
-
-def given(path, mode=0o600):
-    """A file of a stranger's."""
-    path.touch()
-    os.chown(path, STRANGER, STRANGER)
-    path.chmod(mode)
-    return path
-
-
-def linked(path, target, owner=STRANGER):
-    path.symlink_to(target)
-    os.chown(path, owner, owner, follow_symlinks=False)
-    return path
-
-
-def of_stranger(folder):
-    return given(folder / "log")
-
-
-def in_group(folder):
-    """A file of the folder's group, which may not write to the folder."""
-    os.chown(folder, 0, STRANGER)
-    return given(folder / "log")
-
-
-def beside(ending):
-    def prepare(folder):
-        given(Path(f"{folder / 'log'}{ending}"), 0o666)
-        return folder / "log"
-
-    return prepare
-
-
-def with_mode(mode, name="log"):
-    def prepare(folder):
-        for one in {"log", name}:
-            (folder / one).touch(0o600)
-        (folder / name).chmod(mode)
-        return folder / "log"
-
-    return prepare
-
-
-def in_folder(mode):
-    def prepare(folder):
-        (folder / "all").mkdir()
-        (folder / "all").chmod(mode)
-        return folder / "all" / "log"
-
-    return prepare
-
-
-def ours_in_a_folder_of_all(folder):
-    path = in_folder(0o1777)(folder)
-    path.touch(0o600)
-    return path
-
-
-def folder_of_stranger(folder):
-    path = in_folder(0o1777)(folder)
-    (path.parent / "his").mkdir()
-    os.chown(path.parent / "his", STRANGER, STRANGER)
-    return path.parent / "his" / "log"
-
-
-def link_of_stranger(folder):
-    path = in_folder(0o1777)(folder)
-    return linked(path, folder / "mine")
-
-
-def link_on_the_way(folder):
-    path = in_folder(0o1777)(folder)
-    (folder / "mine").mkdir()
-    return linked(path, "../mine") / "log"
-
-
-def link_in_a_folder_of_its_owner(folder):
-    """Of a service that wants root to change the rights of a file of root's."""
-    (folder / "service").mkdir(mode=0o755)
-    os.chown(folder / "service", STRANGER, STRANGER)
-    (folder / "passwd").write_text("root" * 1000)
-    (folder / "passwd").chmod(0o644)
-    return linked(folder / "service" / "log", folder / "passwd")
-
-
-def dangling_in_a_folder_of_its_owner(folder):
-    path = link_in_a_folder_of_its_owner(folder)
-    (folder / "passwd").unlink()
-    return path
-
-
-def link_of_its_owner_on_the_way(folder):
-    link = link_in_a_folder_of_its_owner(folder)
-    link.unlink()
-    return linked(link, folder) / "log"
-
-
-def dangling(folder):
-    (folder / "group").mkdir()
-    (folder / "group").chmod(0o775)
-    return linked(folder / "group" / "log", folder / "chosen")
-
-
-def pipe(folder):
-    os.mkfifo(folder / "log")
-    return folder / "log"
-
-
-def link_beside(folder):
-    (folder / "other").touch(0o600)
-    (folder / "log-wal").symlink_to(folder / "other")
-    return folder / "log"
-
-
-# (what is there, words of the message). Add a row, not a test.
-REFUSED = [
-    pytest.param(of_stranger, "belongs to user 65534", id="file", marks=as_root),
-    pytest.param(of_stranger, "sudo -u '#65534'", id="file-hint", marks=as_root),
-    pytest.param(in_group, "run this as that user", id="group-reads", marks=as_root),
-    pytest.param(beside("-wal"), "log-wal belongs to", id="wal", marks=as_root),
-    pytest.param(beside("-shm"), "log-shm belongs to", id="shm", marks=as_root),
-    pytest.param(beside("-journal"), "log-journal belongs to", id="journal", marks=as_root),
-    pytest.param(folder_of_stranger, "his belongs to", id="folder", marks=as_root),
-    pytest.param(link_of_stranger, "log belongs to user", id="link", marks=as_root),
-    pytest.param(link_on_the_way, "log belongs to", id="link-on-the-way", marks=as_root),
-    pytest.param(dangling, "no links of others", id="dangling-link", marks=as_root),
-    pytest.param(
-        link_in_a_folder_of_its_owner,
-        "no links of others",
-        id="link-of-owner",
-        marks=as_root,
-    ),
-    pytest.param(
-        dangling_in_a_folder_of_its_owner, "sudo -u", id="dangling-of-owner", marks=as_root
-    ),
-    pytest.param(
-        link_of_its_owner_on_the_way, "no links of others", id="way-of-owner", marks=as_root
-    ),
-    pytest.param(with_mode(0o666), "everybody may write", id="everybody-writes"),
-    pytest.param(with_mode(0o602), "everybody may write", id="others-write"),
-    pytest.param(
-        with_mode(0o666, "log-wal"), "log-wal .mode 0666", id="everybody-writes-wal"
-    ),
-    pytest.param(in_folder(0o777), "use a folder of your own", id="folder-of-all"),
-    pytest.param(in_folder(0o1777), "SQLite believes", id="sticky-folder"),
-    pytest.param(ours_in_a_folder_of_all, "mode 1777", id="ours-in-a-sticky-folder"),
-    pytest.param(pipe, "is no file", id="pipe"),
-    pytest.param(link_beside, "log-wal is no file", id="link-beside"),
-]
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o644])
-@pytest.mark.parametrize(("prepare", "words"), REFUSED)
-async def test_refused(folder, prepare, words, mode):
-    """What a stranger may have made is a mistake of the configuration, and stays as it is."""
-    path = prepare(folder)
-    before = snapshot(folder)
-    broker = SqliteBroker(path, RETENTION, mode=mode)
-
-    with pytest.raises(ConfigError, match=words) as caught:
-        await broker.open(Ear())
-
-    assert len(caught.value.problems) == 1
-    assert snapshot(folder) == before
-
-
-async def test_all_problems_at_once(folder):
-    """Whoever mends one need not come again for the next."""
-    path = in_folder(0o777)(folder)
-    path.touch()
-    path.chmod(0o666)
-
-    with pytest.raises(ConfigError) as caught:
-        await SqliteBroker(path, RETENTION).open(Ear())
-
-    assert len(caught.value.problems) == 2
-
-
-@as_root
-async def test_a_stranger_comes_later(folder):
-    """What was right at the start is looked at again, and is used when it is right again."""
-    path = folder / "log"
-    async with opened(path) as broker:
-        await broker.append("a", Event("1"))
-        # Both threads have opened the file, and meet the other at once.
-        await broker.read("a", None, 9)
-        given(folder / "other").replace(path)
-        for call in (broker.append("a", Event("2")), broker.read("a", None, 9)):
-            with pytest.raises(BrokerUnavailableError, match="belongs to user 65534"):
-                await call
-        assert path.stat().st_size == 0
-
-        for found in folder.glob("log*"):
-            if found.is_file():
-                found.unlink()
-
-        assert (await broker.append("a", Event("3"))).position.offset == 1
-
 
 # (what is asked for, rights of the files, of the folder of bells, of a bell).
 RIGHTS = [
@@ -290,7 +52,7 @@ async def test_rights(folder, umask, rights, before, caplog):
             with_mode(before, "log-shm")(folder)
             (folder / "log-bells").mkdir()
             (folder / "log-bells").chmod(0o777)
-        async with opened(folder / "log", asked) as broker:
+        async with opened(folder / "log", mode=asked) as broker:
             await broker.append("a", Event("x"))
             (hung,) = (folder / "log-bells").iterdir()
             found = modes(folder)
@@ -357,7 +119,7 @@ async def test_files_of_other_programs(folder, make, before, asked):
     path.chmod(before)
     contents = path.read_bytes()
 
-    async with opened(path, asked) as broker:
+    async with opened(path, mode=asked) as broker:
         with pytest.raises(BrokerUnavailableError, match=r"another program|not a database"):
             await broker.append("a", Event("x"))
 
@@ -440,40 +202,6 @@ async def test_rights_of_files_in_use(folder):
         assert modes(folder)[""] == "0o600"
 
 
-async def test_links_of_ours(folder):
-    """What an administrator has linked works as if it were there, also in a folder of all."""
-    (folder / "volume").mkdir(mode=0o700)
-    (folder / "all").mkdir()
-    (folder / "all").chmod(0o1777)
-    (folder / "all" / "log").symlink_to("../now/log")
-    (folder / "now").symlink_to(folder / "volume")
-
-    async with opened(folder / "all" / "log") as broker:
-        await broker.append("a", Event("x"))
-
-    assert oct(stat.S_IMODE((folder / "volume" / "log").stat().st_mode)) == "0o600"
-
-
-@pytest.mark.parametrize("name", [b"a?mode=ro#b", b"100%25 \xc3\xa9", b"\xff"])
-async def test_any_name(folder, name):
-    """A path is no URL to SQLite: no sign in it means anything."""
-    path = folder / os.fsdecode(name)
-
-    async with opened(path) as broker:
-        await broker.append("a", Event("x"))
-
-    assert path.read_bytes().startswith(b"SQLite")
-
-
-async def test_a_link_without_end(folder):
-    """It is an error of the file."""
-    (folder / "log").symlink_to("log")
-
-    async with opened(folder / "log") as broker:
-        with pytest.raises(BrokerUnavailableError, match="symbolic links"):
-            await broker.append("a", Event("x"))
-
-
 def test_made_folders(folder):
     """What is in the place of a folder is an error; one that is there is left as it is."""
     (folder / "there").mkdir(mode=0o700)
@@ -485,111 +213,6 @@ def test_made_folders(folder):
             make_folder(path)
 
     assert modes(folder)["there"] == "0o700"
-
-
-# Bells.
-
-
-def foreign_bells(folder):
-    bells = folder / "log-bells"
-    bells.mkdir()
-    os.chown(bells, STRANGER, STRANGER)
-    return bells
-
-
-def linked_bells(folder):
-    (folder / "elsewhere").mkdir()
-    (folder / "log-bells").symlink_to("elsewhere")
-    return folder / "elsewhere"
-
-
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(foreign_bells, marks=as_root), linked_bells]
-)
-async def test_bells_of_a_stranger(folder, prepare, caplog):
-    """They are not rung, nothing is removed there, and listeners poll, which is logged once."""
-    caplog.set_level(logging.WARNING)
-    bells = prepare(folder)
-    (bells / "file").touch()
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as spy,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead,
-    ):
-        spy.bind(str(bells / "spy"))
-        spy.setblocking(False)
-        dead.bind(str(bells / "dead"))
-        dead.close()
-        ear = Ear()
-        async with opened(folder / "log", listener=ear) as broker:
-            await broker.listen("a")
-            await broker.append("a", Event("x"))
-            await ear.hear(1)
-            while broker._mend_bell_at == 0:
-                await asyncio.sleep(0.01)
-
-        with pytest.raises(BlockingIOError):
-            spy.recv(1)
-    assert {found.name for found in bells.iterdir()} == {"file", "spy", "dead"}
-    assert caplog.text.count("polling without doorbells") == 1
-    assert "remove it" in caplog.text
-
-
-def test_only_dead_sockets_are_removed(folder):
-    """Whatever else is in the folder is left alone."""
-    bells = folder / "log-bells"
-    bells.mkdir(mode=0o700)
-    (bells / "file").touch()
-    (bells / "folder").mkdir()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
-        dead.bind(str(folder / "outside"))
-        (bells / "link").symlink_to(folder / "outside")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
-        dead.bind(str(bells / "dead"))
-
-    ring(bells, 0o600)
-
-    assert {found.name for found in bells.iterdir()} == {"file", "folder", "link"}
-
-
-# Two users of one group.
-
-
-@contextlib.contextmanager
-def program(user, *arguments, umask="022"):
-    with subprocess.Popen(
-        [
-            sys.executable,
-            PROGRAMS / "shared.py",
-            *map(str, (user, user, TEAM, umask, *arguments)),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(PROGRAMS.parent)},
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def go_on(*processes):
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-
-
-def said(process):
-    return process.stdout.readline().strip()
-
-
-@pytest.fixture
-def shared(folder):
-    made = folder / "shared"
-    made.mkdir()
-    os.chown(made, ANN, TEAM)
-    made.chmod(0o2770)
-    return made
 
 
 @as_root
@@ -614,53 +237,6 @@ def test_two_users_share_a_file(shared, umask):
         for found in shared.iterdir():
             assert found.stat().st_gid == TEAM
             assert not found.stat().st_mode & 0o007
-
-
-@as_root
-def test_two_users_ring_each_other(shared):
-    """A bell that one has hung is rung by the other, and a dead one removed."""
-    bells = shared / "log-bells"
-    with program(ANN, "hang", bells, "0660") as one:
-        assert said(one) == "hung"
-        with program(BOB, "ring", bells, "0660") as other:
-            assert said(other) == "rang 1"
-        assert said(one) == "rung"
-    with program(BOB, "ring", bells, "0660") as other:
-        assert said(other) == "rang 0"
-
-
-@as_root
-@pytest.mark.parametrize("target", ["missing", "of-bob"])
-def test_links_of_another_member(shared, target):
-    """One member's link does not make another use a right that only he has."""
-    private = shared.parent / "bob"
-    private.mkdir(mode=0o700)
-    os.chown(private, BOB, BOB)
-    if target == "of-bob":
-        given(private / target)
-        os.chown(private / target, BOB, BOB)
-    linked(shared / "log", private / target, owner=ANN)
-    before = snapshot(shared.parent)
-
-    with program(BOB, "share", f"sqlite:///{shared}/log?mode=0660") as other:
-        words = said(other)
-
-    assert words.startswith("ConfigError")
-    assert "is a link to a file" in words
-    assert snapshot(shared.parent) == before
-
-
-@as_root
-def test_a_link_to_a_file_of_the_owner_of_the_link(shared):
-    """A member may link to what is his own, such as a volume."""
-    (shared.parent / "volume").mkdir()
-    os.chown(shared.parent / "volume", ANN, TEAM)
-    (shared.parent / "volume").chmod(0o2770)
-    linked(shared / "now", "../volume", owner=ANN)
-    url = f"sqlite:///{shared}/now/log?mode=0660"
-
-    with program(ANN, "share", url) as one, program(BOB, "share", url) as other:
-        assert said(one) == said(other) == "listening True"
 
 
 @as_root
@@ -699,38 +275,6 @@ def test_what_root_gives(shared):
 
 
 @as_root
-def test_not_shared(shared):
-    """Without the option the second user is refused, and told how to share."""
-    with program(ANN, "share", f"sqlite:///{shared}/log") as one:
-        assert said(one) == "listening True"
-        with program(BOB, "share", f"sqlite:///{shared}/log") as other:
-            words = said(other)
-
-    assert words.startswith("ConfigError")
-    assert f"belongs to user {ANN}" in words
-    assert "?mode=0660" in words
-
-
-@as_root
-@pytest.mark.parametrize("user", [ANN, 0])
-def test_a_plain_url_does_not_end_sharing(shared, user):
-    """Neither the owner nor root locks the others out by leaving the option away."""
-    url = f"sqlite:///{shared}/log"
-    with program(ANN, "share", f"{url}?mode=0660") as one:
-        assert said(one) == "listening True"
-        before = snapshot(shared)
-        with program(user, "share", url) as other:
-            words = said(other)
-
-        assert words.startswith("ConfigError")
-        assert f"(mode 0660) is shared with its group {TEAM}" in words
-        assert "?mode=0660" in words
-        assert snapshot(shared) == before
-        with program(BOB, "share", f"{url}?mode=0660") as other:
-            assert said(other) == "listening True"
-
-
-@as_root
 def test_rights_of_a_umask_are_no_sharing(shared):
     """A file that was restored with a umask of 002 is tightened, as any other."""
     shared.chmod(0o775)
@@ -740,50 +284,6 @@ def test_rights_of_a_umask_are_no_sharing(shared):
         assert said(one) == "listening True"
 
         assert modes(shared)[""] == "0o600"
-
-
-@as_root
-def test_the_owner_does_not_share(shared):
-    """A member who may not open the file learns who has to do what."""
-    with program(ANN, "share", f"sqlite:///{shared}/log") as one:
-        assert said(one) == "listening True"
-        with program(BOB, "share", f"sqlite:///{shared}/log?mode=0660") as other:
-            words = said(other)
-
-    assert words.startswith("BrokerUnavailableError")
-    assert f"(mode 0600) belongs to user {ANN}" in words
-    assert "that user has to chmod 0660 it" in words
-
-
-@as_root
-def test_the_folder_is_not_shared(shared):
-    """A member who may not make files beside the database learns where."""
-    with program(ANN, "share", f"sqlite:///{shared}/log?mode=0660") as one:
-        assert said(one) == "listening True"
-        go_on(one)
-    for beside in ("log-wal", "log-shm"):
-        (shared / beside).unlink(missing_ok=True)
-    shared.chmod(0o2750)
-
-    with program(BOB, "share", f"sqlite:///{shared}/log?mode=0660") as other:
-        words = said(other)
-
-    assert words.startswith("BrokerUnavailableError")
-    assert f"may not write to the folder {shared}" in words
-
-
-@as_root
-def test_shared_with_a_group_that_is_not_ours(shared):
-    """To ask for sharing does not let in who is of another group."""
-    shared.chmod(0o775)
-    given(shared / "log", 0o660)
-
-    with program(BOB, "share", f"sqlite:///{shared}/log?mode=0660") as other:
-        words = said(other)
-
-    assert words.startswith("ConfigError")
-    assert "its group 65534 is none of that user's" in words
-    assert "chmod 2770" in words
 
 
 @as_root

@@ -5,8 +5,8 @@ Channels in an SQLite file that all processes of a machine share: the default br
 (:mod:`.worker`) and reads in another, each with a connection of its own
 (:mod:`.connection`, :mod:`.schema`). :mod:`.writing`, :mod:`.reading` and :mod:`.news` are
 what these threads do; :mod:`.changes` says which channels are listened to.
-:mod:`.doorbell` wakes other processes. :mod:`.private_files` decides who may read and write
-the file.
+:mod:`.doorbell` wakes other processes. :mod:`.trust` decides whether the file may be used,
+and :mod:`.private_files` who else may read and write it.
 
 The broker is imported when it is first asked for: the hub and the faces import other
 modules of this package, also where Python was built without ``sqlite3``.

@@ -15,8 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import BrokerUnavailableError, ConfigError
-from .private_files import PRIVATE, access_problem, has_more_rights, limit_rights, make_file
+from .private_files import PRIVATE, has_more_rights, limit_rights, make_file
 from .schema import ensure_schema, read_file_id, renew_copy
+from .trust import access_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .private_files import bells_problem, change_mode, give, is_shared
+from .private_files import change_mode, give
+from .trust import bells_problem, is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
