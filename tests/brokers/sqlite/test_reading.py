@@ -4,10 +4,11 @@ import contextlib
 import sqlite3
 
 import pytest
-from contract import Ear
+from contract import Ear, offsets
 from sqlite_files import opened, read_all
 
-from heliograph import BrokerUnavailableError, Event
+from heliograph import Event
+from heliograph.channels.position import Position
 
 
 async def test_pages_are_bounded_by_bytes(path):
@@ -23,8 +24,70 @@ async def test_pages_are_bounded_by_bytes(path):
         assert [entry.position.offset for entry in entries] == list(range(1, 11))
 
 
+# What another program does to some entries of ten, the offsets of the pages of at most four
+# that are left, and the offsets at which gaps end. Add a row, not a test.
+DAMAGE = [
+    pytest.param(
+        "UPDATE entry SET type = x'ff' WHERE offset = 6",
+        [1, 2, 3, 4, 5, 7, 8, 9, 10],
+        [6],
+        id="one",
+    ),
+    pytest.param(
+        "UPDATE entry SET type = x'ff' WHERE offset < 3",
+        [3, 4, 5, 6, 7, 8, 9, 10],
+        [2],
+        id="first",
+    ),
+    pytest.param(
+        "UPDATE entry SET type = x'ff' WHERE offset > 3",
+        [1, 2, 3],
+        [7, 10],
+        id="more-than-a-page",
+    ),
+    pytest.param("UPDATE entry SET type = x'ff'", [], [4, 8, 10], id="all"),
+    pytest.param(
+        "DELETE FROM entry WHERE offset IN (5, 6)",
+        [1, 2, 3, 4, 7, 8, 9, 10],
+        [6],
+        id="removed",
+    ),
+    pytest.param("DELETE FROM entry WHERE offset > 3", [1, 2, 3], [10], id="last-removed"),
+    pytest.param(
+        "UPDATE entry SET offset = 5.5 WHERE offset = 6",
+        [1, 2, 3, 4, 5, 7, 8, 9, 10],
+        [6],
+        id="moved",
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "left", "gaps"), DAMAGE)
+async def test_damaged_entries(path, statement, left, gaps):
+    """They are a gap, and everything else can be read: nobody reads at one for ever."""
+    async with opened(path) as broker:
+        for n in range(1, 11):
+            await broker.append("a", Event(str(n)))
+        with contextlib.closing(sqlite3.connect(path)) as other, other:
+            other.execute(statement)
+        page = await broker.read("a", None, 0)
+        found, found_gaps, after = [], [], Position(page.head.epoch, 0)
+        while after != page.head:
+            page = await broker.read("a", after, 4)
+            if page.gap is not None:
+                assert page.gap == "trimmed"
+                found_gaps.append(page.start.offset)
+            numbers = offsets(page)
+            first = page.start.offset + 1
+            assert numbers == list(range(first, first + len(numbers)))
+            found += numbers
+            after = page.entries[-1].position if page.entries else page.start
+
+    assert (found, found_gaps) == (left, gaps)
+
+
 async def test_a_damaged_entry(path, caplog):
-    """It is an error to who reads it, and skipped for who listens: nobody goes deaf."""
+    """Listeners and readers are not given it, and are told of the gap."""
     ear = Ear()
     async with opened(path, ear) as broker:
         await broker.listen("a")
@@ -42,6 +105,7 @@ async def test_a_damaged_entry(path, caplog):
 
         await ear.hear(2)
         assert ear.offsets("a") == [1, 3]
-        with pytest.raises(BrokerUnavailableError, match="damaged entry 2 in channel 'a'"):
-            await broker.read("a", None, 9)
-    assert "damaged" in caplog.text
+        assert offsets(await broker.read("a", None, 9)) == [1]
+        rest = await broker.read("a", ear.entries[0].position, 9)
+        assert (offsets(rest), rest.start.offset, rest.gap) == ([3], 2, "trimmed")
+    assert "channel 'a': skipped damaged entries" in caplog.text

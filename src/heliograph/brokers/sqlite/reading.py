@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from ...channels.position import Position
-from ...errors import BrokerUnavailableError, InvalidFieldError
+from ...errors import InvalidFieldError
 from ..base import History, resolve
+from ..once import OnceLog
 from .schema import ENTRY_COLUMNS, entry_from_row, read_head
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from ...channels.entry import Entry
+    from ...channels.position import GapReason
     from .connection import Connection
     from .schema import Row
 
 __all__ = ["Reader"]
+
+_log = logging.getLogger("heliograph.brokers.sqlite")
 
 # Bytes of data that are read at once, or one entry: what a client that catches up costs.
 _READ_BYTES = 256 * 1024
@@ -32,9 +37,14 @@ class Reader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._once = OnceLog(_log)
 
     def read(self, channel: str, after: Position | None, limit: int) -> History:
-        """Return what follows a position. See :meth:`..base.Broker.read`."""
+        """
+        Return what follows a position. Damaged entries are a gap.
+
+        See :meth:`..base.Broker.read`.
+        """
         with self._connection.reading() as connection:
             head = read_head(connection, channel, self._connection.path)
             (oldest,) = connection.execute(
@@ -52,9 +62,13 @@ class Reader:
                 " ORDER BY entry.offset LIMIT ?",
                 (channel, offset, head.offset, limit),
             )
-            entries = tuple(self._entries(rows))
+            # Read one by one: those after the last that fits are not loaded.
+            offset, gap, page, is_empty = self._load_page(offset, gap, rows)
+        if limit and is_empty and offset < head.offset:
+            # Another program has removed what should follow.
+            offset, gap = head.offset, gap or "trimmed"
         start = Position(head.epoch, offset)
-        return History(entries=entries, start=start, head=head, gap=gap)
+        return History(entries=tuple(page), start=start, head=head, gap=gap)
 
     def find(self, channel: str, event_id: str) -> Position | None:
         """Return the position of an entry. See :meth:`..base.Broker.find`."""
@@ -70,17 +84,37 @@ class Reader:
         except InvalidFieldError:
             return None  # damaged: an id that cannot be resumed from
 
-    def _entries(self, rows: Iterable[Row]) -> Iterator[Entry]:
-        size = 0
+    def _load_page(
+        self, offset: int, gap: GapReason | None, rows: Iterable[Row]
+    ) -> tuple[int, GapReason | None, list[Entry], bool]:
+        """
+        Return where a page begins, why, its entries, and whether there was no row at all.
+
+        A page has no hole. Damaged or missing entries before its first one are a gap, at
+        which it begins; those after it end the page, and are the gap of the next one.
+        """
+        page: list[Entry] = []
+        size, is_empty = 0, True
         for row in rows:
+            is_empty = False
+            expected = offset + len(page) + 1
             try:
                 entry = entry_from_row(row)
             except InvalidFieldError as error:
-                raise BrokerUnavailableError(
-                    str(self._connection.path),
-                    f"damaged entry {row[2]} in channel {row[0]!r}: {error}",
-                ) from error
-            yield entry
+                if page:
+                    break
+                # Logged once, since it is found again whenever a client reads it.
+                detail = f"{self._connection.path}: the first is {expected}: {error}"
+                self._once.skipped(row[0], "damaged entries", detail)
+                offset, gap = expected, gap or "trimmed"
+                continue
+            found = entry.position.offset
+            if found != expected:
+                if page:
+                    break
+                offset, gap = found - 1, gap or "trimmed"
+            page.append(entry)
             size += len(entry.event.data)
             if size > _READ_BYTES:
-                return
+                break
+        return offset, gap, page, is_empty
