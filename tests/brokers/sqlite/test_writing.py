@@ -1,7 +1,6 @@
 """What was published is stored, and what is too old is removed."""
 
 import asyncio
-import random
 import signal
 
 import pytest
@@ -62,9 +61,8 @@ async def test_a_large_sweep_leaves_room_for_others(path):
 
 
 @pytest.mark.timeout(300)
-def test_kill_9_of_a_publisher(path):
+def test_kill_9_of_a_publisher(path, chance):
     """Fifty times: every publish that returned is there, the file opens, no hole."""
-    chance = random.Random()
     returned = set()
     for attempt in range(50):
         with run_program("publish_for_ever.py", path, attempt) as program:
