@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph import Event, EventStreamParser, InvalidFieldError, encode, encode_comment
+from heliograph.wire.encoder import body_fits, encode_body
 
 BLOCKS = [
     pytest.param(Event("a"), b"data: a\n\n", id="plain"),
@@ -86,3 +87,17 @@ def test_comment_never_dispatches(value):
 
     assert parser.feed(encode_comment(value)) == []
     assert parser.last_event_id == ""
+
+
+@given(
+    data=text,
+    type_=st.none() | line,
+    retry_ms=st.none() | st.integers(0, 2**63 - 1),
+    more=st.integers(-3, 3) | st.integers(-200, 200),
+)
+def test_body_fits(data, type_, retry_ms, more):
+    """Exactly at the limit, whether or not the body has to be encoded to find out."""
+    event = Event(data, type=type_, retry_ms=retry_ms)
+    size = len(encode_body(event))
+
+    assert body_fits(event, max(0, size + more)) is (more >= 0)

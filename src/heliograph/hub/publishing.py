@@ -13,7 +13,7 @@ from ..errors import (
     InvalidFieldError,
     InvalidStreamIdError,
 )
-from ..wire.encoder import encode_body
+from ..wire.encoder import body_fits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -63,7 +63,7 @@ class Publishing:
             BrokerUnavailableError: Storage failed, or took longer than
                 ``publish_timeout_seconds``; then the event may or may not be there.
         """
-        if len(encode_body(event)) > self._config.max_event_bytes:
+        if not body_fits(event, self._config.max_event_bytes):
             raise EventTooLargeError(self._config.max_event_bytes)
         names = list(dict.fromkeys(channels))
         for name in names:

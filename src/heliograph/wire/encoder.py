@@ -19,12 +19,19 @@ from ..errors import InvalidFieldError
 if TYPE_CHECKING:
     from ..event import Event
 
-__all__ = ["encode", "encode_body", "encode_comment", "encode_id"]
+__all__ = ["body_fits", "encode", "encode_body", "encode_comment", "encode_id"]
 
 # WHATWG HTML section 9.2.5: end-of-line = CRLF / LF / CR, and nothing else.
 # str.splitlines() also splits at U+2028, U+0085, VT and FF, so it would tear one data
 # line into two.
 _LINE_END = re.compile("\r\n|\n|\r")
+
+# Most bytes of UTF-8 for one character, and of what surrounds a body's values: the names of
+# its fields, their line ends and the blank line, with a retry of any number of digits that
+# an event accepts.
+_MOST_UTF8_BYTES = 4
+_MOST_FIELD_BYTES = 64
+_DATA_FIELD_BYTES = len("data: \n")
 
 
 def encode(event: Event) -> bytes:
@@ -75,6 +82,23 @@ def encode_body(event: Event) -> bytes:
     # writing one protects data that starts with one.
     lines += [f"data: {line}" for line in _LINE_END.split(event.data)]
     return "\n".join([*lines, "", ""]).encode()
+
+
+def body_fits(event: Event, max_bytes: int) -> bool:
+    """
+    Return whether the encoded body of an event is at most so long.
+
+    Encodes it only if that is not certain from the number of its characters.
+
+    Args:
+        event: The event; its ``id`` is ignored.
+        max_bytes: The limit, at least 0.
+    """
+    data = event.data
+    characters = len(data) + len(event.type or "")
+    lines = data.count("\n") + data.count("\r") + 1
+    most = _MOST_UTF8_BYTES * characters + _DATA_FIELD_BYTES * lines + _MOST_FIELD_BYTES
+    return most <= max_bytes or len(encode_body(event)) <= max_bytes
 
 
 def encode_id(id: str) -> bytes:
