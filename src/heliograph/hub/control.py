@@ -79,6 +79,8 @@ class Control:
         """
         Have every process finish the streams that have a channel in their selection.
 
+        Clients reconnect by themselves unless they are refused then.
+
         Args:
             channel: A valid name.
 

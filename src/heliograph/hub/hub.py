@@ -32,7 +32,7 @@ from .control import Control
 from .feeds import Feeds
 from .joining import Joining
 from .publishing import Publishing
-from .statistics import Counters, HubStatistics
+from .statistics import Counters
 from .stop_watch import StopWatch
 from .storage import Storage
 from .subscription import Subscription
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ..event import Event
     from .interface import Ticket
     from .sinks import Sink
+    from .statistics import HubStatistics
 
 __all__ = ["Hub", "open_hub"]
 
@@ -179,23 +180,9 @@ class Hub:
 
     async def publish(self, channels: Iterable[str], event: Event) -> list[Entry]:
         """
-        Store an event in each of some channels, and so send it to their streams.
-
-        Each channel takes it on its own: if one fails, others may have it.
-
-        Args:
-            channels: Valid names.
-            event: Any event.
-
-        Returns:
-            One entry for each channel.
+        Store an event in each of some channels. See :meth:`.publishing.Publishing.publish`.
 
         Raises:
-            EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
-            InvalidFieldError: Its id is over 1,024 bytes, or reads as a position in one of
-                the channels.
-            BrokerUnavailableError: Storage failed, or took longer than
-                ``publish_timeout_seconds``; then the event may or may not be there.
             HubClosedError: The hub has been closed.
         """
         self._check_open()
@@ -203,15 +190,9 @@ class Hub:
 
     async def disconnect(self, channel: str) -> None:
         """
-        Finish the streams that have a channel in their selection, in every process.
-
-        Clients reconnect by themselves unless they are refused then.
-
-        Args:
-            channel: A valid name.
+        Finish a channel's streams everywhere. See :meth:`.control.Control.disconnect`.
 
         Raises:
-            BrokerUnavailableError: Other processes could not be told.
             HubClosedError: The hub has been closed.
         """
         self._check_open()
@@ -300,15 +281,10 @@ class Hub:
 
     def statistics(self) -> HubStatistics:
         """Return what the hub holds and has done."""
-        return HubStatistics(
+        return self._counters.statistics(
             subscribers=len(self._clients),
             channels=len(self._table) - 1,  # without the one for commands
             feeds=len(self._feeds),
-            published=self._counters.published,
-            entries=self._counters.entries,
-            gaps=self._counters.gaps,
-            lagging_disconnected=self._counters.lagging_disconnected,
-            refused=self._counters.refused,
             broker_available=self._availability.available,
         )
 

@@ -68,11 +68,11 @@ class StreamHub(Protocol):
     config: HubConfig
 
     def publish(self, channels: Sequence[str], event: Event) -> list[Entry]:
-        """Store an event in each of some channels. See :meth:`.hub.Hub.publish`."""
+        """Store an event in each of some channels. See :class:`.HubThread`."""
         ...
 
     def disconnect(self, channel: str) -> None:
-        """Finish a channel's streams in every process. See :meth:`.hub.Hub.disconnect`."""
+        """Finish a channel's streams in every process. See :class:`.HubThread`."""
         ...
 
     def statistics(self) -> HubStatistics:
@@ -88,7 +88,7 @@ class StreamHub(Protocol):
         address: str | None = None,
         arrived_at: int | None = None,
     ) -> Ticket:
-        """Give a client a slot before it is served. See :meth:`.hub.Hub.admit`."""
+        """Give a client a slot before it is served. See :meth:`.clients.Clients.admit`."""
         ...
 
     def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
@@ -104,7 +104,7 @@ class StreamHub(Protocol):
 
     def locate(self, ticket: Ticket) -> None:
         """
-        Wait for the position of a client that begins now. See :meth:`.hub.Hub.locate`.
+        Wait for a client's position. See :meth:`.clients.Clients.locate`.
 
         Args:
             ticket: From :meth:`admit`, and for :meth:`pull`; :meth:`adopt` does it.
@@ -125,7 +125,7 @@ class StreamHub(Protocol):
             ticket: From :meth:`admit`. The slot is given back when the iterator is closed.
             descriptor: Of the client's connection. See :class:`.sinks.PullSink`.
             adapter: Another way to it. Without either the stream ends after five minutes.
-            is_stopping: See :meth:`.hub.Hub.finish_when`.
+            is_stopping: See :meth:`.clients.Clients.finish_when`.
 
         Yields:
             Whole blocks; a comment after silence.

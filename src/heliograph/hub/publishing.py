@@ -47,7 +47,9 @@ class Publishing:
 
     async def publish(self, channels: Iterable[str], event: Event) -> list[Entry]:
         """
-        Store an event in each of some channels. See :meth:`.hub.Hub.publish`.
+        Store an event in each of some channels, and so send it to their streams.
+
+        Each channel takes it on its own: if one fails, others may have it.
 
         Args:
             channels: Valid names.

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 __all__ = ["Counters", "HubStatistics"]
-
-
-@dataclass(slots=True)
-class Counters:
-    """
-    What a hub has done since it was made. Each room counts what it does itself.
-
-    Attributes:
-        published: Events that this process has published.
-        entries: Events that have reached this process, its own included.
-        gaps: Gap events announced, per stream that begins and per feed.
-        lagging_disconnected: Streams ended because they were too far behind.
-        refused: Streams refused because a cap was reached.
-    """
-
-    published: int = 0
-    entries: int = 0
-    gaps: int = 0
-    lagging_disconnected: int = 0
-    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +34,43 @@ class HubStatistics:
     lagging_disconnected: int
     refused: int
     broker_available: bool
+
+
+@dataclass(slots=True)
+class Counters:
+    """
+    What a hub has done since it was made. Each room counts what it does itself.
+
+    Attributes:
+        published: Events that this process has published.
+        entries: Events that have reached this process, its own included.
+        gaps: Gap events announced, per stream that begins and per feed.
+        lagging_disconnected: Streams ended because they were too far behind.
+        refused: Streams refused because a cap was reached.
+    """
+
+    published: int = 0
+    entries: int = 0
+    gaps: int = 0
+    lagging_disconnected: int = 0
+    refused: int = 0
+
+    def statistics(
+        self, *, subscribers: int, channels: int, feeds: int, broker_available: bool
+    ) -> HubStatistics:
+        """
+        Return these counters with what the hub holds now.
+
+        Args:
+            subscribers: Open streams.
+            channels: Channels listened to.
+            feeds: Selections that have subscribers.
+            broker_available: Whether the broker is available.
+        """
+        return HubStatistics(
+            subscribers=subscribers,
+            channels=channels,
+            feeds=feeds,
+            broker_available=broker_available,
+            **asdict(self),
+        )

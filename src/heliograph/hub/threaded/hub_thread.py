@@ -70,7 +70,9 @@ class HubThread:
 
     def publish(self, channels: Sequence[str], event: Event) -> list[Entry]:
         """
-        Store an event in each of some channels. See :meth:`.hub.Hub.publish`.
+        Store an event in each of some channels, and so send it to their streams.
+
+        Each channel takes it on its own: if one fails, others may have it.
 
         Args:
             channels: Valid names.
@@ -91,7 +93,9 @@ class HubThread:
 
     def disconnect(self, channel: str) -> None:
         """
-        Finish the streams of a channel in every process. See :meth:`.hub.Hub.disconnect`.
+        Finish the streams that have a channel in their selection, in every process.
+
+        Clients reconnect by themselves unless they are refused then.
 
         Args:
             channel: A valid name.
@@ -120,7 +124,7 @@ class HubThread:
         arrived_at: int | None = None,
     ) -> Ticket:
         """
-        Give a client a slot before it is served. See :meth:`.hub.Hub.admit`.
+        Give a client a slot before it is served. See :meth:`.clients.Clients.admit`.
 
         Args:
             channels: What it asks for, sorted, each once, all valid.
@@ -185,7 +189,7 @@ class HubThread:
 
     def locate(self, ticket: Ticket) -> None:
         """
-        Wait for the position of a client that begins now. See :meth:`.hub.Hub.locate`.
+        Wait for a client's position. See :meth:`.clients.Clients.locate`.
 
         Args:
             ticket: From :meth:`admit`, and for :meth:`pull`: :meth:`adopt` does it.
@@ -210,7 +214,7 @@ class HubThread:
             ticket: From :meth:`admit`. The slot is given back when the iterator is closed.
             descriptor: Of the client's connection. See :class:`.sinks.PullSink`.
             adapter: Another way to it. Without either the stream ends after five minutes.
-            is_stopping: See :meth:`.hub.Hub.finish_when`.
+            is_stopping: See :meth:`.clients.Clients.finish_when`.
 
         Yields:
             Whole blocks; a comment after silence.
