@@ -19,6 +19,7 @@ from heliograph import BrokerUnavailableError, ConfigError, Event, HubConfig
 from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.once import OnceLog
 from heliograph.brokers.redis import Address, RedisBroker
+from heliograph.brokers.redis.timings import Timings
 from heliograph.channels.position import Position
 from heliograph.hub import Hub
 from redises import Cluster, RedisServer, Watched
@@ -155,8 +156,8 @@ class TestOtherServers(BrokerContract):
 
 
 @contextlib.asynccontextmanager
-async def opened(url, listener=None, retention=RETENTION):
-    broker = open_broker(url, retention)
+async def opened(url, listener=None, retention=RETENTION, **timings):
+    broker = RedisBroker(Address.parse(url), retention, timings=Timings(**timings))
     await broker.open(listener or Ear())
     try:
         yield broker
@@ -508,12 +509,11 @@ async def test_one_connection_listens(server):
             assert len(client.client_list(_type="pubsub")) == 1
 
 
-async def test_listening_while_it_connects(server, monkeypatch):
+async def test_listening_while_it_connects(server):
     """Channels that come one after the other are all heard at once."""
-    # Long enough to fail by the test's own limit: nobody is left for a second try.
-    monkeypatch.setattr("heliograph.brokers.redis.broker._SUBSCRIBE_SECONDS", 100.0)
     ear = Ear()
-    async with opened(server.url, ear) as broker:
+    # Long enough to fail by the test's own limit: nobody is left for a second try.
+    async with opened(server.url, ear, subscribe_seconds=100.0) as broker:
         listening = []
         for n in range(50):
             listening.append(asyncio.create_task(broker.listen(f"c{n}")))
@@ -526,13 +526,12 @@ async def test_listening_while_it_connects(server, monkeypatch):
         assert len(await ear.hear(50)) == 50
 
 
-async def test_silence(server, monkeypatch, caplog):
+async def test_silence(server, caplog):
     """A listener that hears nothing for long hears what comes then."""
-    monkeypatch.setattr("heliograph.brokers.redis.line._SILENCE_SECONDS", 1.5)
     ear = Ear()
-    async with opened(server.url, ear) as broker:
+    async with opened(server.url, ear, silence_seconds=1.5) as broker:
         await broker.listen("a")
-        (node,) = broker._topology.nodes
+        (node,) = broker._routing.topology.nodes
         task = node.line._task
         await asyncio.sleep(5)
 
@@ -776,7 +775,7 @@ async def test_asking_stores_nothing(tmp_path):
             await broker.append("a", Event("x" * 10_000))
             await broker.append(NAMES[0], Event("x"))
             # What is known of channels is not pushed out by what clients ask for.
-            assert set(broker._seen) == {"a", NAMES[0]}
+            assert set(broker._storage.seen.channels) == {"a", NAMES[0]}
     finally:
         server.kill()
 
@@ -828,16 +827,16 @@ async def test_positions_before_the_first_event(server):
     await broker.close()
 
 
-async def test_positions_are_renewed(server, monkeypatch):
+async def test_positions_are_renewed(server):
     """A reconnect is no gap, however long ago the process began to listen."""
-    monkeypatch.setattr("heliograph.brokers.redis.broker._RENEW_SECONDS", 0.02)
     clock = Clock()
-    broker = RedisBroker(Address.parse(server.url), RETENTION, clock=clock)
+    often = Timings(renew_seconds=0.02)
+    broker = RedisBroker(Address.parse(server.url), RETENTION, clock=clock, timings=often)
     hub = Hub(broker, HubConfig())
     await hub.open()
     try:
         async with hub.subscribe(("a",)) as events:
-            channels = tuple(broker._channels.values())
+            channels = broker._routing.channels
             for _ in range(5):
                 clock.now += WEEK
                 week = str(int(clock.now // WEEK))
@@ -859,10 +858,9 @@ async def test_positions_are_renewed(server, monkeypatch):
         await hub.close()
 
 
-async def test_rows_are_renewed(server, monkeypatch):
+async def test_rows_are_renewed(server):
     """What is listened to does not expire, whether or not something is published."""
-    monkeypatch.setattr("heliograph.brokers.redis.broker._RENEW_SECONDS", 0.02)
-    async with opened(server.url) as broker:
+    async with opened(server.url, renew_seconds=0.02) as broker:
         await broker.append("a", Event("x"))
         await broker.listen("a")
         with server.client() as client:

@@ -67,7 +67,9 @@ async def appended(broker, channel, event, attempt=None):
 @contextlib.contextmanager
 def kept_away(broker, server):
     """Cut the connection on which a broker listens, and keep it so."""
-    settings = broker._topology.nodes[0].line._client.connection_pool.connection_kwargs
+    settings = broker._routing.topology.nodes[
+        0
+    ].line._client.connection_pool.connection_kwargs
     settings["port"] = 1
     with server.client() as client:
         client.client_kill_filter(_type="pubsub")

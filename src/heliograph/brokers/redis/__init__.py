@@ -2,7 +2,7 @@
 Channels in Redis or Valkey: any number of machines share them.
 
 A channel is two keys with one hash tag: a hash with its epoch and head, and a stream
-whose entry ids are the offsets. One script gives the offset, stores, trims and publishes,
+whose entry ids are the offsets. One script assigns the offset, stores, trims and publishes,
 atomically (:mod:`.scripts`). A process has three connections to each server, however many
 channels and clients there are: one listens (:mod:`.line`), and scripts that are called at
 the same time are sent together on one for appends and one for reads (:mod:`.pipe`).

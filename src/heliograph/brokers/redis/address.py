@@ -1,5 +1,5 @@
 """
-What a URL says of a Redis.
+Parse the URL of a Redis.
 
 ::
 
@@ -8,16 +8,15 @@ What a URL says of a Redis.
     redis+sentinel://[user[:password]@]host[:port][,host[:port]…]/service[/database]
     redis+cluster://[user[:password]@]host[:port][,host[:port]…]
 
-``rediss`` instead of ``redis`` is the same over TLS. Options follow a question mark. A
-mistake is an error: a misspelt option that is ignored may be the one that checks
-certificates.
+``rediss`` instead of ``redis`` means TLS. Options follow a question mark. A mistake is an
+error: a misspelt option that is ignored may be the one that checks certificates.
 """
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ...errors import ConfigError
@@ -25,12 +24,15 @@ from ...errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DEFAULT_PREFIX", "Address", "Kind"]
+__all__ = ["DEFAULT_PREFIX", "Address", "Kind", "Option"]
 
 DEFAULT_PREFIX = "heliograph:"
-"""What the names of all keys and channels in Redis begin with."""
+"""The beginning of the names of all keys and pub/sub channels in Redis."""
 
-Kind = Literal["server", "sentinel", "cluster"]
+Kind: TypeAlias = Literal["server", "sentinel", "cluster"]
+
+Option: TypeAlias = str | float | bool
+"""The value of an option."""
 
 _REDIS_PORT = 6379
 _SENTINEL_PORT = 26379
@@ -45,14 +47,14 @@ _SCHEMES: dict[str, tuple[Kind, bool]] = {
     "rediss+cluster": ("cluster", True),
 }
 
-# A name of a key is a prefix, a channel and some more.
+# Names of keys begin with the prefix: a long one costs memory for each channel.
 _MAX_PREFIX_CHARACTERS = 64
 _MAX_REPLICAS = 100
 
 
 def _seconds(text: str) -> float:
     seconds = float(text)
-    if not 0 < seconds <= 3600:  # noqa: PLR2004 - and it is said below
+    if not 0 < seconds <= 3600:  # noqa: PLR2004 - the message says it
         raise ValueError("must be above 0 and at most 3600 seconds")
     return seconds
 
@@ -98,8 +100,8 @@ def _certificates(text: str) -> str:
     return text
 
 
-# What a connection is made with, by the driver's names, as in the URLs that it reads.
-_CONNECTION_OPTIONS: dict[str, Callable[[str], Any]] = {
+# The driver's keyword arguments for a connection, by its own names.
+_CONNECTION_OPTIONS: dict[str, Callable[[str], Option]] = {
     "db": _database,
     "username": str,
     "password": str,
@@ -107,37 +109,37 @@ _CONNECTION_OPTIONS: dict[str, Callable[[str], Any]] = {
     "socket_timeout": _seconds,
     "socket_connect_timeout": _seconds,
 }
-_TLS_OPTIONS: dict[str, Callable[[str], Any]] = {
+_TLS_OPTIONS: dict[str, Callable[[str], Option]] = {
     "ssl_ca_certs": str,
     "ssl_certfile": str,
     "ssl_keyfile": str,
     "ssl_cert_reqs": _certificates,
     "ssl_check_hostname": _yes_or_no,
 }
-_SENTINEL_OPTIONS: dict[str, Callable[[str], Any]] = {
+_SENTINEL_OPTIONS: dict[str, Callable[[str], Option]] = {
     "sentinel_username": str,
     "sentinel_password": str,
 }
-_OWN_OPTIONS: dict[str, Callable[[str], Any]] = {"prefix": _prefix, "replicas": _count}
+_OWN_OPTIONS: dict[str, Callable[[str], Option]] = {"prefix": _prefix, "replicas": _count}
 _OPTIONS = _CONNECTION_OPTIONS | _TLS_OPTIONS | _SENTINEL_OPTIONS | _OWN_OPTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """
-    A Redis, and what to use it with.
+    Where a Redis is, and how to use it.
 
     Args:
-        shown: As errors and logs name it: without user, password and options.
+        shown: The URL as errors and logs show it: without user, password and options.
         kind: One server, a primary that Sentinels name, or a cluster.
-        hosts: Of the server, the Sentinels, or nodes of the cluster to begin with.
-        path: Of the server's Unix socket instead.
-        service: What the Sentinels call it.
+        hosts: Host and port of the server, of each Sentinel, or of some nodes of a cluster.
+        path: Path of the server's Unix socket; :obj:`None` for hosts.
+        service: The name that the Sentinels have for the primary.
         tls: Whether connections are encrypted.
-        options: For connections, by the driver's names.
-        sentinel_options: The same for connections to Sentinels.
-        prefix: What names of keys and channels begin with.
-        replicas: How many replicas must have an event before a publish returns.
+        options: The driver's keyword arguments for connections.
+        sentinel_options: The driver's keyword arguments for connections to Sentinels.
+        prefix: The beginning of the names of keys and pub/sub channels.
+        replicas: Number of replicas that must have an event before a publish returns.
     """
 
     shown: str
@@ -146,46 +148,44 @@ class Address:
     path: str | None = None
     service: str = ""
     tls: bool = False
-    options: dict[str, Any] = field(default_factory=dict, repr=False)
-    sentinel_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    options: dict[str, Option] = field(default_factory=dict, repr=False)
+    sentinel_options: dict[str, Option] = field(default_factory=dict, repr=False)
     prefix: str = DEFAULT_PREFIX
     replicas: int = 0
 
     @staticmethod
     def parse(url: str) -> Address:
         """
-        Read a URL.
+        Parse a URL.
 
         Args:
-            url: As this module's documentation has it.
-
-        Returns:
-            What it says.
+            url: In one of the forms that this module's documentation lists.
 
         Raises:
-            ConfigError: Listing every mistake, none of them with the password.
+            ConfigError: Listing every mistake. The password is never shown.
         """
         try:
             parts = urlsplit(url)
         except ValueError as error:
             raise ConfigError([f"{url.partition(':')[0]}: URL: {error}"]) from error
         if "#" in url or ("@" in parts.path + parts.query):
-            # Nothing is quoted: what stands there is likely a part of the password.
+            # The URL is not shown: what these characters cut off may be a part of the
+            # password.
             problem = "/ ? # @ in a user's name or a password must be percent-encoded"
             raise ConfigError([f"{parts.scheme}: URL: {problem}"])
-        _, _, place = parts.netloc.rpartition("@")
-        shown = f"{parts.scheme}://{place}{parts.path}"
+        _, _, netloc = parts.netloc.rpartition("@")
+        shown = f"{parts.scheme}://{netloc}{parts.path}"
         kind, tls = _SCHEMES[parts.scheme]
         problems: list[str] = []
         values = _values(parts, kind, problems, tls=tls)
         path = hosts = None
         if parts.scheme == "unix":
             path = unquote(parts.path)
-            if not path or place:
+            if not path or netloc:
                 problems.append("unix:///path/of/the/socket has three slashes and a path")
         else:
             default = _SENTINEL_PORT if kind == "sentinel" else _REDIS_PORT
-            hosts = _hosts(place, default, problems)
+            hosts = _hosts(netloc, default, problems)
             if kind == "server" and len(hosts) > 1:
                 problems.append(
                     "several hosts need redis+sentinel:// or redis+cluster://, not redis://"
@@ -193,7 +193,8 @@ class Address:
         service = _read_path(parts, kind, values, problems)
         if problems:
             raise ConfigError([f"{shown}: {problem}" for problem in problems])
-        own = {name: values.pop(name) for name in _OWN_OPTIONS if name in values}
+        prefix = str(values.pop("prefix", DEFAULT_PREFIX))
+        replicas = int(values.pop("replicas", 0))
         sentinel = {
             name.removeprefix("sentinel_"): values.pop(name)
             for name in _SENTINEL_OPTIONS
@@ -208,14 +209,15 @@ class Address:
             tls=tls,
             options=values,
             sentinel_options=sentinel,
-            **own,
+            prefix=prefix,
+            replicas=replicas,
         )
 
 
 def _values(
     parts: SplitResult, kind: Kind, problems: list[str], *, tls: bool
-) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+) -> dict[str, Option]:
+    values: dict[str, Option] = {}
     userinfo, _, _ = parts.netloc.rpartition("@")
     username, _, password = userinfo.partition(":")
     if username:
@@ -242,9 +244,9 @@ def _values(
     return values
 
 
-def _hosts(place: str, default: int, problems: list[str]) -> tuple[tuple[str, int], ...]:
+def _hosts(netloc: str, default: int, problems: list[str]) -> tuple[tuple[str, int], ...]:
     hosts = []
-    for item in place.split(","):
+    for item in netloc.split(","):
         try:
             one = urlsplit(f"//{item}")
             hosts.append((one.hostname or "", default if one.port is None else one.port))
@@ -259,9 +261,9 @@ def _hosts(place: str, default: int, problems: list[str]) -> tuple[tuple[str, in
 
 
 def _read_path(
-    parts: SplitResult, kind: Kind, values: dict[str, Any], problems: list[str]
+    parts: SplitResult, kind: Kind, values: dict[str, Option], problems: list[str]
 ) -> str:
-    """Give the service's name; put the database among the values."""
+    """Return the service's name; add the database to the values."""
     if parts.scheme == "unix":
         return ""
     service, database = "", unquote(parts.path.strip("/"))

@@ -1,15 +1,16 @@
 """
-What is wrong with a Redis that answers, said once at the start.
+Checks at the start: does Redis let us do what will be needed?
 
-Everything that will be needed is done once, on a channel of no user's. What Redis refuses
-then it will go on refusing, so it is a mistake in the configuration. A Redis that cannot
-be reached is none: it may come.
+Everything that will be needed is done once, on a channel that no user can name. What Redis
+refuses then it will always refuse, so it is a mistake in the configuration. An unreachable
+Redis is not a configuration error: it may come up later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from redis.exceptions import (
 
 from ...errors import ConfigError
 from ..epoch import new_epoch
-from .scripts import APPEND, FIND, READ
+from .calls import Append, Caller, Find, Read
 
 if TYPE_CHECKING:
     from .address import Address
@@ -32,17 +33,17 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-# Whoever begins waits for this: no longer than for a Redis that answers.
+# The start waits for the checks; a Redis that answers needs less.
 _CHECK_SECONDS = 3.0
 
 # Nobody can publish to this channel, and its keys are gone after a minute.
 _CHANNEL = "\x01heliograph.check"
 _FORGET_SECONDS = 60
 
-# Nobody publishes to this one, so reading it needs what all channels have in common.
+# Nobody publishes to this one, so reading it uses the key of the common life.
 _NO_ROW = "\x01heliograph.check.none"
 
-# Options that name one.
+# Options that name a file.
 _FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 
 _TOO_OLD = (
@@ -50,7 +51,7 @@ _TOO_OLD = (
     " cluster Redis 7"
 )
 
-# What a server says, in lower case -> what is wrong.
+# Part of a server's message, in lower case -> what is wrong.
 _REFUSALS = {
     "db index is out of range": "there is no such database",
     "invalid db index": "there is no such database",
@@ -68,15 +69,15 @@ _REFUSALS = {
 
 async def check(address: Address, topology: Topology, names: Names) -> None:
     """
-    Do once what will be needed.
+    Do everything once that will be needed.
 
     Args:
         address: Where Redis is.
-        topology: Its servers.
-        names: Of keys and channels.
+        topology: The servers.
+        names: Names of keys and pub/sub channels.
 
     Raises:
-        ConfigError: Redis refuses it.
+        ConfigError: Redis refuses something, or a file that the address names is missing.
     """
     _check_files(address)
     try:
@@ -92,33 +93,46 @@ def _check_files(address: Address) -> None:
     missing = [
         f"{address.shown}: {name}: there is no file {path!r}"
         for name, path in address.options.items()
-        if name in _FILES and not Path(path).is_file()
+        if name in _FILES and not Path(str(path)).is_file()
     ]
     if missing:
         raise ConfigError(missing)
 
 
 async def _try(address: Address, topology: Topology, names: Names) -> None:
-    keys = *names.keys(_CHANNEL), names.common(_CHANNEL)
-    none = *names.keys(_NO_ROW), names.common(_NO_ROW)
+    keys, live = names.keys(_CHANNEL), names.live(_CHANNEL)
     epoch = new_epoch()
-    begin: list[str | float] = [epoch, "", 1, _FORGET_SECONDS, "", 0, "", "", epoch]
-    publish = "SPUBLISH" if address.kind == "cluster" else "PUBLISH"
-    live = names.live(_CHANNEL)
-    event: list[str | float] = ["{}", 1, publish, live, "-", "", "", "", "", 0, "=id"]
+    caller = Caller(
+        new_epoch=epoch,
+        history_seconds=1,
+        forget_seconds=_FORGET_SECONDS,
+        unstored_epoch=epoch,
+    )
+    append = Append(
+        keys=keys,
+        caller=caller,
+        event="{}",
+        max_entries=1,
+        publish_command="SPUBLISH" if address.kind == "cluster" else "PUBLISH",
+        live_channel=live,
+        token="-",  # noqa: S106 - an append's, no secret
+        id_field="=id",
+    )
     await topology.check()
     # First, because a short command is refused in clearer words than a long one.
-    await (await topology.node(keys[0])).line.probe(live)
-    for _ in range(2):
-        # The second finds the index of ids that the first has begun.
-        await topology.call("append", APPEND, keys, [*begin, *event])
-    await topology.call("read", READ, keys, [*begin, "", 0, 1, 1])
-    await topology.call("read", FIND, keys, [*begin, "id"])
-    await topology.call("read", READ, none, [*begin, "", 0, 1, 1])
+    await (await topology.node(keys.row)).line.probe(live)
+    # The second append uses the index of ids that the first has begun.
+    await topology.call(append.request())
+    await topology.call(append.request())
+    read = Read(keys=keys, caller=caller, max_entries=1, max_bytes=1)
+    await topology.call(read.request())
+    find = Find(keys=keys, caller=caller, event_id=b"id")
+    await topology.call(find.request())
+    await topology.call(replace(read, keys=names.keys(_NO_ROW)).request())
 
 
 def _problem(address: Address, error: BaseException) -> str | None:
-    """Say what is wrong for good; nothing if it may pass."""
+    """Return what is wrong with the configuration; :obj:`None` if the error may pass."""
     if address.tls and (problem := _tls_problem(error)):
         return problem
     if isinstance(error, AuthenticationError):
@@ -134,7 +148,7 @@ def _problem(address: Address, error: BaseException) -> str | None:
 def _tls_problem(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, ConnectionResetError | ssl.SSLEOFError):
-            # With TLS 1.3 a server refuses a client after the handshake, and what it says
+            # With TLS 1.3 a server refuses a client after the handshake, and its message
             # may be lost with the connection.
             return "TLS fails, perhaps for want of a certificate that the server accepts"
         if isinstance(error, ssl.SSLError):

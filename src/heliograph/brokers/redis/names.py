@@ -1,13 +1,30 @@
-"""Names of keys and channels in Redis."""
+"""Names of keys and pub/sub channels in Redis."""
 
 from __future__ import annotations
 
 from itertools import count
+from typing import NamedTuple
 from urllib.parse import quote
 
 from redis.crc import key_slot
 
-__all__ = ["Names"]
+__all__ = ["Keys", "Names"]
+
+
+class Keys(NamedTuple):
+    """
+    The keys that belong to a channel.
+
+    Args:
+        row: The hash with epoch, head and the index of ids.
+        events: The stream with the entries.
+        common: The string that names the life of all channels without entries: one key; in
+            a cluster one for each slot, so at most 16,384, whatever channels are asked for.
+    """
+
+    row: str
+    events: str
+    common: str
 
 
 class Names:
@@ -17,63 +34,56 @@ class Names:
     Args:
         prefix: Any text without braces.
         sharded: Whether keys that are used together must be in one slot of a cluster.
+
+    Attributes:
+        alive: A pub/sub channel on which nobody publishes.
     """
 
     def __init__(self, prefix: str, *, sharded: bool = False) -> None:
         self._prefix = prefix
         self._sharded = sharded
-        # Slot -> the least number that, as a hash tag, is in it: the same in each process.
-        # Filled as far as it was needed: all of it takes 0.3 s.
+        # Slot -> the least number that hashes to it: the same in each process. Filled only
+        # as far as needed, since all of it takes 0.3 s.
         self._tags: dict[int, int] = {}
         self._numbers = count()
         self.alive = f"{prefix}alive"
 
-    def _tagged(self, channel: str) -> str:
-        # Quoted, because a brace would be taken for the end of the hash tag.
-        return f"{self._prefix}{{{quote(channel, safe='')}}}"
-
     def is_ours(self, name: str) -> bool:
         """
-        Say whether a channel of Redis is, or could be, one that we publish on.
+        Return whether a pub/sub channel is one of ours, or could become one.
 
         Args:
-            name: A channel of Redis.
+            name: A pub/sub channel of Redis.
         """
         return name == self.alive or name.startswith(f"{self._prefix}{{")
 
-    def keys(self, channel: str) -> tuple[str, str]:
+    def keys(self, channel: str) -> Keys:
         """
-        Give the keys of a channel: a hash and a stream.
+        Return the keys of a channel.
 
         Args:
             channel: Any name.
         """
         tagged = self._tagged(channel)
-        return f"{tagged}:channel", f"{tagged}:events"
-
-    def common(self, channel: str) -> str:
-        """
-        Return the key of the life that channels share before their first event.
-
-        There is one; in a cluster one for each slot, so at most 16,384 of them, whatever
-        channels are asked for.
-
-        Args:
-            channel: Any name.
-        """
-        if not self._sharded:
-            return f"{self._prefix}epoch"
-        tag = self._tag_in(key_slot(self._tagged(channel).encode()))
-        return f"{self._prefix}{{{tag}}}:epoch"
+        return Keys(f"{tagged}:channel", f"{tagged}:events", self._common(tagged))
 
     def live(self, channel: str) -> str:
         """
-        Give the channel of Redis on which new entries of a channel are published.
+        Return the pub/sub channel on which new entries of a channel are published.
 
         Args:
             channel: Any name.
         """
         return f"{self._tagged(channel)}:live"
+
+    def _tagged(self, channel: str) -> str:
+        # Quoted, because a brace would be taken for the end of the hash tag.
+        return f"{self._prefix}{{{quote(channel, safe='')}}}"
+
+    def _common(self, tagged: str) -> str:
+        if not self._sharded:
+            return f"{self._prefix}epoch"
+        return f"{self._prefix}{{{self._tag_in(key_slot(tagged.encode()))}}}:epoch"
 
     def _tag_in(self, slot: int) -> int:
         while slot not in self._tags:

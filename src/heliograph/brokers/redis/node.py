@@ -1,4 +1,4 @@
-"""One Redis server, or what Sentinels say is one, with its three connections."""
+"""One Redis server, or the primary that Sentinels name, with its three connections."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from .address import Address
     from .line import LineEvents
+    from .scripts import Script
+    from .timings import Timings
 
 __all__ = [
     "Node",
@@ -44,57 +46,70 @@ class Node:
 
     Args:
         new_client: Makes a client with a pool of its own.
-        address: Where the server belongs.
-        alive: A channel of Redis that nobody publishes on.
+        address: The address that the server belongs to.
+        alive: A pub/sub channel on which nobody publishes.
         events: Told what happens on its line.
-        is_current: Whether a host and port are still those of the right server.
+        is_current: Returns whether the server at a host and port is still the right one.
+        timings: How long the line waits.
 
     Attributes:
-        appends: For what writes.
-        reads: For what reads.
-        line: Listens.
+        line: The connection that listens.
     """
 
     def __init__(
         self,
         new_client: Callable[[], Redis],
+        *,
         address: Address,
         alive: str,
         events: LineEvents,
         is_current: Callable[[str, int], Awaitable[bool]],
+        timings: Timings,
     ) -> None:
-        timeout = address.options.get("socket_timeout", _TIMEOUT_SECONDS)
-        self.appends = Pipe(
+        timeout = float(address.options.get("socket_timeout", _TIMEOUT_SECONDS))
+        self._appends = Pipe(
             new_client(), replicas=address.replicas, timeout_seconds=timeout
         )
-        self.reads = Pipe(new_client())
+        self._reads = Pipe(new_client())
         self.line = Line(
             new_client(),
             alive,
             events,
             sharded=address.kind == "cluster",
             is_current=is_current,
+            silence_seconds=timings.silence_seconds,
         )
+
+    def pipe_for(self, script: Script) -> Pipe:
+        """
+        Return the connection for calls of a script.
+
+        Appends have one of their own: they must not wait for pages of history.
+
+        Args:
+            script: The script to be called.
+        """
+        return self._appends if script.appends else self._reads
 
     async def close(self) -> None:
         """Finish the calls that have begun, and disconnect."""
-        await asyncio.gather(self.line.close(), self.reads.close(), self.appends.close())
+        await asyncio.gather(self.line.close(), self._reads.close(), self._appends.close())
 
 
 def _connection_options(address: Address) -> dict[str, Any]:
     """
-    Give what every connection is made with.
+    Return the driver's keyword arguments for every connection.
 
     Args:
-        address: Where to.
+        address: How to connect.
     """
     return {
         "socket_timeout": _TIMEOUT_SECONDS,
         "socket_connect_timeout": _TIMEOUT_SECONDS,
         # The second works with every server; the third has nothing that is needed here.
         "protocol": 2,
-        # The driver would repeat an append that may have been done, and would connect a
-        # line anew behind our back.
+        # The driver would repeat an append that may have been done, and would reconnect a
+        # line without telling it.
         "retry": Retry(NoBackoff(), 0),
         **address.options,
     }
@@ -106,8 +121,8 @@ def direct_client(address: Address, host: str, port: int) -> Redis:
 
     Args:
         address: How to connect.
-        host: Of the server.
-        port: Of the server.
+        host: The server's host.
+        port: The server's port.
     """
     options = _connection_options(address)
     connection: type[Connection] = SSLConnection if address.tls else Connection
@@ -133,9 +148,10 @@ def sentinel_client(address: Address, sentinel: Sentinel) -> Redis:
 
     Args:
         address: How to connect.
-        sentinel: Asked with each new connection.
+        sentinel: Asked for the primary with each new connection.
     """
-    # This pool does not wait for a connection; a line and a pipe need one at a time.
+    # This pool raises instead of waiting for a free connection; a line and a pipe need only
+    # one at a time.
     pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
         address.service, sentinel, ssl=address.tls, **_connection_options(address)
     )
@@ -144,10 +160,10 @@ def sentinel_client(address: Address, sentinel: Sentinel) -> Redis:
 
 def new_sentinel(address: Address) -> Sentinel:
     """
-    Make what asks the Sentinels.
+    Make the driver's object that asks the Sentinels.
 
     Args:
-        address: Where they are.
+        address: The hosts of the Sentinels, and how to connect.
     """
     options = {
         name: value
@@ -166,6 +182,6 @@ def new_sentinel(address: Address) -> Sentinel:
 
 
 def _client(**options: Any) -> Redis:
-    # Waits as long as it takes: whoever has the connection gives it back in time.
+    # Wait without a limit: whoever uses the connection returns it in time.
     pool = BlockingConnectionPool(max_connections=1, timeout=None, **options)
     return Redis.from_pool(pool)

@@ -1,43 +1,40 @@
 """
-Scripts that are called at the same time, sent together on one connection.
+Calls of scripts that are made at the same time, sent together on one connection.
 
-While an answer is awaited more calls pile up, and go out together as the next batch: so
-the rate of round trips stays what the network allows while their size grows, and one
-connection is enough.
+While an answer is awaited more calls pile up, and are sent together as the next batch: so
+under load the batches grow, not the number of round trips, and one connection is enough.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from .line import cancel
 from .subscription import connection_errors
+from .tasks import cancel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis.asyncio import Redis
 
-    from .scripts import Script
+    from .scripts import Reply, Request
 
 __all__ = ["Pipe"]
 
-# Calls sent together: answers to reads are held in memory until all have come.
+# Calls sent together: answers to reads are held in memory until all have arrived.
 _BATCH = 100
 
-# How long calls that have begun may take once this is to end.
+# How long calls that have begun may take after the pipe was told to close.
 _CLOSE_SECONDS = 2.0
 
 
-class _Call(NamedTuple):
-    script: Script
-    keys: Sequence[str]
-    arguments: Sequence[str | float]
+class _Waiting(NamedTuple):
+    request: Request
     asking: bool
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Reply]
 
 
 class Pipe:
@@ -45,9 +42,9 @@ class Pipe:
     Calls scripts on one connection.
 
     Args:
-        client: With a pool of its own, of one connection, which does not repeat anything.
-        replicas: How many replicas must have what a call has written.
-        timeout_seconds: How long they may take.
+        client: With a pool of its own, of one connection, which repeats nothing.
+        replicas: Number of replicas that must have what a call has written.
+        timeout_seconds: How long an answer may take; replicas may take half of it.
     """
 
     def __init__(
@@ -56,35 +53,26 @@ class Pipe:
         self._client = client
         self._replicas = replicas
         self._timeout_ms = int(timeout_seconds * 500)
-        self._calls: list[_Call] = []
+        self._waiting: list[_Waiting] = []
         self._sending: asyncio.Task[None] | None = None
 
-    async def call(
-        self,
-        script: Script,
-        keys: Sequence[str],
-        arguments: Sequence[str | float],
-        *,
-        asking: bool = False,
-    ) -> Any:
+    async def call(self, request: Request, *, asking: bool = False) -> Reply:
         """
         Call a script. Cancelling does not undo it.
 
         Args:
-            script: One of ours.
-            keys: That it uses.
-            arguments: That it takes.
-            asking: Whether the keys may be moving to this node of a cluster.
+            request: The script, its keys and its arguments.
+            asking: Whether the keys' slot is being moved to this node of a cluster.
 
         Returns:
-            What it returns, undecoded.
+            The script's reply.
 
         Raises:
-            RedisError: Redis has refused it, or may or may not have done it.
+            RedisError: Redis has refused the call, or may or may not have done it.
             OSError: The same.
         """
-        future = asyncio.get_running_loop().create_future()
-        self._calls.append(_Call(script, keys, arguments, asking, future))
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(request, asking, future))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
         return await future
@@ -98,25 +86,26 @@ class Pipe:
 
     async def _send(self) -> None:
         try:
-            while self._calls:
-                batch, self._calls = self._calls[:_BATCH], self._calls[_BATCH:]
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
                 try:
                     with connection_errors():
                         await self._send_batch(batch)
                 except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
                     _fail(batch, error)
                 except asyncio.CancelledError:
-                    _fail([*batch, *self._calls], RedisError("closed before it answered"))
+                    closed = RedisError("closed before it answered")
+                    _fail([*batch, *self._waiting], closed)
                     raise
         finally:
             self._sending = None
 
-    async def _send_batch(self, batch: Sequence[_Call]) -> None:
+    async def _send_batch(self, batch: Sequence[_Waiting]) -> None:
         results = await self._execute(batch)
-        unknown = [n for n, result in enumerate(results) if _is_unknown(result)]
+        unknown = [n for n, one in enumerate(results) if isinstance(one, NoScriptError)]
         if unknown:
             # Redis has restarted, or was told to forget scripts. These were not done.
-            for script in {batch[n].script for n in unknown}:
+            for script in {batch[n].request.script for n in unknown}:
                 await self._client.script_load(script.source)
             again = await self._execute([batch[n] for n in unknown])
             for n, result in zip(unknown, again, strict=True):
@@ -124,30 +113,30 @@ class Pipe:
         if any(_is_of_no_primary(result) for result in results):
             # Sentinel is asked for another with the next connection.
             await self._client.connection_pool.disconnect()
-        for call, result in zip(batch, results, strict=True):
-            if call.future.done():
+        for waiting, result in zip(batch, results, strict=True):
+            if waiting.future.done():
                 continue
             if isinstance(result, Exception):
-                call.future.set_exception(result)
+                waiting.future.set_exception(result)
             else:
-                call.future.set_result(result)
+                waiting.future.set_result(result)
 
-    async def _execute(self, batch: Sequence[_Call]) -> list[Any]:
+    async def _execute(self, batch: Sequence[_Waiting]) -> list[Reply]:
         pipeline = self._client.pipeline(transaction=False)
-        places = []
-        for script, keys, arguments, asking, _ in batch:
+        indexes = []
+        for (script, keys, arguments), asking, _ in batch:
             if asking:
                 pipeline.execute_command("ASKING")
-            places.append(len(pipeline))
+            indexes.append(len(pipeline))
             pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
         if self._replicas:
             pipeline.execute_command("WAIT", self._replicas, self._timeout_ms)
         results = await pipeline.execute(raise_on_error=False)
         if self._replicas:
             self._check_replicas(results)
-        return [results[place] for place in places]
+        return [results[index] for index in indexes]
 
-    def _check_replicas(self, results: list[Any]) -> None:
+    def _check_replicas(self, results: list[Reply]) -> None:
         found = results[-1]
         if isinstance(found, Exception):
             error = found
@@ -160,14 +149,10 @@ class Pipe:
                 results[n] = error
 
 
-def _fail(calls: Sequence[_Call], error: Exception) -> None:
-    for call in calls:
-        if not call.future.done():
-            call.future.set_exception(error)
-
-
-def _is_unknown(result: object) -> bool:
-    return isinstance(result, NoScriptError)
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.future.done():
+            waiting.future.set_exception(error)
 
 
 def _is_of_no_primary(result: object) -> bool:

@@ -1,15 +1,15 @@
 """
-One connection that has been told to listen.
+One connection in subscriber mode.
 
-The driver's own class for this connects anew by itself, in whatever task happens to use it;
+The driver's own class for this reconnects by itself, in whatever task happens to use it;
 then messages are missing that nobody has been told of, and two tasks read one connection.
-This one is over when its connection is.
+This one ends when its connection does.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
     from redis.asyncio.connection import AbstractConnection
 
-__all__ = ["Subscription", "connection_errors"]
+__all__ = ["Message", "Subscription", "connection_errors"]
 
 
 @contextmanager
 def connection_errors() -> Iterator[None]:
     """
-    Raise as an error of the connection what uvloop says of one that has been closed.
+    Raise uvloop's error about a closed connection as an error of the connection.
 
-    asyncio writes to such a connection without a word, so the driver expects nothing.
+    asyncio ignores writes to such a connection, so the driver expects no error there.
 
     Raises:
-        RedisError: The connection is over.
+        RedisConnectionError: The connection is over.
     """
     try:
         yield
@@ -39,9 +39,25 @@ def connection_errors() -> Iterator[None]:
         raise RedisConnectionError("the connection was closed") from error
 
 
+class Message(NamedTuple):
+    """
+    What Redis sends to a subscriber.
+
+    Args:
+        kind: ``message``, ``subscribe``, ``pong`` and the like; with an ``s`` before it if
+            the pub/sub channel belongs to a shard of a cluster.
+        name: The pub/sub channel; ``""`` for a ``pong``.
+        data: What was published; empty for the other kinds.
+    """
+
+    kind: str
+    name: str
+    data: bytes
+
+
 class Subscription:
     """
-    Commands out, messages in.
+    A connection on which commands are sent and messages are received.
 
     Args:
         connection: Used by nobody else.
@@ -51,8 +67,8 @@ class Subscription:
         self._connection = connection
 
     @property
-    def place(self) -> tuple[str, int]:
-        """The host and port that it is connected to, if it is no Unix socket."""
+    def endpoint(self) -> tuple[str, int]:
+        """The host and port of the server; of a Unix socket ``("", 0)``."""
         connection = self._connection
         return getattr(connection, "host", ""), getattr(connection, "port", 0)
 
@@ -69,7 +85,7 @@ class Subscription:
 
     async def send(self, *command: str) -> None:
         """
-        Send a command, whose answer comes among the messages.
+        Send a command, whose answer arrives among the messages.
 
         Args:
             command: Its words.
@@ -82,15 +98,15 @@ class Subscription:
         with connection_errors():
             await self._connection.send_command(*command, check_health=False)
 
-    async def receive(self, timeout_seconds: float) -> list[Any] | None:
+    async def receive(self, timeout_seconds: float) -> Message | None:
         """
         Wait for the next message, or answer to a command.
 
         Args:
-            timeout_seconds: For how long.
+            timeout_seconds: How long to wait.
 
         Returns:
-            Its parts; :obj:`None` if there was none in time.
+            The message; :obj:`None` if there was none in time.
 
         Raises:
             RedisError: The connection is over, or a command was refused.
@@ -98,11 +114,15 @@ class Subscription:
         """
         if not self._connection.is_connected:
             raise RedisConnectionError("the connection was closed")
-        message: list[Any] | None = await self._connection.read_response(
+        parts = await self._connection.read_response(
             timeout=timeout_seconds, disconnect_on_error=False
         )
-        return message
+        if parts is None:
+            return None
+        kind, name, *rest = parts
+        data = rest[0] if rest and isinstance(rest[0], bytes) else b""
+        return Message(kind.decode(), name.decode(errors="replace"), data)
 
     async def close(self) -> None:
-        """End the connection; whoever waits for a message learns of it."""
+        """Disconnect; whoever waits for a message gets an error."""
         await self._connection.disconnect(nowait=True)

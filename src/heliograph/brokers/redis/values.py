@@ -1,8 +1,9 @@
 """
-What is written into Redis, and what others may have written there.
+The formats of entries and messages in Redis, and reading what others have written there.
 
-An entry is stored and published with a token that no other entry has: it tells whether an
-append was done, and whether what stands at an offset is what was seen there.
+An entry is stored and published with a token that no other entry has. The token tells
+whether an append was done, and whether the entry at an offset is the one that was seen
+there.
 """
 
 from __future__ import annotations
@@ -10,20 +11,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...channels.entry import Entry
 from ...channels.position import Position
 from ...event import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..plain import PlainFormat
+    from .scripts import Reply
 
 __all__ = [
     "DAMAGED",
-    "Seen",
     "Stored",
     "dump_event",
     "dump_plain",
@@ -32,7 +31,7 @@ __all__ = [
     "load_row",
 ]
 
-# What comes of reading an entry or a message that somebody else has written.
+# What reading an entry or a message that somebody else has written may raise.
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 _TOKEN = re.compile(rb"[0-9A-Za-z_-]+")
@@ -47,37 +46,9 @@ class Stored(NamedTuple):
     token: str
 
 
-class Seen(NamedTuple):
-    """
-    The last place that is known in a channel.
-
-    ``token`` and ``at`` are of the entry that stands there, or "".
-    """
-
-    position: Position
-    token: str
-    at: str
-
-    def is_outlived_by(self, stored: Stored) -> bool:
-        """
-        Say whether an entry at or before this place is another one than what was there.
-
-        Then Redis has gone back in time, and gives places a second time.
-
-        Args:
-            stored: The entry.
-        """
-        entry, token = stored
-        try:
-            later = entry.published_at > float(self.at)
-        except ValueError:
-            later = True  # somebody else has written it
-        return later or (entry.position == self.position and token != self.token)
-
-
 def dump_event(event: Event) -> str:
     """
-    Give an event as it is stored.
+    Return an event as it is stored.
 
     Args:
         event: Any event.
@@ -85,13 +56,13 @@ def dump_event(event: Event) -> str:
     return json.dumps(_fields(event))
 
 
-def load_row(channel: str, epoch: str, row: Sequence[Any]) -> Stored:
+def load_row(channel: str, epoch: str, row: Reply) -> Stored:
     """
-    Read an entry of a stream.
+    Parse an entry of a stream.
 
     Args:
-        channel: Its channel.
-        epoch: Of that channel.
+        channel: The channel's name.
+        epoch: The channel's present life.
         row: The entry's id and its fields, names and values in turn.
 
     Returns:
@@ -104,20 +75,20 @@ def load_row(channel: str, epoch: str, row: Sequence[Any]) -> Stored:
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     offset, _, rest = number.partition(b"-")
     if rest != b"0":
-        raise ValueError(f"{_shown(number)} is not written by Heliograph")
+        raise ValueError(f"{_shown(number)} was not written by Heliograph")
     return _load(channel, epoch, offset, fields[b"at"], fields[b"token"], fields[b"event"])
 
 
 def load_message(channel: str, data: bytes) -> tuple[Stored, bool]:
     """
-    Read a message that was published with an entry.
+    Parse a message that was published with an entry.
 
     Args:
-        channel: Its channel.
+        channel: The channel's name.
         data: The message.
 
     Returns:
-        The entry and its token; and whether it comes on the plain channel, too.
+        The entry and its token; and whether it was also published on the plain channel.
 
     Raises:
         Exception: One of :data:`DAMAGED`.
@@ -133,9 +104,11 @@ def _load(  # noqa: PLR0917 - in the order in which they are written
     fields = json.loads(event)
     published_at = float(now)
     if not math.isfinite(published_at):
-        raise ValueError(f"{_shown(now)} is no time")
+        raise ValueError(f"{_shown(now)} is not a finite number of seconds")
     if not _TOKEN.fullmatch(token):
-        raise ValueError(f"{_shown(token)} is no token")
+        raise ValueError(
+            f"{_shown(token)} is not a token: only letters, digits, - and _ are"
+        )
     entry = Entry(
         channel,
         Position.parse(epoch, offset.decode()),
@@ -156,14 +129,14 @@ def _shown(value: bytes) -> str:
 
 def dump_plain(event: Event, plain_format: PlainFormat) -> str:
     """
-    Give an event as programs read it that know nothing of us.
+    Return an event in the format of programs that know nothing of Heliograph.
 
     Data is a str here: an object that was published has become JSON already. Flask-SSE
-    sends a str as it is, so its clients receive the same.
+    sends a str unchanged, so its clients receive the same.
 
     Args:
         event: Any event.
-        plain_format: What they read.
+        plain_format: The format that those programs read.
     """
     if plain_format == "text":
         return event.data
@@ -172,15 +145,15 @@ def dump_plain(event: Event, plain_format: PlainFormat) -> str:
 
 def load_plain(message: bytes, plain_format: PlainFormat) -> Event:
     """
-    Read what programs publish that know nothing of us.
+    Parse what programs publish that know nothing of Heliograph.
 
     Args:
         message: Text; or what Flask-SSE 1.0.0 publishes, JSON with ``data`` and perhaps
             ``type``, ``id`` and ``retry``.
-        plain_format: Which of the two.
+        plain_format: The format of the message.
 
     Returns:
-        The event, without an id: it has no place in its channel.
+        The event, without an id: it has no position in its channel.
 
     Raises:
         Exception: One of :data:`DAMAGED`.
@@ -189,7 +162,7 @@ def load_plain(message: bytes, plain_format: PlainFormat) -> Event:
         return Event(message.decode())
     fields = json.loads(message, parse_constant=_refuse_constant)
     if not isinstance(fields, dict) or "data" not in fields:
-        raise ValueError('is no JSON object with "data"')
+        raise ValueError('is not a JSON object with "data"')
     if unknown := fields.keys() - _FLASK_SSE_FIELDS:
         raise ValueError(f"has unknown fields: {sorted(unknown)}")
     data = fields["data"]
@@ -202,10 +175,10 @@ def load_plain(message: bytes, plain_format: PlainFormat) -> Event:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
-def _fields(event: Event) -> dict[str, Any]:
+def _fields(event: Event) -> dict[str, str | int]:
     fields = {
         "data": event.data,
         "type": event.type,

@@ -1,0 +1,203 @@
+"""A topology of several servers: the primaries of a cluster, each with some slots."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, TypeAlias
+
+from redis.crc import key_slot
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from .availability import Backoff
+from .node import Node, direct_client
+from .subscription import connection_errors
+from .tasks import cancel
+from .topology import Topology
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .address import Address
+    from .line import Line, LineEvents
+    from .scripts import Reply, Request
+    from .timings import Timings
+
+__all__ = ["Cluster"]
+
+_Endpoint: TypeAlias = tuple[str, int]
+
+# How often a call follows a cluster that is being rearranged.
+_REDIRECTIONS = 8
+_TRY_AGAIN_SECONDS = 0.1
+
+
+class Cluster(Topology):
+    """
+    The primaries of a cluster.
+
+    Args:
+        address: Nodes to begin with.
+        alive: A pub/sub channel on which nobody publishes.
+        events: Told what happens on the nodes' lines, and when slots have moved.
+        timings: How long the lines wait.
+    """
+
+    def __init__(
+        self, address: Address, alive: str, events: LineEvents, timings: Timings
+    ) -> None:
+        self._address = address
+        self._alive = alive
+        self._events = events
+        self._timings = timings
+        self._nodes: dict[_Endpoint, Node] = {}
+        # Slot -> its primary.
+        self._owners: dict[int, _Endpoint] = {}
+        # The same as the nodes said it last: owners are forgotten after an error.
+        self._known: dict[int, _Endpoint] = {}
+        self._seeds: list[_Endpoint] = list(address.hosts)
+        self._refreshing: asyncio.Task[None] | None = None
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes that were needed so far."""
+        return tuple(self._nodes.values())
+
+    async def check(self) -> None:
+        """Check nothing: the first call finds the nodes, which know each other."""
+
+    async def node(self, key: str) -> Node:
+        """Return the primary of a key's slot."""
+        return self._node_at(await self._owner(key))
+
+    async def call(self, request: Request) -> Reply:
+        """Call a script on the node that has its keys, or to which they have moved."""
+        backoff = Backoff(_TRY_AGAIN_SECONDS)
+        endpoint, asking = await self._owner(request.keys[0]), False
+        for _ in range(_REDIRECTIONS):
+            pipe = self._node_at(endpoint).pipe_for(request.script)
+            try:
+                return await pipe.call(request, asking=asking)
+            except AskError as error:
+                # A node that does not know its own name leaves it to the client.
+                endpoint, asking = (error.host or endpoint[0], error.port), True
+            except MovedError as error:
+                endpoint, asking = (error.host or endpoint[0], error.port), False
+                self._owners[error.slot_id] = endpoint
+                self._events.on_moved()
+            except TryAgainError:
+                await backoff.wait()
+            except ClusterDownError:
+                self._owners.clear()
+                raise
+            except ResponseError:
+                raise
+            except (RedisError, OSError):
+                # Perhaps a replica has taken over: the next call will find out.
+                self._owners.clear()
+                raise
+        raise RedisError("the cluster is being rearranged")
+
+    async def refresh(self) -> None:
+        """Ask the nodes which slots they have; once for all who ask at the same time."""
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh())
+            self._refreshing.add_done_callback(self._on_refreshed)
+        await asyncio.shield(self._refreshing)
+
+    async def drop_unused(self) -> Sequence[Line]:
+        """Disconnect from nodes that no longer have any slots."""
+        owners = set(self._owners.values())
+        gone = [
+            endpoint
+            for endpoint, node in self._nodes.items()
+            if owners and endpoint not in owners and not node.line.names
+        ]
+        nodes = [self._nodes.pop(endpoint) for endpoint in gone]
+        for node in nodes:
+            await node.close()
+        return [node.line for node in nodes]
+
+    async def close(self) -> None:
+        """Disconnect from all nodes."""
+        await cancel(self._refreshing)
+        await asyncio.gather(*(node.close() for node in self._nodes.values()))
+
+    def _on_refreshed(self, task: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        # Retrieve the error, if there is one: perhaps nobody waits for the task any more,
+        # and asyncio would log it.
+        if not task.cancelled():
+            task.exception()
+
+    async def _refresh(self) -> None:
+        failure: Exception = RedisError("no node is known")
+        seeds = list(dict.fromkeys((*self._address.hosts, *self._seeds)))
+        random.shuffle(seeds)
+        for host, port in seeds:
+            client = direct_client(self._address, host, port)
+            try:
+                with connection_errors():
+                    ranges = await client.execute_command(  # type: ignore[no-untyped-call]
+                        "CLUSTER SLOTS"
+                    )
+            except (RedisError, OSError) as error:
+                failure = error
+                continue
+            finally:
+                await client.aclose()
+            self._set_owners(ranges, host)
+            return
+        raise failure
+
+    def _set_owners(self, ranges: Reply, asked: str) -> None:
+        owners: dict[int, _Endpoint] = {}
+        seeds: list[_Endpoint] = []
+        for first, last, *servers in ranges:
+            # A node that does not know its own name leaves it to the client.
+            endpoints = [
+                ((one[0] or b"").decode() or asked, int(one[1])) for one in servers
+            ]
+            owners |= dict.fromkeys(range(int(first), int(last) + 1), endpoints[0])
+            seeds += endpoints
+        if self._known != owners:
+            self._events.on_moved()
+        self._known = dict(owners)
+        self._owners = owners
+        self._seeds = seeds
+
+    async def _owner(self, key: str) -> _Endpoint:
+        slot = key_slot(key.encode())
+        if slot not in self._owners:
+            await self.refresh()
+        try:
+            return self._owners[slot]
+        except KeyError as error:
+            raise ClusterDownError(f"no node has the slot {slot}") from error
+
+    def _node_at(self, endpoint: _Endpoint) -> Node:
+        node = self._nodes.get(endpoint)
+        if node is None:
+            node = self._nodes[endpoint] = Node(
+                lambda: direct_client(self._address, *endpoint),
+                address=self._address,
+                alive=self._alive,
+                events=self._events,
+                is_current=self._is_current,
+                timings=self._timings,
+            )
+        return node
+
+    async def _is_current(self, host: str, port: int) -> bool:
+        try:
+            await self.refresh()
+        except (RedisError, OSError):
+            return True  # no node names another
+        return (host, port) in self._owners.values()

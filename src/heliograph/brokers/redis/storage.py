@@ -1,0 +1,267 @@
+"""
+Channels in Redis: append to them, read them, find an id. Replies are checked here.
+
+Whatever is read may have been written by somebody else. Damaged entries are skipped, and
+what is missing makes a gap.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...channels.entry import Entry
+from ...channels.position import Position
+from ...errors import BrokerUnavailableError
+from ..base import Attempt, History, resolve
+from ..epoch import new_epoch
+from .availability import unavailable_errors
+from .calls import Append, Caller, Find, Read
+from .seen import LastSeen, Seen
+from .values import DAMAGED, Stored, dump_event, load_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...channels.position import GapReason
+    from ...event import Event
+    from ..base import Retention
+    from ..once import OnceLog
+    from .address import Address
+    from .calls import Call
+    from .exchange import Exchange
+    from .names import Names
+    from .scripts import Reply
+    from .topology import Topology
+
+__all__ = ["Page", "Storage"]
+
+# A channel without history is forgotten after this, and then begins another life.
+_FORGET_CHANNEL_SECONDS = 30 * 86_400
+
+# Size of a page, whoever asks for it.
+_PAGE_BYTES = 1_048_576
+
+
+class Page(NamedTuple):
+    """
+    A part of a channel's history, with what identifies its entries.
+
+    Args:
+        history: As a broker returns it.
+        entries: The same entries with their tokens.
+        head: The head, and what identifies the entry there.
+    """
+
+    history: History
+    entries: list[Stored]
+    head: Seen
+
+
+class Storage:
+    """
+    Channels in Redis, as one process uses them.
+
+    Args:
+        address: Where Redis is.
+        topology: The servers.
+        names: Names of keys and pub/sub channels.
+        exchange: What is also published on plain channels.
+        retention: How much history is kept per channel.
+        clock: Returns seconds since the epoch of Unix; :obj:`None` for Redis's own clock,
+            which is the same for all machines.
+        once: Logs which entries were skipped.
+
+    Attributes:
+        seen: The last known position of each channel.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        topology: Topology,
+        names: Names,
+        exchange: Exchange,
+        retention: Retention,
+        clock: Callable[[], float] | None,
+        once: OnceLog,
+    ) -> None:
+        self.seen = LastSeen()
+        self._once = once
+        self._address = address
+        self._topology = topology
+        self._names = names
+        self._exchange = exchange
+        self._retention = retention
+        self._clock = clock
+        # Where Redis takes no writes, channels without an event share a life of this name.
+        self._unstored_epoch = new_epoch()
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuse further calls. Those that have begun are finished."""
+        self._closed = True
+
+    def check_open(self) -> None:
+        """
+        Raise an error if the broker has been closed.
+
+        Raises:
+            BrokerUnavailableError: It has been closed.
+        """
+        if self._closed:
+            raise BrokerUnavailableError(self._address.shown, "the broker has been closed")
+
+    async def append(self, channel: str, event: Event, attempt: Attempt) -> Entry:
+        """
+        Store an event as the next of its channel.
+
+        Args:
+            channel: A valid name.
+            event: Any event.
+            attempt: The same object for each repetition.
+
+        Raises:
+            BrokerUnavailableError: Redis failed; the entry may or may not be there.
+        """
+        plain = self._exchange.dump(channel, event)
+        call = Append(
+            keys=self._names.keys(channel),
+            caller=self._caller(channel),
+            event=dump_event(event),
+            max_entries=self._retention.events,
+            publish_command="SPUBLISH" if self._address.kind == "cluster" else "PUBLISH",
+            live_channel=self._names.live(channel),
+            token=attempt.token,
+            is_repeat=attempt.was_tried,
+            after_epoch="" if attempt.after is None else attempt.after.epoch,
+            after_offset=0 if attempt.after is None else attempt.after.offset,
+            plain_channel="" if plain is None else channel,
+            plain_message=plain or "",
+            id_field="" if event.id is None else f"={event.id}",
+        )
+        if not attempt.was_tried:
+            attempt.was_tried = True
+            seen = self.seen.get(channel)
+            if seen is not None:
+                attempt.after = seen.position
+        stored = Append.parse(await self._call(call))
+        self.seen.add(channel, Seen(stored.position, attempt.token, stored.at))
+        return Entry(channel, stored.position, event, float(stored.at))
+
+    async def read(
+        self,
+        channel: str,
+        after: Position | None,
+        limit: int,
+        seen: Seen | None = None,
+    ) -> Page:
+        """
+        Return what follows a position.
+
+        Args:
+            channel: A valid name.
+            after: Where to begin; :obj:`None` for the oldest entry held.
+            limit: Number of entries that are returned at most; 0 for none.
+            seen: The caller's own last known position; :obj:`None` for the process's.
+
+        Raises:
+            BrokerUnavailableError: Redis failed.
+        """
+        call = Read(
+            keys=self._names.keys(channel),
+            caller=self._caller(channel, seen),
+            after_epoch="" if after is None else after.epoch,
+            after_offset=0 if after is None else after.offset,
+            max_entries=limit,
+            max_bytes=_PAGE_BYTES,
+        )
+        found = Read.parse(await self._call(call))
+        head = found.head
+        offset, gap = resolve(after, head, found.oldest_offset, found.same_until)
+        entries: list[Stored] = []
+        if gap != "unknown":
+            offset, gap, entries = self._load(channel, head, offset, gap, found.rows)
+        if limit and not entries and offset < head.offset and not found.rows:
+            # Somebody has removed what should follow.
+            offset, gap = head.offset, gap or "trimmed"
+        at_head = Seen(head, found.head_token, found.head_at)
+        self.seen.add(channel, at_head)
+        history = History(
+            entries=tuple(stored.entry for stored in entries),
+            start=Position(head.epoch, offset),
+            head=head,
+            gap=gap,
+        )
+        return Page(history, entries, at_head)
+
+    async def find(self, channel: str, event_id: str) -> Position | None:
+        """
+        Return the position of the one entry with a publisher's own id.
+
+        Args:
+            channel: A valid name.
+            event_id: What a client says is the id.
+
+        Raises:
+            BrokerUnavailableError: Redis failed.
+        """
+        call = Find(
+            keys=self._names.keys(channel),
+            caller=self._caller(channel),
+            # A lone surrogate, which no event can have, is found nowhere.
+            event_id=event_id.encode(errors="surrogatepass"),
+        )
+        return Find.parse(await self._call(call))
+
+    def _load(
+        self,
+        channel: str,
+        head: Position,
+        offset: int,
+        gap: GapReason | None,
+        rows: Sequence[Reply],
+    ) -> tuple[int, GapReason | None, list[Stored]]:
+        """Return the entries up to the first hole; a hole before them is skipped."""
+        page: list[Stored] = []
+        for row in rows:
+            expected = offset + len(page) + 1
+            try:
+                stored = load_row(channel, head.epoch, row)
+            except DAMAGED as error:
+                if page:
+                    break
+                # Once, since it is found again whenever a client asks for it.
+                detail = f"the first is {expected}: {error}"
+                self._once.skipped(channel, "damaged entries", detail)
+                offset, gap = expected, gap or "trimmed"
+                continue
+            found = stored.entry.position.offset
+            if found != expected:
+                if page:
+                    break
+                offset, gap = found - 1, gap or "trimmed"
+            page.append(stored)
+        return offset, gap, page
+
+    async def _call(self, call: Call) -> Reply:
+        self.check_open()
+        with unavailable_errors(self._address.shown):
+            if self._address.kind == "cluster":
+                # While a slot moves, a node refuses keys of which it has only some. So the
+                # common one is named only for a channel that needs it.
+                reply = await self._topology.call(call.request(with_common=False))
+                if reply is not None or isinstance(call, Find):
+                    return reply
+            return await self._topology.call(call.request())
+
+    def _caller(self, channel: str, seen: Seen | None = None) -> Caller:
+        seconds = self._retention.seconds
+        return Caller(
+            new_epoch=new_epoch(),
+            now="" if self._clock is None else repr(self._clock()),
+            history_seconds=seconds,
+            forget_seconds=math.ceil(max(seconds, _FORGET_CHANNEL_SECONDS)),
+            unstored_epoch=self._unstored_epoch,
+        ).having_seen(seen or self.seen.get(channel))

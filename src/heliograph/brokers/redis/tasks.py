@@ -1,0 +1,53 @@
+"""Tasks that run beside the callers, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["Endings", "cancel"]
+
+# Between two cancellations of one task.
+_CANCEL_AGAIN_SECONDS = 0.1
+
+
+async def cancel(task: asyncio.Task[None] | None) -> None:
+    """
+    Cancel a task, and wait for its end.
+
+    Args:
+        task: One that never swallows a cancellation by itself; :obj:`None` for none.
+    """
+    while task is not None and not task.done():
+        # More than once: a cancellation that reaches redis-py 8.1 in the middle of a
+        # command may be lost there.
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_AGAIN_SECONDS)
+
+
+class Endings:
+    """Work that nobody waits for until the broker is closed."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, ending: Coroutine[Any, Any, None]) -> None:
+        """
+        Run a coroutine in a task of its own.
+
+        Args:
+            ending: One that raises nothing.
+        """
+        # In an empty context: a caller's may hold a request with all that belongs to it.
+        task = asyncio.create_task(ending, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def wait(self) -> None:
+        """Wait until all of it is done, also what is added meanwhile."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
