@@ -102,5 +102,5 @@ def pytest_collection_modifyitems(items):
     examples = [item for item in items if isinstance(item, SybilItem)]
     tests = [item for item in items if not isinstance(item, SybilItem)]
     examples.sort(key=lambda item: (str(item.path), item.example.line))
-    tests.sort(key=lambda item: item.path.parent.name not in {"e2e", "brokers"})
+    tests.sort(key=lambda item: item.path.parent.name not in {"e2e", "brokers", "redis"})
     items[:] = tests + examples

@@ -1,0 +1,104 @@
+"""Brokers and hubs on a Redis of the tests, and what tests do to it."""
+
+import asyncio
+import contextlib
+
+from contract import Ear
+
+from heliograph import BrokerUnavailableError, Event, HubConfig
+from heliograph.brokers import PlainChannels, Retention, open_broker
+from heliograph.brokers.base import Attempt
+from heliograph.brokers.redis import Address, RedisBroker
+from heliograph.brokers.redis.timings import Timings
+from heliograph.hub import Hub
+
+RETENTION = Retention(events=10_000, seconds=86_400)
+
+
+ALL_TEXT = PlainChannels(["a*", "b*", "c*", "g*", "h*", "s*"], format="text")
+
+
+WEEK = 604_800
+
+
+# Commands of the scripts; others come from replicas and Sentinels, whenever they like.
+COUNTED = ("evalsha", "hdel", "hmget", "xdel", "xlen", "xrange", "xrevrange", "xtrim")
+
+
+def commands_counter(*servers):
+    """Give what counts the commands that servers run, in scripts too, while a call is done."""
+
+    def count():
+        total = 0
+        for server in servers:
+            with server.client() as client:
+                stats = client.info("commandstats")
+            total += sum(
+                stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in COUNTED
+            )
+        return total
+
+    async def cost_of(broker, call):
+        before = count()
+        await call()
+        return count() - before
+
+    return cost_of
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    url, listener=None, retention=RETENTION, plain_channels=None, clock=None, **timings
+):
+    """A broker that is open; ``timings`` are fields of :class:`Timings`."""
+    broker = RedisBroker(
+        Address.parse(url),
+        retention,
+        plain_channels=plain_channels,
+        clock=clock,
+        timings=Timings(**timings),
+    )
+    await broker.open(listener or Ear())
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+@contextlib.asynccontextmanager
+async def hub_at(url, **config):
+    hub = Hub(open_broker(url, RETENTION), HubConfig(**config))
+    await hub.open()
+    try:
+        yield hub
+    finally:
+        await hub.close()
+
+
+async def appended(broker, channel, event, attempt=None):
+    """Append, however often it takes."""
+    attempt = attempt or Attempt()
+    while True:
+        try:
+            return await broker.append(channel, event, repeats=attempt)
+        except BrokerUnavailableError:
+            await asyncio.sleep(0.05)
+
+
+@contextlib.contextmanager
+def kept_away(broker, server):
+    """Cut the connection on which a broker listens, and keep it so."""
+    settings = broker._routing.topology.nodes[
+        0
+    ].line._client.connection_pool.connection_kwargs
+    settings["port"] = 1
+    with server.client() as client:
+        client.client_kill_filter(_type="pubsub")
+    yield
+    settings["port"] = server.port
+
+
+async def fill(broker, count, *, ids):
+    """Append to channel ``a``, if told so with ids; give the position of the last."""
+    events = [Event("x", id=str(n) if ids else None) for n in range(count)]
+    return (await asyncio.gather(*(broker.append("a", e) for e in events)))[-1].position

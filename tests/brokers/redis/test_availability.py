@@ -1,0 +1,58 @@
+"""Publishing while Redis cannot be reached, and waiting between tries."""
+
+import asyncio
+
+import pytest
+from on_redis import hub_at
+
+from heliograph import BrokerUnavailableError, Event
+from streams import until
+
+
+async def test_a_publish_that_waits(own_server, caplog):
+    """It is done when Redis is back. One line says that it went, and one that it came."""
+    async with hub_at(own_server.url, publish_waits=True) as hub:
+        await hub.publish(["a"], Event("before"))
+        own_server.kill()
+        waiting = [asyncio.create_task(hub.publish(["a"], Event(str(n)))) for n in range(3)]
+        await until(lambda: not hub.statistics().broker_available)
+        await asyncio.sleep(0.3)
+        own_server.start()
+
+        entries = await asyncio.gather(*waiting)
+
+        assert sorted(entry.position.offset for (entry,) in entries) == [2, 3, 4]
+        await until(lambda: hub.statistics().broker_available)
+        said = [
+            record.message.partition(":")[0]
+            for record in caplog.records
+            if "broker" in record.message
+        ]
+        assert said == ["the broker is unavailable", "the broker is available again"]
+
+
+async def test_a_publish_that_does_not_wait(own_server):
+    """It fails at once, with the address; one that waits fails when its time is over."""
+    async with (
+        hub_at(own_server.url) as hub,
+        hub_at(own_server.url, publish_waits=True, publish_timeout_seconds=0.2) as patient,
+    ):
+        own_server.kill()
+
+        with pytest.raises(BrokerUnavailableError, match="127"):
+            await hub.publish(["a"], Event("x"))
+        with pytest.raises(BrokerUnavailableError, match=r"no answer within 0\.2 seconds"):
+            await patient.publish(["a"], Event("x"))
+        own_server.start()
+
+
+async def test_a_redis_that_hangs(own_server):
+    """It answers nothing, and keeps its connections: a publish fails in time."""
+    async with hub_at(own_server.url, publish_timeout_seconds=2) as hub:
+        await hub.publish(["a"], Event("x"))
+        own_server.pause()
+        try:
+            with pytest.raises(BrokerUnavailableError, match="no answer within"):
+                await hub.publish(["a"], Event("x"))
+        finally:
+            own_server.go_on()

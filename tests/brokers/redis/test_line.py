@@ -1,0 +1,51 @@
+"""One connection listens for a process, and stays as long as Redis answers."""
+
+import asyncio
+
+from contract import Ear
+from on_redis import opened
+
+from heliograph import Event
+
+
+async def test_one_connection_listens(server):
+    """However many channels there are."""
+    async with opened(server.url) as broker:
+        for n in range(50):
+            await broker.listen(f"c{n}")
+        with server.client() as client:
+            assert len(client.client_list(_type="pubsub")) == 1
+
+
+async def test_listening_while_it_connects(server):
+    """Channels that come one after the other are all heard at once."""
+    ear = Ear()
+    # Long enough to fail by the test's own limit: nobody is left for a second try.
+    async with opened(server.url, ear, subscribe_seconds=100.0) as broker:
+        listening = []
+        for n in range(50):
+            listening.append(asyncio.create_task(broker.listen(f"c{n}")))
+            await asyncio.sleep(0)
+        await asyncio.gather(*listening)
+
+        for n in range(50):
+            await broker.append(f"c{n}", Event("x"))
+
+        assert len(await ear.hear(50)) == 50
+
+
+async def test_silence(server, caplog):
+    """A listener that hears nothing for long hears what comes then."""
+    ear = Ear()
+    async with opened(server.url, ear, silence_seconds=1.5) as broker:
+        await broker.listen("a")
+        (node,) = broker._routing.topology.nodes
+        task = node.line._task
+        await asyncio.sleep(5)
+
+        entry = await broker.append("a", Event("x"))
+
+        assert await ear.hear(1) == [entry]
+        assert node.line._task is task
+        assert ear.connection == []
+    assert caplog.text == ""
