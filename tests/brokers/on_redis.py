@@ -8,6 +8,7 @@ from contract import Ear
 from heliograph import BrokerUnavailableError, Event, HubConfig
 from heliograph.brokers import PlainChannels, Retention, open_broker
 from heliograph.brokers.base import Attempt
+from heliograph.brokers.plain import with_plain_channels
 from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.brokers.redis.timings import Timings
 from heliograph.hub import Hub
@@ -52,9 +53,8 @@ async def opened(
 ):
     """A broker that is open; ``timings`` are fields of :class:`Timings`."""
     broker = RedisBroker(
-        Address.parse(url),
+        Address.parse(with_plain_channels(url, plain_channels)),
         retention,
-        plain_channels=plain_channels,
         clock=clock,
         timings=Timings(**timings),
     )

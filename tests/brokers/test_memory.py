@@ -5,7 +5,9 @@ from collections import deque
 import pytest
 from contract import BrokerContract
 
-from heliograph.brokers.memory import MemoryBroker
+from heliograph import ConfigError
+from heliograph.brokers import Retention
+from heliograph.brokers.memory import MemoryBroker, from_url
 
 
 class TestMemory(BrokerContract):
@@ -44,10 +46,14 @@ async def entries_looked_at(broker, call):
     return entries.looked_at
 
 
+def test_nothing_follows_the_colon():
+    """A path or an option would have no effect, so it is refused."""
+    with pytest.raises(ConfigError, match='nothing may follow the colon; write "memory:"'):
+        from_url("memory:x", Retention(events=1, seconds=1))
+
+
 async def test_asking_costs_no_memory():
     """Channels that nobody publishes to are not kept."""
-    from heliograph.brokers import Retention
-
     broker = MemoryBroker(Retention(events=1, seconds=1))
     await broker.open(lambda entries: None)
 

@@ -1,9 +1,13 @@
 """Only channels that are listed are exchanged, and never those that are others' business."""
 
+import dataclasses
+
 import pytest
 
 from heliograph import ConfigError
 from heliograph.brokers import PlainChannels, open_broker
+from heliograph.brokers.plain import with_plain_channels
+from heliograph.brokers.redis import Address
 
 # Names, a channel, whether it is exchanged. Add a row, not a test.
 CHANNELS = [
@@ -102,3 +106,61 @@ def test_mistakes_of_a_broker(url, plain_channels, said):
         open_broker(url, plain_channels=plain_channels)
 
     assert said in str(caught.value)
+
+
+# Names that mean something in URLs, or in the options of one. Add a row, not a test.
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["sse"],
+        ["sse", "chat-*"],
+        ["a&b=c;d"],
+        ["a b+c%20d"],
+        ["?#/@:"],
+        ["\u00e4\U0001f310"],
+    ],
+    ids=["one", "two", "separators", "blanks", "delimiters", "unicode"],
+)
+@pytest.mark.parametrize("plain_format", ["flask-sse", "text"])
+@pytest.mark.parametrize(
+    "url", ["redis://u:p@h/1?replicas=1", "unix:///s", "redis+cluster://h"]
+)
+def test_options_of_the_url(url, names, plain_format):
+    """The argument and the options say the same; nothing else of the URL changes."""
+    plain = PlainChannels(names, format=plain_format)
+
+    found = Address.parse(with_plain_channels(url, plain))
+
+    assert found.plain_channels == plain
+    assert dataclasses.replace(found, plain_channels=None) == Address.parse(url)
+    assert open_broker(url, plain_channels=plain)._address.plain_channels == plain
+
+
+# (URL, what the message says).
+MISTAKES_IN_URLS = [
+    ("redis://h?plain_format=text", "plain_format needs the option plain_channel"),
+    ("redis://h?plain_channel=a&plain_format=json", "format must be"),
+    ("redis://h?plain_channel=*", "'*' would let visitors listen to all of that Redis"),
+    ("redis://h?plain_channel=", "'' is no channel: it must not be empty"),
+    ("redis://h?plain_channels=a", "did you mean plain_channel?"),
+    ("redis://h?plain_channel=a&plain_format=text&plain_format=text", "is named twice"),
+    ("sqlite:///x?plain_channel=a", "the option 'plain_channel' does not exist"),
+    ("memory:?plain_channel=a", "nothing may follow the colon"),
+]
+
+
+@pytest.mark.parametrize(("url", "said"), MISTAKES_IN_URLS)
+def test_mistakes_in_urls(url, said):
+    """Options are checked as the value is."""
+    with pytest.raises(ConfigError) as caught:
+        open_broker(url)
+
+    assert said in str(caught.value)
+
+
+def test_two_formats():
+    """An argument does not silently replace the format that the URL names."""
+    url = "redis://h?plain_channel=a&plain_format=text"
+
+    with pytest.raises(ConfigError, match="plain_format is named twice"):
+        open_broker(url, plain_channels=PlainChannels("b"))

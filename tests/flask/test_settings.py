@@ -4,7 +4,6 @@ import pytest
 
 from flask import Flask
 from heliograph import ConfigError, HubConfig
-from heliograph.brokers import PlainChannels
 from heliograph.flask import SSE
 from heliograph.flask.settings import read_settings
 
@@ -145,22 +144,28 @@ def test_all_mistakes_at_once(app):
 
 
 @pytest.mark.parametrize(
-    ("config", "plain_channels"),
+    ("config", "url"),
     [
-        ({}, None),
-        ({"SSE_FLASK_SSE_COMPAT": False, "SSE_PLAIN_FORMAT": "text"}, None),
-        ({"SSE_FLASK_SSE_COMPAT": None}, None),
-        ({"SSE_FLASK_SSE_COMPAT": []}, None),
-        ({"SSE_FLASK_SSE_COMPAT": "sse"}, PlainChannels("sse")),
-        ({"SSE_FLASK_SSE_COMPAT": ["text"]}, PlainChannels("text")),
+        ({}, "redis://h"),
+        ({"SSE_FLASK_SSE_COMPAT": False, "SSE_PLAIN_FORMAT": "text"}, "redis://h"),
+        ({"SSE_FLASK_SSE_COMPAT": None}, "redis://h"),
+        ({"SSE_FLASK_SSE_COMPAT": []}, "redis://h"),
+        (
+            {"SSE_FLASK_SSE_COMPAT": "sse"},
+            "redis://h?plain_channel=sse&plain_format=flask-sse",
+        ),
+        (
+            {"SSE_FLASK_SSE_COMPAT": ["text"], "SSE_URL": "redis://h?replicas=1"},
+            "redis://h?replicas=1&plain_channel=text&plain_format=flask-sse",
+        ),
         (
             {"SSE_FLASK_SSE_COMPAT": ("sse", "chat-*"), "SSE_PLAIN_FORMAT": "text"},
-            PlainChannels(["sse", "chat-*"], format="text"),
+            "redis://h?plain_channel=sse&plain_channel=chat-*&plain_format=text",
         ),
     ],
 )
-def test_what_is_exchanged_with_others(app, config, plain_channels):
+def test_what_is_exchanged_with_others(app, config, url):
     """Nothing, or channels that are listed; what Flask-SSE publishes, or the data alone."""
-    app.config.update(SSE_URL="redis://h", **config)
+    app.config.update({"SSE_URL": "redis://h", **config})
 
-    assert read_settings(app).plain_channels == plain_channels
+    assert read_settings(app).url == url

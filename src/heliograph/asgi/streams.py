@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs, urlencode
 
-from ..brokers import check_url
+from ..brokers import check_url, with_plain_channels
 from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position, may_listen
 from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
@@ -114,15 +114,14 @@ class EventStreams:
         ]
         if problems:
             raise ConfigError(problems)
-        check_url(url, plain_channels=plain_channels)
-        self._url = url
+        self._url = with_plain_channels(url, plain_channels)
+        check_url(self._url)
         self._config = HubConfig() if config is None else config
         self._authorizer = authorize
         self._private = private
         self._keys = _keys(secret_key)
         self._dumps = _dumps if dumps is None else dumps
         self._may_take_over = take_over
-        self._plain_channels = plain_channels
         self._app = self._serve if cors is None else CORSMiddleware(self._serve, cors)
         self._hub: Hub | None = None
         self._closed_at = 0
@@ -292,7 +291,6 @@ class EventStreams:
                 opening = open_hub(
                     self._url,
                     self._config,
-                    plain_channels=self._plain_channels,
                     previous_closed_at=self._closed_at,
                 )
                 # Not in the context of the request that comes first: it would be kept.

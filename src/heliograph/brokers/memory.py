@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from ..channels.entry import Entry
 from ..channels.position import Position
+from ..errors import ConfigError
 from .base import Broker, History, resolve
 from .epoch import new_epoch
+from .url import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,25 @@ if TYPE_CHECKING:
     from ..event import Event
     from .base import Attempt, Listener, Retention
 
-__all__ = ["MemoryBroker"]
+__all__ = ["MemoryBroker", "from_url"]
+
+
+def from_url(url: str, retention: Retention) -> Broker:
+    """
+    Return a new broker in memory.
+
+    Args:
+        url: ``memory:`` and nothing else.
+        retention: How much history is kept per channel.
+
+    Raises:
+        ConfigError: Something follows the colon.
+    """
+    if url != "memory:":
+        raise ConfigError(
+            [f'{without_password(url)!r}: nothing may follow the colon; write "memory:"']
+        )
+    return MemoryBroker(retention)
 
 
 class _Channel:

@@ -1,29 +1,51 @@
 """
-What is exchanged with programs that know nothing of Heliograph.
+Plain channels of Redis: events exchanged with programs that know nothing of Heliograph.
 
-Pub/sub of Redis is one room: keyspace notifications, messages of other applications and
-the entries of every Heliograph are in it, and a visitor chooses the name of a channel. So a
-plain channel of that name is used only if the application has listed it, and never if it
-is one of Redis's own or of a Heliograph.
+All users of a Redis share its pub/sub: keyspace notifications, messages of other
+applications and the entries of every Heliograph are published there, and a visitor chooses
+the name of a channel. So the plain channel of that name is used only if the application has
+listed it, and never if it is a channel of Redis itself or of a Heliograph.
+
+Only the broker in Redis knows plain channels, so they are options of its URL. The argument
+``plain_channels`` of some functions is translated into these options where it comes in, by
+:func:`with_plain_channels`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, get_args
+from urllib.parse import urlencode
 
 from ..channels.names import check_channel
 from ..cors.regex import Stars
 from ..errors import ConfigError, InvalidFieldError
+from .url import without_password
 
-__all__ = ["PlainChannels", "PlainFormat"]
+__all__ = [
+    "PLAIN_CHANNEL",
+    "PLAIN_FORMAT",
+    "PlainChannels",
+    "PlainFormat",
+    "with_plain_channels",
+]
+
+PLAIN_CHANNEL = "plain_channel"
+"""Option of a URL: a name or a pattern. It may be given several times."""
+
+PLAIN_FORMAT = "plain_format"
+"""Option of a URL: a :data:`PlainFormat`."""
 
 PlainFormat = Literal["flask-sse", "text"]
-"""What programs that know nothing of us publish and read on plain channels of Redis."""
+"""What the other programs publish and read on plain channels."""
 
-# Keyspace notifications, invalidations for clients' caches, what Sentinels tell each other.
+_SCHEME_OF_REDIS = re.compile(r"unix|rediss?(\+sentinel|\+cluster)?")
+
+# Keyspace notifications, invalidations for clients' caches, and what Sentinels publish for
+# each other.
 _OF_REDIS = ("__key", "__redis__", "__sentinel__")
 
 
@@ -84,6 +106,36 @@ class PlainChannels:
             channel in self._literals
             or any(pattern.match(channel) for pattern in self._patterns)
         )
+
+
+def with_plain_channels(url: str, plain_channels: PlainChannels | None) -> str:
+    """
+    Return the URL of a Redis with options that name plain channels.
+
+    Args:
+        url: Any URL; it is checked when it is used.
+        plain_channels: What to add; :obj:`None` for nothing.
+
+    Raises:
+        ConfigError: There are plain channels and the URL is not that of a Redis, or they
+            are no :class:`PlainChannels`.
+    """
+    if plain_channels is None or not isinstance(url, str):
+        return url
+    if not isinstance(plain_channels, PlainChannels):
+        raise ConfigError(
+            [f"plain_channels must be PlainChannels([…]) or None, not {plain_channels!r}"]
+        )
+    if not _SCHEME_OF_REDIS.fullmatch(url.partition(":")[0]):
+        shown = without_password(url)
+        raise ConfigError(
+            [f"plain channels are Redis's, {shown!r} has none; write redis://host:6379/0"]
+        )
+    options = [(PLAIN_CHANNEL, name) for name in plain_channels.names]
+    # Always written: the URL may name another format, which is then a mistake and not
+    # silently replaced.
+    options.append((PLAIN_FORMAT, plain_channels.format))
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(options, safe='*')}"
 
 
 def _is_reserved(channel: str) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..brokers import PlainChannels, check_url
+from ..brokers import PlainChannels, check_url, with_plain_channels
 from ..brokers.plain import PlainFormat
 from ..config import HubConfig
 from ..errors import ConfigError
@@ -56,7 +56,6 @@ class Settings:
         hub: Limits and timings.
         private: Whether nothing unsigned or unauthorised gets in.
         take_over: Whether connections are taken over where that is possible.
-        plain_channels: The channels of Redis that are exchanged with other programs.
     """
 
     url: str
@@ -64,7 +63,6 @@ class Settings:
     hub: HubConfig
     private: bool
     take_over: bool
-    plain_channels: PlainChannels | None
 
 
 def read_settings(app: Flask) -> Settings:
@@ -100,7 +98,6 @@ def read_settings(app: Flask) -> Settings:
         hub=hub,
         private=private,
         take_over=take_over,
-        plain_channels=plain_channels,
     )
 
 
@@ -112,7 +109,8 @@ def _url(
         if not url:
             continue
         try:
-            check_url(url, plain_channels=plain_channels)
+            url = with_plain_channels(url, plain_channels)
+            check_url(url)
         except ConfigError as error:
             hint = "" if key == "SSE_URL" else "; SSE_URL takes precedence over it"
             problems += [f"{key}: {problem}{hint}" for problem in error.problems]

@@ -87,7 +87,6 @@ class _State:
                 self._hub = HubThread(
                     self.settings.url,
                     self.settings.hub,
-                    plain_channels=self.settings.plain_channels,
                 )
             return self._hub
 

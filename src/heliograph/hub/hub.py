@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from ..brokers import PlainChannels
     from ..brokers.base import Broker
     from ..channels.entry import Entry
     from ..config import HubConfig
@@ -297,7 +296,6 @@ async def open_hub(
     url: str,
     config: HubConfig,
     *,
-    plain_channels: PlainChannels | None = None,
     previous_closed_at: int = 0,
     timings: Timings = DEFAULT_TIMINGS,
 ) -> Hub:
@@ -307,7 +305,6 @@ async def open_hub(
     Args:
         url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
         config: Limits and timings.
-        plain_channels: See :func:`heliograph.brokers.open_broker`.
         previous_closed_at: See :class:`Hub`.
         timings: Other than those of every hub.
 
@@ -318,7 +315,7 @@ async def open_hub(
         ConfigError: The URL is wrong, or storage refuses what it was configured with.
     """
     retention = Retention(events=config.history_events, seconds=config.history_seconds)
-    broker = open_broker(url, retention, plain_channels=plain_channels)
+    broker = open_broker(url, retention)
     hub = Hub(broker, config, previous_closed_at=previous_closed_at, timings=timings)
     await hub.open()
     return hub

@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ...errors import ConfigError
+from ..plain import PLAIN_CHANNEL, PLAIN_FORMAT, PlainChannels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..plain import PlainFormat
 
 __all__ = ["DEFAULT_PREFIX", "Address", "Kind", "Option"]
 
@@ -121,7 +124,11 @@ _SENTINEL_OPTIONS: dict[str, Callable[[str], Option]] = {
     "sentinel_password": str,
 }
 _OWN_OPTIONS: dict[str, Callable[[str], Option]] = {"prefix": _prefix, "replicas": _count}
-_OPTIONS = _CONNECTION_OPTIONS | _TLS_OPTIONS | _SENTINEL_OPTIONS | _OWN_OPTIONS
+# Checked together, by PlainChannels. The first may be given several times.
+_PLAIN_OPTIONS: dict[str, Callable[[str], Option]] = {PLAIN_CHANNEL: str, PLAIN_FORMAT: str}
+_OPTIONS = (
+    _CONNECTION_OPTIONS | _TLS_OPTIONS | _SENTINEL_OPTIONS | _OWN_OPTIONS | _PLAIN_OPTIONS
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +147,8 @@ class Address:
         sentinel_options: The driver's keyword arguments for connections to Sentinels.
         prefix: The beginning of the names of keys and pub/sub channels.
         replicas: Number of replicas that must have an event before a publish returns.
+        plain_channels: The channels that are exchanged with programs that know nothing of
+            Heliograph; :obj:`None` for none.
     """
 
     shown: str
@@ -152,6 +161,7 @@ class Address:
     sentinel_options: dict[str, Option] = field(default_factory=dict, repr=False)
     prefix: str = DEFAULT_PREFIX
     replicas: int = 0
+    plain_channels: PlainChannels | None = None
 
     @staticmethod
     def parse(url: str) -> Address:
@@ -191,6 +201,7 @@ class Address:
                     "several hosts need redis+sentinel:// or redis+cluster://, not redis://"
                 )
         service = _read_path(parts, kind, values, problems)
+        plain_channels = _plain_channels(parts, values, problems)
         if problems:
             raise ConfigError([f"{shown}: {problem}" for problem in problems])
         prefix = str(values.pop("prefix", DEFAULT_PREFIX))
@@ -211,6 +222,7 @@ class Address:
             sentinel_options=sentinel,
             prefix=prefix,
             replicas=replicas,
+            plain_channels=plain_channels,
         )
 
 
@@ -233,6 +245,8 @@ def _values(
             problems.append(f"{name} needs TLS: rediss instead of redis")
         elif name in _SENTINEL_OPTIONS and kind != "sentinel":
             problems.append(f"{name} needs redis+sentinel://")
+        elif name == PLAIN_CHANNEL:
+            continue  # see _plain_channels
         elif name in values:
             problems.append(f"the {name} is named twice")
         else:
@@ -281,3 +295,22 @@ def _read_path(
     if kind == "cluster" and values.pop("db", 0):
         problems.append("a cluster has only the database 0")
     return service
+
+
+def _plain_channels(
+    parts: SplitResult, values: dict[str, Option], problems: list[str]
+) -> PlainChannels | None:
+    """Return the plain channels that the options name; remove what is in the values."""
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    names = [text for name, text in options if name == PLAIN_CHANNEL]
+    plain_format = str(values.pop(PLAIN_FORMAT, "flask-sse"))
+    if not names:
+        if plain_format != "flask-sse":
+            problems.append(f"{PLAIN_FORMAT} needs the option {PLAIN_CHANNEL}")
+        return None
+    try:
+        # A cast: it checks the value.
+        return PlainChannels(names, format=cast("PlainFormat", plain_format))
+    except ConfigError as error:
+        problems += [f"plain channels: {problem}" for problem in error.problems]
+        return None

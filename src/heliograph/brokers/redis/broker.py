@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ...channels.position import Position
     from ...event import Event
     from ..base import History, Listener, Retention
-    from ..plain import PlainChannels
     from .address import Address
 
 __all__ = ["RedisBroker"]
@@ -44,8 +43,6 @@ class RedisBroker(Broker):
     Args:
         address: Where Redis is.
         retention: How much history is kept per channel.
-        plain_channels: The channels that are exchanged with programs that know nothing of
-            Heliograph; :obj:`None` for none.
         clock: Returns seconds since the epoch of Unix; :obj:`None` for Redis's own clock,
             which is the same for all machines.
         timings: How long to wait for what.
@@ -56,7 +53,6 @@ class RedisBroker(Broker):
         address: Address,
         retention: Retention,
         *,
-        plain_channels: PlainChannels | None = None,
         clock: Callable[[], float] | None = None,
         timings: Timings | None = None,
     ) -> None:
@@ -66,7 +62,7 @@ class RedisBroker(Broker):
         self._clock = clock
         self._timings = timings or Timings()
         self._names = Names(address.prefix, sharded=address.kind == "cluster")
-        self._exchange = Exchange(plain_channels, self._names)
+        self._exchange = Exchange(address.plain_channels, self._names)
         self._once = OnceLog(_log)
         self._endings = Endings()
         self._renewing: asyncio.Task[None] | None = None

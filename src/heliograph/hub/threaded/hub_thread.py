@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
-    from ...brokers import PlainChannels
     from ...channels.entry import Entry
     from ...config import HubConfig
     from ...event import Event
@@ -45,7 +44,6 @@ class HubThread:
     Args:
         url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
         config: Limits and timings.
-        plain_channels: See :func:`heliograph.brokers.open_broker`.
         timings: Other than those of every hub.
     """
 
@@ -54,12 +52,10 @@ class HubThread:
         url: str,
         config: HubConfig,
         *,
-        plain_channels: PlainChannels | None = None,
         timings: Timings = DEFAULT_TIMINGS,
     ) -> None:
         self.url = url
         self.config = config
-        self._plain_channels = plain_channels
         self._timings = timings
         self._hub: Hub | None = None
         self._closed_at = 0
@@ -284,7 +280,6 @@ class HubThread:
         hub = await open_hub(
             self.url,
             self.config,
-            plain_channels=self._plain_channels,
             previous_closed_at=self._closed_at,
             timings=self._timings,
         )
