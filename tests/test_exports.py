@@ -11,6 +11,7 @@ PUBLIC = [
     "heliograph",
     "heliograph.asgi",
     "heliograph.brokers",
+    "heliograph.brokers.contract",
     "heliograph.cors",
     "heliograph.flask",
     "heliograph.hub",

@@ -120,7 +120,9 @@ def test_below_the_faces_there_is_no_framework(path):
     )
 
     allowed = {"hub/threaded/loop.py": {"uvloop"}, "servers/wsgi.py": {"uwsgi"}}
-    if path.parts[:2] == ("brokers", "redis"):
+    if path.parts[:2] == ("brokers", "contract"):
+        assert third <= {"pytest", "pytest_asyncio"}
+    elif path.parts[:2] == ("brokers", "redis"):
         assert third <= {"redis"}
     else:
         assert third <= allowed.get(path.as_posix(), set())

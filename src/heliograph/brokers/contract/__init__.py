@@ -1,0 +1,65 @@
+"""
+The tests that every broker has to pass. Subclass :class:`BrokerContract` to run them.
+
+::
+
+    import pytest
+
+    from heliograph.brokers.contract import BrokerContract
+    from heliograph_example import ExampleBroker
+
+    class TestExample(BrokerContract):
+        @pytest.fixture
+        def new_broker(self):
+            return lambda retention, clock: ExampleBroker(retention, clock=clock)
+
+Needs pytest and pytest-asyncio, in any of its modes.
+"""
+
+from __future__ import annotations
+
+try:
+    import pytest
+    import pytest_asyncio  # noqa: F401 - checked here so that the message names both
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "heliograph.brokers.contract needs pytest and pytest-asyncio:"
+        " pip install pytest pytest-asyncio",
+        name=error.name,
+    ) from error
+
+# Before they are imported: failed assertions then show the values that were compared, as in
+# test files, whose names pytest recognises.
+pytest.register_assert_rewrite(f"{__name__}.history", f"{__name__}.listening")
+
+from .fixtures import CostOf, ManualClock, NewBroker, RecordingListener, offsets  # noqa: E402
+from .history import HistoryContract  # noqa: E402
+from .listening import ListeningContract  # noqa: E402
+
+__all__ = [
+    "BrokerContract",
+    "CostOf",
+    "HistoryContract",
+    "ListeningContract",
+    "ManualClock",
+    "NewBroker",
+    "RecordingListener",
+    "offsets",
+]
+
+
+class BrokerContract(HistoryContract, ListeningContract):
+    """
+    Tests of the contract that :class:`heliograph.brokers.Broker` states.
+
+    A subclass whose name begins with ``Test`` overrides one fixture, and should override a
+    second one:
+
+    ``new_broker``
+        Returns a :class:`NewBroker`. All brokers that one test makes with it use the same
+        storage, which is empty when the test begins.
+
+    ``cost_of``
+        Returns a :class:`CostOf`. Without it the tests that bound the cost of
+        :meth:`~heliograph.brokers.Broker.find` are skipped.
+    """

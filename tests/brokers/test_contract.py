@@ -1,0 +1,119 @@
+"""Another package's broker runs the contract in a project of its own."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from heliograph.brokers.contract import RecordingListener
+
+# Each with one mistake: (methods of a broker in memory, the test that has to fail).
+MISTAKES = [
+    pytest.param(
+        """
+        async def find(self, channel, event_id):
+            found = self._channels.get(channel)
+            matches = found.ids.get(event_id) if found else None
+            return matches[-1] if matches else None
+        """,
+        "test_find",
+        id="finds-what-occurs-twice",
+    ),
+    pytest.param(
+        """
+        async def read(self, channel, after, limit):
+            return dataclasses.replace(await super().read(channel, after, limit), gap=None)
+        """,
+        "test_another_epoch_is_a_gap",
+        id="hides-gaps",
+    ),
+    pytest.param(
+        """
+        def unlisten(self, channel):
+            pass
+        """,
+        "test_unlisten",
+        id="goes-on-listening",
+    ),
+]
+
+TESTS = """
+    import dataclasses
+
+    import pytest
+
+    from heliograph.brokers.contract import BrokerContract
+    from heliograph.brokers.memory import MemoryBroker
+
+    class ExampleBroker(MemoryBroker):
+        {methods}
+
+    class TestExample(BrokerContract):
+        @pytest.fixture
+        def new_broker(self):
+            return lambda retention, clock: ExampleBroker(retention, clock=clock)
+"""
+
+
+def run(folder, methods, *options):
+    """Run the contract's tests where no configuration of ours is in force."""
+    body = textwrap.indent(textwrap.dedent(methods), " " * 4).strip()
+    program = textwrap.dedent(TESTS).replace("{methods}", body)
+    (folder / "test_example.py").write_text(program)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:xdist", *options],
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+
+def test_a_broker_that_is_right(tmp_path):
+    """All tests pass; those for which a fixture is missing are skipped, and say so."""
+    done = run(tmp_path, "pass", "-rs")
+
+    assert done.returncode == 0, done.stdout
+    assert "override the fixture cost_of to test the cost of find" in done.stdout
+    assert "warning" not in done.stdout
+
+
+@pytest.mark.parametrize(("methods", "test"), MISTAKES)
+def test_a_broker_that_is_wrong(tmp_path, methods, test):
+    """The test that is named for the rule fails, and shows the values it compared."""
+    done = run(tmp_path, methods, "-k", f"{test} and not {test}_")
+
+    assert done.returncode == 1, done.stdout
+    assert f"TestExample::{test} - " in done.stdout
+    assert "E       " in done.stdout
+
+
+async def test_a_broker_that_loses_entries():
+    """Its tests end, and say what has arrived."""
+    listener = RecordingListener(timeout_seconds=0.01)
+
+    with pytest.raises(TimeoutError, match=r"0 of 2 entries have arrived within 0.01 sec"):
+        await listener.wait_for_entries(2)
+
+
+def test_a_forgotten_fixture(tmp_path):
+    """Whoever subclasses without ``new_broker`` is told what to write."""
+    program = """
+        from heliograph.brokers.contract import BrokerContract
+        class TestExample(BrokerContract):
+            pass
+    """
+    (tmp_path / "test_example.py").write_text(textwrap.dedent(program))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:xdist", "-k", "dense", tmp_path],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+    assert "override the fixture new_broker to return a NewBroker" in done.stdout
