@@ -1,8 +1,10 @@
 """Another package's broker runs the contract in a project of its own."""
 
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +62,11 @@ def run(folder, methods, *options):
     """Run the contract's tests where no configuration of ours is in force."""
     body = textwrap.indent(textwrap.dedent(methods), " " * 4).strip()
     program = textwrap.dedent(TESTS).replace("{methods}", body)
+    return run_program(folder, program, *options)
+
+
+def run_program(folder, program, *options):
+    """Run the tests of a file there."""
     (folder / "test_example.py").write_text(program)
     (folder / "pytest.ini").write_text("[pytest]\n")
     return subprocess.run(
@@ -106,14 +113,18 @@ def test_a_forgotten_fixture(tmp_path):
         class TestExample(BrokerContract):
             pass
     """
-    (tmp_path / "test_example.py").write_text(textwrap.dedent(program))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:xdist", "-k", "dense", tmp_path],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+
+    done = run_program(tmp_path, textwrap.dedent(program), "-k", "dense")
 
     assert "override the fixture new_broker to return a NewBroker" in done.stdout
+
+
+def test_the_example_of_the_documentation(tmp_path):
+    """It keeps the contract that its page explains."""
+    page = (Path(__file__).parents[2] / "docs" / "brokers.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+    done = run_program(tmp_path, "\n".join(blocks))
+
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d\d passed, 4 skipped", done.stdout)

@@ -182,7 +182,7 @@ class HistoryContract(ContractFixtures):
         await broker.append("a", Event("x"))
 
         found = offsets(await broker.read("a", None, 99))
-        assert found == list(range(4 - len(found), 4))
+        assert found in ([3], [2, 3], [1, 2, 3])
 
     async def test_find(self, opened: Open) -> None:
         """A publisher's id is found while exactly one entry in history has it."""
