@@ -1,27 +1,30 @@
 """
-What a broker is: the contract that every storage of channels keeps.
+The contract of brokers: what Heliograph expects of any storage of channels.
 
-**Ordering.** A broker gives each event of a channel the next offset: 1, 2, 3 … without
-a hole, whoever appends, from whatever process. All readers and listeners see that order.
+:mod:`heliograph.brokers.contract` tests it; ``docs/brokers.md`` shows how to write one.
+
+**Ordering.** A broker assigns the next offset to each event of a channel: 1, 2, 3 … without
+a hole, whichever process appends. All readers and listeners get the events in that order.
 
 **Durability.** :meth:`Broker.append` returns once the entry is as durable as the broker
 promises. If it raises, the entry may or may not have been stored.
 
-**Lives.** Each channel has an epoch. It changes when the numbering begins anew, and only
-then, so that a position from another life is recognised instead of being misread.
+**Epochs.** Each channel has an epoch. It changes when the numbering begins anew, and only
+then, so that a position of a former numbering is recognised instead of being misread.
 
-**Retention.** A number of events and an age per channel. Trimming leaves the newest.
+**Retention.** History is bounded by a number of events and an age, for each channel. The
+oldest entries are removed first.
 
-**Cost.** Asking stores nothing: not for a channel that has no entry, nor for a thousand of
-them. :meth:`Broker.find` costs the same however much history there is, and
-:meth:`Broker.read` is bounded by its limit.
+**Cost.** Reading, finding and listening store nothing, also for channels without entries,
+because visitors choose the names of channels. The cost of :meth:`Broker.find` does not
+depend on the size of history; that of :meth:`Broker.read` is bounded by its limit.
 
-**Errors.** :class:`~heliograph.errors.BrokerUnavailableError` and nothing else, from any
-method but :meth:`Broker.open` and :meth:`Broker.close`. A broker that has raised it may be
-used again: it tries to recover by itself, and what it hands to listeners has no hole then
-either, or begins with a new epoch or an offset that shows the hole.
+**Errors.** All methods except :meth:`Broker.open` and :meth:`Broker.close` raise
+:class:`~heliograph.errors.BrokerUnavailableError` and nothing else. A broker recovers by
+itself, so it may be used again after that. The entries that it then passes to the listener
+have no hole, or begin with a new epoch or an offset that shows the hole.
 
-**Loops.** A broker belongs to the event loop that opened it. Nothing blocks that loop.
+**Loops.** A broker belongs to the event loop that opened it, and does not block it.
 """
 
 from __future__ import annotations
@@ -55,8 +58,8 @@ class Retention:
     How much history a broker keeps per channel.
 
     Args:
-        events: Number of events, at least 1.
-        seconds: Age of the oldest, above 0.
+        events: Largest number of events, at least 1.
+        seconds: Largest age of an event, above 0.
     """
 
     events: int
@@ -69,12 +72,12 @@ class History:
     Part of a channel's history.
 
     Args:
-        entries: In order, without a hole.
-        start: The position after which ``entries`` begin: the one that was asked
-            for, perhaps as it is called in the channel's present life; or where a client
-            has to go on that cannot have that.
+        entries: Entries in the order of their offsets, without a hole.
+        start: The position after which ``entries`` begin. Without a gap it is the
+            requested position, expressed in the channel's present epoch; with a gap it is
+            the position from which the client continues instead.
         head: The channel's newest position.
-        gap: Why the position asked for cannot be honoured; :obj:`None` when it can.
+        gap: Why the requested position cannot be honoured; :obj:`None` if it can.
     """
 
     entries: Sequence[Entry]
@@ -85,12 +88,15 @@ class History:
 
 class Attempt:
     """
-    What several tries to append one event have in common.
+    One append that may take several tries, so that the event is stored once.
+
+    A broker that recognises repeated appends reads and sets these attributes.
 
     Attributes:
-        token: A name that no other append has.
-        was_tried: Whether there was one, which may have succeeded.
-        after: A position before which it cannot be, if one was known then.
+        token: A random name of this append, to be stored with the event.
+        was_tried: Whether an earlier try may have stored the event.
+        after: A position that the channel had before the first try, if it was known: the
+            event can only be stored after it.
     """
 
     __slots__ = ("after", "token", "was_tried")
@@ -102,73 +108,79 @@ class Attempt:
 
 
 class Listener(Protocol):
-    """Who is told what happens in the channels listened to. Called on the loop."""
+    """
+    Receives what happens in the channels that a broker listens to.
+
+    The broker calls these methods on its event loop. They do not raise.
+    """
 
     def on_entries(self, entries: Sequence[Entry]) -> None:
         """
-        Take new entries.
+        Receive new entries.
 
         Args:
-            entries: In order within each channel.
+            entries: Entries of any channels; those of one channel in the order of their
+                offsets.
         """
         ...
 
     def on_restart(self, channel: str, start: Position, *, gap: bool) -> None:
         """
-        Take note that a channel has begun another life, before its first entry comes.
+        Receive the news that a channel has a new epoch, before the first entry in it.
 
-        A broker that learns of it only through that entry does not call this.
+        A broker that learns of the epoch only with that entry does not call this.
 
         Args:
-            channel: Its name.
-            start: Where it goes on, in the new life.
-            gap: Whether entries before that were not handed on, or no longer hold.
+            channel: Name of the channel.
+            start: Position in the new epoch after which entries follow.
+            gap: Whether entries before ``start`` were not passed on, or were lost.
         """
         ...
 
     def on_passing(self, channel: str, event: Event) -> None:
         """
-        Take an event that has no place in its channel: nobody can be given it later.
+        Receive an event that has no position in its channel and is not in its history.
 
         Args:
-            channel: Its name.
+            channel: Name of the channel.
             event: Any event.
         """
         ...
 
     def on_connection(self, *, up: bool, reason: str) -> None:
         """
-        Take note that new entries no longer come, or come again.
+        Receive the news that new entries no longer arrive, or arrive again.
 
         Args:
-            up: Whether they come.
-            reason: What the storage said.
+            up: Whether they arrive.
+            reason: Why they do not, in the storage's words.
         """
         ...
 
 
 class Broker(Protocol):
     """
-    Where channels live.
+    A storage of channels. The module's documentation has the rules for all methods.
 
     Attributes:
-        resource: What errors call it: a file or an address, without secrets.
+        resource: The name of the storage in errors: a file or an address, without secrets.
     """
 
     resource: str
 
     async def open(self, listener: Listener) -> None:
         """
-        Begin to work on the running loop.
+        Start working on the running loop.
 
-        Storage that cannot be reached is no error here: methods raise until it can.
+        Storage that cannot be reached is not an error here, because it may come up later;
+        until then, the other methods raise.
 
         Args:
-            listener: Told what happens in channels listened to.
+            listener: Called with what happens in the channels listened to.
 
         Raises:
-            ConfigError: Storage refuses what it was configured with, and will go on doing
-                so: a wrong password, a missing right, a version too old.
+            ConfigError: Storage refuses the configuration, and would do so again: a wrong
+                password, a missing permission, a version that is too old.
         """
         ...
 
@@ -187,31 +199,32 @@ class Broker(Protocol):
         Args:
             channel: A valid name.
             event: Any event.
-            repeats: For who will call again after a failure: the same object each time,
-                so that the event is stored once, whichever of the calls did it.
+            repeats: For callers that call again after a failure: the same object for each
+                try, so that the event is stored once, whichever try stores it.
 
         Returns:
             The entry, as listeners get it.
 
         Raises:
-            BrokerUnavailableError: Storage failed; the entry may or may not be there.
+            BrokerUnavailableError: Storage failed. The entry may have been stored.
         """
         ...
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """
-        Give what follows a position.
+        Return the entries that follow a position.
 
         Args:
-            channel: A valid name; one without entries is at offset 0.
-            after: Where to begin; :obj:`None` for the oldest entry held.
-            limit: Most entries to give, fewer if they are large but at least one; 0 asks
-                only whether ``after`` holds.
+            channel: A valid name. A channel without entries is at offset 0.
+            after: Position of the last entry that is not wanted; :obj:`None` to begin with
+                the oldest entry in history.
+            limit: Largest number of entries to return. A broker may return fewer if they
+                are large, but at least one. With 0, only ``after`` is checked.
 
         Returns:
-            Entries from ``after`` on. If it cannot be honoured, ``gap`` says why:
-            after ``"epoch"`` and ``"trimmed"`` they begin with the oldest entry that the
-            asker cannot have seen; after ``"unknown"`` there are none.
+            The entries after ``after``. If ``after`` cannot be honoured, ``gap`` says why.
+            With the gap ``"epoch"`` or ``"trimmed"``, the entries begin with the oldest one
+            that a client at ``after`` cannot have seen; with ``"unknown"``, there are none.
 
         Raises:
             BrokerUnavailableError: Storage failed.
@@ -222,15 +235,16 @@ class Broker(Protocol):
         """
         Return the position of the one entry with a publisher's own id.
 
-        A client may ask for anything here: the cost does not depend on how much history
-        there is, whether or not it holds the id.
+        Visitors choose the id. Therefore the cost must not depend on the size of history,
+        whether or not an entry has the id.
 
         Args:
             channel: A valid name.
-            event_id: What a client says is the id that the publisher gave.
+            event_id: Any text.
 
         Returns:
-            Its position; :obj:`None` if history holds none, or more than one.
+            The position of the entry; :obj:`None` if no entry in history has the id, or
+            several have.
 
         Raises:
             BrokerUnavailableError: Storage failed.
@@ -239,17 +253,18 @@ class Broker(Protocol):
 
     def listen(self, channel: str) -> Coroutine[Any, Any, Position] | Future[Position]:
         """
-        Hand new entries of a channel to the listener from now on.
+        Pass new entries of a channel to the listener from now on.
 
-        Cancelling what is returned leaves the channel not listened to. Both that and
-        :meth:`unlisten` are in order with calls of :meth:`listen` that come after them.
+        If the returned awaitable is cancelled, the channel is not listened to. A call of
+        :meth:`listen` that follows a cancellation, or a call of :meth:`unlisten`, takes
+        effect after it.
 
         Args:
             channel: A valid name that is not listened to.
 
         Returns:
-            The position after which the listener is given every entry: a coroutine, or a
-            future where that saves a task.
+            The position after which the listener gets every entry: as a coroutine, or as a
+            future, which saves the caller a task.
 
         Raises:
             BrokerUnavailableError: Storage failed; the channel is not listened to.
@@ -258,10 +273,10 @@ class Broker(Protocol):
 
     def unlisten(self, channel: str) -> None:
         """
-        Stop that. Entries under way may still come.
+        Stop passing on new entries of a channel. Some may still arrive.
 
         Args:
-            channel: A name, listened to or not.
+            channel: Any name, listened to or not.
         """
         ...
 
@@ -273,17 +288,19 @@ def resolve(
     same_until: int | None = None,
 ) -> tuple[int, GapReason | None]:
     """
-    Say where reading begins, by the one rule that all brokers share.
+    Return where reading begins, by the one rule that all brokers share.
 
     Args:
-        after: What was asked for.
+        after: The requested position; :obj:`None` for the oldest entry.
         head: The channel's newest position.
-        oldest_offset: Offset of the oldest entry held; ``head.offset + 1`` if none is.
-        same_until: Up to which offset the life that ``after`` belongs to is the same as
-            the present one, if it is a former one of which that is known.
+        oldest_offset: Offset of the oldest entry in history; ``head.offset + 1`` if there
+            is none.
+        same_until: If ``after`` is in a former epoch that the broker remembers: the offset
+            up to which the entries of both epochs are the same. Otherwise :obj:`None`.
 
     Returns:
-        The offset after which entries begin, and why it is not the one asked for.
+        The offset after which entries begin, and why it is not the requested one;
+        :obj:`None` if it is.
     """
     before_oldest = oldest_offset - 1
     if after is None:

@@ -1,4 +1,4 @@
-"""How a channel's numbering gets the name of its life."""
+"""Random names of epochs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["new_epoch"]
 
 _ALPHABET = string.ascii_letters + string.digits
 
-# 62**8 lives: the chance that a channel's next one has the same name is 5e-15.
+# 62**8 names: the chance that a channel's next epoch has the same name is 5e-15.
 _LENGTH = 8
 
 
 def new_epoch() -> str:
-    """Give a token that no earlier life of a channel has had."""
-    # One number instead of eight choices: some brokers offer a name with each append.
+    """Return a random name, which no earlier epoch of a channel has had."""
+    # One random number instead of eight: some brokers need a name with each append.
     number = secrets.randbits(64)
     characters = []
     for _ in range(_LENGTH):

@@ -1,4 +1,4 @@
-"""Log lines that others can cause, as often as they like, are written once."""
+"""A log for lines that others can cause as often as they like: each is written once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ if TYPE_CHECKING:
 
 __all__ = ["OnceLog"]
 
-# Channels of which that is remembered.
+# Number of channels remembered, so that the memory is bounded. After that nothing more is
+# logged: forgetting the oldest would log for ever.
 _CHANNELS = 1_000
 
 
 class OnceLog:
     """
-    Writes the first line about each of some channels, and none about the others.
+    Logs the first line of each kind about a channel, for a bounded number of channels.
 
     Args:
-        log: Where the lines are written.
+        log: The logger for the lines.
     """
 
     def __init__(self, log: logging.Logger) -> None:
@@ -27,12 +28,12 @@ class OnceLog:
 
     def skipped(self, channel: str, kind: str, detail: str) -> None:
         """
-        Log that something of a channel was skipped, if this is the first of its kind.
+        Log that an item of a channel was skipped, if it is the first of its kind.
 
         Args:
             channel: The channel's name.
-            kind: What was skipped.
-            detail: Why, which may differ from one to the next.
+            kind: What was skipped, such as ``"a message"``.
+            detail: Why it was skipped. Lines that differ only in this are of one kind.
         """
         key = channel, kind
         if key in self._channels or len(self._channels) > _CHANNELS:
