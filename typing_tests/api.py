@@ -7,7 +7,13 @@ from typing import Any, assert_type
 from flask import Blueprint, Flask
 from heliograph import Event, EventStreamParser, HubConfig, encode, encode_comment
 from heliograph.asgi import CORSMiddleware, EventStreams
-from heliograph.brokers import Broker, PlainChannels, open_broker
+from heliograph.brokers import (
+    Broker,
+    PlainChannels,
+    Retention,
+    open_broker,
+    register_broker,
+)
 from heliograph.cors import CorsPolicy, CorsRequest, Decision, decide
 from heliograph.flask import CORS, SSE, Message, cross_origin, sse
 from heliograph.hub import HubStatistics, Subscription
@@ -29,6 +35,14 @@ assert_type(open_broker("memory:"), Broker)
 open_broker("redis://h", plain_channels=PlainChannels(["sse"], format="text"))
 open_broker("redis://h", plain_channels="sse")  # type: ignore[arg-type]  # not just a name
 plain_names: tuple[str, ...] = PlainChannels(["sse"]).names
+
+
+def example_broker(url: str, retention: Retention) -> Broker:
+    return open_broker(url, retention)
+
+
+register_broker("example", example_broker)
+register_broker("example", lambda: None)  # type: ignore[arg-type]  # no retention
 PlainChannels("sse", format="json")  # type: ignore[arg-type]  # no such format
 
 app = Flask(__name__)

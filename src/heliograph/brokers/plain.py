@@ -13,7 +13,6 @@ Only the broker in Redis knows plain channels, so they are options of its URL. T
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ from urllib.parse import urlencode
 from ..channels.names import check_channel
 from ..cors.regex import Stars
 from ..errors import ConfigError, InvalidFieldError
+from .registry import OWN
 from .url import without_password
 
 __all__ = [
@@ -42,8 +42,6 @@ PLAIN_FORMAT = "plain_format"
 PlainFormat = Literal["flask-sse", "text"]
 """What the other programs publish and read on plain channels."""
 
-_SCHEME_OF_REDIS = re.compile(r"unix|rediss?(\+sentinel|\+cluster)?")
-
 # Keyspace notifications, invalidations for clients' caches, and what Sentinels publish for
 # each other.
 _OF_REDIS = ("__key", "__redis__", "__sentinel__")
@@ -52,10 +50,10 @@ _OF_REDIS = ("__key", "__redis__", "__sentinel__")
 @dataclass(frozen=True, slots=True, init=False)
 class PlainChannels:
     """
-    The channels that are exchanged with programs that know nothing of Heliograph.
+    The channels to exchange with programs that know nothing of Heliograph.
 
-    Channels of Redis's own (``__key…``, ``__redis__…``, ``__sentinel__…``) and those of a
-    Heliograph (``…{…}:live``, ``…:alive``) never are, whatever a pattern says.
+    Channels of Redis itself (``__key…``, ``__redis__…``, ``__sentinel__…``) and those of a
+    Heliograph (``…{…}:live``, ``…:alive``) are never exchanged, even if a pattern matches.
 
     Args:
         names: A channel's name or a pattern, or several. In a pattern ``*`` stands for any
@@ -79,7 +77,7 @@ class PlainChannels:
         format: PlainFormat = "flask-sse",  # noqa: A002 - the field's name
     ) -> None:
         if isinstance(names, str | bytes | bytearray) or not isinstance(names, Iterable):
-            # What is no str is refused below, as one name and not character by character.
+            # A value of another type is refused below, as one name.
             names = [names]
         names = tuple(names)
         problems = [problem for name in names if (problem := _problem(name))]
@@ -126,7 +124,7 @@ def with_plain_channels(url: str, plain_channels: PlainChannels | None) -> str:
         raise ConfigError(
             [f"plain_channels must be PlainChannels([…]) or None, not {plain_channels!r}"]
         )
-    if not _SCHEME_OF_REDIS.fullmatch(url.partition(":")[0]):
+    if OWN.get(url.partition(":")[0]) != OWN["redis"]:
         shown = without_password(url)
         raise ConfigError(
             [f"plain channels are Redis's, {shown!r} has none; write redis://host:6379/0"]
