@@ -119,7 +119,7 @@ def test_below_the_faces_there_is_no_framework(path):
         - {"heliograph"}
     )
 
-    allowed = {"hub/threaded/loop.py": {"uvloop"}, "servers/wsgi.py": {"uwsgi"}}
+    allowed = {"hub/threaded/loop.py": {"uvloop"}, "servers/uwsgi.py": {"uwsgi"}}
     if path.parts[:2] == ("brokers", "contract"):
         assert third <= {"pytest", "pytest_asyncio"}
     elif path.parts[:2] == ("brokers", "redis"):

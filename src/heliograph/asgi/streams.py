@@ -30,7 +30,7 @@ from ..errors import (
 )
 from ..event import make_event
 from ..hub import open_hub
-from ..servers.uvicorn import expecting_stop, take_over
+from ..servers.asgi import connection_of, expecting_stop
 from .arrivals import note_arrival
 from .cors import CORSMiddleware
 from .messages import answer, body, refuse, start
@@ -408,11 +408,12 @@ class EventStreams:
         try:
             await hub.locate(ticket)
             await send(start())
+            connection = connection_of(receive, send)
             sink = None
             if self._may_take_over:
-                sink = await take_over(receive, send, self._config)
+                sink = await connection.take_over(self._config)
             if sink is None:
-                await serve(hub, ticket, receive, send)
+                await serve(hub, ticket, connection, receive, send)
             else:
                 hub.attach(ticket, sink)
         except BaseException:

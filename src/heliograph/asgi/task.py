@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..hub.sinks import TaskSink
-from ..servers import daphne, hypercorn
-from ..servers.asgi import Flow
-from ..servers.stopping import stopping
-from ..servers.uvicorn import has_lost_client, is_told_of_stop, told_of_stop
 from .messages import body
 
 if TYPE_CHECKING:
     from ..hub import Hub, Ticket
+    from ..servers.asgi_types import Receive, Send
+    from ..servers.interface import AsgiConnection
 
 __all__ = ["serve"]
 
@@ -21,15 +19,22 @@ __all__ = ["serve"]
 _ABORT_SECONDS = 1
 
 
-async def serve(hub: Hub, ticket: Ticket, receive: Any, send: Any) -> None:
+async def serve(
+    hub: Hub,
+    ticket: Ticket,
+    connection: AsgiConnection,
+    receive: Receive,
+    send: Send,
+) -> None:
     """
     Serve a client until its stream ends, after its head has been sent.
 
     Args:
         hub: Has admitted it.
-        ticket: Of the client.
-        receive: As the application was given it.
-        send: The same.
+        ticket: From :meth:`~heliograph.hub.Hub.admit`.
+        connection: The client's.
+        receive: As the application got it.
+        send: As the application got it.
     """
     loop = asyncio.get_running_loop()
     limit = asyncio.timeout(None)
@@ -42,26 +47,25 @@ async def serve(hub: Hub, ticket: Ticket, receive: Any, send: Any) -> None:
             limit.reschedule(loop.time())
 
     sink = TaskSink(on_aborted=give_up)
-    flow = daphne.flow_of(receive) or hypercorn.flow_of() or Flow(receive)
-    flow.tune(hub.config)
-    if not is_told_of_stop(receive) and (is_stopping := stopping()) is not None:
+    connection.tune(hub.config)
+    if (is_stopping := connection.is_stopping) is not None:
         hub.finish_when(ticket, is_stopping)
     gone = asyncio.create_task(_until_gone(receive))
     gone.add_done_callback(lambda _: sink.abort())
     try:
-        with told_of_stop(receive, lambda: hub.finish(ticket)):
+        with connection.told_of_stop(lambda: hub.finish(ticket)):
             async with limit:
                 is_served = True
                 hub.attach(ticket, sink)
                 while (data := await sink.pull()) is not None:
-                    if has_lost_client(receive):
+                    if connection.has_lost_client():
                         # uvicorn is told of it in the next turn of the loop.
                         await asyncio.sleep(0)
                         return
                     await send(body(data, more=True))
-                    await flow.drained()
-                flow.release()
-                if not gone.done() and not has_lost_client(receive):
+                    await connection.drained()
+                connection.release()
+                if not gone.done() and not connection.has_lost_client():
                     await send(body(b"", more=False))
     except TimeoutError as error:
         if error.errno is not None:
@@ -69,7 +73,7 @@ async def serve(hub: Hub, ticket: Ticket, receive: Any, send: Any) -> None:
         if not limit.expired():
             raise
         is_served = False
-        await flow.abort()
+        await connection.abort()
         # The server looks whether its client has left when this returns.
         await asyncio.wait({gone}, timeout=_ABORT_SECONDS)
     finally:
@@ -78,6 +82,6 @@ async def serve(hub: Hub, ticket: Ticket, receive: Any, send: Any) -> None:
         gone.cancel()
 
 
-async def _until_gone(receive: Any) -> None:
+async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -35,8 +35,9 @@ from ..errors import (
 )
 from ..event import make_event
 from ..hub import HubStatistics, HubThread
+from ..servers.advice import advise_about_forks, advise_about_uwsgi
+from ..servers.wsgi_response import StreamRequest
 from ..tokens import InvalidTokenError, check_seconds, check_token, make_token
-from .advice import advise_about_forks, advise_about_uwsgi
 from .making import making
 from .settings import Settings, read_settings
 from .stream import EventStream
@@ -191,15 +192,15 @@ class ServerSentEventsBlueprint(Blueprint):
         hub = state.hub
         channels = _requested_channels()
         expires_at = self._authorize(state, channels)
-        return EventStream(
-            hub,
-            channels,
+        asked = StreamRequest(
+            channels=channels,
             last_event_id=_last_event_id(),
             expires_at=expires_at,
             address=None if request.remote_addr in _NO_ADDRESS else request.remote_addr,
             arrived_at=request.environ.get(ARRIVED, time.monotonic_ns()),
             may_take_over=state.settings.take_over,
         )
+        return EventStream(hub, asked)
 
     def authorizer(self, function: _Authorizer) -> _Authorizer:
         """

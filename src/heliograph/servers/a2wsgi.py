@@ -2,9 +2,9 @@
 A client's connection, as far as a2wsgi lets it be seen.
 
 a2wsgi runs a WSGI application in threads of an ASGI server. It throws away what is written
-for a client that has left, so a generator would serve it for ever; but the request's body
-is read through the server's ``receive``, which says so after the body, and may be a
-method of something that has the connection.
+for a client that has left, so a generator would serve it for ever. But the request's body
+is read through the server's ``receive``, which reports the disconnect after the body, and
+may be a method of an object that has the connection.
 """
 
 from __future__ import annotations
@@ -13,81 +13,94 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from .asgi import Flow
+from .transport import transport_of, tune_transport
 from .uvicorn import has_lost_client
+from .wsgi_connection import SocketConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from wsgiref.types import WSGIEnvironment
 
     from ..config import HubConfig
+    from .asgi_types import Message, Receive
+    from .interface import IsStopping
 
-__all__ = ["Connection", "connection_of"]
+__all__ = ["ClientBehindA2wsgi", "connection_of"]
 
-# How often uvicorn is asked what it does not tell.
+# How often uvicorn is asked for what it does not tell.
 _LOOK_SECONDS = 1.0
 
 
-def connection_of(environ: dict[str, Any]) -> Connection | None:
+def connection_of(
+    environ: WSGIEnvironment, is_stopping: IsStopping | None
+) -> SocketConnection | None:
     """
-    Give the connection of a request's client.
+    Return the connection of a request to a2wsgi. It has an adapter and no descriptor.
 
     Args:
-        environ: The request, as a2wsgi made it.
+        environ: The request, as the server made it.
+        is_stopping: What tells whether the process was told to stop.
 
     Returns:
         :obj:`None` if this is not a2wsgi, or one that looks different.
     """
-    body = environ.get("wsgi.input")
+    body: Any = environ.get("wsgi.input")
     if not type(body).__module__.startswith("a2wsgi"):
         return None
     receive, loop = getattr(body, "receive", None), getattr(body, "loop", None)
     if not callable(receive) or not isinstance(loop, asyncio.AbstractEventLoop):
         return None
-    return Connection(receive, loop)
+    client = ClientBehindA2wsgi(receive, loop)
+    return SocketConnection(environ, adapter=client, is_stopping=is_stopping)
 
 
-class Connection:
+class ClientBehindA2wsgi:
     """
-    That of a client, used from a thread. All is done on the loop that has it.
+    A client's connection, used from a thread. Everything is done on the server's loop.
 
     Args:
         receive: As the server gave it.
         loop: The server's.
     """
 
-    def __init__(self, receive: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
         self._receive = receive
         self._loop = loop
-        self._flow = Flow(receive)
+        self._transport = transport_of(receive)
 
     def tune(self, config: HubConfig) -> None:
         """
-        Make it prompt, bounded, and aware of a peer that has died, if it is to be seen.
+        Make the connection prompt, bounded, and aware of a dead peer, if it can be seen.
 
         Args:
             config: See :func:`~heliograph.hub.sinks.tune_socket`.
         """
-        self._later(self._flow.tune, config)
+        self._later(tune_transport, self._transport, config)
 
     def abort(self) -> None:
-        """End it, if it is to be seen."""
-        self._later(self._flow.abort_later)
+        """End the connection, if it can be seen."""
+        self._later(self._abort)
 
     def watch(self, on_left: Callable[[], None]) -> None:
         """
-        Have something called, once, when the client has left.
+        Call a function, once, when the client has left.
 
         Args:
-            on_left: Is called in the thread of the loop.
+            on_left: Called in the thread of the loop.
         """
         asyncio.run_coroutine_threadsafe(self._wait(on_left), self._loop)
 
+    def _abort(self) -> None:
+        # The response may be over. A connection that was lost cannot be aborted any more.
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.abort()
+
     async def _wait(self, on_left: Callable[[], None]) -> None:
-        asking = None
+        asking: asyncio.Task[Message] | None = None
         try:
             # Another request behind this one may be told instead.
             while not has_lost_client(self._receive):
-                asking = asking or asyncio.create_task(self._receive())
+                asking = asking or asyncio.create_task(self._next_message())
                 await asyncio.wait({asking}, timeout=_LOOK_SECONDS)
                 if asking.done():
                     # Messages before it are the body's, read by the application or not.
@@ -99,6 +112,9 @@ class Connection:
                 asking.cancel()
             # Also if nobody can be asked any more.
             on_left()
+
+    async def _next_message(self) -> Message:
+        return await self._receive()
 
     def _later(self, function: Callable[..., None], *arguments: object) -> None:
         # The loop is closed when the server has ended.

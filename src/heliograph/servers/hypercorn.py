@@ -1,46 +1,82 @@
 """
-Waiting for a client of hypercorn to take what it was sent.
+Waiting for a client of hypercorn to take what it was sent, and knowing when it stops.
 
 In HTTP/2 hypercorn's ``send`` returns at once although its queue is full, so a stream that
-is not read would grow without end in the server's memory. The queue itself knows when it
+nobody reads would grow without end in the server's memory. The queue itself knows when it
 is empty. Middleware replaces ``send`` and ``receive``, so hypercorn's objects are found
 from the task that it has made for the request.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import TYPE_CHECKING, Any
 
-from .asgi import Flow, outermost_of_task, tell_unknown
+from .log_once import log_unknown
+from .transport import (
+    TransportConnection,
+    outermost_of_task,
+    send_comment,
+    tune_transport,
+)
 
-__all__ = ["flow_of"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from ..config import HubConfig
+    from ..hub.sinks import ConnectionSink
+    from .asgi_types import Receive, Send
+    from .interface import AsgiConnection, IsStopping
+
+__all__ = ["connection_of"]
 
 
-class _HypercornFlow(Flow):
+class _HypercornConnection:
     """
-    What hypercorn knows of a client.
+    A connection of hypercorn in HTTP/1 or 2.
 
     Args:
-        response: Of hypercorn, in HTTP/1 or 2.
+        response: Of hypercorn.
+        send: As the application got it.
     """
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, send: Send) -> None:
+        self._application_send = send
         self._protocol = response.send.__self__
         self._transport = self._protocol.send.__self__.writer.transport
         self._send = response.app_send
-        self._is_stopping = response.context.terminated.is_set
-        # In HTTP/2 a connection is of several responses, each with a queue.
+        self._is_stopping: IsStopping = response.context.terminated.is_set
+        # In HTTP/2 a connection carries several responses, each with a queue.
         self._is_shared = response.scope["http_version"] == "2"
         self._queue = None
         if self._is_shared:
-            # Not there when the client has left.
+            # Missing when the client has left.
             self._queue = self._protocol.stream_buffers.get(response.stream_id)
         if self._queue is not None:
             self._drain, self._empty = self._queue.drain, self._queue.close
 
+    @property
+    def is_stopping(self) -> IsStopping:
+        return self._is_stopping
+
+    def told_of_stop(self, on_stop: Callable[[], None]) -> AbstractContextManager[None]:
+        # hypercorn is asked instead: it tells nobody.
+        del on_stop
+        return contextlib.nullcontext()
+
+    def tune(self, config: HubConfig) -> None:
+        tune_transport(self._transport, config)
+
     async def drained(self) -> None:
         if self._queue is not None:
             await self._drain()
+
+    def has_lost_client(self) -> bool:
+        return False  # `receive` says it
+
+    def release(self) -> None:
+        pass  # hypercorn has nothing of ours
 
     async def abort(self) -> None:
         if not self._is_shared:
@@ -51,25 +87,40 @@ class _HypercornFlow(Flow):
             if self._is_stopping() and not self._protocol.streams:
                 self._transport.abort()
 
+    async def take_over(self, config: HubConfig) -> ConnectionSink | None:
+        del config
+        await send_comment(self._application_send)
+        return None
 
-def flow_of() -> Flow | None:
+
+def connection_of(receive: Receive, send: Send) -> AsgiConnection | None:
     """
-    Give the flow of a response of hypercorn, in the task of its request.
+    Return the connection of a request to hypercorn, in the task of the request.
+
+    Args:
+        receive: As the application got it, from any server.
+        send: As the application got it.
 
     Returns:
-        :obj:`None` if this is not hypercorn, or one that looks different, or if a
-        middleware has begun a task of its own; and in HTTP/3.
+        :obj:`None` if the server is not hypercorn, or if a middleware has started a task of
+        its own. In HTTP/3, and with a hypercorn that looks different, only whether it is to
+        stop is known of it.
     """
     module, variables = outermost_of_task()
     if module != "hypercorn.asyncio.task_group":
         return None
     try:
         response = variables["send"].__self__
-        if response.scope["http_version"] == "3":
-            return None
-        return _HypercornFlow(response)
+        if response.scope["http_version"] != "3":
+            return _HypercornConnection(response, send)
     except (AttributeError, KeyError, TypeError) as error:
-        tell_unknown(
+        log_unknown(
             "hypercorn", "it holds what a client of HTTP/2 does not read", str(error)
         )
-        return None
+    return TransportConnection(receive, send, _stopping(variables.get("send")))
+
+
+def _stopping(send: Any) -> IsStopping | None:
+    context = getattr(getattr(send, "__self__", None), "context", None)
+    is_set = getattr(getattr(context, "terminated", None), "is_set", None)
+    return is_set if callable(is_set) else None

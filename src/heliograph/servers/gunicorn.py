@@ -1,0 +1,92 @@
+"""
+gunicorn: its workers for WSGI and its own worker for ASGI.
+
+A worker waits for its responses when it is told to stop, and does not tell them. So it is
+asked: the handler of SIGTERM is a method of the worker, and the task of an ASGI request
+runs a coroutine of the worker's protocol.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .transport import TransportConnection, outermost_of_task
+from .wsgi_connection import SocketConnection
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+    from .asgi_types import Receive, Send
+    from .interface import IsStopping
+
+__all__ = ["asgi_connection_of", "stopping_worker", "wsgi_connection_of"]
+
+# The worker gevent_pywsgi has the second one.
+_ENVIRON_KEYS = ("gunicorn.socket", "gunicorn.sock")
+
+
+def wsgi_connection_of(
+    environ: WSGIEnvironment, is_stopping: IsStopping | None
+) -> SocketConnection | None:
+    """
+    Return the connection of a request to one of gunicorn's workers for WSGI.
+
+    Args:
+        environ: The request, as the server made it.
+        is_stopping: What tells whether the process was told to stop.
+
+    Returns:
+        :obj:`None` if the server is not gunicorn.
+    """
+    for key in _ENVIRON_KEYS:
+        connection = environ.get(key)
+        if isinstance(connection, socket.socket):
+            return SocketConnection(environ, connection, is_stopping=is_stopping)
+    return None
+
+
+def asgi_connection_of(receive: Receive, send: Send) -> TransportConnection | None:
+    """
+    Return the connection of a request to gunicorn's own ASGI worker, in the request's task.
+
+    Args:
+        receive: As the application got it.
+        send: As the application got it.
+
+    Returns:
+        :obj:`None` if the server is not gunicorn, or if a middleware has started a task of
+        its own.
+    """
+    module, variables = outermost_of_task()
+    if module != "gunicorn.asgi.protocol":
+        return None
+    worker = getattr(variables.get("self"), "worker", None)
+    return TransportConnection(receive, send, stopping_worker(worker))
+
+
+@dataclass(frozen=True)
+class _IsStopping:
+    worker: Any
+
+    def __call__(self) -> bool:
+        return not self.worker.alive
+
+
+def stopping_worker(worker: Any) -> IsStopping | None:
+    """
+    Return what tells whether a worker was told to stop.
+
+    Args:
+        worker: Any object, such as the one whose method handles SIGTERM.
+
+    Returns:
+        :obj:`None` if it is no worker of gunicorn, or one that looks different.
+    """
+    is_worker = any(
+        kind.__module__.startswith("gunicorn.workers.") for kind in type(worker).__mro__
+    )
+    if is_worker and isinstance(getattr(worker, "alive", None), bool):
+        return _IsStopping(worker)
+    return None

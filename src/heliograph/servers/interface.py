@@ -1,0 +1,162 @@
+"""
+What Heliograph asks of a server: one protocol for ASGI servers and one for WSGI servers.
+
+A module for each server implements them. It alone knows the private objects of that
+server. It checks their shape before it uses them, and where they differ from what the
+tests have seen, it leaves the connection to the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import socket
+    from contextlib import AbstractContextManager
+
+    from ..config import HubConfig
+    from ..hub import Adapter
+    from ..hub.sinks import ConnectionSink
+    from .swap import Dummy
+
+__all__ = ["AsgiConnection", "IsStopping", "WsgiConnection"]
+
+IsStopping: TypeAlias = Callable[[], bool]
+"""
+Return whether a server was told to stop. Can be called in any thread.
+
+Those of one server are equal, so that it is asked once for all its streams.
+"""
+
+
+class AsgiConnection(Protocol):
+    """A client's connection, as far as its ASGI server lets it be seen."""
+
+    @property
+    def is_stopping(self) -> IsStopping | None:
+        """
+        What tells whether the server was told to stop.
+
+        :obj:`None` if that is not known, or if :meth:`told_of_stop` will tell.
+        """
+        ...
+
+    def told_of_stop(self, on_stop: Callable[[], None]) -> AbstractContextManager[None]:
+        """
+        Call a function when the server stops, for as long as the block lasts.
+
+        Args:
+            on_stop: Called at most once, on the server's loop. Never, if the server does
+                not tell its connections that it stops.
+        """
+        ...
+
+    def tune(self, config: HubConfig) -> None:
+        """
+        Make the connection prompt, bounded, and aware of a peer that has died.
+
+        Args:
+            config: See :func:`~heliograph.hub.sinks.tune_socket`.
+        """
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the client has taken most of what it was sent, or has left."""
+        ...
+
+    def has_lost_client(self) -> bool:
+        """Return whether the client has left, where ``receive`` may not say so."""
+        ...
+
+    def release(self) -> None:
+        """Leave the response to the server, so that it can be ended in the usual way."""
+        ...
+
+    async def abort(self) -> None:
+        """
+        End the connection at once.
+
+        A server closes it when the application returns, but not before the client has
+        taken what was written.
+        """
+        ...
+
+    async def take_over(self, config: HubConfig) -> ConnectionSink | None:
+        """
+        Take the connection from its server, after the head of the response was sent.
+
+        Sends a comment through ``send`` in any case.
+
+        Args:
+            config: For the socket.
+
+        Returns:
+            The sink of the stream, to be attached; it reports what happens until then when
+            it is attached. The request has ended for the server. :obj:`None` if the stream
+            continues through ``send``.
+        """
+        ...
+
+
+class WsgiConnection(Protocol):
+    """A client's connection, as far as its WSGI server lets it be seen."""
+
+    @property
+    def descriptor(self) -> int | None:
+        """
+        The descriptor of the connection. It stays the server's.
+
+        :obj:`None` if the server hides it, or if the client shares the connection between
+        several requests.
+        """
+        ...
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """What can reach the connection if there is no descriptor."""
+        ...
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS ends in the server, as far as that can be seen."""
+        ...
+
+    @property
+    def is_stopping(self) -> IsStopping | None:
+        """What tells whether the server was told to stop; :obj:`None` if nothing does."""
+        ...
+
+    def has_left(self) -> bool:
+        """
+        Return whether the client has closed its connection, as far as that can be seen.
+
+        An overloaded server gets to many requests whose clients have gone already.
+        """
+        ...
+
+    def has_pending_output(self) -> bool:
+        """
+        Return whether the server still holds unsent bytes of an earlier response.
+
+        Then the client has sent its request before it has read the response to another one
+        (RFC 9112 section 9.3.2). The stream must not overtake that response, and to wait
+        for a client that may never read would hold a thread. No browser pipelines, and
+        neither do the proxies that we know.
+        """
+        ...
+
+    def take_over(self) -> tuple[socket.socket, Dummy] | None:
+        """
+        Take the connection of a GET request from its server.
+
+        Returns:
+            The client's connection, which belongs to the caller from now on, and the body
+            that the server gets instead. :obj:`None` if this connection must not be taken:
+            not a GET, an unknown server, TLS that ends in the server, a process that ends
+            with the response, or a connection that the server is closing.
+
+        Raises:
+            OSError: The process has no descriptors left. The server keeps its connection.
+        """
+        ...

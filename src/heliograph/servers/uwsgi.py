@@ -1,0 +1,69 @@
+"""uWSGI: the descriptor of the connection, and the options that streams need."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from .wsgi_connection import SocketConnection
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+    from .interface import IsStopping
+
+__all__ = ["connection_of", "is_about_to_fork", "runs_no_threads"]
+
+# Options, or parts of their names, with which connections must stay uWSGI's: they carry
+# TLS or another protocol, or belong to another loop than that of threads.
+_NOT_TO_BE_TAKEN = (
+    "async",
+    "fastcgi",
+    "gevent",
+    "https-socket",
+    "protocol",
+    "raw-socket",
+    "scgi",
+    "ssl-socket",
+    "suwsgi",
+)
+
+
+def connection_of(
+    environ: WSGIEnvironment, is_stopping: IsStopping | None
+) -> SocketConnection | None:
+    """
+    Return the connection of a request to uWSGI.
+
+    Args:
+        environ: The request, as the server made it.
+        is_stopping: What tells whether the process was told to stop.
+
+    Returns:
+        :obj:`None` if the server is not uWSGI, or if its options hide the connection.
+    """
+    if "uwsgi.version" not in environ:
+        return None
+    import uwsgi  # noqa: PLC0415 - exists only inside of it
+
+    if any(part in name for name in uwsgi.opt for part in _NOT_TO_BE_TAKEN):
+        return None
+    number = int(uwsgi.connection_fd())
+    return SocketConnection(environ, number=number, is_stopping=is_stopping)
+
+
+def runs_no_threads() -> bool:
+    """Return whether this is a uWSGI that runs Python without threads."""
+    uwsgi = sys.modules.get("uwsgi")
+    options = getattr(uwsgi, "opt", None)
+    return options is not None and not {"enable-threads", "threads"} & set(options)
+
+
+def is_about_to_fork() -> bool:
+    """Return whether this is the master of a uWSGI, which forks without telling Python."""
+    uwsgi = sys.modules.get("uwsgi")
+    return (
+        uwsgi is not None
+        and uwsgi.worker_id() == 0
+        and bool({"master", "processes", "workers"} & set(uwsgi.opt))
+    )

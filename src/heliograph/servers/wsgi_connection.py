@@ -1,0 +1,106 @@
+"""A client's connection as WSGI servers have it: a socket, or a descriptor, or neither."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+from typing import TYPE_CHECKING
+
+from ..hub.sinks import client_has_left
+from .swap import swap
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+    from ..hub import Adapter
+    from .interface import IsStopping
+    from .swap import Dummy
+
+__all__ = ["SocketConnection", "plain_sockets"]
+
+# HTTP/2 shares a connection between requests, so it cannot be taken for one of them.
+_PROTOCOLS = frozenset({"HTTP/1.0", "HTTP/1.1"})
+
+
+class SocketConnection:
+    """
+    A connection that may be looked at, and taken over unless a server forbids it.
+
+    Args:
+        environ: The request, as the server made it.
+        connection: The server's object for the connection, if it can be seen.
+        number: The descriptor, where there is no such object.
+        may_be_taken: Whether the server goes on without its connection.
+        adapter: What can reach the client where nothing else can.
+        is_stopping: What tells whether the server was told to stop.
+    """
+
+    def __init__(
+        self,
+        environ: WSGIEnvironment,
+        connection: socket.socket | None = None,
+        *,
+        number: int = -1,
+        may_be_taken: bool = True,
+        adapter: Adapter | None = None,
+        is_stopping: IsStopping | None = None,
+    ) -> None:
+        self._connection = connection
+        self._number = number
+        self._is_the_clients_own = environ.get("SERVER_PROTOCOL") in _PROTOCOLS
+        self._may_be_taken = (
+            may_be_taken
+            and environ.get("REQUEST_METHOD") == "GET"
+            # Exactly a plain class: an SSLSocket has state that its descriptor lacks.
+            and (connection is None or type(connection) in plain_sockets())
+        )
+        self._adapter = adapter
+        self._is_stopping = is_stopping
+
+    @property
+    def descriptor(self) -> int | None:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        number = self._number if self._connection is None else self._connection.fileno()
+        return number if self._is_the_clients_own and number >= 0 else None
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        return self._adapter
+
+    @property
+    def is_encrypted(self) -> bool:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        return isinstance(self._connection, ssl.SSLSocket)
+
+    @property
+    def is_stopping(self) -> IsStopping | None:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        return self._is_stopping
+
+    def has_left(self) -> bool:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        number = self.descriptor
+        return number is not None and client_has_left(number)
+
+    def has_pending_output(self) -> bool:
+        """Return False: only waitress sends from other threads than the request's."""
+        return False
+
+    def take_over(self) -> tuple[socket.socket, Dummy] | None:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        number = self.descriptor
+        if number is None or not self._may_be_taken:
+            return None
+        return swap(number, self._connection)
+
+
+def plain_sockets() -> tuple[type[socket.socket], ...]:
+    """
+    Return the classes of sockets that have no state beside their descriptor.
+
+    A program may run gevent's server without letting it replace :class:`socket.socket`.
+    """
+    module = sys.modules.get("gevent.socket")
+    return (socket.socket,) if module is None else (socket.socket, module.socket)

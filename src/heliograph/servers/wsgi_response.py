@@ -1,0 +1,259 @@
+"""
+A WSGI response that becomes a stream, for any framework.
+
+Two ways lead to the client. If the server lets go of its connection, the hub gets it and
+the server gets an empty response (``swap.py``), so the stream holds no thread. Otherwise
+the server's thread pulls the stream from the hub, block by block.
+
+An admitted client holds a slot until it is adopted, or until its response is closed or
+collected. Each way out of this module gives the slot to one of these.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from ..errors import HubClosedError, TooManySubscribersError
+from .advice import advise_about_connections, advise_about_memory, advise_about_waiting
+from .swap import response_head
+from .wsgi import connection_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from ..hub import StreamHub, Ticket
+    from .interface import WsgiConnection
+
+__all__ = ["RESTART_SECONDS", "Refusal", "StreamRequest", "serve_stream"]
+
+RESTART_SECONDS = 1
+"""When a process is about to end, another is about to begin."""
+
+_PIPELINED = (
+    "a stream was asked for before the previous response on its connection was read: read"
+    " that first, or use another connection"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRequest:
+    """
+    What a client asked for and was authorised to get.
+
+    Args:
+        channels: Valid names, sorted, each once.
+        last_event_id: The id after which the client resumes, if it sent one.
+        expires_at: When the stream ends, in seconds since the epoch of Unix; :obj:`None`
+            for no such end.
+        address: The client's address, if the server knows it.
+        arrived_at: When the request arrived, before anything looked at it, in nanoseconds
+            of :func:`time.monotonic_ns`.
+        may_take_over: Whether the connection may be taken from the server.
+    """
+
+    channels: tuple[str, ...]
+    last_event_id: str | None
+    expires_at: float | None
+    address: str | None
+    arrived_at: int
+    may_take_over: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """
+    Why a client is not served. Answer it with this, by the framework's means.
+
+    Attributes:
+        status: 429 or 503.
+        text: The reason, in one line.
+        retry_after_seconds: For ``Retry-After`` (RFC 9110 section 10.2.3).
+    """
+
+    status: int
+    text: str
+    retry_after_seconds: int
+
+
+def serve_stream(
+    hub: StreamHub,
+    request: StreamRequest,
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    *,
+    status: str,
+    headers: Iterable[tuple[str, str]],
+    on_close: Callable[[], None],
+) -> Iterable[bytes] | Refusal:
+    """
+    Serve a stream as the body of a response to GET.
+
+    Call this when the server calls the response, after all hooks of the application: the
+    head that is sent is the one given here.
+
+    Args:
+        hub: Serves the stream.
+        request: What the client may get.
+        environ: The request, as the server made it (PEP 3333).
+        start_response: From the server.
+        status: Code and reason, such as ``"200 OK"``.
+        headers: Names and values. A ``Content-Length`` is ignored.
+        on_close: Called when the server closes the response. Not for a refusal.
+
+    Returns:
+        The body for the server, which has to close it. A :class:`Refusal` if the client
+        is not served; then ``start_response`` has not been called.
+
+    Raises:
+        UnicodeEncodeError: A header is not Latin-1, which is all that HTTP/1 can carry.
+    """
+    connection = connection_of(environ)
+    if connection.has_left() or connection.has_pending_output():
+        # If it has left, nobody reads this.
+        return Refusal(status=503, text=_PIPELINED, retry_after_seconds=RESTART_SECONDS)
+    try:
+        ticket = hub.admit(
+            request.channels,
+            last_event_id=request.last_event_id,
+            expires_at=request.expires_at,
+            address=request.address,
+            arrived_at=request.arrived_at,
+        )
+    except TooManySubscribersError as error:
+        return Refusal(
+            status=error.status,
+            text=str(error),
+            retry_after_seconds=error.retry_after_seconds,
+        )
+    except HubClosedError as error:
+        return Refusal(status=503, text=str(error), retry_after_seconds=RESTART_SECONDS)
+    response = _Response(hub, ticket, connection, on_close)
+    try:
+        advise_about_connections(environ, ticket.at_address)
+        advise_about_memory(environ, hub.url)
+        # What the server's own response says of its length is not true of a stream.
+        lines = [line for line in headers if line[0].lower() != "content-length"]
+        # Made before anything is taken: the server can still answer if it cannot be.
+        head = response_head(status, [*lines, ("Date", formatdate(usegmt=True))])
+        body = (
+            response.taken_over(start_response, status, lines, head)
+            if request.may_take_over
+            else None
+        )
+        if body is None:
+            if request.may_take_over:
+                advise_about_waiting(environ, connection)
+            body = response.pulled(start_response, status, lines)
+    except BaseException:
+        hub.release(ticket)
+        raise
+    return body
+
+
+class _Response:
+    """An admitted client, on the way to one of two bodies."""
+
+    def __init__(
+        self,
+        hub: StreamHub,
+        ticket: Ticket,
+        connection: WsgiConnection,
+        on_close: Callable[[], None],
+    ) -> None:
+        self._hub = hub
+        self._ticket = ticket
+        self._connection = connection
+        self._on_close = on_close
+
+    def taken_over(
+        self,
+        start_response: StartResponse,
+        status: str,
+        headers: list[tuple[str, str]],
+        head: bytes,
+    ) -> _Body | None:
+        """Give the connection to the hub. None if the server keeps it."""
+        try:
+            taken = self._connection.take_over()
+        except OSError:
+            # No descriptors are left, so the server's own has to do.
+            taken = None
+        if taken is None:
+            return None
+        connection, dummy = taken
+        try:
+            write = start_response(status, [*headers, ("Content-Length", "0")])
+            head = dummy.written_head(write) or head
+        except BaseException:
+            # The server answers with an error, if it still can.
+            dummy.give_back(connection)
+            raise
+        self._hub.adopt(self._ticket, connection, head)
+        return _Body(dummy, self._on_close)
+
+    def pulled(
+        self, start_response: StartResponse, status: str, headers: list[tuple[str, str]]
+    ) -> _Body:
+        """Let the thread that iterates serve the client."""
+        connection = self._connection
+        self._hub.locate(self._ticket)
+        blocks = self._hub.pull(
+            self._ticket,
+            connection.descriptor,
+            connection.adapter,
+            connection.is_stopping,
+        )
+        body = _Body(blocks, self._on_close)
+        body.release_when_dropped(self._hub, self._ticket)
+        start_response(status, headers)
+        return body
+
+
+class _Body:
+    """
+    A body that is closed with its response.
+
+    An iterator and not an iterable: middleware may keep what ``iter`` returns and drop
+    this, and what is dropped gives its slot back.
+
+    Args:
+        blocks: The body. Closed with it, if it can be closed.
+        on_close: Called when the server closes the response.
+    """
+
+    def __init__(self, blocks: Iterable[bytes], on_close: Callable[[], None]) -> None:
+        self._source = blocks
+        self._blocks = iter(blocks)
+        self._on_close = on_close
+        self._release: weakref.finalize[..., _Body] | None = None
+
+    def release_when_dropped(self, hub: StreamHub, ticket: Ticket) -> None:
+        """
+        Give a slot back when the response is closed or collected.
+
+        A generator that was never started has nothing to run when it is closed, and a
+        response that is dropped on its way to the server is not closed at all.
+        """
+        self._release = weakref.finalize(self, hub.release, ticket)
+        self._release.atexit = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._blocks)
+
+    def close(self) -> None:
+        """Close the stream and then the response. WSGI servers call this (PEP 3333)."""
+        try:
+            close = getattr(self._source, "close", None)
+            if close is not None:
+                close()
+        finally:
+            if self._release is not None:
+                self._release()
+            self._on_close()

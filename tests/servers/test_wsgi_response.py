@@ -1,0 +1,260 @@
+"""A WSGI response that becomes a stream, without any framework."""
+
+import gc
+import socket
+import threading
+import time
+
+import pytest
+
+from heliograph import Event, EventStreamParser, HubConfig
+from heliograph.hub import HubThread
+from heliograph.servers.wsgi_response import Refusal, StreamRequest, serve_stream
+from servers import until
+from wsgis import connected, environ
+
+HEADERS = [("Content-Type", "text/event-stream"), ("Content-Length", "0")]
+
+
+@pytest.fixture
+def hub():
+    hub = HubThread("memory:", HubConfig(max_subscribers=1, retry_after_seconds=9))
+    yield hub
+    hub.close()
+
+
+class Response:
+    """A response to one request, as a face has it and a server calls it."""
+
+    def __init__(self, hub, *, may_take_over=True, headers=HEADERS):
+        self.hub = hub
+        self.may_take_over = may_take_over
+        self.headers = headers
+        self.closed = 0
+        self.started = []
+        self.written = b""
+        self.start_error = None
+
+    def start(self, status, headers, exc_info=None):
+        if self.start_error is not None:
+            raise self.start_error
+        self.started.append((status, headers))
+        return self.write
+
+    def write(self, data):
+        """Stand for a server that has nothing to write to."""
+
+    def close(self):
+        self.closed += 1
+
+    def serve(self, environ):
+        request = StreamRequest(
+            channels=("a",),
+            last_event_id=None,
+            expires_at=None,
+            address=None,
+            arrived_at=time.monotonic_ns(),
+            may_take_over=self.may_take_over,
+        )
+        return serve_stream(
+            self.hub,
+            request,
+            environ,
+            self.start,
+            status="200 OK",
+            headers=self.headers,
+            on_close=self.close,
+        )
+
+
+def events_of(blocks, count):
+    parser, events = EventStreamParser(), []
+    while len(events) < count:
+        events += parser.feed(next(blocks))
+    return [event.data for event in events]
+
+
+def read(client, until_bytes):
+    got = b""
+    while until_bytes not in got:
+        data = client.recv(9999)
+        assert data, got
+        got += data
+    return got
+
+
+def test_taken_over(hub):
+    """The hub has the connection; the server has an empty response, and closes it."""
+    response = Response(hub)
+    with connected() as (client, accepted):
+        body = response.serve(environ("gunicorn.socket", accepted))
+
+        assert list(body) == []
+        body.close()
+        accepted.close()
+        assert response.closed == 1
+        # With a length, so that the server frames no end of a body.
+        assert response.started == [("200 OK", HEADERS)]
+        head, _, _ = read(client, b"id: ").partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        assert lines[:2] == [b"HTTP/1.1 200 OK", b"Content-Type: text/event-stream"]
+        assert lines[2].startswith(b"Date: ")
+        assert lines[2].endswith(b" GMT")
+        assert lines[3:] == [b"Connection: close"]
+        hub.publish(["a"], Event("x"))
+        read(client, b"data: x")
+        client.shutdown(socket.SHUT_WR)
+        until(lambda: hub.statistics().subscribers == 0)
+
+
+def test_the_head_that_the_server_writes(hub):
+    """It counts, because middleware may have added to it on the way."""
+    response = Response(hub)
+    with connected() as (client, accepted):
+        response.write = lambda data: accepted.sendall(
+            b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Middleware: m\r\nContent-Length: 0\r\n\r\n"
+        )
+        response.serve(environ("gunicorn.socket", accepted)).close()
+
+        head, _, _ = read(client, b"id: ").partition(b"\r\n\r\n")
+        assert head.split(b"\r\n") == [
+            b"HTTP/1.1 200 OK", b"Server: s", b"X-Middleware: m", b"Connection: close"
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_visible", [True, False])
+def test_pulled(hub, is_visible):
+    """The thread that iterates serves the client, until the response is closed."""
+    response = Response(hub, may_take_over=False)
+    with connected() as (client, accepted):
+        key = "gunicorn.socket" if is_visible else "unknown.socket"
+        body = response.serve(environ(key, accepted))
+
+        # Nobody knows how long it will be.
+        assert response.started == [("200 OK", HEADERS[:1])]
+        hub.publish(["a"], Event("x"))
+        assert events_of(iter(body), 1) == ["x"]
+        assert hub.statistics().subscribers == 1
+        body.close()
+        assert response.closed == 1
+        assert hub.statistics().subscribers == 0
+        accepted.sendall(b"still the server's")
+        assert client.recv(99) == b"still the server's"
+
+
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_a_response_that_was_never_begun(hub, how):
+    """It gives its slot back when it is closed, or dropped on its way to the server."""
+    body = Response(hub).serve(environ())
+    assert hub.statistics().subscribers == 1
+
+    if how == "close":
+        body.close()
+    del body
+    gc.collect()
+
+    until(lambda: hub.statistics().subscribers == 0)
+
+
+def test_middleware_that_keeps_the_iterator_only(hub):
+    """What it drops is not what is served."""
+    blocks = iter(Response(hub).serve(environ()))
+    gc.collect()
+
+    hub.publish(["a"], Event("x"))
+
+    assert events_of(blocks, 1) == ["x"]
+
+
+def test_a_cap(hub):
+    """The response is the face's to make: nothing was started."""
+    held = Response(hub).serve(environ())
+    response = Response(hub)
+
+    refusal = response.serve(environ())
+
+    assert refusal == Refusal(status=503, text=refusal.text, retry_after_seconds=9)
+    assert "subscribers already" in refusal.text
+    assert (response.started, response.closed) == ([], 0)
+    held.close()
+
+
+def test_a_hub_that_does_not_answer():
+    """The client is sent away for a moment, and holds no slot afterwards."""
+    hub = HubThread("memory:", HubConfig())
+    is_held_up, going_on = threading.Event(), threading.Event()
+
+    def stopping():
+        """Hold up the hub's loop, which asks whether the server stops."""
+        is_held_up.set()
+        return going_on.wait()
+
+    held = hub.pull(hub.admit(("b",)), None, is_stopping=stopping)
+    thread = threading.Thread(target=lambda: list(held))
+    thread.start()
+    is_held_up.wait()
+
+    refusal = Response(hub).serve(environ())
+
+    going_on.set()
+    thread.join()
+    assert (refusal.status, refusal.retry_after_seconds) == (503, 1)
+    assert refusal.text == "the hub does not answer"
+    until(lambda: hub.statistics().subscribers == 0)
+    hub.close()
+
+
+def test_a_client_that_has_left(hub):
+    """It gets no slot."""
+    with connected() as (client, accepted):
+        client.close()
+        refusal = Response(hub).serve(environ("gunicorn.socket", accepted))
+
+    assert refusal.status == 503
+    assert hub.statistics().subscribers == 0
+
+
+@pytest.mark.parametrize("may_take_over", [True, False])
+def test_a_header_that_cannot_be_sent(hub, may_take_over):
+    """The application's mistake costs no slot, and the server has its connection."""
+    response = Response(
+        hub, may_take_over=may_take_over, headers=[("X-Name", "\N{SNOWMAN}")]
+    )
+    with connected() as (client, accepted):
+        with pytest.raises(UnicodeEncodeError):
+            response.serve(environ("gunicorn.socket", accepted))
+
+        accepted.sendall(b"HTTP/1.1 500 Internal Server Error")
+        assert client.recv(99) == b"HTTP/1.1 500 Internal Server Error"
+    assert hub.statistics().subscribers == 0
+
+
+@pytest.mark.parametrize("may_take_over", [True, False])
+def test_a_server_that_refuses_to_start(hub, may_take_over):
+    """It has its connection again, and can answer with an error."""
+    response = Response(hub, may_take_over=may_take_over)
+    response.start_error = ZeroDivisionError()
+    with connected() as (client, accepted):
+        with pytest.raises(ZeroDivisionError):
+            response.serve(environ("gunicorn.socket", accepted))
+
+        accepted.sendall(b"HTTP/1.1 500 Internal Server Error")
+        assert client.recv(99) == b"HTTP/1.1 500 Internal Server Error"
+    until(lambda: hub.statistics().subscribers == 0)
+
+
+def test_no_descriptors_left(hub, monkeypatch):
+    """The server's own has to do: its thread serves the client."""
+
+    def dup(number):
+        raise OSError(24, "Too many open files")
+
+    response = Response(hub)
+    with connected() as (_, accepted):
+        monkeypatch.setattr("heliograph.servers.swap.duplicate", dup)
+        body = response.serve(environ("gunicorn.socket", accepted))
+        monkeypatch.undo()
+
+        hub.publish(["a"], Event("x"))
+        assert events_of(body, 1) == ["x"]
+        body.close()
