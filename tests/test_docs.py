@@ -10,8 +10,9 @@ import pytest
 
 from heliograph import HubConfig
 from heliograph.brokers.redis.address import _OPTIONS, DEFAULT_PREFIX
-from heliograph.cors.policy import DEFAULT_METHODS, OPTIONS
-from heliograph.flask.options import CONFIG_KEYS, make_rules
+from heliograph.cors.names import DEFAULT_METHODS
+from heliograph.cors.policy import OPTIONS
+from heliograph.flask.cors_options import CONFIG_KEYS, make_rules
 from heliograph.flask.settings import _KNOWN_KEYS
 from servers import FALLBACK, TAKEN_OVER
 

@@ -18,6 +18,7 @@ ROWS = [
     {"brokers"},
     {"hub"},
     {"servers"},
+    {"faces"},
     {"flask", "asgi", "client", "tokens"},
     {"cli", "demo", "__main__"},
 ]

@@ -30,19 +30,20 @@ policy = CorsPolicy(
     expose_headers=["X-B"],
     max_age=600,
 )
-ended = []
+running = []
 errors = []
 
 
 async def numbers(last_event_id):
     n = int(last_event_id or 0)
+    running.append(1)
     try:
         while True:
             n += 1
             yield encode(Event(str(n), id=str(n)))
             await asyncio.sleep(0.01)
     finally:
-        ended.append(n)
+        running.pop()
 
 
 async def hello(request):
@@ -82,7 +83,7 @@ async def stream(request):
 
 
 async def count(request):
-    return PlainTextResponse(str(len(ended)))
+    return PlainTextResponse(str(len(running)))
 
 
 async def count_handled(request):
@@ -101,7 +102,7 @@ def routes():
         Route("/own", own),
         Route("/crash", crash),
         Route("/stream", stream),
-        Route("/ended", count),
+        Route("/running", count),
         Route("/late", late),
         Route("/posted", posted, methods=["POST"]),
         Route("/merged", merged),
@@ -156,9 +157,9 @@ async def quart_stream():
     )
 
 
-@quart_app.get("/ended")
+@quart_app.get("/running")
 async def quart_count():
-    return str(len(ended))
+    return str(len(running))
 
 
 @quart_app.websocket("/echo")
@@ -192,7 +193,7 @@ async def bare(scope, receive, send):
         "/": [(b"Vary", b"Cookie"), (b"X-B", b"b")],
         "/own": [(b"Access-Control-Allow-Origin", b"https://own.example")],
         "/stream": [(b"Content-Type", b"text/event-stream; charset=utf-8")],
-        "/ended": [],
+        "/running": [],
     }
     if scope["path"] not in headers:
         raise LookupError("crash")
@@ -212,7 +213,9 @@ async def bare(scope, receive, send):
             leaving.cancel()
             await blocks.aclose()
         return
-    body = str(len(ended)) if scope["path"] == "/ended" else scope["path"][1:] or "hello"
+    body = (
+        str(len(running)) if scope["path"] == "/running" else scope["path"][1:] or "hello"
+    )
     await send({"type": "http.response.body", "body": body.encode()})
 
 

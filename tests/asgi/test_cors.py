@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import logging
 import sys
 
 import pytest
@@ -21,6 +20,7 @@ PREFLIGHT = {
     "Access-Control-Request-Method": "PUT",
     "Access-Control-Request-Headers": "x-a",
 }
+ERROR = "Internal Server Error"
 FRAMEWORKS = ["starlette", "inside", "fastapi", "handled", "quart", "plain"]
 
 
@@ -54,7 +54,7 @@ def is_refused(response):
 
 @pytest.mark.parametrize("origin", [A, TENANT])
 def test_granted(server, origin):
-    """The origin, credentials, what may be read; ``Vary`` is merged."""
+    """The response has the origin, credentials and exposed headers; ``Vary`` is merged."""
     answer = server.get("/", headers={"Origin": origin})
 
     assert (answer.status, answer.text, granted(answer)) == (200, "hello", origin)
@@ -76,7 +76,7 @@ def test_refused(server, origin):
 
 
 def test_nobody(server):
-    """Who is no page of another origin is answered as ever; caches are told."""
+    """A request without an origin is answered as usual, with ``Vary`` for caches."""
     answer = server.get("/")
 
     assert (answer.status, is_refused(answer)) == (200, True)
@@ -85,7 +85,7 @@ def test_nobody(server):
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/crash"])
 def test_preflight(server, path):
-    """It is answered before the application, whatever is there."""
+    """A preflight is answered before the application, whatever its path."""
     answer = server.get(path, "OPTIONS", {"Origin": TENANT, **PREFLIGHT})
 
     assert (answer.status, answer.text, granted(answer)) == (204, "", TENANT)
@@ -99,7 +99,7 @@ def test_preflight(server, path):
     [({"Origin": EVIL}, "evil.example"), ({"Origin": A, "Access-Control-Request-Headers": "x-c"}, "x-c")],
 )  # fmt: skip
 def test_refused_preflight(server, fields, words):
-    """403, nothing granted, and the reason."""
+    """A refused preflight gets 403 and the reason, and grants nothing."""
     answer = server.get("/", "OPTIONS", {**PREFLIGHT, **fields})
 
     assert (answer.status, is_refused(answer)) == (403, True)
@@ -108,7 +108,7 @@ def test_refused_preflight(server, fields, words):
 
 
 def test_the_header_is_there_already(server):
-    """It is left alone."""
+    """An ``Access-Control-Allow-Origin`` of the application is not changed."""
     answer = server.get("/own", headers={"Origin": A})
 
     assert [v for n, v in answer.getheaders() if n.lower() == ORIGIN.lower()] == [
@@ -121,30 +121,28 @@ def test_unhandled_exception(server):
     answer = server.get("/crash", headers={"Origin": A})
 
     assert (answer.status, granted(answer)) == (500, A)
-    assert answer.text.startswith("sorry: crash" if server.name == "handled" else "")
+    assert ("sorry: crash" if server.name == "handled" else ERROR) in answer.text
     assert is_refused(server.get("/crash", headers={"Origin": EVIL}))
     until(lambda: "LookupError: crash" in server.log_text())
 
 
-def test_an_exception_of_a_handler(server):
-    """It is called once, whoever else could have called it."""
-    if server.name != "handled":
-        return
-    before = int(server.get("/handled").text)
-    server.get("/crash", headers={"Origin": A})
-
-    assert int(server.get("/handled").text) == before + 1
+def running(server):
+    """How many streams are being generated."""
+    return int(server.get("/running").text)
 
 
 def test_stream(server):
-    """It begins where the client was; who may not listen gets nothing, and holds nothing."""
-    ended = int(server.get("/ended").text)
+    """A stream that is allowed begins where the client was."""
     with server.stream(headers=[f"Origin: {A}"], last_event_id="5") as stream:
         assert stream.header("access-control-allow-origin") == A
         assert [event.data for event in stream.wait(2)][:2] == ["6", "7"]
-    until(lambda: int(server.get("/ended").text) > ended)
-    ended = int(server.get("/ended").text)
+        assert running(server) == 1
+    until(lambda: running(server) == 0)
 
+
+def test_refused_stream(server):
+    """The page gets an answer and no event; nothing is generated while it is connected."""
+    until(lambda: running(server) == 0)
     with server.stream(headers=[f"Origin: {EVIL}"]) as refused:
         assert refused.status == 403
         assert refused.header("content-type").startswith("text/plain")
@@ -152,8 +150,7 @@ def test_stream(server):
         assert not [
             name for name, _ in refused.headers if name.startswith("access-control")
         ]
-        # The generator has ended although the connection is open; or was never begun.
-        assert int(server.get("/ended").text) <= ended + 1
+        until(lambda: running(server) == 0)
     assert "ClientDisconnect" not in server.log_text()
     assert "_RefusedError" not in server.log_text()
 
@@ -165,7 +162,7 @@ def test_stream(server):
      ("http://127.0.0.1:{port}0", False), ("http://127.0.0.1", False), ("ws://127.0.0.1:{port}", False)],
 )  # fmt: skip
 def test_websocket(server, origin, is_let_in):
-    """Allowed origins, the server's own pages, and who is no page."""
+    """Allowed origins, the server's own pages and other programs may connect."""
     if origin is not None:
         origin = origin.format(port=server.port)
     url = f"ws://127.0.0.1:{server.port}/echo"
@@ -179,6 +176,15 @@ def test_websocket(server, origin, is_let_in):
     assert caught.value.response.status_code == 403
 
 
+def test_an_exception_handler(tmp_path):
+    """It is called once, although two could call it."""
+    with uvicorn("handled", tmp_path) as server:
+        before = int(server.get("/handled").text)
+        server.get("/crash", headers={"Origin": A})
+
+        assert int(server.get("/handled").text) == before + 1
+
+
 @pytest.fixture(scope="module")
 def starlette(tmp_path_factory):
     with uvicorn("starlette", tmp_path_factory.mktemp("starlette")) as server:
@@ -186,7 +192,7 @@ def starlette(tmp_path_factory):
 
 
 def test_an_exception_after_the_beginning(starlette):
-    """Nothing more can be said; the connection ends, and the error is logged."""
+    """The response cannot be changed: the connection ends, and the error is logged."""
     with pytest.raises(http.client.IncompleteRead):
         starlette.get("/late", headers={"Origin": A})
     until(lambda: "LookupError: late" in starlette.log_text())
@@ -195,7 +201,7 @@ def test_an_exception_after_the_beginning(starlette):
 
 
 def test_a_stream_that_was_asked_for_by_post(starlette):
-    """It has an Origin on pages of the server's own, too."""
+    """A POST has an Origin on the server's own pages as well, so it is not refused."""
     answer = starlette.get("/posted", "POST", {"Origin": EVIL})
 
     assert (answer.status, answer.text, is_refused(answer)) == (200, "data: x\n\n", True)
@@ -203,7 +209,7 @@ def test_a_stream_that_was_asked_for_by_post(starlette):
 
 @pytest.mark.parametrize("origin", [A, EVIL])
 def test_vary_is_not_said_twice(starlette, origin):
-    """What the application has said is enough."""
+    """A ``Vary`` of the application that names the origin is enough."""
     answer = starlette.get("/merged", headers={"Origin": origin})
 
     assert [v for n, v in answer.getheaders() if n.lower() == "vary"] == ["origin, Cookie"]
@@ -211,7 +217,7 @@ def test_vary_is_not_said_twice(starlette, origin):
 
 @pytest.mark.parametrize("is_caused", [True, False])
 async def test_an_error_after_a_refusal(is_caused):
-    """What the refusal has caused ends there; what is another error goes on its way."""
+    """An error that the refusal has caused ends there; any other is raised."""
     sent = []
 
     async def app(scope, receive, send):
@@ -250,7 +256,7 @@ async def test_an_error_after_a_refusal(is_caused):
 
 
 def test_several_origins(starlette):
-    """A field that comes twice is a list, and no list is an origin."""
+    """Two Origin fields are a list, and a list is never an origin."""
     with starlette.stream("/", headers=[f"Origin: {EVIL}", f"Origin: {A}"]) as answer:
         assert answer.status == 200
         assert answer.header("access-control-allow-origin") == ""
@@ -277,7 +283,7 @@ def mounted(tmp_path_factory):
     ],
 )
 def test_inside_of_a_framework(mounted, path, method, status):
-    """What is raised through us is the framework's to answer, and has the headers."""
+    """The framework answers to exceptions, and its answers have the headers."""
     for _ in range(2):
         answer = mounted.get(path, method, {"Origin": A})
         assert (answer.status, granted(answer)) == (status, A)
@@ -287,7 +293,7 @@ def test_inside_of_a_framework(mounted, path, method, status):
 
 
 def test_other_middleware(tmp_path):
-    """One outside of us answers to what it catches."""
+    """Middleware further out answers to exceptions that it catches."""
     with uvicorn("caught", tmp_path) as server:
         answer = server.get("/crash", headers={"Origin": A})
 
@@ -295,7 +301,7 @@ def test_other_middleware(tmp_path):
 
 
 def test_nested(tmp_path):
-    """The innermost decides; the outermost answers preflights."""
+    """The innermost decides everything but preflights, which the outermost answers."""
     admin = "https://admin.example"
     with uvicorn("nested", tmp_path) as server:
         assert granted(server.get("/", headers={"Origin": EVIL})) == "*"
@@ -312,13 +318,13 @@ def test_nested(tmp_path):
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    """A server whose policy lets everyone in, and names some."""
+    """A server whose policy allows every origin, and names some."""
     with uvicorn("open_to_all", tmp_path_factory.mktemp("open")) as server:
         yield server
 
 
 def test_websocket_with_any_credentials(tmp_path):
-    """Whoever has said so gets it."""
+    """The dangerous option lets every page connect with cookies."""
     with (
         uvicorn("dangerous", tmp_path) as server,
         connect(
@@ -332,27 +338,11 @@ def test_websocket_with_any_credentials(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "host", "origin", "is_own"),
-    [
-        ("ws", "api.example", "http://api.example", True),
-        ("ws", "api.example", "https://api.example", True),
-        ("ws", "API.example", "https://api.example", True),
-        ("wss", "api.example", "https://api.example", True),
-        ("wss", "api.example:443", "https://api.example", True),
-        ("ws", "api.example:443", "https://api.example", True),
-        ("ws", "api.example:80", "http://api.example", True),
-        ("ws", "[::1]:8000", "http://[::1]:8000", True),
-        ("wss", "api.example", "http://api.example", False),
-        ("ws", "api.example:443", "http://api.example", False),
-        ("ws", "api.example", "https://api.example:8443", False),
-        ("ws", None, "https://", False),
-        ("ws", "", "https://", False),
-        ("ws", "api.example", "ftp://api.example", False),
-        ("ws", "api.example", "https://evil.example", False),
-    ],
+    ("more", "is_own"),
+    [({}, True), ({"scheme": "ws"}, True), ({"scheme": "wss"}, False)],
 )
-async def test_own_pages(scheme, host, origin, is_own):
-    """By name and port; where TLS ends here, no page without it is the server's."""
+async def test_own_pages(more, is_own):
+    """The server's own pages are known by the scheme and the Host of the handshake."""
     sent = []
 
     async def app(scope, receive, send):
@@ -364,9 +354,8 @@ async def test_own_pages(scheme, host, origin, is_own):
     async def send(message):
         sent.append(message["type"])
 
-    headers = [(b"origin", origin.encode())]
-    headers += [(b"host", host.encode())] if host is not None else []
-    scope = {"type": "websocket", "scheme": scheme, "path": "/", "headers": headers}
+    headers = [(b"origin", b"http://api.example"), (b"host", b"api.example")]
+    scope = {"type": "websocket", "path": "/", "headers": headers, **more}
     await CORSMiddleware(app, CorsPolicy(origins=A))(scope, receive, send)
 
     assert sent == ["let in" if is_own else "websocket.close"]
@@ -403,7 +392,7 @@ def test_websocket_open_to_all(opened, origin, field, is_let_in):
 
 
 def test_open_to_all(opened):
-    """One answer for everyone, so that caches can keep it."""
+    """Every origin gets the same response, so that caches can keep it."""
     answer = opened.get("/", headers={"Origin": EVIL})
 
     assert (granted(answer), answer.getheader("Vary")) == ("*", "Cookie")
@@ -411,7 +400,7 @@ def test_open_to_all(opened):
 
 @pytest.mark.parametrize("origins", ["*", A])
 async def test_credentials_that_somebody_else_allows(origins):
-    """A header that the application adds does not open it to everyone's credentials."""
+    """If the application adds this header, no origin is echoed to every page."""
     sent = []
 
     async def app(scope, receive, send):
@@ -434,7 +423,7 @@ async def test_credentials_that_somebody_else_allows(origins):
 
 
 def test_lifespan(tmp_path):
-    """What is no request is passed on: the application starts and stops."""
+    """Lifespan events are passed on: the application starts and stops."""
     with uvicorn("plain", tmp_path) as server:
         pass
 
@@ -442,29 +431,8 @@ def test_lifespan(tmp_path):
     assert "Application shutdown complete" in server.log_text()
 
 
-def test_logs(caplog):
-    """What a client sends reaches no log unescaped."""
-    import asyncio
-
-    async def nothing(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200})
-
-    async def drop(message):
-        assert message
-
-    scope = {
-        "type": "http", "method": "GET", "path": "/a\r\nFAKE\x1b",
-        "headers": [(b"origin", b"https://evil.example\x1b[31m")],
-    }  # fmt: skip
-    with caplog.at_level(logging.DEBUG, "heliograph.cors"):
-        asyncio.run(CORSMiddleware(nothing, CorsPolicy(origins=A))(scope, None, drop))
-
-    (record,) = caplog.records
-    assert record.getMessage().isprintable()
-
-
 @pytest.mark.parametrize("policy", [None, {"origins": A}, [A]])
 def test_no_policy(policy):
-    """Said at once."""
+    """Anything but a policy is refused at once."""
     with pytest.raises(TypeError, match="CorsPolicy"):
         CORSMiddleware(lambda: None, policy)

@@ -1,4 +1,4 @@
-"""Origins are read strictly, and shown to nothing that they could fool."""
+"""Origins are parsed strictly, and expressions and functions only see valid ones."""
 
 import re
 
@@ -87,7 +87,7 @@ def test_origins(text):
 
 @pytest.mark.parametrize("text", BAD, ids=ascii)
 def test_no_origins(text):
-    """Nothing else is."""
+    """Nothing else is an origin."""
     assert not is_origin(text)
 
 
@@ -140,7 +140,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("rule", "words"), MISTAKES, ids=ascii)
 def test_mistakes(rule, words):
-    """Each is named, with what to write instead; the others are read all the same."""
+    """Each mistake says what to write instead; the other rules are read."""
     problems = []
     origins = parse_origins([rule, "https://other.example"], problems)
 
@@ -154,7 +154,7 @@ def test_mistakes(rule, words):
     "option", [None, 5, b"https://app.example", [], (), set()], ids=repr
 )
 def test_no_rules(option):
-    """Nothing is no default."""
+    """There is no default: an empty list is a mistake."""
     problems = []
     parse_origins(option, problems)
 
@@ -254,7 +254,7 @@ RULES = [
 
 @pytest.mark.parametrize(("rule", "allowed", "refused"), RULES)
 def test_rules(rule, allowed, refused):
-    """A rule matches a whole origin or nothing."""
+    """A rule matches a whole origin."""
     problems = []
     origins = parse_origins(rule, problems)
 
@@ -289,12 +289,12 @@ def test_rules(rule, allowed, refused):
     ],
 )
 def test_strangers(pattern, lets):
-    """Extensions have random names; nobody may set up one's web site."""
+    """An expression that matches names which anybody may register is found."""
     assert lets_strangers_in(re.compile(pattern)) is lets
 
 
 def test_functions_are_asked_in_order():
-    """The first that says yes decides; the others are not asked."""
+    """Functions are called in order, up to the first that returns True."""
     asked = []
 
     def no(origin, request):
@@ -320,7 +320,7 @@ class AsyncObject:
 
 
 async def test_async_functions():
-    """They are awaited, beside others."""
+    """Async functions are awaited, among others that are not async."""
     origins = parse_origins([lambda *_: False, AsyncObject()], [])
 
     assert await origins.ask_async("https://app.example", CorsRequest("GET")) is True
@@ -333,7 +333,7 @@ async def test_async_functions():
     ids=["None", "1", "yes", "list", "object"],
 )
 async def test_answers_that_are_none(answer):
-    """Only True and False are: nothing is granted by accident."""
+    """Only True and False are answers: nothing is granted by accident."""
     origins = parse_origins(lambda *_: answer, [])
 
     with pytest.raises(TypeError, match="returns True or False"):
@@ -343,7 +343,7 @@ async def test_answers_that_are_none(answer):
 
 
 def test_async_function_where_nobody_can_wait():
-    """It is an error, not a grant; nothing is left to be awaited."""
+    """Without async, an async function is an error, not a grant; its coroutine is closed."""
     origins = parse_origins(AsyncObject(), [])
 
     with pytest.raises(TypeError, match="is async"):
@@ -351,7 +351,7 @@ def test_async_function_where_nobody_can_wait():
 
 
 def test_an_awaitable_that_is_no_coroutine():
-    """Likewise."""
+    """An awaitable that is not a coroutine is an error, too."""
 
     class Waiting:
         def __await__(self):

@@ -5,7 +5,12 @@ import re
 import pytest
 
 from heliograph.cors.regex import UnsafeRegexError
-from heliograph.cors.resources import Resources, parse_resource, resolve_dots
+from heliograph.cors.resources import (
+    Resources,
+    find_unambiguous,
+    parse_resource,
+    resolve_dots,
+)
 
 
 def resources(*texts):
@@ -64,13 +69,13 @@ WINNERS = [
 
 @pytest.mark.parametrize(("texts", "path", "winner"), WINNERS)
 def test_specificity(texts, path, winner):
-    """Neither the number of slashes nor that of characters makes an expression specific."""
+    """Neither slashes nor a longer text make an expression more specific."""
     assert resources(*texts).find(path) == winner
     assert resources(*reversed(texts)).find(path) == winner
 
 
 def test_order_decides_between_equals():
-    """What comes first wins; what is added before the others comes first."""
+    """Between equals, the first wins; rules that are added later come first."""
     first = Resources([(parse_resource("/a*"), 1), (parse_resource("/a*"), 2)])
 
     assert first.find("/a") == 1
@@ -79,7 +84,7 @@ def test_order_decides_between_equals():
 
 
 def test_long_paths():
-    """No expression is asked, and what one restricts does not fall to another."""
+    """No expression runs, and what one restricts does not fall to another resource."""
     found = resources("/*", "/admin/.*", "/exact")
 
     assert found.find("/admin/" + "x" * 2040) == "/admin/.*"
@@ -89,7 +94,7 @@ def test_long_paths():
 
 
 def test_dangerous_expressions():
-    """A path is the client's, too."""
+    """The cost of an expression for paths must be bounded, too."""
     with pytest.raises(UnsafeRegexError, match="exponential"):
         parse_resource("/(a+)+$")
 
@@ -116,3 +121,24 @@ def test_dangerous_expressions():
 def test_dots(path, resolved):
     """Dot segments are removed as RFC 3986 section 5.2.4 says."""
     assert resolve_dots(path) == resolved
+
+
+# (resources, path, the one that applies whoever resolves the dots)
+DOTS = [
+    (["/api/*"], "/api/x", "/api/*"),
+    (["/api/*"], "/x", None),
+    (["/api/*"], "/api/.", "/api/*"),
+    (["/api/*"], "/api/x/../y", "/api/*"),
+    (["/api/*"], "/api/../x", None),
+    (["/api/*"], "/x/../api/y", None),
+    (["/api/*", "/*"], "/api/../x", None),
+    (["/api/*", "/*"], "/x/../api/y", None),
+    (["/api/*", "/*"], "/x/../y", "/*"),
+    (["/a%2fb"], "/a/b", None),
+]
+
+
+@pytest.mark.parametrize(("texts", "path", "applies"), DOTS)
+def test_ambiguous_paths(texts, path, applies):
+    """A path that is of another resource once its dots are resolved is of none."""
+    assert find_unambiguous(resources(*texts).find, path) == applies

@@ -11,7 +11,7 @@ import pytest
 from apps.cors_policies import policies
 from browser import chromium
 from heliograph.cors import CorsPolicy, CorsRequest, decide
-from heliograph.flask.options import make_rule
+from heliograph.flask.cors_options import make_rule
 from servers import gunicorn, serving
 
 CREDENTIALS = "Access-Control-Allow-Credentials"

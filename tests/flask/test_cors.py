@@ -173,7 +173,7 @@ def test_no_headers_allowed():
 
 
 MISTAKES = [
-    ({"origin": A}, "origin is no option of CORS; did you mean origins?"),
+    ({"origin": A}, "origin is not a CORS option; did you mean origins?"),
     ({"origins": "a.example"}, "write 'https://a.example'"),
     ({"supports_credentials": True}, "'*' with supports_credentials"),
     ({"supports_credentials": "false"}, "supports_credentials: 'false' is neither"),
@@ -188,8 +188,8 @@ MISTAKES = [
     ({"resources": 5}, "resources: 5 is neither"),
     ({"resources": [5]}, "resources: 5 is no path"),
     ({"resources": {"/a": A}}, "resources['/a']: 'https://a.example' is no dict"),
-    ({"resources": {"/a": {"origin": A}}}, "resources['/a']: origin is no option"),
-    ({"resources": {"/a": {"resources": {}}}}, "resources['/a']: resources is no option"),
+    ({"resources": {"/a": {"origin": A}}}, "resources['/a']: origin is not a CORS option"),
+    ({"resources": {"/a": {"resources": {}}}}, "resources['/a']: resources is not a CORS option"),
     ({"resources": r"/(a+)+$"}, "resources: '/(a+)+$' is taken for a regular expression"),
     ({"resources": "/("}, "resources: '/('"),
 ]
@@ -224,8 +224,8 @@ def test_all_mistakes_at_once():
 
     problems = "\n".join(caught.value.problems)
     assert problems.count("\nmax_age: -1") == 1
-    for words in ("nonsense is no option", "resources['/a']: origins: 'a.example'",
-                  "resources['/c']: methods: 5", "resources['/c']: x is no option"):  # fmt: skip
+    for words in ("nonsense is not a CORS option", "resources['/a']: origins: 'a.example'",
+                  "resources['/c']: methods: 5", "resources['/c']: x is not a CORS option"):  # fmt: skip
         assert words in problems
 
 
@@ -236,7 +236,7 @@ def test_all_mistakes_at_once():
 def test_unknown_keys(key, nearest):
     """A key that nobody reads would leave everything open."""
     with pytest.raises(
-        CorsConfigError, match=f"{key} is no option of CORS; did you mean {nearest}"
+        CorsConfigError, match=f"{key} is not a CORS option; did you mean {nearest}"
     ):
         CORS(make_app(**{key: A}))
 
@@ -251,8 +251,8 @@ def test_no_application():
     ("options", "words"),
     [
         ({"origin": A}, "did you mean origins"),
-        ({"resources": "/x"}, "resources is no option"),
-        ({"intercept_exceptions": True}, "intercept_exceptions is no option"),
+        ({"resources": "/x"}, "resources is not a CORS option"),
+        ({"intercept_exceptions": True}, "intercept_exceptions is not a CORS option"),
         ({"origins": "*", "supports_credentials": True}, "with supports_credentials"),
         ({"max_age": -1, "methods": 5}, "methods: 5"),
     ],

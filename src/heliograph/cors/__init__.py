@@ -1,8 +1,8 @@
 """
-The CORS protocol, as a pure decision.
+The CORS protocol as a pure decision.
 
-:class:`CorsPolicy` says who may do what; :func:`decide` says what that means for a request.
-:mod:`heliograph.flask` and :mod:`heliograph.asgi` do what it says.
+:class:`CorsPolicy` describes who may do what, and :func:`decide` returns what that means
+for one request. :mod:`heliograph.flask` and :mod:`heliograph.asgi` carry the decision out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 """
-Which paths a policy is for.
+Resources: the paths that a policy is for.
 
-The most specific resource wins, in this order: a path letter by letter; else what has more
-fixed characters; then what has the longer fixed beginning; then what comes first.
+The most specific resource wins, in this order: a path that is written out; else the one
+with more fixed characters; then the one with the longer fixed beginning; then the first.
+Flask-CORS prefers the one with more slashes, then the longer text, so that an expression
+such as ``/[a-z]*/[a-z0-9]*/[a-z]*`` beats ``/api/v1/.*`` (CVE-2024-6839, in part still so
+in 6.0.5).
 """
 
 from __future__ import annotations
@@ -15,27 +18,30 @@ from .regex import Stars, compile_bounded, fixed_characters, literal_beginning
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Resource", "Resources", "parse_resource", "resolve_dots"]
+__all__ = ["Resource", "Resources", "find_unambiguous", "parse_resource", "resolve_dots"]
 
 _Value = TypeVar("_Value")
 
-# Tells that a text is a regular expression, as Flask-CORS tells. A star alone does not: it
-# stands for any text.
+# These characters make a text a regular expression, as in Flask-CORS. A star alone does
+# not: it stands for any text.
 _REGEX = re.compile(r"[\\()\[\]^$?]|\.\*|\*.*\||\|.*\*")
 
-# A path has no limit of its own, and the cost of an expression grows with its square.
+# RFC 9110 sets no limit for a path (section 4.1 only asks servers to support 8,000 octets),
+# and the cost of an expression grows with the square of the length.
 _MAX_CHARACTERS = 2_048
 
 
 class Resource(NamedTuple):
     """
-    Some paths.
+    A set of paths.
 
     Attributes:
-        text: As it was written.
-        matches: Tells whether a path is one; :obj:`None` if it has to be the text.
-        is_expression: Whether it does so by a regular expression.
-        fixed: How many characters are fixed, and how many of them at the beginning.
+        text: The resource as it was written.
+        matches: Returns something true for a path of the resource; :obj:`None` if only
+            the text itself is one.
+        is_expression: Whether ``matches`` runs a regular expression.
+        fixed: The number of characters that every path of the resource has, and the number
+            of those at its beginning.
     """
 
     text: str
@@ -49,10 +55,10 @@ Rules: TypeAlias = "list[tuple[Resource, _Value]]"
 
 class Resources(Generic[_Value]):
     """
-    What is to be applied to which paths.
+    A table of resources, each with a value.
 
     Args:
-        rules: In the order in which they count where none is more specific.
+        rules: Resources and their values. Between equally specific ones, the first wins.
     """
 
     def __init__(self, rules: Iterable[tuple[Resource, _Value]] = ()) -> None:
@@ -60,7 +66,7 @@ class Resources(Generic[_Value]):
         self._exact: dict[str, _Value] = {}
         self._others: list[tuple[Callable[[str], object], _Value]] = []
         self._has_expressions = any(rule.is_expression for rule, _ in self._rules)
-        # Sorting keeps the order of what is as specific.
+        # The sort is stable: between equals, the first stays first.
         for resource, value in sorted(self._rules, key=_specificity):
             if resource.matches is None:
                 self._exact.setdefault(resource.text, value)
@@ -68,20 +74,21 @@ class Resources(Generic[_Value]):
                 self._others.append((resource.matches, value))
 
     def before(self, rules: Iterable[tuple[Resource, _Value]]) -> Resources[_Value]:
-        """Give the same with more rules, which win where none is more specific."""
+        """Return a table with more rules, which win over equally specific ones here."""
         return Resources([*rules, *self._rules])
 
     def find(self, path: str) -> _Value | None:
         """
-        Give what is to be applied to a path.
+        Return the value of the most specific resource that covers a path.
 
         Args:
-            path: Decoded once.
+            path: The path, decoded once.
 
         Returns:
-            :obj:`None` also for a path of more than 2,048 characters, if there are
-            regular expressions: none of them is asked, and what one of them restricts
-            must not fall to another.
+            The value; :obj:`None` if no resource covers the path. Also :obj:`None` for a
+            path of more than 2,048 characters, if there are regular expressions: none is
+            run then, and a path that one of them restricts must not fall to another
+            resource.
         """
         found = self._exact.get(path)
         if found is not None:
@@ -96,15 +103,19 @@ class Resources(Generic[_Value]):
 
 def parse_resource(text: str | re.Pattern[str]) -> Resource:
     r"""
-    Read a resource.
+    Parse a resource.
+
+    Paths are case-sensitive (RFC 3986 section 6.2.2.1; Flask-CORS ignored case until 6.0.0,
+    CVE-2024-6866).
 
     Args:
         text: A path (``"/api/users"``); a path with stars, each for any text
-            (``"/api/*"``, which is ``/api`` and all below it); a regular expression for
+            (``"/api/*"`` is ``/api`` and everything below it); or a regular expression for
             the beginning of a path, as a text (``r"/api/v\d+/"``) or compiled.
 
     Raises:
-        UnsafeRegexError: It is a regular expression that is none or is not bounded.
+        UnsafeRegexError: The text is an invalid regular expression, or one whose cost is
+            not bounded.
     """
     if isinstance(text, str) and not _REGEX.search(text):
         return _with_stars(text)
@@ -113,12 +124,39 @@ def parse_resource(text: str | re.Pattern[str]) -> Resource:
     return Resource(expression.pattern, expression.match, is_expression=True, fixed=fixed)
 
 
+def find_unambiguous(find: Callable[[str], _Value | None], path: str) -> _Value | None:
+    """
+    Return the value for a path, if it does not depend on who resolves the path's dots.
+
+    Browsers resolve them (URL standard, "path state"), attackers do not, and gunicorn and
+    werkzeug pass them on. ``/api/x/..%2f..%2fpublic`` is served by the route
+    ``/api/<path:…>``, but its view may read ``/public``. Flask-CORS 6.0.5 still takes
+    ``/api/../x`` for a path of ``/api/.*`` (CVE-2020-25032).
+
+    Args:
+        find: Returns the value for a path, such as :meth:`Resources.find`.
+        path: The path, decoded once. A second decoding, as in Flask-CORS, takes
+            ``/pub%252Fx`` for ``/pub/x`` (CVE-2024-6844).
+
+    Returns:
+        The value; :obj:`None` if there is none, or if the resolved path has another one.
+    """
+    value = find(path)
+    resolved = resolve_dots(path)
+    if resolved is not path and find(resolved) is not value:
+        return None
+    return value
+
+
 def resolve_dots(path: str) -> str:
     """
     Remove the segments ``.`` and ``..`` from a path. RFC 3986 section 5.2.4.
 
     Args:
-        path: Decoded, beginning with a slash.
+        path: The decoded path. It begins with a slash.
+
+    Returns:
+        The resolved path; the very same object if there is nothing to resolve.
     """
     if "/." not in path:
         return path

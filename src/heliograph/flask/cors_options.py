@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from ..cors import CorsPolicy
-from ..cors.policy import DEFAULT_METHODS, OPTIONS, HeadersOption, unknown_option
+from ..cors.names import DEFAULT_METHODS, HeadersOption
+from ..cors.policy import OPTIONS, unknown_option
 from ..cors.regex import UnsafeRegexError
 from ..cors.resources import Resource, parse_resource
 from ..errors import CorsConfigError

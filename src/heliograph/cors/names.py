@@ -1,0 +1,170 @@
+"""
+The names of methods and header fields that a policy lists, and the rules for them.
+
+Methods are case-sensitive (RFC 9110 section 9.1), field names are not (section 5.1). Both
+are tokens (section 5.6.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from .regex import Stars, UnsafeRegexError, compile_bounded
+
+__all__ = [
+    "DEFAULT_METHODS",
+    "NON_WILDCARD",
+    "TOKEN",
+    "HeaderRules",
+    "HeadersOption",
+    "parse_allow_headers",
+    "parse_methods",
+    "parse_names",
+]
+
+HeadersOption: TypeAlias = "str | re.Pattern[str] | Iterable[str | re.Pattern[str]]"
+
+DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+# RFC 9110 section 5.6.2.
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# The only name that "*" does not cover: Fetch, "CORS non-wildcard request-header name".
+NON_WILDCARD: Final = "authorization"
+
+# These characters make a header's name a regular expression. RFC 9110 allows some of them
+# in a token, but no registered field has one. A star alone does not: it stands for any
+# characters.
+_REGEX = re.compile(r"[\\()\[\]{}^$|?+]|\.\*")
+
+# A name that contains a star, such as "X-Company-*".
+_STARRED = re.compile(r"(?=.*\*)(?=.*[^*])[!#%&'*.`~_0-9A-Za-z-]+")
+
+
+class HeaderRules(NamedTuple):
+    """
+    The header fields that a preflight may ask for.
+
+    Attributes:
+        rules: The rules as they were given.
+        any_name: Whether ``"*"`` is among them.
+        names: Allowed names, in lower case.
+        patterns: Patterns with stars, in lower case, one of which must match.
+        expressions: Expressions one of which must match the whole name.
+    """
+
+    rules: tuple[str | re.Pattern[str], ...]
+    any_name: bool
+    names: frozenset[str]
+    patterns: tuple[Stars, ...]
+    expressions: tuple[re.Pattern[str], ...]
+
+    def allow(self, name: str) -> bool:
+        """
+        Return whether a page may send a header field.
+
+        Args:
+            name: The field's name in lower case.
+        """
+        return (
+            name in self.names
+            or (self.any_name and name != NON_WILDCARD)
+            or any(pattern.match(name) for pattern in self.patterns)
+            or any(expression.fullmatch(name) for expression in self.expressions)
+        )
+
+
+def parse_methods(option: str | Iterable[str], problems: list[str]) -> tuple[str, ...]:
+    """
+    Read the option ``methods``.
+
+    Args:
+        option: One method or several, or ``"*"``.
+        problems: Receives a sentence for each mistake.
+
+    Returns:
+        The methods that could be read, each once.
+    """
+    methods = parse_names("methods", option, problems)
+    problems += [
+        f"methods: {method!r} would never match, because methods are case-sensitive;"
+        f" write {method.upper()!r}"
+        for method in methods
+        if method != method.upper() and method.upper() in DEFAULT_METHODS
+    ]
+    return methods
+
+
+def parse_allow_headers(option: HeadersOption, problems: list[str]) -> HeaderRules:
+    """
+    Read the option ``allow_headers``.
+
+    Args:
+        option: One rule or several: a name, a name with stars, a regular expression as a
+            text or compiled, or ``"*"``.
+        problems: Receives a sentence for each mistake.
+
+    Returns:
+        The rules that could be read.
+    """
+    names: list[str] = []
+    expressions: list[re.Pattern[str]] = []
+    patterns: list[Stars] = []
+    rules = _listed("allow_headers", option, problems)
+    for rule in rules:
+        if isinstance(rule, re.Pattern) or (isinstance(rule, str) and _REGEX.search(rule)):
+            try:
+                expressions.append(compile_bounded(rule, ignore_case=True))
+            except UnsafeRegexError as error:
+                problems.append(
+                    f"allow_headers: {rule!r} is read as a regular expression, but {error}"
+                )
+        elif isinstance(rule, str) and _STARRED.fullmatch(rule):
+            patterns.append(Stars(rule.lower()))
+        else:
+            names += _names("allow_headers", [rule], problems)
+    lower = frozenset(name.lower() for name in names) - {"*"}
+    return HeaderRules(rules, "*" in names, lower, tuple(patterns), tuple(expressions))
+
+
+def parse_names(
+    option: str, value: str | Iterable[str], problems: list[str]
+) -> tuple[str, ...]:
+    """
+    Read an option that lists names.
+
+    Args:
+        option: The option's name, for messages.
+        value: One name or several, or ``"*"``.
+        problems: Receives a sentence for each mistake.
+
+    Returns:
+        The names that could be read, each once.
+    """
+    return tuple(dict.fromkeys(_names(option, _listed(option, value, problems), problems)))
+
+
+def _listed(option: str, value: Any, problems: list[str]) -> tuple[Any, ...]:
+    if isinstance(value, str | re.Pattern):
+        return (value,)
+    if not isinstance(value, Iterable) or isinstance(value, bytes):
+        problems.append(f"{option}: {value!r} is neither a name nor a list of names")
+        return ()
+    # A set has no order, and every process should send the same response.
+    return tuple(sorted(value, key=str) if isinstance(value, AbstractSet) else value)
+
+
+def _names(option: str, values: Iterable[Any], problems: list[str]) -> Iterator[str]:
+    for value in values:
+        if not isinstance(value, str):
+            problems.append(f"{option}: {value!r} is not a string; write a name, or '*'")
+        elif value == "*" or (TOKEN.fullmatch(value) and "*" not in value):
+            yield value
+        else:
+            hint = "write a list of names" if "," in value else "write a name, or '*'"
+            problems.append(
+                f"{option}: {value!r} is not a token (RFC 9110 section 5.6.2); {hint}"
+            )

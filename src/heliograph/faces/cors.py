@@ -1,0 +1,77 @@
+"""CORS for every face: decide, and log what is refused."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ..cors import CorsPolicy, CorsRequest, Decision, decide, decide_async
+from ..cors.outcome import Outcome
+
+if TYPE_CHECKING:
+    from ..cors.handshake import HandshakePolicy
+
+__all__ = ["judge", "judge_async", "judge_handshake"]
+
+_log = logging.getLogger("heliograph.cors")
+
+
+def judge(policy: CorsPolicy, request: CorsRequest) -> Outcome:
+    """
+    Decide what a page may do and read, and log a refusal at ``DEBUG``.
+
+    Args:
+        policy: The policy that applies.
+        request: The request.
+
+    Raises:
+        TypeError: A function among the origins is async, or returned no bool.
+        Exception: What such a function raises.
+    """
+    return _logged(policy, request, decide(policy, request))
+
+
+async def judge_async(policy: CorsPolicy, request: CorsRequest) -> Outcome:
+    """
+    Decide like :func:`judge`, with functions among the origins that may be async.
+
+    Cancelling leaves nothing behind.
+
+    Args:
+        policy: The policy that applies.
+        request: The request.
+
+    Raises:
+        TypeError: A function among the origins returned no bool.
+        Exception: What such a function raises.
+    """
+    return _logged(policy, request, await decide_async(policy, request))
+
+
+async def judge_handshake(
+    policy: HandshakePolicy, request: CorsRequest, *, scheme: str, has_credentials: bool
+) -> bool:
+    """
+    Return whether a WebSocket handshake is allowed, and log a refusal at ``DEBUG``.
+
+    Args:
+        policy: The policy that applies.
+        request: The handshake.
+        scheme: The scheme of the connection that the server sees: ``ws`` or ``wss``.
+        has_credentials: Whether it carries ``Cookie`` or ``Authorization``.
+
+    Raises:
+        TypeError: A function among the origins returned no bool.
+        Exception: What such a function raises.
+    """
+    reason = await policy.refusal(request, scheme=scheme, has_credentials=has_credentials)
+    if reason is not None:
+        _log.debug("refused a WebSocket at %a: %s", request.path, reason)
+    return reason is None
+
+
+def _logged(policy: CorsPolicy, request: CorsRequest, decision: Decision) -> Outcome:
+    if decision.reason is not None:
+        # Escaped: a line end in a path forged a line of Flask-CORS's log (CVE-2024-1681).
+        _log.debug("refused %s %a: %s", request.method, request.path, decision.reason)
+    return Outcome(policy, request, decision)

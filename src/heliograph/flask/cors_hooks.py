@@ -1,0 +1,171 @@
+"""
+CORS in a Flask application: where requests are decided, and responses get their headers.
+
+Strategy: two methods of the application are wrapped, ``full_dispatch_request`` and
+``handle_exception``. They return every response, whichever hook, view or error made it.
+So the headers are added in one function, and no response can miss them. Preflights are
+answered there before the application sees them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from werkzeug.datastructures import Headers
+
+from flask import Flask, Request, Response, request
+
+from ..cors.decision import ALLOW_ORIGIN
+from ..cors.request import request_from_environ
+from ..faces.cors import judge
+from .cors_rules import AppRules
+from .making import making
+
+if TYPE_CHECKING:
+    from ..cors.outcome import Outcome
+    from ..cors.policy import Fields
+    from .cors_options import Rule
+
+__all__ = ["AppCors", "cors_of"]
+
+_EXTENSION = "heliograph.cors"
+
+# The attribute of a request that holds its _Verdict.
+_VERDICT = "_heliograph_cors"
+
+_PRIVATE_NETWORK = "Access-Control-Allow-Private-Network"
+
+
+class _Verdict(NamedTuple):
+    """The rule that applies to a request, and what follows from it."""
+
+    rule: Rule
+    outcome: Outcome
+
+
+class AppCors:
+    """
+    CORS of one application, installed when it is built.
+
+    Args:
+        app: The application.
+
+    Attributes:
+        rules: Which rule applies to which request.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self.rules = AppRules(app)
+        dispatch, handle = app.full_dispatch_request, app.handle_exception
+
+        def full_dispatch_request(*arguments: Any, **named: Any) -> Response:
+            current = _current_request()
+            # If the decision itself fails, the response to that grants nothing.
+            current.__dict__[_VERDICT] = None
+            if current.method == "OPTIONS":
+                answer = self._answer_preflight(current)
+                if answer is not None:
+                    return answer
+            # Decided before the view: an error of the decision must not be found after
+            # the view's work is done.
+            verdict = self._judge(current)
+            response = dispatch(*arguments, **named)
+            return response if verdict is None else _finish(response, verdict)
+
+        def handle_exception(*arguments: Any, **named: Any) -> Response:
+            response = handle(*arguments, **named)
+            current = _current_request()
+            if _VERDICT in current.__dict__:
+                verdict = current.__dict__[_VERDICT]
+            else:
+                # It failed before full_dispatch_request: in the session, or in routing.
+                verdict = self._judge(current)
+            if verdict is None or not verdict.rule.intercept_exceptions:
+                return response
+            return _finish(response, verdict)
+
+        app.full_dispatch_request = full_dispatch_request  # type: ignore[method-assign]  # see the module's docstring
+        app.handle_exception = handle_exception  # type: ignore[method-assign]  # likewise
+
+    def _answer_preflight(self, current: Request) -> Response | None:
+        """Return the response to a preflight; None if the application must respond."""
+        preflight = request_from_environ(current.method, current.path, current.environ)
+        if not preflight.is_preflight:
+            return None
+        rule = self.rules.find(current, preflight_for=preflight.request_method)
+        if rule is None or not rule.automatic_options:
+            return None
+        return _answer(_Verdict(rule, judge(rule.policy, preflight)))
+
+    def _judge(self, current: Request) -> _Verdict | None:
+        rule = self.rules.find(current)
+        if rule is None:
+            return None
+        asked = request_from_environ(current.method, current.path, current.environ)
+        verdict = _Verdict(rule, judge(rule.policy, asked))
+        current.__dict__[_VERDICT] = verdict
+        return verdict
+
+
+def cors_of(app: Flask, **_: object) -> AppCors:
+    """
+    Return CORS of an application, which is installed if it is not yet.
+
+    Args:
+        app: The application. Flask's signals pass it with other arguments.
+    """
+    cors = app.extensions.get(_EXTENSION)
+    if cors is None:
+        with making:
+            cors = app.extensions.get(_EXTENSION)
+            if cors is None:
+                cors = app.extensions[_EXTENSION] = AppCors(app)
+    assert isinstance(cors, AppCors)  # noqa: S101 - the key is ours
+    return cors
+
+
+def _current_request() -> Request:
+    # Not the proxy: each access through it costs as much as the whole decision.
+    current = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask documents it for this
+    assert isinstance(current, Request)  # noqa: S101 - it is what it says
+    return current
+
+
+def _answer(verdict: _Verdict) -> Response:
+    """Return a response that the application has no part in."""
+    answer = verdict.outcome.answer()
+    response = Response(answer.text, answer.status, mimetype="text/plain")
+    if not answer.text:
+        del response.headers["Content-Type"]
+    _set(response.headers, answer.fields, verdict)
+    return response
+
+
+def _finish(response: Response, verdict: _Verdict) -> Response:
+    """Return the application's response with its headers, or another in its place."""
+    headers = response.headers
+    if not isinstance(headers, Headers):
+        # Some libraries assign a dict, which holds each name once.
+        headers = response.headers = Headers(headers)
+    outcome = verdict.outcome
+    if outcome.refuses_stream(headers.getlist) and ALLOW_ORIGIN not in headers:
+        response.close()
+        return _answer(verdict)
+    _set(headers, outcome.fields(headers.getlist), verdict)
+    return response
+
+
+def _set(headers: Headers, fields: Fields, verdict: _Verdict) -> None:
+    for name, value in fields:
+        if name == "Vary":
+            headers.add(name, value)
+        else:
+            headers[name] = value
+    rule, (_, asked, _) = verdict
+    if (
+        rule.private_network is not None
+        and asked.request_private_network == "true"
+        and any(name == ALLOW_ORIGIN for name, _ in fields)
+    ):
+        # Browsers ask in preflights only; Flask-CORS answers whatever the method.
+        headers[_PRIVATE_NETWORK] = str(rule.private_network).lower()

@@ -1,0 +1,199 @@
+"""
+Which rule of CORS applies to a request in Flask.
+
+Three have a say, and the first that has a rule for the request decides: the route's own
+:func:`.cross_origin`; the blueprint's :class:`.CORS`, the innermost blueprint first; the
+application's. Flask-CORS lets each add what the others refused, so there the strictest has
+no effect.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RequestRedirect
+
+from flask import Flask, Request, current_app
+
+from ..cors.resources import Resources, find_unambiguous
+from ..errors import CorsConfigError
+from .cors_options import Rule, make_rule, options_of_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..cors.resources import Resource
+
+__all__ = ["AppRules", "RouteOptions"]
+
+# The attribute of a decorated view that holds its RouteOptions.
+_ATTRIBUTE = "_heliograph_cross_origin"
+
+
+class RouteOptions:
+    """
+    The options of one use of :func:`.cross_origin`. Compared by identity.
+
+    Args:
+        options: The options as they were written.
+    """
+
+    is_used = False
+    """Whether any view of this process has options of its own."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        RouteOptions.is_used = True
+
+    def attach_to(self, view: Callable[..., Any]) -> None:
+        """Attach the options to a view, from which they are read when it is routed to."""
+        setattr(view, _ATTRIBUTE, self)
+
+
+class AppRules:
+    """
+    The rules of an application, its blueprints and its routes.
+
+    Args:
+        app: The application. Its routes and its configuration are read when a request
+            needs them.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._resources: Resources[Rule] = Resources()
+        # By a blueprint's name as it appears in endpoints: its rules, and the beginning of
+        # its paths.
+        self._blueprints: dict[str, Resources[Rule]] = {}
+        self._prefixes: dict[str, re.Pattern[str]] = {}
+        self._routes: dict[RouteOptions, Rule] = {}
+        self._config = app.config
+        self._views = app.view_functions
+
+    def add(self, rules: list[tuple[Resource, Rule]]) -> None:
+        """Add rules for the application. Between equals, they win over earlier ones."""
+        self._resources = self._resources.before(rules)
+
+    def add_blueprint(
+        self, name: str, prefix: str | None, rules: list[tuple[Resource, Rule]]
+    ) -> None:
+        """
+        Add rules for a blueprint.
+
+        Args:
+            name: The blueprint's name as it appears in endpoints.
+            prefix: Its ``url_prefix``, variables included.
+            rules: Between equals, they win over earlier ones.
+        """
+        self._blueprints[name] = self._blueprints.get(name, Resources()).before(rules)
+        if prefix:
+            # A variable of the prefix stands for one segment.
+            fixed = map(re.escape, re.split(r"<[^>]*>", prefix.rstrip("/")))
+            self._prefixes[name] = re.compile("[^/]+".join(fixed) + r"(?:/|\Z)")
+
+    def find(self, request: Request, *, preflight_for: str | None = None) -> Rule | None:
+        """
+        Return the rule that applies to a request.
+
+        Args:
+            request: The current request.
+            preflight_for: The method that the request, a preflight, asks for.
+
+        Raises:
+            CorsConfigError: The options of the route and the application's configuration
+                are wrong or unsafe together.
+        """
+        endpoint = None
+        if RouteOptions.is_used or self._blueprints:
+            # Only if it makes a difference: it may match the URL a second time.
+            method = preflight_for or request.method
+            endpoint = _endpoint(request, method)
+            own = _options_of_view(self._views.get(endpoint or ""), method)
+            if own is not None:
+                return self._for_route(own, request, is_preflight=preflight_for is not None)
+        return find_unambiguous(lambda path: self._for_path(path, endpoint), request.path)
+
+    def _for_route(
+        self, own: RouteOptions, request: Request, *, is_preflight: bool
+    ) -> Rule | None:
+        rule = self._routes.get(own)
+        if rule is None:
+            problems: list[str] = []
+            options = {**options_of_config(self._config), **own.options}
+            options.pop("resources", None)
+            rule = make_rule(options, problems)
+            if rule is None:
+                raise CorsConfigError(problems)
+            self._routes[own] = rule
+        if (
+            request.method == "OPTIONS"
+            and not is_preflight
+            and not rule.automatic_options
+            and getattr(request.url_rule, "provide_automatic_options", False)
+        ):
+            # Flask answers this request, although the view wanted to.
+            return None
+        return rule
+
+    def _for_path(self, path: str, endpoint: str | None) -> Rule | None:
+        for name in self._blueprints_of(path, endpoint) if self._blueprints else ():
+            rule = self._blueprints[name].find(path)
+            if rule is not None:
+                return rule
+        return self._resources.find(path)
+
+    def _blueprints_of(self, path: str, endpoint: str | None) -> Iterator[str]:
+        """Yield the names of the blueprints that a request is for, the innermost first."""
+        if endpoint is None:
+            # There is no route: the blueprint is the one below whose prefix the path is.
+            by_length = sorted(
+                self._prefixes.items(), key=lambda pair: -len(pair[1].pattern)
+            )
+            for name, prefix in by_length:
+                if prefix.match(path):
+                    yield name
+            return
+        name = endpoint.rpartition(".")[0]
+        while name:
+            if name in self._blueprints:
+                yield name
+            name = name.rpartition(".")[0]
+
+
+def _options_of_view(view: Any, method: str) -> RouteOptions | None:
+    own: RouteOptions | None = getattr(view, _ATTRIBUTE, None)
+    if own is None:
+        # A method of a class-based view. Flask answers HEAD with its get() if it has no
+        # head().
+        view_class = getattr(view, "view_class", None)
+        function = getattr(view_class, method.lower(), None)
+        if function is None and method == "HEAD":
+            function = getattr(view_class, "get", None)
+        own = getattr(function, _ATTRIBUTE, None)
+    return own
+
+
+def _endpoint(request: Request, method: str) -> str | None:
+    """Return the endpoint that a request would have with another method, if any."""
+    if method == request.method and request.routing_exception is None:
+        return request.endpoint
+    path = request.path
+    # One redirect (to the slash), and one method that the route lacks: no more can follow.
+    for _ in range(3):
+        try:
+            adapter = current_app.create_url_adapter(request)
+            assert adapter is not None  # noqa: S101 - there is a request to make it of
+            endpoint: str = adapter.match(path, method=method)[0]
+        except RequestRedirect as redirect:
+            path = unquote(urlsplit(redirect.new_url).path)
+            path = "/" + path.removeprefix(request.root_path).lstrip("/")
+        except MethodNotAllowed as error:
+            method = next(iter(error.valid_methods or ["GET"]))
+        except HTTPException:
+            # No route, a host that is not trusted, or the route of a WebSocket.
+            break
+        else:
+            return endpoint
+    return None
