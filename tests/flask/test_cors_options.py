@@ -1,0 +1,275 @@
+"""The options of Flask-CORS, in all their forms, are turned into rules."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from cors_pages import (
+    CREDENTIALS,
+    EVIL,
+    HEADERS,
+    METHODS,
+    ORIGIN,
+    A,
+    B,
+    ask,
+    granted,
+    is_refused,
+    make_app,
+    preflight,
+)
+from flask import Blueprint, Flask
+from heliograph import ConfigError, CorsConfigError
+from heliograph.flask import CORS, cross_origin
+
+
+def test_the_defaults_are_those_of_flask_cors():
+    """Every origin is echoed, without credentials; Authorization may be sent."""
+    app = make_app()
+    CORS(app)
+
+    assert granted(ask(app)) == A
+    assert granted(ask(app, origin=None)) == "*"
+    assert ask(app).headers["Vary"] == "Origin"
+    answer = preflight(app, headers="authorization,x-a")
+    assert answer.headers[HEADERS] == "authorization, x-a"
+    assert answer.headers[METHODS] == "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+    assert CREDENTIALS not in answer.headers
+
+
+def test_precedence():
+    """The order is resource, init_app, constructor, configuration, default."""
+    app = make_app(CORS_ORIGINS="https://1.example", CORS_MAX_AGE=1, CORS_METHODS=["PUT"],
+                   CORS_EXPOSE_HEADERS=None, CORS_ALLOW_HEADERS="x-1")  # fmt: skip
+    cors = CORS(origins="https://2.example", max_age=2, methods=["PUT", "GET"])
+    cors.init_app(
+        app,
+        origins="https://3.example",
+        max_age=3,
+        resources={"/4": {"origins": "https://4.example"}, "/3": {}},
+    )
+
+    four, three = (
+        preflight(app, f"/{n}", f"https://{n}.example", headers="x-1") for n in (4, 3)
+    )
+    assert (granted(four), granted(three)) == ("https://4.example", "https://3.example")
+    for answer in (four, three):
+        assert answer.headers["Access-Control-Max-Age"] == "3"
+        assert answer.headers[METHODS] == "GET, PUT"
+    assert is_refused(preflight(app, "/3", "https://2.example"))
+    assert is_refused(preflight(app, "/3", "https://3.example", headers="x-2"))
+
+
+def test_configuration_of_a_route():
+    """Options that a route does not set come from the configuration."""
+    app = make_app(CORS_ORIGINS=[A], CORS_SUPPORTS_CREDENTIALS=True, CORS_RESOURCES="/x")
+
+    @app.get("/route")
+    @cross_origin(expose_headers="X-A")
+    def route():
+        return ""
+
+    answer = ask(app, "/route")
+    assert granted(answer) == A
+    assert answer.headers[CREDENTIALS] == "true"
+    assert answer.headers["Access-Control-Expose-Headers"] == "X-A"
+    assert is_refused(ask(app, "/route", EVIL))
+
+
+def test_a_blueprint_has_no_configuration():
+    """A blueprint does not read the configuration, as in Flask-CORS: it may have several."""
+    app = make_app(CORS_ORIGINS=B)
+    blueprint = Blueprint("b", __name__)
+    blueprint.add_url_rule("/b", view_func=lambda: "b")
+    CORS(blueprint, origins=A)
+    app.register_blueprint(blueprint)
+
+    assert granted(ask(app, "/b")) == A
+
+
+@pytest.mark.parametrize(
+    ("options", "headers"),
+    [
+        ({"max_age": timedelta(minutes=10)}, {"Access-Control-Max-Age": "600"}),
+        ({"max_age": "600"}, {"Access-Control-Max-Age": "600"}),
+        ({"max_age": 0}, {"Access-Control-Max-Age": "0"}),
+        ({"methods": "put, get"}, {METHODS: "GET, PUT"}),
+        ({"methods": ["put"]}, {METHODS: "PUT"}),
+        ({"methods": "*"}, {METHODS: "PUT"}),
+        ({"allow_headers": "X-A"}, {HEADERS: "X-A"}),
+        ({"allow_headers": ["*"]}, {HEADERS: "X-A"}),
+        ({"allow_headers": re.compile("x-a")}, {HEADERS: "X-A"}),
+        ({"allow_headers": ["X-A", "X-B"]}, {HEADERS: "X-A"}),
+        ({"send_wildcard": True}, {ORIGIN: "*"}),
+    ],
+)
+def test_forms(options, headers):
+    """Every form of an option that Flask-CORS accepts is accepted."""
+    app = make_app()
+    CORS(app, **options)
+    answer = preflight(app, headers="X-A")
+
+    assert answer.status_code == 204
+    assert {name: answer.headers[name] for name in headers} == headers
+
+
+def test_exposed_as_one_text():
+    """Names are sorted, so that every process sends the same."""
+    app = make_app()
+    CORS(app, expose_headers="X-B, X-A")
+
+    assert ask(app).headers["Access-Control-Expose-Headers"] == "X-A, X-B"
+
+
+def test_no_headers_allowed():
+    """None allows no header."""
+    app = make_app()
+    CORS(app, allow_headers=None)
+
+    assert is_refused(preflight(app, headers="x-a"))
+    assert granted(preflight(app)) == A
+
+
+MISTAKES = [
+    ({"origin": A}, "origin is not a CORS option; did you mean origins?"),
+    ({"origins": "a.example"}, "write 'https://a.example'"),
+    ({"supports_credentials": True}, "'*' with supports_credentials"),
+    ({"supports_credentials": "false"}, "supports_credentials: 'false' is neither"),
+    ({"automatic_options": 1}, "automatic_options: 1 is neither"),
+    ({"intercept_exceptions": None}, "intercept_exceptions: None is neither"),
+    ({"max_age": -1}, "max_age: -1"),
+    ({"max_age": timedelta(seconds=-1)}, "max_age: -1"),
+    ({"max_age": "\u0661"}, "max_age: '\u0661'"),
+    ({"methods": 5}, "methods: 5"),
+    ({"allow_headers": 5}, "allow_headers: 5"),
+    ({"expose_headers": 5}, "expose_headers: 5"),
+    ({"resources": 5}, "resources: 5 is neither"),
+    ({"resources": [5]}, "resources: 5 is no path"),
+    ({"resources": {"/a": A}}, "resources['/a']: 'https://a.example' is no dict"),
+    ({"resources": {"/a": {"origin": A}}}, "resources['/a']: origin is not a CORS option"),
+    (
+        {"resources": {"/a": {"resources": {}}}},
+        "resources['/a']: resources is not a CORS option",
+    ),
+    ({"resources": r"/(a+)+$"}, "resources: '/(a+)+$' is taken for a regular expression"),
+    ({"resources": "/("}, "resources: '/('"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), MISTAKES, ids=lambda value: ascii(value)[:50]
+)
+@pytest.mark.parametrize("target", [Flask(__name__), Blueprint("b", __name__)])
+def test_mistakes(options, words, target):
+    """Mistakes are raised at once, for applications and blueprints."""
+    with pytest.raises(CorsConfigError) as caught:
+        CORS(target, **options)
+
+    assert words in str(caught.value)
+    assert isinstance(caught.value, ConfigError)
+
+
+def test_all_mistakes_at_once():
+    """A mistake for all resources is listed once, others with their resource."""
+    with pytest.raises(CorsConfigError) as caught:
+        CORS(
+            make_app(),
+            max_age=-1,
+            nonsense=1,
+            resources={
+                "/a": {"origins": "a.example"},
+                "/b": {},
+                "/c": {"methods": 5, "x": 1},
+            },
+        )
+
+    problems = "\n".join(caught.value.problems)
+    assert problems.count("\nmax_age: -1") == 1
+    for words in ("nonsense is not a CORS option", "resources['/a']: origins: 'a.example'",
+                  "resources['/c']: methods: 5", "resources['/c']: x is not a CORS option"):  # fmt: skip
+        assert words in problems
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [("CORS_ORIGIN", "CORS_ORIGINS"), ("CORS_ALLOW_CREDENTIALS", "CORS_")],
+)
+def test_unknown_keys(key, nearest):
+    """An unknown key is refused: without effect, it would leave every origin allowed."""
+    with pytest.raises(
+        CorsConfigError, match=f"{key} is not a CORS option; did you mean {nearest}"
+    ):
+        CORS(make_app(**{key: A}))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"origin": A}, "did you mean origins"),
+        ({"resources": "/x"}, "resources is not a CORS option"),
+        ({"intercept_exceptions": True}, "intercept_exceptions is not a CORS option"),
+        ({"origins": "*", "supports_credentials": True}, "with supports_credentials"),
+        ({"max_age": -1, "methods": 5}, "methods: 5"),
+    ],
+)
+def test_mistakes_of_a_route(options, words):
+    """What no configuration can put right is raised by the decorator."""
+    with pytest.raises(CorsConfigError, match=words):
+        cross_origin(**options)
+
+
+def test_mistakes_of_a_route_with_its_configuration(caplog):
+    """What depends on the configuration is raised by the first request, and nothing is granted."""
+    app = make_app()
+
+    @app.get("/route")
+    @cross_origin(supports_credentials=True)
+    def route():
+        return "secret"
+
+    answer = ask(app, "/route")
+    assert (answer.status_code, is_refused(answer)) == (500, True)
+    assert "'*' with supports_credentials" in caplog.text
+    assert preflight(app, "/route").status_code == 500
+
+
+@pytest.mark.parametrize("way", [CORS, cross_origin])
+def test_what_everybody_has_copied(way):
+    """CORS_HEADERS, which Flask-CORS has not read for years, is ignored."""
+    app = make_app(CORS_HEADERS="Content-Type")
+    CORS(app)
+    app.add_url_rule("/r", view_func=cross_origin()(lambda: "r"), methods=["POST"])
+
+    assert granted(ask(app, "/r", method="POST")) == A
+
+
+def test_iterators_are_read_once():
+    """An iterator counts for every resource and every request."""
+    app = make_app()
+    CORS(app, origins=iter([A]), methods=(m for m in ["PUT"]),
+         resources=iter(["/a", "/b"]), allow_headers=map(str.lower, ["X-A"]))  # fmt: skip
+
+    for path in ("/a", "/b"):
+        assert preflight(app, path, headers="x-a").headers[METHODS] == "PUT"
+    app.add_url_rule("/r", view_func=cross_origin(origins=filter(None, [A]))(lambda: "r"))
+    assert [granted(ask(app, "/r")) for _ in range(2)] == [A, A]
+    other = make_app()
+    CORS(other, resources={"/c": {"origins": iter([A])}})
+    assert granted(ask(other, "/c")) == A
+
+
+def test_options_of_the_root_apply_to_all_resources():
+    """Options for all resources apply to no other path."""
+    app = make_app()
+    CORS(
+        app,
+        origins=A,
+        supports_credentials=True,
+        resources={"/a": {}, "/b": {"max_age": 5}},
+    )
+
+    for path in ("/a", "/b"):
+        assert preflight(app, path).headers[CREDENTIALS] == "true"
+        assert granted(ask(app, path)) == A
+    assert is_refused(ask(app, "/c"))
