@@ -145,14 +145,14 @@ MISTAKES = [
     ({"allow_headers": 5}, "allow_headers: 5"),
     ({"expose_headers": 5}, "expose_headers: 5"),
     ({"resources": 5}, "resources: 5 is neither"),
-    ({"resources": [5]}, "resources: 5 is no path"),
-    ({"resources": {"/a": A}}, "resources['/a']: 'https://a.example' is no dict"),
+    ({"resources": [5]}, "resources: 5 is neither a path"),
+    ({"resources": {"/a": A}}, "resources['/a']: 'https://a.example' is not a dict"),
     ({"resources": {"/a": {"origin": A}}}, "resources['/a']: origin is not a CORS option"),
     (
         {"resources": {"/a": {"resources": {}}}},
         "resources['/a']: resources is not a CORS option",
     ),
-    ({"resources": r"/(a+)+$"}, "resources: '/(a+)+$' is taken for a regular expression"),
+    ({"resources": r"/(a+)+$"}, "resources: '/(a+)+$' is read as a regular expression"),
     ({"resources": "/("}, "resources: '/('"),
 ]
 

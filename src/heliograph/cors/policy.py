@@ -20,11 +20,13 @@ from .names import (
     parse_methods,
     parse_names,
 )
-from .origins import Origins, OriginsOption, Rule, lets_strangers_in, parse_origins
+from .origin_rules import OriginsOption, lets_strangers_in, parse_origins
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterable, Iterator
+
+    from .origins import Origins, Rule
 
 __all__ = ["OPTIONS", "Compiled", "CorsPolicy", "Fields", "unknown_option"]
 

@@ -1,7 +1,8 @@
 """
-The options of :class:`.CORS` and :func:`.cross_origin`, turned into a policy.
+The options of :class:`.CORS` and :func:`.cross_origin`, turned into rules.
 
-They are those of Flask-CORS, as they are written there.
+Their names, forms and defaults are those of Flask-CORS 6.0.5. It ignores unknown options
+with a warning; here they are an error.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..cors.resources import Resource, parse_resource
 from ..errors import CorsConfigError
 
 if TYPE_CHECKING:
-    from ..cors.origins import OriginsOption
+    from ..cors.origin_rules import OriginsOption
 
 __all__ = [
     "CONFIG_KEYS",
@@ -35,7 +36,7 @@ __all__ = [
 
 _Path: TypeAlias = "str | re.Pattern[str]"
 
-# What Flask-CORS does where nothing is said.
+# The defaults of Flask-CORS. CorsPolicy has those of the standard.
 _DEFAULTS: Mapping[str, Any] = {
     "origins": "*",
     "methods": DEFAULT_METHODS,
@@ -52,12 +53,12 @@ _FOR_APPS = (*_FOR_RESOURCES, "resources")
 
 _PREFIX = "CORS_"
 CONFIG_KEYS = tuple(f"{_PREFIX}{name.upper()}" for name in _FOR_APPS)
-"""The keys of an application's configuration."""
+"""The keys that an application's configuration may have."""
 
-# Of a Flask-CORS of old, which nobody reads any more, and which is still copied.
+# Read by an old Flask-CORS only, and still copied from old tutorials.
 _DEAD_KEYS = frozenset({"CORS_HEADERS"})
 
-# Stands for the origins that the configuration may name, while options are checked alone.
+# Stands for the origins of the configuration, while options are checked without it.
 _SOMEONE = "https://someone.example"
 
 
@@ -79,7 +80,7 @@ class CrossOriginOptions(TypedDict, total=False):
 
 
 class CorsOptions(CrossOriginOptions, total=False):
-    """The options of :class:`.CORS`, which has two more."""
+    """The options of :class:`.CORS`: those of :func:`.cross_origin`, and two more."""
 
     intercept_exceptions: bool
     resources: _Path | Iterable[_Path] | Mapping[_Path, Mapping[str, Any]]
@@ -87,14 +88,15 @@ class CorsOptions(CrossOriginOptions, total=False):
 
 class Rule(NamedTuple):
     """
-    What is applied to some requests.
+    A policy, and the options that Flask's face needs beside it.
 
     Attributes:
-        policy: Who may do what.
+        policy: The policy.
         automatic_options: Whether preflights are answered before the view.
-        intercept_exceptions: Whether the answer to an unhandled exception counts.
-        private_network: What the option ``allow_private_network`` says; :obj:`None` if
-            nobody has written it.
+        intercept_exceptions: Whether the response to an unhandled exception gets the
+            headers.
+        private_network: The option ``allow_private_network``; :obj:`None` if it was not
+            given.
     """
 
     policy: CorsPolicy
@@ -105,11 +107,11 @@ class Rule(NamedTuple):
 
 def options_of_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Give the options that an application's configuration has.
+    Return the options of an application's configuration.
 
     Args:
-        config: Keys that begin with ``CORS_`` count, unless their value is :obj:`None`, or
-            nobody reads them since years: ``CORS_HEADERS``.
+        config: The configuration. Keys that begin with ``CORS_`` are read, except
+            ``CORS_HEADERS``, and those whose value is :obj:`None`.
 
     Raises:
         CorsConfigError: Listing every such key that is unknown.
@@ -131,10 +133,10 @@ def options_of_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def kept(options: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Give options that can be read more than once.
+    Return options that can be read more than once.
 
     Args:
-        options: As they were written, iterators among them.
+        options: The options as they were written. Iterators among them become lists.
     """
     return {
         name: list(value) if isinstance(value, Iterator) else value
@@ -144,13 +146,13 @@ def kept(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_options(options: Mapping[str, Any]) -> None:
     """
-    Check the options of a route as far as that is possible without its application.
+    Check the options of a route, as far as possible without its application.
 
     Args:
-        options: As they were written.
+        options: The options as they were written.
 
     Raises:
-        CorsConfigError: Listing everything that no configuration can put right.
+        CorsConfigError: Listing every mistake that no configuration can put right.
     """
     problems = _unknown(options, _FOR_ROUTES)
     known = {name: options[name] for name in _FOR_ROUTES if name in options}
@@ -161,11 +163,12 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 def make_rule(options: Mapping[str, Any], problems: list[str]) -> Rule | None:
     """
-    Make a rule of options that are all known.
+    Build a rule.
 
     Args:
-        options: As they were written; what is missing has Flask-CORS's default.
-        problems: Gets a sentence for each mistake.
+        options: Known options, as they were written. Those that are missing have
+            Flask-CORS's default.
+        problems: Receives a sentence for each mistake.
 
     Returns:
         The rule; :obj:`None` if there are mistakes.
@@ -199,13 +202,13 @@ def make_rule(options: Mapping[str, Any], problems: list[str]) -> Rule | None:
 
 def make_rules(options: Mapping[str, Any]) -> list[tuple[Resource, Rule]]:
     """
-    Make the rules of an application or a blueprint.
+    Build the rules of an application or a blueprint.
 
     Args:
-        options: As they were written, ``resources`` among them.
+        options: The options as they were written, including ``resources``.
 
     Returns:
-        A rule for each resource, whose options take precedence.
+        A rule for each resource. Its own options take precedence.
 
     Raises:
         CorsConfigError: Listing every mistake once, with the resource that it is in.
@@ -221,7 +224,7 @@ def make_rules(options: Mapping[str, Any]) -> list[tuple[Resource, Rule]]:
             resource = parse_resource(path)
         except UnsafeRegexError as error:
             problems.append(
-                f"resources: {path!r} is taken for a regular expression, but {error}"
+                f"resources: {path!r} is read as a regular expression, but {error}"
             )
             continue
         problems += [
@@ -238,7 +241,7 @@ def _resources(option: Any, problems: list[str]) -> list[tuple[_Path, Mapping[st
     if isinstance(option, str | re.Pattern):
         option = [option]
     if not isinstance(option, Iterable):
-        problems.append(f"resources: {option!r} is neither a path nor several")
+        problems.append(f"resources: {option!r} is neither a path nor a list of paths")
         return []
     pairs = (
         option.items() if isinstance(option, Mapping) else [(path, {}) for path in option]
@@ -246,9 +249,11 @@ def _resources(option: Any, problems: list[str]) -> list[tuple[_Path, Mapping[st
     found: list[tuple[_Path, Mapping[str, Any]]] = []
     for path, own in pairs:
         if not isinstance(path, str | re.Pattern):
-            problems.append(f"resources: {path!r} is no path or regular expression")
+            problems.append(
+                f"resources: {path!r} is neither a path nor a regular expression"
+            )
         elif not isinstance(own, Mapping):
-            problems.append(f"resources[{path!r}]: {own!r} is no dict of options")
+            problems.append(f"resources[{path!r}]: {own!r} is not a dict of options")
         else:
             found.append((path, kept(own)))
     return found
@@ -259,7 +264,7 @@ def _unknown(options: Mapping[str, Any], known: tuple[str, ...]) -> list[str]:
 
 
 def _listed(option: Any, *, change: Callable[[str], str] = str) -> Any:
-    """Give a list in an order that does not change, or what is none as it is."""
+    """Return names sorted, so that every process sends the same; others as they are."""
     if option is None:
         return ()
     if isinstance(option, str):
@@ -272,7 +277,7 @@ def _listed(option: Any, *, change: Callable[[str], str] = str) -> Any:
 
 
 def _allow_headers(option: Any) -> Any:
-    """Let ``"*"`` stand for all names: with Flask-CORS it covers ``Authorization``."""
+    """Return the option with ``Authorization``, which ``"*"`` covers in Flask-CORS."""
     if option is None:
         return ()
     names = [option] if isinstance(option, str | re.Pattern) else option
