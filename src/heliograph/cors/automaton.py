@@ -1,25 +1,26 @@
 """
-How many ways a regular expression has to match a text: a bound, whatever the text.
+The number of ways in which a regular expression can match a text: a bound for every text.
 
-Python's ``re`` tries the ways one after the other, so the number of ways is what a hostile
-text can make it cost. The expression becomes a position automaton (Glushkov): one state for
-each character that it mentions, an edge where one may follow the other. Three things can
-multiply its ways, and each has its mark in the automaton (Weber and Seidl, "On the degree
+Python's ``re`` tries the ways one after the other, so a hostile text can make it try all of
+them. The expression is translated into a position automaton (Glushkov): one state for each
+character that it mentions, and an edge where one may follow the other. Three structures
+multiply the ways, and each can be found in the automaton (Weber and Seidl, "On the degree
 of ambiguity of finite automata"):
 
-* A state comes back to itself in two ways on the same text: the ways are exponential.
-* A loop can go on on a text, or move to another loop that goes on on it: the ways grow with
-  the length of the text, once more for each pair of loops in a row.
-* States that follow one state share a character: the ways double, without a loop.
+* A state can return to itself in two ways on the same text: the ways grow exponentially.
+* On one text, a loop can continue, or move to another loop that continues: the ways grow
+  with the length of the text, once more for each such pair of loops in a row.
+* Several states that follow one state share a character: the ways double, without a loop.
 
-A look-around is run anew by each way that comes to it, and then the way goes on. So it is a
-branch of the automaton that leads nowhere: what it costs after a loop, in a loop or in
-another look-around multiplies as the ways of loops in a row do. ``re`` never goes back into
-one, so look-arounds in a row only add up. A look-behind reads what came before, which the
-automaton does not know, so each state in it stands for any character.
+Each way that reaches a look-around runs it anew, and then continues behind it. So a
+look-around is a branch of the automaton without a continuation, and its cost after a loop,
+in a loop or in another look-around multiplies, like the ways of loops in a row. ``re`` does
+not backtrack into a look-around, so the costs of several in a row only add up. A
+look-behind reads characters that came before, which the automaton does not know. Therefore
+each of its states stands for any character.
 
-Where the translation is not exact it has more ways than the expression, and errs towards
-refusing.
+Where the translation is not exact, the automaton has more ways than the expression, so that
+an expression may be refused without need, but is never accepted by mistake.
 """
 
 from __future__ import annotations
@@ -31,36 +32,23 @@ from re import (  # type: ignore[attr-defined]  # no public way to see what is i
 )
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .characters import ANY, BITS, characters_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["Automaton", "UnsafeRegexError"]
 
-# The characters are the 128 of ASCII, and one for all others.
-_ASCII = 128
-_OTHER = 1 << _ASCII
-_ANY = (_OTHER << 1) - 1
-
-# More would make checking slow, and nobody could read the expression.
+# Larger automatons would make the check slow. Nobody could read such an expression.
 _MAX_POSITIONS = 500
 _MAX_EDGES = 5_000
 _MAX_STEPS = 300_000
 
-# Once for each position of the text, with the loops that go on, is what most expressions
-# need: "https://.*-.*\.example".
+# Expressions that people write have one pair: "https://.*-.*\.example". With one, the cost
+# grows with the square of the text's length.
 _MAX_PAIRS_OF_LOOPS = 1
 _MAX_WAYS = 32
 
-_CATEGORIES: dict[Any, Callable[[str], bool]] = {
-    op.CATEGORY_DIGIT: str.isdecimal,
-    op.CATEGORY_SPACE: str.isspace,
-    op.CATEGORY_WORD: lambda character: character.isalnum() or character == "_",
-}
-_NEGATED = {
-    op.CATEGORY_NOT_DIGIT: op.CATEGORY_DIGIT,
-    op.CATEGORY_NOT_SPACE: op.CATEGORY_SPACE,
-    op.CATEGORY_NOT_WORD: op.CATEGORY_WORD,
-}
 _REPEATS = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
 _LOOKS = frozenset({op.ASSERT, op.ASSERT_NOT})
 
@@ -68,11 +56,11 @@ _HINT = "write it so that each part of a text can be matched in one way only"
 
 
 class UnsafeRegexError(ValueError):
-    """An expression that is none, or whose cost is not bounded. The message says why."""
+    """An expression that is invalid, or whose cost is not bounded, with the reason."""
 
 
 class _Fragment(NamedTuple):
-    """A part of an automaton: where it may begin and end, and whether it may be empty."""
+    """A part of an automaton: its first and last states, and whether it may be empty."""
 
     first: tuple[int, ...]
     last: tuple[int, ...]
@@ -87,19 +75,19 @@ class Automaton:
     The position automaton of an expression.
 
     Args:
-        parsed: What ``re`` has parsed it to.
+        parsed: The expression as ``re`` has parsed it.
         ignore_case: Whether letters stand for both cases.
-        is_repeated: Whether it is taken as often as one likes.
+        is_repeated: Whether the expression is the body of a loop without bounds.
 
     Raises:
-        UnsafeRegexError: It has something that cannot be translated, or is too long.
+        UnsafeRegexError: A part of the expression cannot be translated, or it is too long.
     """
 
     def __init__(
         self, parsed: Any, *, ignore_case: bool, is_repeated: bool = False
     ) -> None:
-        # For each position the characters it stands for, as bits; for each pair of
-        # positions, in how many ways the second may follow.
+        # The characters that each position stands for; for each pair of positions, the
+        # number of ways in which the second may follow the first.
         self._characters: list[int] = []
         self._edges: Counter[tuple[int, int]] = Counter()
         self._ignore_case = ignore_case
@@ -115,8 +103,8 @@ class Automaton:
         for one, other in self._edges:
             self._after.setdefault(one, set()).add(other)
         self._reach = {number: _reachable(number, self._after) for number in self._after}
-        # What follows comes before what it follows: that reaches as much and more, or is
-        # no loop. States of one loop are together.
+        # Sorted so that a state comes after all that may follow it: it reaches the same
+        # states and more, or is not in a loop. The states of one loop are adjacent.
         self._from_the_back = sorted(
             range(len(self._characters)),
             key=lambda number: (
@@ -124,7 +112,7 @@ class Automaton:
                 number not in self._reach.get(number, ()),
             ),
         )
-        # For each state the first of the loop that it is in, or itself.
+        # For each state the first state of its loop, or itself.
         self._leader = [
             min(
                 [
@@ -141,7 +129,7 @@ class Automaton:
 
     def check(self) -> None:
         """
-        Bound the number of ways.
+        Check that the number of ways is bounded.
 
         Raises:
             UnsafeRegexError: There is no bound, or it is too high.
@@ -156,7 +144,7 @@ class Automaton:
         if self._ways() > _MAX_WAYS:
             raise UnsafeRegexError(f"its alternatives overlap too often; {_HINT}")
 
-    # Building it.
+    # Construction.
 
     def _sequence(self, parsed: Any) -> _Fragment:
         whole = _NOTHING
@@ -177,11 +165,13 @@ class Automaton:
             return _NOTHING
         if kind in _LOOKS:
             return self._look(*value)
-        characters = self._set(kind, value)
-        return self._position(_ANY if self._is_looking_behind else characters)
+        characters = characters_of(kind, value, ignore_case=self._ignore_case)
+        if characters is None:
+            raise UnsafeRegexError(f"{str(kind).lower()} in it cannot be checked; {_HINT}")
+        return self._position(ANY if self._is_looking_behind else characters)
 
     def _look(self, direction: int, body: Any) -> _Fragment:
-        """Return what may be entered, is never left, and may be passed by."""
+        """Return a fragment that may be entered, has no end, and may be skipped."""
         outside = self._is_looking_behind
         self._is_looking_behind = outside or direction < 0
         inside = self._sequence(body)
@@ -218,56 +208,22 @@ class Automaton:
             raise UnsafeRegexError(f"it repeats what may be empty; {_HINT}")
         shortest, longest = body.getwidth()
         if least == most and shortest == longest:
-            # What would be many ways in a loop is many ways in as many copies.
+            # A body that has many ways in a loop has many ways in a row of copies.
             Automaton(body, ignore_case=self._ignore_case, is_repeated=True).check()
             for _ in range(least - 1):
                 part = self._then(part, self._sequence(body))
         elif most > 1:
-            # A loop without a bound on its turns has all ways that one with a bound has.
+            # A loop without an upper bound has all ways of one that has a bound.
             self._link(part.last, part.first)
         return part._replace(is_empty=part.is_empty or least == 0)
 
     def _link(self, ends: tuple[int, ...], beginnings: tuple[int, ...]) -> None:
         self._edges.update(product(ends, beginnings))
 
-    def _set(self, kind: Any, value: Any) -> int:
-        if kind is op.ANY:
-            return _ANY
-        if kind is op.LITERAL:
-            return self._range(value, value)
-        if kind is op.NOT_LITERAL:
-            return _ANY & ~self._range(value, value) | _OTHER
-        if kind is op.IN:
-            return self._in(value)
-        raise UnsafeRegexError(f"{str(kind).lower()} in it cannot be checked; {_HINT}")
-
-    def _in(self, items: list[tuple[Any, Any]]) -> int:
-        characters = 0
-        is_negated = False
-        for kind, value in items:
-            if kind is op.NEGATE:
-                is_negated = True
-            elif kind is op.LITERAL:
-                characters |= self._range(value, value)
-            elif kind is op.RANGE:
-                characters |= self._range(*value)
-            else:
-                characters |= _category(value)
-        return (_ANY & ~characters | _OTHER) if is_negated else characters
-
-    def _range(self, low: int, high: int) -> int:
-        characters = 0
-        for code in range(low, min(high, _ASCII - 1) + 1):
-            characters |= 1 << code
-            if self._ignore_case:
-                both = chr(code).lower() + chr(code).upper()
-                characters |= sum({1 << ord(character) for character in both})
-        return characters | (_OTHER if high >= _ASCII else 0)
-
-    # Counting its ways.
+    # Counting the ways.
 
     def _is_exponential(self) -> bool:
-        """Tell whether a state can come back to itself in two ways on one text."""
+        """Return whether a state can return to itself in two ways on one text."""
         if any(
             ways > 1 and self._is_one_loop(one, other)
             for (one, other), ways in self._edges.items()
@@ -284,12 +240,12 @@ class Automaton:
         )
 
     def _pairs_of_loops(self) -> int:
-        """Count the loops in a row of which each can take over a text from the last."""
+        """Return the number of loops in a row of which each can take over from the last."""
         members: dict[int, list[int]] = {}
         for number in self._loops():
             members.setdefault(self._leader[number], []).append(number)
         pairs: dict[int, int] = {}
-        # From the back: a loop moves on to loops behind it only.
+        # From the back: a loop only leads to loops behind it.
         for loop in (number for number in self._from_the_back if number in members):
             behind = [other for other in members if other in self._reach[loop]]
             pairs[loop] = max(
@@ -303,7 +259,7 @@ class Automaton:
         return max(pairs.values(), default=0)
 
     def _takes_over(self, loop: list[int], other: list[int]) -> bool:
-        """Tell whether on one text a loop goes on, moves to another, and that goes on."""
+        """Return whether, on one text, a loop can continue or move on to one that does."""
         before, behind = self._leader[loop[0]], self._leader[other[0]]
 
         def is_on_the_way(stays: int, moves: int, goes_on: int) -> bool:
@@ -322,29 +278,29 @@ class Automaton:
     def _walk(
         self, starts: set[Any], holds: Callable[..., bool]
     ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Give the steps that several copies of the automaton can take on one text."""
+        """Yield the steps that copies of the automaton can take together on one text."""
         found: set[tuple[int, ...]] = set(starts)
         waiting = list(starts)
         while waiting:
-            places = waiting.pop()
-            for after in product(*(self._after.get(place, ()) for place in places)):
+            states = waiting.pop()
+            for after in product(*(self._after.get(state, ()) for state in states)):
                 self._steps += 1
                 if self._steps > _MAX_STEPS:
                     raise UnsafeRegexError(f"it is too complicated to check; {_HINT}")
-                common = _ANY
-                for place in after:
-                    common &= self._characters[place]
+                common = ANY
+                for state in after:
+                    common &= self._characters[state]
                 if common and holds(*after):
-                    yield places, after
+                    yield states, after
                     if after not in found:
                         found.add(after)
                         waiting.append(after)
 
     def _ways(self) -> int:
-        """Bound the ways beside those of loops: the states that a text can lead to."""
-        # Of a loop, by its first state: it may be left at any of its states.
+        """Return a bound for the ways that are not due to loops."""
+        # The ways of a loop belong to its first state, since any state may leave it.
         ways: Counter[int] = Counter()
-        # From the back, what follows is known.
+        # From the back, so that the ways of what follows are known.
         for number in self._from_the_back:
             leaving = {
                 after: self._edges[number, after]
@@ -359,8 +315,8 @@ class Automaton:
         sums: Counter[int] = Counter()
         for after, times in following.items():
             characters = self._characters[after]
-            for bit in range(_ASCII + 1):
-                if characters >> bit & 1:
+            for bit in BITS:
+                if characters & bit:
                     sums[bit] += times * ways[self._leader[after]]
         return max(sums.values(), default=1)
 
@@ -379,11 +335,3 @@ def _reachable(start: Any, following: dict[Any, set[Any]]) -> set[Any]:
         found |= new
         waiting += new
     return found
-
-
-def _category(category: Any) -> int:
-    if category in _NEGATED:
-        return _ANY & ~_category(_NEGATED[category]) | _OTHER
-    holds = _CATEGORIES[category]
-    characters = [1 << code for code in range(_ASCII) if holds(chr(code))]
-    return sum(characters) | _OTHER
