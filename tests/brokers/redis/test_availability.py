@@ -3,9 +3,12 @@
 import asyncio
 
 import pytest
+from contract import Ear
 from on_redis import hub_at
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.redis.availability import Availability, Backoff, unavailable_errors
 from streams import until
 
 
@@ -56,3 +59,62 @@ async def test_a_redis_that_hangs(own_server):
                 await hub.publish(["a"], Event("x"))
         finally:
             own_server.go_on()
+
+
+def test_backoff():
+    """Waits double up to a limit, give or take a half, and begin again after a success."""
+    backoff = Backoff(0.1, 0.5)
+
+    for expected in (0.1, 0.2, 0.4, 0.5, 0.5):
+        assert 0.5 * expected <= backoff.next_seconds() <= 1.5 * expected
+    backoff.reset()
+    assert backoff.next_seconds() <= 0.15
+
+
+def test_backoff_without_a_limit_of_its_own():
+    """All waits are alike."""
+    backoff = Backoff(0.1)
+
+    assert all(0.05 <= backoff.next_seconds() <= 0.15 for _ in range(9))
+
+
+def test_lines_that_are_down():
+    """The listener is told of the first that goes down, and when all are up again."""
+    ear = Ear()
+    availability = Availability("redis://h", ear)
+    availability.on_up("one")
+    assert ear.connection == []
+
+    for line in ("one", "two", "one"):
+        availability.on_down(line, "gone")
+    availability.on_up("one")
+    assert ear.connection == [False]
+    assert not availability.is_down("one")
+    assert availability.is_down("two")
+
+    availability.on_up("two")
+    assert ear.connection == [False, True]
+
+
+# An error of the driver, what users read. Add a row, not a test.
+REASONS = [
+    (OSError("refused"), "refused"),
+    (TimeoutError(), "TimeoutError"),
+    (
+        MasterNotFoundError("No master found for 'main' : <object>"),
+        "No master found for 'main'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "reason"), REASONS, ids=[one for _, one in REASONS])
+def test_unavailable_errors(error, reason):
+    """Errors of the driver become the one that a broker may raise; others stay."""
+    with (
+        pytest.raises(BrokerUnavailableError, match=f"{reason}$") as caught,
+        unavailable_errors("redis://h"),
+    ):
+        raise error
+    assert caught.value.__cause__ is error
+    with pytest.raises(ValueError, match="mine"), unavailable_errors("redis://h"):
+        raise ValueError("mine")

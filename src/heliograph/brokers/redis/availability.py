@@ -45,11 +45,15 @@ class Backoff:
         """Begin with the first wait again, because a try has succeeded."""
         self._next = self._first
 
-    async def wait(self) -> None:
-        """Wait until it is time for the next try."""
+    def next_seconds(self) -> float:
+        """Return how long to wait before the next try."""
         seconds = self._next
         self._next = min(2 * seconds, self._longest)
-        await asyncio.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
+        return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
+
+    async def wait(self) -> None:
+        """Wait until it is time for the next try."""
+        await asyncio.sleep(self.next_seconds())
 
 
 class Availability:

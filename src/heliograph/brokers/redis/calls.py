@@ -8,8 +8,8 @@ the fields. So an argument is added here and used by its name in ``lua/``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ...channels.position import Position
 from .scripts import Reply, Request, Script
@@ -23,32 +23,31 @@ if TYPE_CHECKING:
 __all__ = ["Append", "Appended", "Call", "Caller", "Find", "Read", "ReadPage"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(NamedTuple):
     """
     What every script is told about who calls it.
 
     Args:
         new_epoch: The epoch of a life that this call may have to begin.
-        now: Seconds since the epoch of Unix; ``""`` for Redis's own clock.
         history_seconds: Age up to which entries are kept, where no publisher has set one.
         forget_seconds: Time without a call after which a channel's row expires.
+        unstored_epoch: Name of the common life where Redis cannot store one.
+        now: Seconds since the epoch of Unix; ``""`` for Redis's own clock.
         seen_epoch: Of the position that the caller saw last; ``""`` for none.
         seen_offset: Of that position.
         seen_token: Of the entry at that position; ``""`` if it is unknown.
         seen_at: When that entry was published.
-        unstored_epoch: Name of the common life where Redis cannot store one.
     """
 
     new_epoch: str
-    now: str = ""
     history_seconds: float
     forget_seconds: int
+    unstored_epoch: str
+    now: str = ""
     seen_epoch: str = ""
     seen_offset: int = 0
     seen_token: str = ""
     seen_at: str = ""
-    unstored_epoch: str
 
     def having_seen(self, seen: Seen | None) -> Caller:
         """
@@ -59,16 +58,12 @@ class Caller:
         """
         if seen is None:
             return self
-        return replace(
-            self,
+        return self._replace(
             seen_epoch=seen.position.epoch,
             seen_offset=seen.position.offset,
             seen_token=seen.token,
             seen_at=seen.at,
         )
-
-
-_OF_CALLER = tuple(one.name for one in fields(Caller))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +92,9 @@ class Call:
             with_common: Whether the key of the common life is named. Without it a script
                 that needs it returns nothing, and has changed nothing.
         """
-        caller = [getattr(self.caller, name) for name in _OF_CALLER]
-        own = self.script.variables[len(_OF_CALLER) :]
+        own = self.script.variables[len(Caller._fields) :]
         keys = self.keys if with_common else self.keys[:2]
-        arguments = [*caller, *(_encode(getattr(self, name)) for name in own)]
+        arguments = [*self.caller, *(_encode(getattr(self, name)) for name in own)]
         return Request(self.script, keys, arguments)
 
 
@@ -269,7 +263,7 @@ class Find(Call):
 
 def _new_script(name: str, call: type[Call], *, appends: bool = False) -> Script:
     own = [one.name for one in fields(call) if one.name not in {"keys", "caller"}]
-    return Script(name, (*_OF_CALLER, *own), appends=appends)
+    return Script(name, (*Caller._fields, *own), appends=appends)
 
 
 _APPEND = _new_script("append", Append, appends=True)

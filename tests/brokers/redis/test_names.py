@@ -1,0 +1,37 @@
+"""Keys of one channel are in one slot, whatever its name is."""
+
+import pytest
+from redis.crc import key_slot
+
+from heliograph.brokers.redis.names import Keys, Names
+
+CHANNELS = ["a", "a{b}c", "{", "}", "{}", "é", "a b"]
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_one_slot(channel):
+    """Also the key of the common life, and the pub/sub channel, in a cluster."""
+    names = Names("p:", sharded=True)
+
+    named = (*names.keys(channel), names.live(channel))
+
+    assert len({key_slot(name.encode()) for name in named}) == 1
+    assert names.is_ours(names.live(channel))
+
+
+def test_keys():
+    """Without a cluster all channels have one key in common."""
+    names = Names("p:")
+
+    assert names.keys("a") == Keys("p:{a}:channel", "p:{a}:events", "p:epoch")
+    assert names.keys("b").common == "p:epoch"
+    assert names.live("a") == "p:{a}:live"
+
+
+def test_processes_agree():
+    """The key of a slot is the same, whatever was asked for before."""
+    one, other = (Names("p:", sharded=True) for _ in range(2))
+    for n in range(50):
+        one.keys(f"before {n}")
+
+    assert one.keys("a").common == other.keys("a").common
