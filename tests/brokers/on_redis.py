@@ -27,7 +27,7 @@ COUNTED = ("evalsha", "hdel", "hmget", "xdel", "xlen", "xrange", "xrevrange", "x
 
 
 def commands_counter(*servers):
-    """Give what counts the commands that servers run, in scripts too, while a call is done."""
+    """Return a function that counts the commands that servers run for one call, in scripts too."""
 
     def count():
         total = 0
@@ -99,6 +99,6 @@ def kept_away(broker, server):
 
 
 async def fill(broker, count, *, ids):
-    """Append to channel ``a``, if told so with ids; give the position of the last."""
+    """Append to channel ``a``, if told so with ids; return the position of the last."""
     events = [Event("x", id=str(n) if ids else None) for n in range(count)]
     return (await asyncio.gather(*(broker.append("a", e) for e in events)))[-1].position

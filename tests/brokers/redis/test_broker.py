@@ -129,7 +129,7 @@ def test_missing_driver(monkeypatch):
 
 
 async def test_close_finishes_appends(server):
-    """What has begun is stored, and whoever waits is told."""
+    """Appends that have begun are stored, and their callers get an answer."""
     broker = open_broker(server.url, RETENTION)
     await broker.open(Ear())
     waiting = [asyncio.create_task(broker.append("a", Event("x"))) for _ in range(1000)]

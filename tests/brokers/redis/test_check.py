@@ -1,4 +1,4 @@
-"""What is wrong with a Redis that answers is said once, at the start, and clearly."""
+"""A Redis that answers and refuses what is needed is a ConfigError at the start."""
 
 import contextlib
 import platform
@@ -37,7 +37,7 @@ async def opened(url):
 
 
 async def refusal(url):
-    """Give what is said at the start; it never has the password."""
+    """Return the error of the start; it never shows the password."""
     with pytest.raises(ConfigError) as caught:
         await open_broker(url).open(Ear())
     assert "secret" not in str(caught.value)
@@ -319,7 +319,7 @@ async def test_unix_socket(tmp_path):
 
 
 async def test_nobody_there():
-    """That is no mistake: Redis may come. Whoever publishes is told."""
+    """An unreachable Redis is not a configuration error; publishing fails until it is up."""
     broker = open_broker(f"redis://127.0.0.1:{free_port()}")
     await broker.open(Ear())
 

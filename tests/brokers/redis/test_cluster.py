@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from contract import Ear
 from on_redis import appended, opened
+from redis.crc import key_slot
 
 from heliograph import BrokerUnavailableError, Event
 from redises import Cluster
@@ -39,6 +40,72 @@ async def test_a_primary_of_a_cluster_is_lost(tmp_path):
         cluster.kill()
 
 
+def redirections(cluster, kind):
+    """Return how often nodes have answered with an error: ASK, MOVED or TRYAGAIN."""
+    total = 0
+    for server in cluster.servers:
+        with server.client() as client:
+            errors = client.info("errorstats")
+        total += errors.get(f"errorstat_{kind}", {"count": 0})["count"]
+    return total
+
+
+def owner_of(cluster, slot):
+    """Return the server that has a slot, and another one."""
+    with cluster.servers[0].client() as client:
+        ranges = client.execute_command("CLUSTER SLOTS")
+    (port,) = (one[2][1] for one in ranges if one[0] <= slot <= one[1])
+    (owner,) = (server for server in cluster.servers if server.port == port)
+    return owner, next(server for server in cluster.servers if server is not owner)
+
+
+def node_id(server):
+    with server.client() as client:
+        return client.execute_command("CLUSTER MYID")
+
+
+async def test_a_slot_moves_step_by_step(cluster):
+    """Calls follow each redirection, and what is published meanwhile is handed on."""
+    keys = [f"heliograph:{{a}}:{part}" for part in ("channel", "events")]
+    slot, ear = key_slot(keys[0].encode()), Ear()
+    source, target = owner_of(cluster, slot)
+
+    def migrate(key):
+        with source.client() as client:
+            client.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
+
+    def set_slot(server, *words):
+        with server.client() as client:
+            client.execute_command("CLUSTER", "SETSLOT", slot, *words)
+
+    async with opened(cluster.url, ear) as here, opened(cluster.url) as there:
+        await here.listen("a")
+        await there.append("a", Event("before"))
+        await ear.hear(1)
+        set_slot(target, "IMPORTING", node_id(source))
+        set_slot(source, "MIGRATING", node_id(target))
+        await there.append("a", Event("both keys are where they were"))
+        assert redirections(cluster, "ASK") == redirections(cluster, "TRYAGAIN") == 0
+
+        migrate(keys[1])
+        waiting = asyncio.create_task(appended(there, "a", Event("no node has both")))
+        await until(lambda: redirections(cluster, "TRYAGAIN"))
+        migrate(keys[0])
+        await waiting
+        assert redirections(cluster, "ASK")
+        assert not redirections(cluster, "MOVED")
+
+        for server in (target, source):
+            set_slot(server, "NODE", node_id(target))
+        last = await appended(there, "a", Event("moved"))
+
+        assert redirections(cluster, "MOVED")
+        assert last.position.offset == 4
+        await ear.hear(4)
+        assert ear.offsets("a") == [1, 2, 3, 4]
+        assert (ear.restarts, len(ear.renamed)) == ([], 1)
+
+
 async def test_slots_move(tmp_path):
     """While events are published all slots of a node move to another."""
     cluster = Cluster(tmp_path / "cluster")
@@ -57,10 +124,9 @@ async def test_slots_move(tmp_path):
                         published[name] += 1
 
             publishing = asyncio.create_task(publish())
-            with cluster.servers[0].client() as client:
-                me = client.execute_command("CLUSTER", "MYID")
-            with cluster.servers[1].client() as client:
-                other = client.execute_command("CLUSTER", "MYID")
+            me, other = (node_id(server) for server in cluster.servers[:2])
+            # Each primary has some of the channels, or nothing would move.
+            assert len(here._routing.topology.nodes) == 3
             process = await asyncio.create_subprocess_exec(
                 "redis-cli", "--cluster", "reshard", f"127.0.0.1:{cluster.servers[0].port}",
                 "--cluster-from", me, "--cluster-to", other, "--cluster-slots", "5461",
@@ -73,7 +139,12 @@ async def test_slots_move(tmp_path):
 
             await until(lambda: len(ear.entries) == sum(published.values()))
             for name in names:
+                assert published[name]
                 assert ear.offsets(name) == list(range(1, published[name] + 1))
+            assert redirections(cluster, "MOVED")
+            # Slots without a channel may have moved last, which nobody is told.
+            here._routing.on_moved()
+            await until(lambda: len(here._routing.topology.nodes) == 2)
     finally:
         cluster.kill()
 

@@ -172,7 +172,7 @@ async def test_quiet_channels_where_nothing_can_be_written(tmp_path, begin, end)
 
 
 async def test_a_key_of_another_type(server):
-    """What all channels have in common is made anew, whatever its place is taken by."""
+    """The key of the common life is replaced, whatever type somebody has given it."""
     async with opened(server.url) as broker:
         for command in ("LPUSH heliograph:epoch x", "XADD heliograph:epoch * x y"):
             with server.client() as client:
@@ -185,7 +185,7 @@ async def test_a_key_of_another_type(server):
 
 
 async def test_a_key_that_somebody_has_damaged(server):
-    """What all channels have in common is made anew."""
+    """A value of the common key that is no name is replaced."""
     async with opened(server.url) as broker:
         before = (await broker.read("a", None, 0)).head
         for value in ("", "a b", "x" * 100, b"\xff"):

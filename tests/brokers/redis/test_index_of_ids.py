@@ -13,7 +13,7 @@ from heliograph.channels.position import Position
 
 
 def index_of(client):
-    """Give the fields of the index of ids of channel ``a``."""
+    """Return the fields of the index of ids of channel ``a``."""
     return [name for name in client.hkeys("heliograph:{a}:channel") if name[0] in "=<"]
 
 

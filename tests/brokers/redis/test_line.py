@@ -6,6 +6,7 @@ from contract import Ear
 from on_redis import opened
 
 from heliograph import Event
+from streams import until
 
 
 async def test_one_connection_listens(server):
@@ -34,14 +35,19 @@ async def test_listening_while_it_connects(server):
         assert len(await ear.hear(50)) == 50
 
 
+def pings_of(server):
+    with server.client() as client:
+        return client.info("commandstats")["cmdstat_ping"]["calls"]
+
+
 async def test_silence(server, caplog):
     """A listener that hears nothing for long hears what comes then."""
     ear = Ear()
-    async with opened(server.url, ear, silence_seconds=1.5) as broker:
+    async with opened(server.url, ear, silence_seconds=1.0) as broker:
         await broker.listen("a")
         (node,) = broker._routing.topology.nodes
-        task = node.line._task
-        await asyncio.sleep(5)
+        task, before = node.line._task, pings_of(server)
+        await until(lambda: pings_of(server) >= before + 2)
 
         entry = await broker.append("a", Event("x"))
 

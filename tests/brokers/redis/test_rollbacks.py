@@ -23,7 +23,7 @@ def go_back(server, head):
 
 
 async def rolled_back(server, here, there, ear):
-    """Let five entries be saved and five more be lost; give the position of the last."""
+    """Let five entries be saved and five more be lost; return the position of the last."""
     await here.listen("a")
     for n in range(5):
         await there.append("a", Event(f"saved {n}"))
@@ -64,7 +64,7 @@ async def test_an_older_snapshot(snapshots):
 
 
 async def test_who_is_behind_at_a_rollback_misses_nothing(snapshots):
-    """What has come back is given to whoever had yet to see it, and is no gap for him."""
+    """A client that was behind gets what was restored, without a gap event."""
     ear = Ear()
     async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
         lost = await rolled_back(snapshots, here, there, ear)
@@ -109,7 +109,7 @@ async def test_positions_survive_many_lives(server):
 
 
 def kept(server):
-    """Give channel ``a`` as it is, to be put back with :func:`put_back`."""
+    """Return the state of channel ``a``, which :func:`put_back` restores."""
     with server.client() as client:
         return [client.dump(f"heliograph:{{a}}:{part}") for part in ("channel", "events")]
 
@@ -122,7 +122,7 @@ def put_back(server, dumps):
 
 
 async def append_all(broker, word, *offsets):
-    """Append events that say which they are; give the last."""
+    """Append events that say which they are; return the last."""
     for offset in offsets:
         entry = await broker.append("a", Event(f"{word} {offset}"))
         assert entry.position.offset == offset
@@ -200,13 +200,13 @@ async def test_who_was_away_over_two_failovers(server):
         assert [entry.event.data for entry in ear.entries[7:]] == [
             f"new {n}" for n in (6, 7, 8, 9)
         ]
-        # What it knows counts for its clients, too, wherever they come back.
+        # What it knows counts for its clients, too, whichever process they reconnect to.
         history = await away.read("a", first.position, 9)
         assert (history.gap, offsets(history)) == ("epoch", [6, 7, 8, 9])
 
 
 async def test_a_rollback_before_which_nothing_is_held(server):
-    """Nothing vouches for any place then, not even for the one before the oldest entry."""
+    """Nothing vouches for any position then, not even for the one before the oldest entry."""
     few = Retention(events=3, seconds=86_400)
     ear = Ear()
     async with opened(server.url, ear, few) as away:
@@ -228,7 +228,7 @@ async def test_a_rollback_before_which_nothing_is_held(server):
 
 
 async def test_what_was_seen_before_a_channel_was_dropped(server):
-    """A process that listens anew says what it has seen, and so a loss is noticed."""
+    """A process that listens again says what it saw last, and so a loss is noticed."""
     ear = Ear()
     async with opened(server.url, ear) as here, opened(server.url) as other:
         await here.listen("a")
@@ -304,7 +304,7 @@ async def test_an_older_snapshot_that_was_published_to(snapshots):
         await ear.hear(20)
         ((_, start, gap),) = ear.restarts
         assert (start.offset, start.epoch != lost.epoch, gap) == (5, True, True)
-        # These places are of both lives: who says that he has seen them may mean others.
+        # These offsets are in both lives: a client that has seen them may mean other entries.
         for offset, reason in [(5, None), (6, "epoch"), (10, "epoch"), (14, "epoch")]:
             history = await here.read("a", Position(lost.epoch, offset), 99)
             assert (history.gap, offsets(history)) == (reason, list(range(6, 16)))

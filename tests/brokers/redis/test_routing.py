@@ -15,7 +15,7 @@ from streams import until
 @pytest.mark.parametrize("plain_channels", [None, ALL_TEXT], ids=["ours", "plain"])
 @pytest.mark.parametrize("kind", ["server", "cluster"])
 async def test_cut_while_channels_come_and_go(tmp_path, chance, kind, plain_channels):
-    """Nobody is left deaf, and no call fails with anything but what it may fail with."""
+    """Each listened channel gets all its events; calls raise only what they may raise."""
     storage = (RedisServer if kind == "server" else Cluster)(tmp_path / "redis")
     servers = [storage] if kind == "server" else storage.servers
     ear = Ear()
@@ -45,16 +45,20 @@ async def test_cut_while_channels_come_and_go(tmp_path, chance, kind, plain_chan
             last = {}
             tasks = [asyncio.create_task(come_and_go(broker, f"c{n}")) for n in range(20)]
             tasks.append(asyncio.create_task(publish(publisher, last)))
+            killed = 0
             for _ in range(40):
                 await asyncio.sleep(chance.random() * 0.2)
                 with chance.choice(servers).client() as client:
-                    client.client_kill_filter(_type="pubsub")
+                    killed += client.client_kill_filter(_type="pubsub")
             ended.set()
             await asyncio.gather(*tasks)
 
             await until(
                 lambda: all(ear.offsets(name)[-1:] == [last[name]] for name in last)
             )
+            # Reconnects back off, so most cuts find nothing to cut.
+            assert killed > 2
+            assert len(last) > 10
             for name, offset in last.items():
                 assert ear.offsets(name) == list(range(1, offset + 1))
             await until(lambda: ear.connection[-1:] == [True])

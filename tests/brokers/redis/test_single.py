@@ -16,7 +16,7 @@ async def test_failover(tmp_path, how):
     """
     A replica takes over: with ``replicas=1`` all that was published reaches everyone.
 
-    A primary that only hangs comes back as a replica, and nobody stays with it.
+    A primary that only hung returns as a replica, and no connection stays with it.
     """
     watched = Watched(tmp_path / "watched")
     ear = Ear()
