@@ -1,4 +1,4 @@
-"""Publishing while Redis cannot be reached, and waiting between tries."""
+"""Publishing while Redis cannot be reached, and telling listeners of it."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from on_redis import hub_at
 from redis.asyncio.sentinel import MasterNotFoundError
 
 from heliograph import BrokerUnavailableError, Event
-from heliograph.brokers.redis.availability import Availability, Backoff, unavailable_errors
+from heliograph.brokers.redis.availability import LineStates, unavailable_errors
 from streams import until
 
 
@@ -61,38 +61,21 @@ async def test_a_redis_that_hangs(own_server):
             own_server.go_on()
 
 
-def test_backoff():
-    """Waits double up to a limit, give or take a half, and begin again after a success."""
-    backoff = Backoff(0.1, 0.5)
-
-    for expected in (0.1, 0.2, 0.4, 0.5, 0.5):
-        assert 0.5 * expected <= backoff.next_seconds() <= 1.5 * expected
-    backoff.reset()
-    assert backoff.next_seconds() <= 0.15
-
-
-def test_backoff_without_a_limit_of_its_own():
-    """All waits are alike."""
-    backoff = Backoff(0.1)
-
-    assert all(0.05 <= backoff.next_seconds() <= 0.15 for _ in range(9))
-
-
 def test_lines_that_are_down():
     """The listener is told of the first that goes down, and when all are up again."""
     ear = Ear()
-    availability = Availability("redis://h", ear)
-    availability.on_up("one")
+    states = LineStates("redis://h", ear)
+    states.on_up("one")
     assert ear.connection == []
 
     for line in ("one", "two", "one"):
-        availability.on_down(line, "gone")
-    availability.on_up("one")
+        states.on_down(line, "gone")
+    states.on_up("one")
     assert ear.connection == [False]
-    assert not availability.is_down("one")
-    assert availability.is_down("two")
+    assert not states.is_down("one")
+    assert states.is_down("two")
 
-    availability.on_up("two")
+    states.on_up("two")
     assert ear.connection == [False, True]
 
 

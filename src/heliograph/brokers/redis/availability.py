@@ -1,14 +1,12 @@
 """
-What happens while Redis cannot be reached: waits between tries, errors, telling listeners.
+What happens while Redis cannot be reached: errors, and telling the listener.
 
-Everything in this package that retries, or reports that Redis is unavailable, does it by
-what is in this module.
+Everything in this package that reports that Redis is unavailable does it by what is in this
+module. Delays between tries are those of :mod:`heliograph.retry`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,43 +20,12 @@ if TYPE_CHECKING:
 
     from ..base import Listener
 
-__all__ = ["Availability", "Backoff", "reason_of", "unavailable_errors"]
+__all__ = ["LineStates", "reason_of", "unavailable_errors"]
 
 
-class Backoff:
+class LineStates:
     """
-    Waits between tries: each time twice as long as before, up to a limit.
-
-    Args:
-        first_seconds: The first wait, give or take a half, so that not all processes retry
-            in the same instant.
-        longest_seconds: The longest wait, likewise; :obj:`None` for ``first_seconds``, so
-            that all waits are alike.
-    """
-
-    def __init__(self, first_seconds: float, longest_seconds: float | None = None) -> None:
-        self._first = first_seconds
-        self._longest = longest_seconds or first_seconds
-        self._next = first_seconds
-
-    def reset(self) -> None:
-        """Begin with the first wait again, because a try has succeeded."""
-        self._next = self._first
-
-    def next_seconds(self) -> float:
-        """Return how long to wait before the next try."""
-        seconds = self._next
-        self._next = min(2 * seconds, self._longest)
-        return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
-
-    async def wait(self) -> None:
-        """Wait until it is time for the next try."""
-        await asyncio.sleep(self.next_seconds())
-
-
-class Availability:
-    """
-    Tells a listener when the first of several connections goes down, and when all are up.
+    Tells a listener when the first of several lines goes down, and when all are up.
 
     Args:
         resource: The address, as errors show it.
@@ -70,38 +37,38 @@ class Availability:
         self._listener = listener
         self._down: set[Hashable] = set()
 
-    def is_down(self, connection: Hashable) -> bool:
+    def is_down(self, line: Hashable) -> bool:
         """
-        Return whether a connection is down.
+        Return whether a line is down.
 
         Args:
-            connection: As it was named to the other methods.
+            line: Whatever identifies it.
         """
-        return connection in self._down
+        return line in self._down
 
-    def on_up(self, connection: Hashable) -> None:
+    def on_up(self, line: Hashable) -> None:
         """
-        Record that a connection is up, or that nobody needs it any more.
+        Record that a line is up, or that nobody needs it any more.
 
         Args:
-            connection: Whatever identifies it.
+            line: Whatever identifies it.
         """
-        if connection in self._down:
-            self._down.discard(connection)
+        if line in self._down:
+            self._down.discard(line)
             if not self._down:
                 self._listener.on_connection(up=True, reason="")
 
-    def on_down(self, connection: Hashable, reason: str) -> None:
+    def on_down(self, line: Hashable, reason: str) -> None:
         """
-        Record that a connection is down.
+        Record that a line is down.
 
         Args:
-            connection: Whatever identifies it.
+            line: Whatever identifies it.
             reason: What the driver or Redis said.
         """
         if not self._down:
             self._listener.on_connection(up=False, reason=f"{self._resource}: {reason}")
-        self._down.add(connection)
+        self._down.add(line)
 
 
 @contextmanager

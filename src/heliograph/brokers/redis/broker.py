@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..base import Attempt, Broker
 from ..once import OnceLog
-from .availability import Availability
+from .availability import LineStates
 from .channel import ListenedChannel
 from .check import check
 from .exchange import Exchange
@@ -79,7 +79,7 @@ class RedisBroker(Broker):
             self._address,
             names=self._names,
             exchange=self._exchange,
-            availability=Availability(self.resource, listener),
+            line_states=LineStates(self.resource, listener),
             endings=self._endings,
             timings=self._timings,
         )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from ...channels.position import Position
 from ...errors import BrokerUnavailableError
-from .availability import Backoff, unavailable_errors
+from ...retry import Backoff
+from .availability import unavailable_errors
 from .seen import Seen
 from .tasks import cancel
 from .values import DAMAGED, load_message
@@ -202,7 +203,7 @@ class ListenedChannel:
         await self._bring_up()
 
     async def _bring_up(self) -> None:
-        backoff = Backoff(self._timings.catch_up_retry_seconds)
+        backoff = self._new_backoff()
         while True:
             try:
                 if self._again:
@@ -215,15 +216,19 @@ class ListenedChannel:
                 # The boundary of a task: without this the channel would stay silent.
                 _log.exception("channel %r: cannot catch up, trying again", self.name)
                 self._again = True
-                await backoff.wait()
+                await asyncio.sleep(backoff.next_seconds())
             if not self._again:
                 # No await since the last look: the next message either is the next entry,
                 # or begins a new task.
                 self._catching_up = None
                 return
 
+    def _new_backoff(self) -> Backoff:
+        seconds = self._timings.catch_up_retry_seconds
+        return Backoff(first_seconds=seconds, longest_seconds=seconds)
+
     async def _read_on(self) -> None:
-        backoff = Backoff(self._timings.catch_up_retry_seconds)
+        backoff = self._new_backoff()
         while True:
             seen = self.seen
             assert seen is not None  # noqa: S101 - set before anything can be missing
@@ -232,7 +237,7 @@ class ListenedChannel:
                 page = await self._storage.read(self.name, after, _PAGE, seen)
             except BrokerUnavailableError as error:
                 _log.debug("channel %r: %s", self.name, error)
-                await backoff.wait()
+                await asyncio.sleep(backoff.next_seconds())
                 continue
             if await self._take_page(page, after):
                 return

@@ -16,7 +16,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from .availability import Backoff
+from ...retry import Backoff
 from .node import Node, direct_client
 from .subscription import connection_errors
 from .tasks import cancel
@@ -79,7 +79,9 @@ class Cluster(Topology):
 
     async def call(self, request: Request) -> Reply:
         """Call a script on the node that has its keys, or to which they have moved."""
-        backoff = Backoff(_TRY_AGAIN_SECONDS)
+        backoff = Backoff(
+            first_seconds=_TRY_AGAIN_SECONDS, longest_seconds=_TRY_AGAIN_SECONDS
+        )
         endpoint, asking = await self._owner(request.keys[0]), False
         for _ in range(_REDIRECTIONS):
             pipe = self._node_at(endpoint).pipe_for(request.script)
@@ -93,7 +95,7 @@ class Cluster(Topology):
                 self._owners[error.slot_id] = endpoint
                 self._events.on_moved()
             except TryAgainError:
-                await backoff.wait()
+                await asyncio.sleep(backoff.next_seconds())
             except ClusterDownError:
                 self._owners.clear()
                 raise

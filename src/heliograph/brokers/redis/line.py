@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError
 
-from .availability import Backoff, reason_of
+from ...retry import Backoff
+from .availability import reason_of
 from .subscription import Subscription
 from .tasks import cancel
 
@@ -33,9 +34,6 @@ _log = logging.getLogger("heliograph.brokers.redis")
 
 # A listener may have many feeds to append to; it is given so many messages in one step.
 _MESSAGES_BETWEEN_YIELDS = 16
-
-_RECONNECT_SECONDS = 0.1
-_RECONNECT_SECONDS_AT_MOST = 5.0
 
 # A connection that lasted so long was not one that Redis closes at once.
 _LASTING_SECONDS = 2.0
@@ -219,7 +217,7 @@ class Line:
             await subscription.close()
 
     async def _run(self) -> None:
-        backoff = Backoff(_RECONNECT_SECONDS, _RECONNECT_SECONDS_AT_MOST)
+        backoff = Backoff()
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -250,7 +248,7 @@ class Line:
             self._events.on_down(self, reason)
             if loop.time() - began > _LASTING_SECONDS:
                 backoff.reset()
-            await backoff.wait()
+            await asyncio.sleep(backoff.next_seconds())
 
     async def _subscribe(self, subscription: Subscription, names: dict[str, bool]) -> None:
         ours = [name for name, plain in names.items() if not plain]

@@ -21,7 +21,7 @@ from .tasks import cancel
 
 if TYPE_CHECKING:
     from .address import Address
-    from .availability import Availability
+    from .availability import LineStates
     from .channel import ListenedChannel
     from .exchange import Exchange
     from .line import Line
@@ -43,7 +43,7 @@ class Routing(LineEvents):
         address: Where Redis is.
         names: Names of keys and pub/sub channels.
         exchange: Which channels are also listened to on their plain channel.
-        availability: Told which lines are up and down.
+        line_states: Told which lines are up and down.
         endings: Runs what nobody waits for.
         timings: How long the lines wait.
 
@@ -57,14 +57,14 @@ class Routing(LineEvents):
         *,
         names: Names,
         exchange: Exchange,
-        availability: Availability,
+        line_states: LineStates,
         endings: Endings,
         timings: Timings,
     ) -> None:
         self._is_cluster = address.kind == "cluster"
         self._names = names
         self._exchange = exchange
-        self._availability = availability
+        self._line_states = line_states
         self._endings = endings
         self._channels: dict[str, ListenedChannel] = {}
         self._lines: dict[ListenedChannel, Line] = {}
@@ -106,7 +106,7 @@ class Routing(LineEvents):
             channel: One that is listened to.
         """
         line = self._lines.get(channel)
-        return line is not None and self._availability.is_down(line)
+        return line is not None and self._line_states.is_down(line)
 
     def remove(self, name: str) -> ListenedChannel | None:
         """
@@ -163,11 +163,11 @@ class Routing(LineEvents):
 
     def on_up(self, line: Line) -> None:
         """Record that a line is connected."""
-        self._availability.on_up(line)
+        self._line_states.on_up(line)
 
     def on_down(self, line: Line, reason: str) -> None:
         """Record that a line is not connected, and look where its channels are."""
-        self._availability.on_down(line, reason)
+        self._line_states.on_down(line, reason)
         self.on_moved()
 
     def on_moved(self) -> None:
