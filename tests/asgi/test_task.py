@@ -25,8 +25,8 @@ async def test_a_client_that_is_given_up_and_leaves(turns):
 
     async with EventStreams("memory:") as streams:
         stream = asyncio.create_task(streams(scope, receive, send))
-        await until(lambda: len(streams._hub._clients))
-        (subscriber,) = streams._hub._clients._admission
+        await until(lambda: streams._hub.hub is not None and len(streams._hub.hub._clients))
+        (subscriber,) = streams._hub.hub._clients._admission
         await until(lambda: subscriber.cursor is not None)
         async with streams.subscribe() as others:
             await streams.publish("x")

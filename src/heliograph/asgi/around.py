@@ -1,9 +1,12 @@
-"""The outermost place of an application of Starlette's, around all of its middleware."""
+"""The outermost layer of a Starlette application, around all of its middleware."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..servers.asgi_types import Scope
 
 __all__ = ["Layer", "put_around"]
 
@@ -13,14 +16,14 @@ class Layer:
     An ASGI application of ours around another one.
 
     Args:
-        inner: What is inside.
+        inner: The application inside.
     """
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
 
 
-def put_around(scope: Any, kind: type[Layer]) -> bool:
+def put_around(scope: Scope, kind: type[Layer]) -> bool:
     """
     Put a layer around the middleware of the application that a scope belongs to.
 
@@ -28,14 +31,14 @@ def put_around(scope: Any, kind: type[Layer]) -> bool:
     of it, and what is added later as well. It takes effect with the next request.
 
     Args:
-        scope: Of a connection that has come through the application.
-        kind: The layer. It is put there once at most.
+        scope: The scope of a connection that has come through the application.
+        kind: The layer's class. An application gets one layer of each class at most.
 
     Returns:
         Whether there is such an application.
     """
     app = scope.get("app")
-    # Whoever has such an application has imported it.
+    # An application of this class can exist only if its module was imported.
     module = sys.modules.get("starlette.applications")
     if module is None or not isinstance(app, module.Starlette):
         return False

@@ -1,76 +1,57 @@
-"""What is sent to an ASGI server: the messages of a response."""
+"""The messages of a response, as an ASGI server takes them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..faces import STREAM_HEADERS, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["answer", "body", "refuse", "start"]
+    from ..servers.asgi_types import Message, Send
 
-_OF_STREAMS = [
-    # WHATWG HTML section 9.2.7; the others keep caches and proxies from holding events
-    # back: nginx sends nothing on, not even the head, until 4 KB have come.
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store, no-transform"),
-    (b"x-accel-buffering", b"no"),
-    (b"vary", b"Accept-Encoding"),
-]
+__all__ = ["body", "refuse", "start"]
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+
+
+_OF_STREAMS = _encoded(STREAM_HEADERS)
 
 
 def start(
     status: int = 200, headers: Sequence[tuple[bytes, bytes]] = _OF_STREAMS
-) -> dict[str, Any]:
+) -> Message:
     """
-    Give the head of a response.
+    Return the message with the head of a response.
 
     Args:
-        status: Its code.
-        headers: Names in lower case, and values; those of a stream unless told otherwise.
+        status: The status code.
+        headers: Names in lower case, and values; those of a stream by default.
     """
     return {"type": "http.response.start", "status": status, "headers": [*headers]}
 
 
-def body(data: bytes, *, more: bool) -> dict[str, Any]:
+def body(data: bytes, *, more: bool) -> Message:
     """
-    Give a part of a response's body.
+    Return the message with a part of a response's body.
 
     Args:
-        data: Any bytes.
-        more: Whether others follow.
+        data: The bytes of the part.
+        more: Whether other parts follow.
     """
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-async def refuse(
-    send: Any, status: int, error: Exception, retry_after_seconds: int
-) -> None:
+async def refuse(send: Send, refusal: Refusal) -> None:
     """
-    Send a client away for a while.
+    Send the whole response to a client that gets no stream.
 
     Args:
-        send: As the application was given it.
-        status: 429 or 503.
-        error: Says why.
-        retry_after_seconds: When it may come again (RFC 9110 section 10.2.3).
+        send: The server's.
+        refusal: The response.
     """
-    retry_after = (b"retry-after", b"%d" % retry_after_seconds)
-    await answer(send, status, str(error), retry_after)
-
-
-async def answer(send: Any, status: int, text: str, *more: tuple[bytes, bytes]) -> None:
-    """
-    Send a whole response.
-
-    Args:
-        send: As the application was given it.
-        status: Its code.
-        text: One line, without its end.
-        more: Headers besides those of a text.
-    """
-    line = f"{text}\n".encode()
-    length = (b"content-length", b"%d" % len(line))
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), length, *more]
-    await send(start(status, headers))
-    await send(body(line, more=False))
+    await send(start(refusal.status, _encoded(refusal.all_headers)))
+    await send(body(refusal.body, more=False))

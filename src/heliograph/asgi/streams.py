@@ -1,5 +1,5 @@
 """
-Streams of events as an ASGI application, with what is needed to publish to them.
+Streams of events as an ASGI application, with the methods that publish to them.
 
 The hub runs on the server's own loop, so a stream costs no thread, and under uvicorn no
 task either. It is opened when it is first needed, and belongs to that loop.
@@ -7,34 +7,29 @@ task either. It is opened when it is first needed, and belongs to that loop.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import contextvars
-import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import parse_qs, urlencode
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from ..brokers import check_url, with_plain_channels
-from ..channels.asked import DEFAULT_CHANNEL, asked_channels, asked_position, may_listen
 from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
 from ..config import HubConfig
 from ..cors import CorsPolicy
-from ..errors import (
-    ConfigError,
-    HubClosedError,
-    InvalidFieldError,
-    TooManySubscribersError,
+from ..errors import ConfigError, InvalidFieldError
+from ..faces import (
+    DEFAULT_CHANNEL,
+    Access,
+    dumps_json,
+    event_for,
+    read_keys,
+    signed_parameters,
 )
-from ..event import make_event
-from ..hub import open_hub
-from ..servers.asgi import connection_of, expecting_stop
-from .arrivals import note_arrival
 from .cors import CORSMiddleware
-from .messages import answer, body, refuse, start
-from .task import serve
+from .endpoint import StreamEndpoint
+from .loop_hub import LoopHub
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -42,24 +37,16 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ..brokers import PlainChannels
-    from ..hub import Hub, HubStatistics
-    from ..hub.interface import Ticket
+    from ..hub import HubStatistics
     from ..hub.subscription import Subscription
+    from .endpoint import Authorizer
 
 __all__ = ["EventStreams"]
-
-_Verdict: TypeAlias = bool | None
-_Authorizer: TypeAlias = Callable[
-    [tuple[str, ...], dict[str, Any]], _Verdict | Awaitable[_Verdict]
-]
-
-# When a process is about to end, another is about to begin.
-_RESTART_SECONDS = 1
 
 
 class EventStreams:
     """
-    An ASGI application that serves streams, and publishes to them.
+    An ASGI application that serves streams, with the methods that publish to them.
 
     Run it alone, or give it a route, in Starlette as in FastAPI:
     ``routes=[Route("/stream", streams)]``. A client names channels in the query
@@ -67,8 +54,8 @@ class EventStreams:
     and ``lastEventId``.
 
     The server's lifespan opens and closes it if it runs alone. Within another application
-    use it as a block in that one's lifespan, ``async with streams:``. Without, it opens
-    when it is first needed and ends with the process.
+    use it as a block in that one's lifespan, ``async with streams:``. Without a lifespan it
+    opens when it is first needed and ends with the process.
 
     Args:
         url: Where the channels live: ``"sqlite:///file"``, below the current folder,
@@ -79,11 +66,13 @@ class EventStreams:
             before a stream begins, unless the client has a valid token. May be async.
             ``False`` refuses with 403; ``True`` lets in, and so does :obj:`None` unless
             ``private`` is set.
-        private: Whether only those are let in who are authorised or have a token.
-        secret_key: Signs addresses of streams; or several, the newest last. Text or bytes.
-        cors: Which other origins' pages may listen; :obj:`None` if CORS is handled
-            elsewhere, or not at all.
-        dumps: Turns data that is no str into JSON.
+        private: Whether a client needs a token or the ``True`` of ``authorize``.
+        secret_key: The key that signs URLs of streams, text or bytes; or several, the
+            newest last. :obj:`None` signs none, and refuses every token.
+        cors: The origins whose pages may listen; :obj:`None` if CORS is handled elsewhere,
+            or not at all.
+        dumps: Encodes data that is not a str as JSON; :obj:`None` for :func:`json.dumps`
+            without NaN.
         take_over: Whether connections are taken over from the server where that works.
         plain_channels: See :func:`heliograph.brokers.open_broker`.
 
@@ -96,7 +85,7 @@ class EventStreams:
         url: str,
         *,
         config: HubConfig | None = None,
-        authorize: _Authorizer | None = None,
+        authorize: Authorizer | None = None,
         private: bool = False,
         secret_key: str | bytes | Sequence[str | bytes] | None = None,
         cors: CorsPolicy | None = None,
@@ -114,20 +103,19 @@ class EventStreams:
         ]
         if problems:
             raise ConfigError(problems)
-        self._url = with_plain_channels(url, plain_channels)
-        check_url(self._url)
-        self._config = HubConfig() if config is None else config
-        self._authorizer = authorize
-        self._private = private
-        self._keys = _keys(secret_key)
-        self._dumps = _dumps if dumps is None else dumps
-        self._may_take_over = take_over
-        self._app = self._serve if cors is None else CORSMiddleware(self._serve, cors)
-        self._hub: Hub | None = None
-        self._closed_at = 0
-        # Which loop the hub belongs to, and for one at a time to open or to close it.
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changing = asyncio.Lock()
+        url = with_plain_channels(url, plain_channels)
+        check_url(url)
+        self._access = Access(
+            keys=read_keys(secret_key, extra="asgi"),
+            private=private,
+            has_authorizer=authorize is not None,
+        )
+        self._dumps = dumps_json if dumps is None else dumps
+        self._hub = LoopHub(url, HubConfig() if config is None else config)
+        endpoint = StreamEndpoint(
+            self._hub, self._access, authorize, may_take_over=take_over
+        )
+        self._app = endpoint if cors is None else CORSMiddleware(endpoint, cors)
 
     async def publish(
         self,
@@ -138,18 +126,20 @@ class EventStreams:
         channel: str | Iterable[str] = DEFAULT_CHANNEL,
     ) -> str:
         """
-        Send an event to everyone who listens to a channel, now or when they are back.
+        Publish an event to a channel: to its streams now, to others when they reconnect.
+
+        If it is cancelled the event may or may not be stored.
 
         Args:
             data: A str is sent as it is; anything else as JSON.
             type: The name that ``addEventListener`` waits for; ``"message"`` if none.
-            id: An id of your own, instead of the one that is given. Streams of several
+            id: An id of your own, instead of the one that is assigned. Streams of several
                 channels do not show it. An int counts as its decimal digits.
             retry: Milliseconds that clients wait before they reconnect.
-            channel: A channel, or 1 to 64 of them; each takes the event on its own.
+            channel: A channel, or 1 to 64 of them; each stores the event separately.
 
         Returns:
-            The id with which a stream of just these channels goes on after the event.
+            The id with which a stream of exactly these channels resumes after the event.
 
         Raises:
             InvalidFieldError: A field or a channel's name cannot be sent.
@@ -159,32 +149,32 @@ class EventStreams:
             HubClosedError: The streams are being closed.
             RuntimeError: They are in use on another loop.
         """
-        event = make_event(self._dumps, data, type, id, retry)
-        names = check_selection(channel)
-        hub = await self._opened()
-        entries = await hub.publish(names, event)
-        return id_after(entries)
+        channels, event = event_for(
+            channel, data, type=type, id=id, retry=retry, dumps=self._dumps
+        )
+        hub = await self._hub.opened()
+        return id_after(await hub.publish(channels, event))
 
     @contextlib.asynccontextmanager
     async def subscribe(
         self, *channels: str, last_event_id: str | None = None
     ) -> AsyncIterator[Subscription]:
         """
-        Take the events of some channels, within a block.
+        Subscribe to channels within a block.
 
         ``async with streams.subscribe("news") as events: async for event in events: …``
 
         Args:
             channels: 1 to 64 channels; ``sse`` if there is none.
-            last_event_id: After which to begin; :obj:`None` for what is published from the
-                beginning of the block on.
+            last_event_id: The id after which to resume; :obj:`None` for what is published
+                from the beginning of the block on.
 
         Yields:
-            The events as clients get them, in order and once; it knows the
-            ``last_event_id``.
+            The events as clients get them, in order and once. Its ``last_event_id`` is that
+            of the last event that was taken from it.
 
         Raises:
-            InvalidFieldError: A channel or the ``last_event_id`` is none.
+            InvalidFieldError: A channel or the ``last_event_id`` is not valid.
             TooManySubscribersError: A cap is reached.
             HubClosedError: The streams are being closed.
             RuntimeError: They are in use on another loop.
@@ -194,15 +184,15 @@ class EventStreams:
             raise InvalidFieldError(
                 "last_event_id", last_event_id, "must be a str, or None"
             )
-        hub = await self._opened()
+        hub = await self._hub.opened()
         async with hub.subscribe(names, last_event_id=last_event_id) as subscription:
             yield subscription
 
     def query(self, *channels: str, expires_in: float | timedelta) -> str:
         """
-        Give the query of a stream's address, signed: who has it may listen for a while.
+        Return the signed query of a stream's URL: whoever has it may listen for a while.
 
-        After that its streams end, and it opens no new one. The extension for Flask makes
+        After that its streams end, and it opens no new one. The extension for Flask signs
         the same with the same key.
 
         Args:
@@ -210,20 +200,20 @@ class EventStreams:
             expires_in: Seconds, above 0, or a :class:`~datetime.timedelta`.
 
         Returns:
-            What follows the ``?`` of the address.
+            What follows the ``?`` of the URL.
 
         Raises:
-            InvalidFieldError: A channel or ``expires_in`` is none.
+            InvalidFieldError: A channel or ``expires_in`` is not valid.
             ConfigError: There is no ``secret_key``.
         """
-        names = check_selection(channels)
-        if not self._keys:
-            raise ConfigError(["signed addresses need a secret_key"])
-        from ..tokens import check_seconds, make_token  # noqa: PLC0415 - needs an extra
-
-        seconds = check_seconds(expires_in)
-        token = make_token(self._keys, names, seconds)
-        return urlencode([*(("channel", name) for name in names), ("token", token)])
+        parameters = signed_parameters(
+            self._access.keys,
+            channels,
+            expires_in,
+            now=time.time(),
+            setting="EventStreams(secret_key=…)",
+        )
+        return urlencode(parameters, doseq=True)
 
     async def disconnect(self, channel: str) -> None:
         """
@@ -232,25 +222,25 @@ class EventStreams:
         Browsers reconnect by themselves, so refuse them first.
 
         Args:
-            channel: A channel.
+            channel: The channel's name.
 
         Raises:
-            InvalidFieldError: It is no channel's name.
-            BrokerUnavailableError: Other processes could not be told.
+            InvalidFieldError: The name is not valid.
+            BrokerUnavailableError: The command could not be sent to other processes.
             HubClosedError: The streams are being closed.
             RuntimeError: They are in use on another loop.
         """
         name = check_channel(channel)
-        await (await self._opened()).disconnect(name)
+        await (await self._hub.opened()).disconnect(name)
 
     async def statistics(self) -> HubStatistics:
         """
-        Give what this process serves, for a health check or metrics.
+        Return what this process serves, for a health check or metrics.
 
         Raises:
             RuntimeError: The streams are in use on another loop.
         """
-        return (await self._opened()).statistics()
+        return (await self._hub.opened()).statistics()
 
     async def close(self) -> None:
         """
@@ -259,16 +249,11 @@ class EventStreams:
         Raises:
             RuntimeError: The streams are in use on another loop.
         """
-        self._enter_loop()
-        async with self._changing:
-            hub, self._hub = self._hub, None
-            self._closed_at = time.monotonic_ns()
-            if hub is not None:
-                await hub.close()
+        await self._hub.close()
 
     async def __aenter__(self) -> Self:
         """Open the broker, so that a mistake shows at start."""
-        await self._opened()
+        await self._hub.opened()
         return self
 
     async def __aexit__(
@@ -284,179 +269,8 @@ class EventStreams:
         """Serve a connection. See the ASGI specification."""
         await self._app(scope, receive, send)
 
-    async def _opened(self) -> Hub:
-        self._enter_loop()
-        async with self._changing:
-            if self._hub is None:
-                opening = open_hub(
-                    self._url,
-                    self._config,
-                    previous_closed_at=self._closed_at,
-                )
-                # Not in the context of the request that comes first: it would be kept.
-                self._hub = await asyncio.create_task(
-                    opening, context=contextvars.Context()
-                )
-            return self._hub
-
-    def _enter_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is loop:
-            return
-        is_used = self._hub is not None or self._changing.locked()
-        if is_used and self._loop is not None and not self._loop.is_closed():
-            raise RuntimeError(
-                "these streams are in use on another event loop. From one of its threads:"
-                " anyio.from_thread.run(streams.publish, data). A loop of its own needs an"
-                " EventStreams of its own, with the same url"
-            )
-        # What a loop has left open when it ended can only be dropped.
-        self._loop, self._hub, self._changing = loop, None, asyncio.Lock()
-
-    # ASGI.
-
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "http":
-            with expecting_stop(receive):
-                await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            # Before it is accepted this is answered with 403.
-            await receive()
-            await send({"type": "websocket.close"})
-        else:
-            raise ValueError(f"streams are HTTP, not {scope['type']!r}")
-
-    async def _live(self, receive: Any, send: Any) -> None:
-        await receive()
-        try:
-            await self._opened()
-        except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.close()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["method"] not in {"GET", "HEAD"}:
-            allow = (b"allow", b"GET, HEAD")
-            await answer(send, 405, "streams are asked for with GET", allow)
-            return
-        query = parse_qs(
-            scope["query_string"].decode(errors="replace"), keep_blank_values=True
-        )
-        try:
-            channels = asked_channels(query.get("channel", []))
-            after = asked_position(
-                _header(scope, b"last-event-id"), query.get("lastEventId", [None])[0]
-            )
-        except InvalidFieldError as error:
-            await answer(send, 400, str(error))
-            return
-        token = query.get("token", [None])[0]
-        arrived_at = note_arrival(scope)
-        refused, expires_at = await self._authorize(channels, token, scope)
-        if refused is not None:
-            await answer(send, 403, refused)
-            return
-        if scope["method"] == "HEAD":
-            await send(start())
-            await send(body(b"", more=False))
-            return
-        try:
-            hub = await self._opened()
-            client = scope.get("client")
-            ticket = hub.admit(
-                channels,
-                last_event_id=after,
-                expires_at=expires_at,
-                # Empty for a Unix socket.
-                address=(client[0] or None) if client else None,
-                arrived_at=arrived_at,
-            )
-        except TooManySubscribersError as error:
-            await refuse(send, error.status, error, error.retry_after_seconds)
-        except HubClosedError as error:
-            await refuse(send, 503, error, _RESTART_SECONDS)
-        else:
-            await self._stream(hub, ticket, receive, send)
-
-    async def _authorize(
-        self, channels: tuple[str, ...], token: str | None, scope: Any
-    ) -> tuple[str | None, float | None]:
-        """Give why a client is refused, and when its stream expires."""
-        if token is not None and not self._keys:
-            return "this application signs no tokens", None
-        if token is not None:
-            from ..tokens import InvalidTokenError, check_token  # noqa: PLC0415 - needs an extra
-
-            try:
-                return None, check_token(self._keys, token, channels)
-            except InvalidTokenError as error:
-                return str(error), None
-        verdict = None if self._authorizer is None else self._authorizer(channels, scope)
-        if isinstance(verdict, Awaitable):
-            verdict = await verdict
-        if may_listen(verdict, private=self._private):
-            return None, None
-        return "not allowed to listen to these channels", None
-
-    async def _stream(self, hub: Hub, ticket: Ticket, receive: Any, send: Any) -> None:
-        try:
-            await hub.locate(ticket)
-            await send(start())
-            connection = connection_of(receive, send)
-            sink = None
-            if self._may_take_over:
-                sink = await connection.take_over(self._config)
-            if sink is None:
-                await serve(hub, ticket, connection, receive, send)
-            else:
-                hub.attach(ticket, sink)
-        except BaseException:
-            hub.release(ticket)
-            raise
-
-
-def _header(scope: Any, wanted: bytes) -> bytes | None:
-    for name, value in scope["headers"]:
-        if name == wanted:
-            return bytes(value)
-    return None
-
 
 def _wrong(name: str, value: object, kind: Any, words: str) -> list[str]:
     if isinstance(value, kind):
         return []
     return [f"{name} must be {words}, not {value!r}"]
-
-
-def _keys(
-    secret_key: str | bytes | Sequence[str | bytes] | None,
-) -> list[str | bytes]:
-    if secret_key is None:
-        return []
-    single = isinstance(secret_key, str | bytes) or not isinstance(secret_key, Sequence)
-    keys: list[Any] = [secret_key] if single else [*secret_key]
-    for key in keys:
-        if not isinstance(key, str | bytes):
-            raise ConfigError(
-                [f"secret_key must be text, bytes, or several of them, not {key!r}"]
-            )
-        if not key:
-            raise ConfigError(["secret_key must not be empty"])
-    try:
-        from ..tokens import make_token  # noqa: F401, PLC0415 - a mistake shows at start
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            [f"secret_key needs {error.name}: pip install 'heliograph[asgi]'"]
-        ) from error
-    return keys
-
-
-def _dumps(data: Any) -> str:
-    # NaN is no JSON: the browser's JSON.parse would throw at the other end.
-    return json.dumps(data, allow_nan=False)

@@ -1,1 +1,49 @@
-"""What all faces share."""
+"""
+What all faces share: the decision about a request for a stream, made from values.
+
+A face translates between one framework and this layer, and decides nothing itself:
+
+1. It builds a :class:`StreamRequest` from the framework's request.
+2. :func:`decide` returns an :class:`Admission`, a :class:`Refusal`, or a
+   :class:`NeedsVerdict` if the application's authorizer has to be asked. The face calls the
+   authorizer, because that may be async or need an application context, and passes the
+   verdict to :meth:`NeedsVerdict.settle`.
+3. :func:`admit` reserves a slot in the hub. It returns the hub's ticket or a refusal.
+4. The face sends the status and headers of the refusal and its one line of text, or
+   :data:`STREAM_HEADERS` and the stream of the ticket.
+
+To publish, it passes what the developer gave to :func:`event_for`. Functions that depend on
+the time take it as an argument, so nothing here does I/O or reads a clock.
+"""
+
+from __future__ import annotations
+
+from .access import Access
+from .admission import Admission, admit
+from .arrivals import ARRIVED, noted_arrival
+from .decision import NeedsVerdict, decide
+from .headers import STREAM_HEADERS
+from .publishing import dumps_json, event_for
+from .refusal import Refusal, unavailable
+from .request import DEFAULT_CHANNEL, METHODS, StreamRequest
+from .tokens import read_keys, signed_parameters
+
+__all__ = [
+    "ARRIVED",
+    "DEFAULT_CHANNEL",
+    "METHODS",
+    "STREAM_HEADERS",
+    "Access",
+    "Admission",
+    "NeedsVerdict",
+    "Refusal",
+    "StreamRequest",
+    "admit",
+    "decide",
+    "dumps_json",
+    "event_for",
+    "noted_arrival",
+    "read_keys",
+    "signed_parameters",
+    "unavailable",
+]

@@ -19,7 +19,7 @@ from ..cors.decision import ALLOW_ORIGIN
 from ..cors.request import request_from_environ
 from ..faces.cors import judge
 from .cors_rules import AppRules
-from .making import making
+from .creation_lock import creation_lock
 
 if TYPE_CHECKING:
     from ..cors.outcome import Outcome
@@ -116,7 +116,7 @@ def cors_of(app: Flask, **_: object) -> AppCors:
     """
     cors = app.extensions.get(_EXTENSION)
     if cors is None:
-        with making:
+        with creation_lock:
             cors = app.extensions.get(_EXTENSION)
             if cors is None:
                 cors = app.extensions[_EXTENSION] = AppCors(app)

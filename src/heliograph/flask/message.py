@@ -1,4 +1,4 @@
-"""What Flask-SSE calls an event."""
+"""The class that Flask-SSE calls an event."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Message:
         self.retry = retry
 
     def to_dict(self) -> dict[str, Any]:
-        """Give ``data``, and of the other fields those that are set."""
+        """Return ``data``, and of the other fields those that are set."""
         optional = {"type": self.type, "id": self.id, "retry": self.retry}
         return {"data": self.data} | {
             name: value for name, value in optional.items() if value is not None

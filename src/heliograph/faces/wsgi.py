@@ -12,26 +12,28 @@ collected. Each way out of this module gives the slot to one of these.
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from ..errors import HubClosedError, TooManySubscribersError
-from .advice import advise_about_connections, advise_about_memory, advise_about_waiting
-from .swap import response_head
-from .wsgi import connection_of
+from ..servers.advice import (
+    advise_about_connections,
+    advise_about_memory,
+    advise_about_waiting,
+)
+from ..servers.swap import response_head
+from ..servers.wsgi import connection_of
+from .admission import admit
+from .refusal import Refusal, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from ..hub import StreamHub, Ticket
-    from .interface import WsgiConnection
+    from ..servers.interface import WsgiConnection
+    from .admission import Admission
 
-__all__ = ["RESTART_SECONDS", "Refusal", "StreamRequest", "serve_stream"]
-
-RESTART_SECONDS = 1
-"""When a process is about to end, another is about to begin."""
+__all__ = ["serve_stream"]
 
 _PIPELINED = (
     "a stream was asked for before the previous response on its connection was read: read"
@@ -39,55 +41,16 @@ _PIPELINED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRequest:
-    """
-    What a client asked for and was authorised to get.
-
-    Args:
-        channels: Valid names, sorted, each once.
-        last_event_id: The id after which the client resumes, if it sent one.
-        expires_at: When the stream ends, in seconds since the epoch of Unix; :obj:`None`
-            for no such end.
-        address: The client's address, if the server knows it.
-        arrived_at: When the request arrived, before anything looked at it, in nanoseconds
-            of :func:`time.monotonic_ns`.
-        may_take_over: Whether the connection may be taken from the server.
-    """
-
-    channels: tuple[str, ...]
-    last_event_id: str | None
-    expires_at: float | None
-    address: str | None
-    arrived_at: int
-    may_take_over: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """
-    Why a client is not served. Answer it with this, by the framework's means.
-
-    Attributes:
-        status: 429 or 503.
-        text: The reason, in one line.
-        retry_after_seconds: For ``Retry-After`` (RFC 9110 section 10.2.3).
-    """
-
-    status: int
-    text: str
-    retry_after_seconds: int
-
-
 def serve_stream(
     hub: StreamHub,
-    request: StreamRequest,
+    admission: Admission,
     environ: WSGIEnvironment,
     start_response: StartResponse,
     *,
     status: str,
     headers: Iterable[tuple[str, str]],
     on_close: Callable[[], None],
+    may_take_over: bool,
 ) -> Iterable[bytes] | Refusal:
     """
     Serve a stream as the body of a response to GET.
@@ -97,12 +60,13 @@ def serve_stream(
 
     Args:
         hub: Serves the stream.
-        request: What the client may get.
+        admission: The stream that the client may open.
         environ: The request, as the server made it (PEP 3333).
         start_response: From the server.
         status: Code and reason, such as ``"200 OK"``.
         headers: Names and values. A ``Content-Length`` is ignored.
         on_close: Called when the server closes the response. Not for a refusal.
+        may_take_over: Whether the connection may be taken over from the server.
 
     Returns:
         The body for the server, which has to close it. A :class:`Refusal` if the client
@@ -114,23 +78,10 @@ def serve_stream(
     connection = connection_of(environ)
     if connection.has_left() or connection.has_pending_output():
         # If it has left, nobody reads this.
-        return Refusal(status=503, text=_PIPELINED, retry_after_seconds=RESTART_SECONDS)
-    try:
-        ticket = hub.admit(
-            request.channels,
-            last_event_id=request.last_event_id,
-            expires_at=request.expires_at,
-            address=request.address,
-            arrived_at=request.arrived_at,
-        )
-    except TooManySubscribersError as error:
-        return Refusal(
-            status=error.status,
-            text=str(error),
-            retry_after_seconds=error.retry_after_seconds,
-        )
-    except HubClosedError as error:
-        return Refusal(status=503, text=str(error), retry_after_seconds=RESTART_SECONDS)
+        return unavailable(_PIPELINED)
+    ticket = admit(hub, admission)
+    if isinstance(ticket, Refusal):
+        return ticket
     response = _Response(hub, ticket, connection, on_close)
     try:
         advise_about_connections(environ, ticket.at_address)
@@ -141,11 +92,11 @@ def serve_stream(
         head = response_head(status, [*lines, ("Date", formatdate(usegmt=True))])
         body = (
             response.taken_over(start_response, status, lines, head)
-            if request.may_take_over
+            if may_take_over
             else None
         )
         if body is None:
-            if request.may_take_over:
+            if may_take_over:
                 advise_about_waiting(environ, connection)
             body = response.pulled(start_response, status, lines)
     except BaseException:

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from heliograph import Event, EventStreamParser, HubConfig
+from heliograph.faces import Admission, Refusal
+from heliograph.faces.wsgi import serve_stream
 from heliograph.hub import HubThread
-from heliograph.servers.wsgi_response import Refusal, StreamRequest, serve_stream
 from servers import until
 from wsgis import connected, environ
 
@@ -48,22 +49,22 @@ class Response:
         self.closed += 1
 
     def serve(self, environ):
-        request = StreamRequest(
+        admission = Admission(
             channels=("a",),
             last_event_id=None,
             expires_at=None,
             address=None,
             arrived_at=time.monotonic_ns(),
-            may_take_over=self.may_take_over,
         )
         return serve_stream(
             self.hub,
-            request,
+            admission,
             environ,
             self.start,
             status="200 OK",
             headers=self.headers,
             on_close=self.close,
+            may_take_over=self.may_take_over,
         )
 
 
@@ -173,7 +174,7 @@ def test_a_cap(hub):
 
     refusal = response.serve(environ())
 
-    assert refusal == Refusal(status=503, text=refusal.text, retry_after_seconds=9)
+    assert refusal == Refusal(503, refusal.text, (("Retry-After", "9"),))
     assert "subscribers already" in refusal.text
     assert (response.started, response.closed) == ([], 0)
     held.close()
@@ -198,7 +199,7 @@ def test_a_hub_that_does_not_answer():
 
     going_on.set()
     thread.join()
-    assert (refusal.status, refusal.retry_after_seconds) == (503, 1)
+    assert (refusal.status, refusal.headers) == (503, (("Retry-After", "1"),))
     assert refusal.text == "the hub does not answer"
     until(lambda: hub.statistics().subscribers == 0)
     hub.close()

@@ -1,0 +1,86 @@
+"""The hub of an application, on the event loop that uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from typing import TYPE_CHECKING
+
+from ..hub import open_hub
+
+if TYPE_CHECKING:
+    from ..config import HubConfig
+    from ..hub import Hub
+
+__all__ = ["LoopHub"]
+
+
+class LoopHub:
+    """
+    A hub that is opened when it is first needed, and belongs to the loop that needed it.
+
+    Args:
+        url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
+        config: Limits and timings.
+
+    Attributes:
+        hub: The hub if it is open, else :obj:`None`.
+    """
+
+    def __init__(self, url: str, config: HubConfig) -> None:
+        self._url = url
+        self._config = config
+        self.hub: Hub | None = None
+        self._closed_at = 0
+        # The loop that the hub belongs to. The lock is held while the hub opens or closes.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changing = asyncio.Lock()
+
+    async def opened(self) -> Hub:
+        """
+        Return the hub, opened if it is not.
+
+        Raises:
+            ConfigError: Storage refuses what it was configured with.
+            RuntimeError: It is in use on another loop.
+        """
+        self._enter_loop()
+        async with self._changing:
+            if self.hub is None:
+                opening = open_hub(
+                    self._url,
+                    self._config,
+                    previous_closed_at=self._closed_at,
+                )
+                # The hub would keep the context of the request that comes first (PEP 567).
+                self.hub = await asyncio.create_task(opening, context=contextvars.Context())
+            return self.hub
+
+    async def close(self) -> None:
+        """
+        Close the hub if it is open. Using it again opens another one.
+
+        Raises:
+            RuntimeError: It is in use on another loop.
+        """
+        self._enter_loop()
+        async with self._changing:
+            hub, self.hub = self.hub, None
+            self._closed_at = time.monotonic_ns()
+            if hub is not None:
+                await hub.close()
+
+    def _enter_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        is_used = self.hub is not None or self._changing.locked()
+        if is_used and self._loop is not None and not self._loop.is_closed():
+            raise RuntimeError(
+                "these streams are in use on another event loop. From one of its threads:"
+                " anyio.from_thread.run(streams.publish, data). A loop of its own needs an"
+                " EventStreams of its own, with the same url"
+            )
+        # What a loop has left open when it ended can only be dropped.
+        self._loop, self.hub, self._changing = loop, None, asyncio.Lock()

@@ -1,0 +1,52 @@
+"""
+Serving a client that the hub has admitted.
+
+Where the server is known its connection is taken over, so the stream costs no task.
+Elsewhere the task of the request sends what the hub has for the client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..servers.asgi import connection_of
+from .messages import start
+from .task import serve
+
+if TYPE_CHECKING:
+    from ..hub import Hub, Ticket
+    from ..servers.asgi_types import Receive, Send
+
+__all__ = ["serve_client"]
+
+
+async def serve_client(
+    hub: Hub, ticket: Ticket, receive: Receive, send: Send, *, may_take_over: bool
+) -> None:
+    """
+    Send a client the head of its stream, and its stream.
+
+    Returns when the connection was taken over, else when the stream has ended. If it is
+    cancelled before, the client leaves.
+
+    Args:
+        hub: The hub that has admitted the client.
+        ticket: What the hub's ``admit`` returned.
+        receive: The server's.
+        send: The server's.
+        may_take_over: Whether the connection may be taken over from the server.
+    """
+    try:
+        await hub.locate(ticket)
+        await send(start())
+        connection = connection_of(receive, send)
+        sink = None
+        if may_take_over:
+            sink = await connection.take_over(hub.config)
+        if sink is None:
+            await serve(hub, ticket, connection, receive, send)
+        else:
+            hub.attach(ticket, sink)
+    except BaseException:
+        hub.release(ticket)
+        raise

@@ -1,0 +1,127 @@
+"""
+A request for a stream, as values that every framework can provide.
+
+The channels are the ``channel`` fields of the query. They are decoded strictly: bytes that
+are not UTF-8 are refused, because a hook of the application may have read them as another
+name than we would. An id is decoded as browsers decode it, and an unknown one is a gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from ..channels.names import check_selection
+from ..errors import InvalidFieldError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["DEFAULT_CHANNEL", "MAX_QUERY_FIELDS", "METHODS", "StreamQuery", "StreamRequest"]
+
+DEFAULT_CHANNEL = "sse"
+"""The channel of a publish and of a stream that name none, as in Flask-SSE."""
+
+METHODS = ("GET", "HEAD")
+"""The methods with which a stream can be requested."""
+
+MAX_QUERY_FIELDS = 1_000
+"""
+How many fields a query may have.
+
+Servers bound a query by its length only, and 64 KB are 32,000 fields, each of which costs
+objects. A stream needs 66; Django's limit for a form is 1,000 as well.
+"""
+
+# The longest header that gunicorn accepts, and three times what an id of 64 channels needs.
+_MAX_ID_CHARACTERS = 8190
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRequest:
+    """
+    The values of a request on which the decision depends.
+
+    Args:
+        method: The method, in capitals.
+        query_string: What follows the ``?`` of the URL, percent-encoded as received.
+        headers: Field names in lower case, and the values as Latin-1 text (PEP 3333). Of a
+            field that occurs several times, the first.
+        address: The client's address as the server reports it; :obj:`None` if it does not.
+        arrived_at: When the request arrived: a result of :func:`time.monotonic_ns`.
+    """
+
+    method: str
+    query_string: bytes
+    headers: Mapping[str, str]
+    address: str | None
+    arrived_at: int
+
+    def query(self) -> StreamQuery:
+        """
+        Return what the query and ``Last-Event-ID`` ask for.
+
+        Raises:
+            InvalidFieldError: A channel, their number, the id, or the number of fields is
+                not valid.
+        """
+        fields = _parse(self.query_string)
+        (token, *_) = fields.get("token", [None])
+        return StreamQuery(
+            channels=_channels(fields.get("channel", [])),
+            last_event_id=_last_event_id(
+                self.headers.get("last-event-id", ""), fields.get("lastEventId", [""])[0]
+            ),
+            token=token,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamQuery:
+    """
+    What a client asks for.
+
+    Args:
+        channels: The channels, sorted, each once; the default one if none was named.
+        last_event_id: The id after which the stream resumes; :obj:`None` to begin now.
+        token: The token as received, not checked; :obj:`None` if there is none.
+    """
+
+    channels: tuple[str, ...]
+    last_event_id: str | None
+    token: str | None
+
+
+def _parse(query_string: bytes) -> dict[str, list[str]]:
+    try:
+        return parse_qs(
+            query_string.decode(errors="surrogateescape"),
+            keep_blank_values=True,
+            # What is not UTF-8 becomes lone surrogates, which no channel may contain.
+            errors="surrogateescape",
+            max_num_fields=MAX_QUERY_FIELDS,
+        )
+    except ValueError as error:
+        raise InvalidFieldError(
+            "query", query_string, f"must have at most {MAX_QUERY_FIELDS} fields"
+        ) from error
+
+
+def _channels(names: Sequence[str]) -> tuple[str, ...]:
+    if list(names) in ([], [""]):
+        names = [DEFAULT_CHANNEL]
+    return check_selection(names)
+
+
+def _last_event_id(header: str, field: str) -> str | None:
+    # The header counts first: a browser that reconnects sends it along with the URL that it
+    # has, whose query still holds the id with which the page began. WHATWG HTML section
+    # 9.2.3 encodes the header as UTF-8; servers hand its bytes on as Latin-1.
+    octets = header.encode("latin-1") or field.encode(errors="surrogateescape")
+    value = octets.decode(errors="replace")
+    if len(value) > _MAX_ID_CHARACTERS:
+        raise InvalidFieldError(
+            "Last-Event-ID", value, f"must have at most {_MAX_ID_CHARACTERS} characters"
+        )
+    return value or None

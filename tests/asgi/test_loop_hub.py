@@ -1,0 +1,55 @@
+"""A hub belongs to the loop that uses it."""
+
+import asyncio
+import gc
+import os
+import threading
+import time
+
+import pytest
+
+from heliograph.asgi import EventStreams
+
+
+def test_loops():
+    """It belongs to a loop; when that is gone it begins anew on another."""
+    streams = EventStreams("memory:")
+
+    async def use():
+        await streams.publish("x")
+
+    async def use_elsewhere():
+        await use()
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, use())
+        await streams.close()
+
+    asyncio.run(use_elsewhere())
+    asyncio.run(use_elsewhere())
+
+
+async def test_closing_while_it_opens():
+    """What is being opened is closed; another loop has to wait until then."""
+    streams = EventStreams("memory:")
+    publishing = asyncio.create_task(streams.publish("x"))
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="another event loop"):
+        await asyncio.to_thread(asyncio.run, streams.publish("y"))
+    await asyncio.gather(streams.close(), publishing, return_exceptions=True)
+    assert streams._hub.hub is None
+
+
+def test_loops_that_end_without_closing(tmp_path):
+    """What they had open is dropped, as test clients of frameworks do with each request."""
+    streams = EventStreams(f"sqlite:///{tmp_path}/log")
+
+    def use():
+        asyncio.run(streams.publish("x"))
+        gc.collect()
+        return threading.active_count() + len(os.listdir("/proc/self/fd"))
+
+    before = use()
+    deadline = time.monotonic() + 20
+    # Each would leave two threads and eight descriptors; threads take a moment to end.
+    while (now := [use() for _ in range(20)][-1]) > before + 20:
+        assert time.monotonic() < deadline, (before, now)

@@ -1,0 +1,34 @@
+"""The scope of a request as the values on which its stream depends."""
+
+import pytest
+
+from heliograph.asgi.request import stream_request
+
+SCOPE = {
+    "type": "http",
+    "method": "GET",
+    "query_string": b"channel=a",
+    "headers": [],
+    "heliograph.arrived": 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "value"),
+    [
+        ({}, "method", "GET"),
+        ({}, "query_string", b"channel=a"),
+        ({}, "headers", {}),
+        ({"headers": [(b"a", b"1"), (b"b", b"2")]}, "headers", {"a": "1", "b": "2"}),
+        ({"headers": [(b"a", b"1"), (b"a", b"2")]}, "headers", {"a": "1"}),
+        ({"headers": ((b"a", b"\xc3\xa9"),)}, "headers", {"a": "\xc3\xa9"}),
+        ({}, "address", None),
+        ({"client": None}, "address", None),
+        ({"client": ("192.0.2.1", 5)}, "address", "192.0.2.1"),
+        ({"client": ["2001:db8::1", 5]}, "address", "2001:db8::1"),
+        ({}, "arrived_at", 5),
+    ],
+)
+def test_values(changes, field, value):
+    """Each is there in the form that all faces share; of a header the first one counts."""
+    assert getattr(stream_request(SCOPE | changes), field) == value

@@ -1,0 +1,208 @@
+"""Whether a client gets a stream: tables of requests and settings."""
+
+from urllib.parse import urlencode
+
+import pytest
+
+from heliograph.faces import Access, Admission, NeedsVerdict, Refusal, StreamRequest, decide
+from heliograph.faces.tokens import make_token, signed_parameters
+
+NOW = 1_700_000_000
+KEYS = ("old", "key")
+
+
+def ask(query="", access=None, *, method="GET", address="192.0.2.1", headers=()):
+    request = StreamRequest(
+        method=method,
+        query_string=query.encode(),
+        headers=dict(headers),
+        address=address,
+        arrived_at=5,
+    )
+    return decide(request, access or Access(), now=NOW)
+
+
+def signed(*channels, expires_in=60, keys=KEYS):
+    return urlencode(
+        signed_parameters(keys, channels, expires_in, now=NOW, setting=""), doseq=True
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_admission(method):
+    """It holds all that the hub has to know."""
+    decided = ask(
+        "channel=b&channel=a", method=method, headers={"last-event-id": "1-1"}.items()
+    )
+
+    assert decided == Admission(
+        channels=("a", "b"),
+        last_event_id="1-1",
+        expires_at=None,
+        address="192.0.2.1",
+        arrived_at=5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reported", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        (None, None),
+        ("", None),
+        ("0.0.0.0", None),
+        ("<local>", None),
+        ("localhost", None),
+    ],
+)
+def test_address(reported, address):
+    """What servers report for a Unix socket is not the address of one client."""
+    assert ask(address=reported).address == address
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "get"])
+def test_other_methods(method):
+    """The refusal says which methods there are, whatever else is wrong."""
+    expected = Refusal(405, "streams are asked for with GET", (("Allow", "GET, HEAD"),))
+    assert ask("channel=%00", Access(private=True), method=method) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("channel=%00", "control characters"),
+        ("channel=%FF", "lone surrogates"),
+        ("&".join(f"channel={n}" for n in range(65)), "1 to 64 channels"),
+        ("lastEventId=" + "x" * 9000, "at most 8190 characters"),
+        ("&" * 1000, "at most 1000 fields"),
+    ],
+)
+def test_bad_requests(query, words):
+    """400, with the field, the value and the rule, in one short line."""
+    refusal = ask(query, Access(private=True, has_authorizer=True))
+
+    assert (refusal.status, refusal.headers) == (400, ())
+    assert words in refusal.text
+    assert len(refusal.text) < 300
+    assert "\n" not in refusal.text
+
+
+FORGERIES = [
+    pytest.param(lambda url: url + "x", "not signed", id="signature"),
+    pytest.param(
+        lambda url: url.replace("channel=a&", "channel=b&"),
+        "other channels",
+        id="another-channel",
+    ),
+    pytest.param(
+        lambda url: url.replace("channel=a&", "channel=a&channel=b&"),
+        "other channels",
+        id="one-more-channel",
+    ),
+    pytest.param(lambda url: url.split("token=")[0] + "token=", "not signed", id="empty"),
+    pytest.param(
+        lambda url: url.split("token=")[0] + "token=" + "A" * 100_000,
+        "not signed",
+        id="long",
+    ),
+    pytest.param(
+        lambda url: url.split("token=")[0] + "token=%00%FF", "not signed", id="junk"
+    ),
+    pytest.param(lambda url: signed("a", keys=["other"]), "not signed", id="other-key"),
+    pytest.param(
+        lambda url: f"channel=a&token={make_token(KEYS, ('a',), expires_at=NOW)}",
+        "expired",
+        id="expired",
+    ),
+]
+
+
+@pytest.mark.parametrize(("forge", "words"), FORGERIES)
+@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize("has_authorizer", [True, False])
+def test_forged_tokens(forge, words, private, has_authorizer):
+    """A wrong token is refused even where none is needed, and no authorizer is asked."""
+    access = Access(keys=KEYS, private=private, has_authorizer=has_authorizer)
+
+    refusal = ask(forge(signed("a")), access)
+
+    assert refusal.status == 403
+    assert words in refusal.text
+
+
+def test_a_token_without_a_key():
+    """Where nothing is signed a token opens nothing."""
+    assert ask("token=x") == Refusal(403, "this application signs no tokens")
+
+
+@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize("has_authorizer", [True, False])
+@pytest.mark.parametrize("hook_sees_one_channel", [True, False])
+@pytest.mark.parametrize("keys", [KEYS[:1], KEYS], ids=["old-key", "newest-key"])
+def test_a_token(private, has_authorizer, hook_sees_one_channel, keys):
+    """Whoever was given a signed URL is let in by it alone, until it expires."""
+    access = Access(
+        keys=KEYS,
+        private=private,
+        has_authorizer=has_authorizer,
+        hook_sees_one_channel=hook_sees_one_channel,
+    )
+
+    admission = ask(signed("a", "b", keys=keys), access)
+
+    assert (admission.channels, admission.expires_at) == (("a", "b"), NOW + 60)
+
+
+WITHOUT_A_VERDICT = [
+    ("", Access(private=True), "a signed URL is needed"),
+    ("channel=a", Access(hook_sees_one_channel=True), None),
+    ("channel=a&channel=a", Access(hook_sees_one_channel=True), None),
+    ("channel=a&channel=b", Access(hook_sees_one_channel=True), "need an authorizer"),
+    ("channel=a&channel=b", Access(), None),
+]
+
+
+@pytest.mark.parametrize(("query", "access", "words"), WITHOUT_A_VERDICT)
+def test_without_an_authorizer(query, access, words):
+    """Privacy, and a hook that looks at one channel, are decided without asking."""
+    decided = ask(query, access)
+
+    if words is None:
+        assert isinstance(decided, Admission)
+    else:
+        assert decided.status == 403
+        assert words in decided.text
+
+
+@pytest.mark.parametrize(
+    ("private", "verdict", "is_let_in"),
+    [
+        (True, True, True),
+        (True, None, False),
+        (True, False, False),
+        (False, True, True),
+        (False, None, True),
+        (False, False, False),
+    ],
+)
+@pytest.mark.parametrize("hook_sees_one_channel", [True, False])
+def test_with_an_authorizer(private, verdict, is_let_in, hook_sees_one_channel):
+    """It is asked about all channels at once, sorted, and its verdict is the decision."""
+    access = Access(
+        private=private, has_authorizer=True, hook_sees_one_channel=hook_sees_one_channel
+    )
+    asked = ask("channel=b&channel=a", access)
+    assert isinstance(asked, NeedsVerdict)
+    assert asked.channels == ("a", "b")
+
+    decided = asked.settle(verdict)
+
+    refusal = Refusal(403, "not allowed to listen to these channels")
+    assert decided == (ask("channel=b&channel=a") if is_let_in else refusal)
+
+
+def test_a_verdict_that_is_none():
+    """It lets nobody in, and is no refusal either: the application has a mistake."""
+    with pytest.raises(TypeError, match="True, False or None, not 'yes'"):
+        ask(access=Access(has_authorizer=True)).settle("yes")

@@ -1,0 +1,51 @@
+"""Requests that get no stream, as Flask answers them."""
+
+import pytest
+
+from flask_apps import make_app
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_other_methods(app, method):
+    """A stream is asked for with GET."""
+    assert getattr(app.test_client(), method)("/stream").status_code == 405
+
+
+def test_a_rule_with_other_methods(tmp_path):
+    """A stream is asked for with GET there, too, and the answer says so."""
+    app = make_app(tmp_path)
+    app.add_url_rule("/own", view_func=app.sse.stream, methods=["GET", "POST"])
+
+    response = app.test_client().post("/own")
+
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+
+
+BAD_QUERIES = [
+    ("?channel=a%00", {}, "control characters"),
+    ("?channel=%FF", {}, "lone surrogates"),
+    ("?channel=" + "x" * 5_000_000, {}, "at most 255 bytes"),
+    ("?lastEventId=" + "x" * 9000, {}, "at most 8190 characters"),
+    ("", {"Last-Event-ID": "x" * 9000}, "at most 8190 characters"),
+    ("?" + "&" * 1000, {}, "at most 1000 fields"),
+]
+
+
+@pytest.mark.parametrize(("query", "headers", "words"), BAD_QUERIES)
+def test_bad_queries(app, query, headers, words):
+    """A clear 400, and not the client's megabytes back."""
+    response = app.test_client().get(f"/stream{query}", headers=headers)
+
+    assert response.status_code == 400
+    assert words in response.text
+    assert len(response.text) < 1000
+    assert app.sse.statistics().subscribers == 0
+
+
+def test_markup_in_a_bad_channel_is_escaped(app):
+    """What a client sends is not reflected as HTML."""
+    response = app.test_client().get("/stream?channel=%00<script>")
+
+    assert response.status_code == 400
+    assert "<script>" not in response.text

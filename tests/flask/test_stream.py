@@ -1,0 +1,153 @@
+"""The response that is a stream."""
+
+import gc
+
+import pytest
+
+from flask_apps import Reader, make_app
+from servers import until
+
+
+def test_headers(app):
+    """What keeps caches and proxies from holding events back, and the application's own."""
+
+    @app.after_request
+    def add(response):
+        response.headers["X-Own"] = "é"
+        response.vary.add("Origin")
+        return response
+
+    with app.test_client().get("/stream") as response:
+        headers = response.headers
+        assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert headers["Cache-Control"] == "no-store, no-transform"
+        assert headers["X-Accel-Buffering"] == "no"
+        assert headers["Vary"] == "Accept-Encoding, Origin"
+        assert headers["X-Own"] == "é"
+
+
+def test_head(app):
+    """The head alone, and no slot is taken."""
+    response = app.test_client().head("/stream")
+
+    assert (response.status_code, response.data) == (200, b"")
+    assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert app.sse.statistics().subscribers == 0
+
+
+CHANNELS = [
+    ("", ["sse"]),
+    ("?channel=a,b", ["a,b"]),
+    ("?channel=x+y&channel=%C3%A9", ["x y", "é"]),
+]
+
+
+@pytest.mark.parametrize(("query", "channels"), CHANNELS)
+def test_channels(app, stream, query, channels):
+    """One parameter is one channel, whatever it contains."""
+    reader = stream(f"/stream{query}")
+
+    for channel in ["sse", "a", "b", "a,b", "x y", "é"]:
+        app.sse.publish(channel, channel=channel)
+    app.sse.publish("end", channel=channels[0])
+
+    got = [event.data for event in reader.wait(len(channels) + 1)]
+    assert sorted(got[:-1]) == sorted(channels)
+
+
+def test_last_event_id(app, stream):
+    """From the header; from the query for who cannot set one; the header is newer."""
+    ids = [app.sse.publish(str(n)) for n in range(4)]
+
+    by_header = stream(headers={"Last-Event-ID": ids[1]})
+    by_query = stream(f"/stream?lastEventId={ids[0]}")
+    by_both = stream(f"/stream?lastEventId={ids[0]}", headers={"Last-Event-ID": ids[2]})
+
+    assert [e.data for e in by_header.wait(2)] == ["2", "3"]
+    assert [e.data for e in by_query.wait(3)] == ["1", "2", "3"]
+    assert [e.data for e in by_both.wait(1)] == ["3"]
+
+
+def test_last_event_id_beyond_ascii(app, stream):
+    """Browsers send an id of the publisher's as UTF-8."""
+    app.sse.publish("1", id="größe")
+    app.sse.publish("2")
+
+    reader = stream(headers={"Last-Event-ID": "größe".encode().decode("latin-1")})
+
+    assert [e.data for e in reader.wait(1)] == ["2"]
+
+
+@pytest.mark.parametrize(
+    "junk", ["junk", "\xff\xfe", "'; DROP TABLE entry --", "x" * 8190, "1.2.3"]
+)
+def test_junk_last_event_id(app, stream, junk):
+    """The client gets a gap event, and the stream continues."""
+    reader = stream(headers={"Last-Event-ID": junk})
+
+    assert reader.wait(1)[0].type == "heliograph.gap"
+    app.sse.publish("x")
+    assert reader.wait(2)[1].data == "x"
+
+
+def test_caps(tmp_path):
+    """Over a cap: 503, when to try again, and the application's headers."""
+    app = make_app(tmp_path, SSE_MAX_SUBSCRIBERS_PER_CHANNEL=1, SSE_RETRY_AFTER_SECONDS=9)
+    app.after_request(lambda response: response.headers.add("X-Own", "1") or response)
+    with app.test_client().get("/stream") as held:
+        Reader(held).placed()
+        refused = app.test_client().get("/stream")
+
+        assert refused.status_code == 503
+        assert refused.headers["Retry-After"] == "9"
+        assert refused.headers["X-Own"] == "1"
+        assert refused.mimetype == "text/plain"
+        assert "'sse' has its 1 subscribers" in refused.text
+
+
+def test_a_header_that_cannot_be_sent(app):
+    """The application's mistake costs no slot."""
+    app.after_request(lambda response: response.headers.add("X-Name", "Łukasz") or response)
+
+    for _ in range(3):
+        with pytest.raises(UnicodeEncodeError):
+            app.test_client().get("/stream")
+
+    assert app.sse.statistics().subscribers == 0
+
+
+def test_a_response_that_is_dropped(app):
+    """A hook that fails after the response was made costs no slot either."""
+    app.testing = True
+
+    @app.teardown_request
+    def fail(error):
+        raise ZeroDivisionError
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            app.test_client().get("/stream").close()
+    gc.collect()
+
+    until(lambda: app.sse.statistics().subscribers == 0)
+
+
+def test_a_frozen_response(app):
+    """Frozen by a hook, it has no length all the same."""
+    app.after_request(lambda response: response.freeze() or response)
+
+    with app.test_client().get("/stream") as response:
+        assert "Content-Length" not in response.headers
+        Reader(response).placed()
+
+
+def test_leaving_frees_the_slot(app, stream):
+    """A closed response is a subscriber less, begun or not."""
+    reader = stream()
+    unread = app.test_client().get("/stream", buffered=False)
+    assert app.sse.statistics().subscribers == 2
+
+    reader.response.close()
+    unread.close()
+
+    assert app.sse.statistics().subscribers == 0
