@@ -1,6 +1,7 @@
 """What several tests of the SQLite broker need."""
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,7 @@ def run_program(name, *arguments, **options):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env={**os.environ, "PYTHONPATH": str(PROGRAMS.parent)},
         **options,
     )
 

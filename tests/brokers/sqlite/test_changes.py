@@ -37,3 +37,23 @@ async def test_news_before_a_crowd(path):
         await ear.hear(1)
         assert not all(one.done() for one in crowd)
         await asyncio.gather(*crowd)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+async def test_nothing_is_kept_of_what_is_not_listened_to(path, is_damaged):
+    """Channels whose call was cancelled at any time, or failed, cost no memory."""
+    if is_damaged:
+        path.write_text("no database at all, and long enough to be one" * 99)
+    async with opened(path) as broker:
+        for turns in range(10):
+            calls = {name: broker.listen(name) for name in (f"a{turns}", f"b{turns}")}
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for name, call in calls.items():
+                if not call.cancel() and call.exception() is None:
+                    broker.unlisten(name)
+        last = broker.listen("last")
+        (await asyncio.wait([last]))[0].pop().exception()
+        kept = list(broker._changes._wanted)
+
+    assert kept == ([] if is_damaged else ["last"])

@@ -1,7 +1,10 @@
 """Every listener is given the entries of all processes, in order, once."""
 
+import asyncio
 import contextlib
+import random
 import sqlite3
+import threading
 
 import pytest
 from contract import Ear
@@ -64,3 +67,62 @@ def test_four_publish_four_listen(path):
     # The listeners check order and holes themselves, and print a digest of what they saw.
     assert len(reports) == 1
     assert reports.pop().startswith(f"{4 * events} in order, once: ")
+
+
+@pytest.mark.timeout(240)
+def test_four_exchange(path):
+    """All that publish and listen at the same time see one order of all channels."""
+    events, channels = 2_000, ["a", "b", "c"]
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    programs = [
+        run_program("exchange.py", path, events, 4 * events, seed + n, *channels)
+        for n in range(4)
+    ]
+    for program in programs:
+        assert program.stdout.readline() == "listening\n"
+    for program in programs:
+        program.stdin.write("\n")
+        program.stdin.flush()
+
+    reports = {program.communicate(timeout=200)[0] for program in programs}
+
+    assert len(reports) == 1, reports
+    assert reports.pop().startswith(f"{4 * events} in order, once: ")
+
+
+async def test_an_own_entry_does_not_wait_for_the_reader(path):
+    """It is handed on in the step that commits it, whatever the thread that reads does."""
+    ear, release = Ear(), threading.Event()
+    async with opened(path, ear) as broker:
+        await broker.listen("a")
+        reading = asyncio.ensure_future(broker._read_thread.run(release.wait))
+        try:
+            appended = [await broker.append("a", Event(str(n))) for n in range(40)]
+            assert await ear.hear(40) == appended
+        finally:
+            release.set()
+            await reading
+
+
+async def test_nothing_is_handed_on_that_is_no_longer_listened_to(path):
+    """Although the thread that reads has not come to it yet."""
+    ear, release = Ear(), threading.Event()
+    async with opened(path, ear) as broker:
+        for name in "ab":
+            await broker.listen(name)
+        reading = asyncio.ensure_future(broker._read_thread.run(release.wait))
+        try:
+            broker.unlisten("a")
+            for name in "ab":
+                await broker.append(name, Event(name))
+            assert [entry.channel for entry in await ear.hear(1)] == ["b"]
+        finally:
+            release.set()
+            await reading
+        head = await broker.listen("a")
+        again = await broker.append("a", Event("again"))
+        await ear.hear(2)
+
+    assert head.offset == 1
+    assert ear.entries[1:] == [again]

@@ -5,8 +5,9 @@ Two threads, each with a connection of its own: one commits batches of appends, 
 and follows what is new. Appends that arrive while a commit is under way make up the next
 batch, so the rate of commits stays what the disk can do while their size grows.
 
-All listeners, the publisher's own process included, learn of entries in the same way:
-by reading the file after a ring. There is no second path whose order could differ.
+Listeners are given the entries of all processes in the order of the file (:mod:`.news`).
+Those of other processes are read after a ring. What this process has committed is handed on
+at once if nothing of another process is in between, and is read like the others if not.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ class SqliteBroker(Broker):
         self._news = News(self._reading)
         self._pending: list[tuple[str, Event, asyncio.Future[Entry]]] = []
         self._committing: asyncio.Task[None] | None = None
+        # Whether the file is to be read, and whether there is something to hand on.
         self._rung = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._bell: Doorbell | None = None
         self._mend_bell_at = 0.0
         self._is_warned_of_bells = False
@@ -145,6 +148,7 @@ class SqliteBroker(Broker):
         self._hang_bell()
         self._tasks = [
             asyncio.create_task(self._follow()),
+            asyncio.create_task(self._deliver()),
             asyncio.create_task(self._sweep()),
         ]
 
@@ -223,25 +227,29 @@ class SqliteBroker(Broker):
     async def _commit(self) -> None:
         while self._pending:
             batch, self._pending = self._pending, []
+            own_bell = None if self._bell is None else self._bell.name
             try:
-                entries = await self._write_thread.run(self._store_and_ring, batch)
+                entries, is_fresh = await self._write_thread.run(
+                    self._store_and_ring, batch, own_bell
+                )
             except Exception as error:  # noqa: BLE001 - every publisher of the batch gets it
                 for _, _, future in batch:
                     if not future.done():
                         future.set_exception(error)
                 continue
-            self._rung.set()
+            (self._arrived if is_fresh else self._rung).set()
             for (_, _, future), entry in zip(batch, entries, strict=True):
                 if not future.done():
                     future.set_result(entry)
         self._committing = None
 
     def _store_and_ring(
-        self, batch: list[tuple[str, Event, asyncio.Future[Entry]]]
-    ) -> list[Entry]:
-        entries = self._writer.append([(channel, event) for channel, event, _ in batch])
-        ring(self._bells, self._mode)
-        return entries
+        self, batch: list[tuple[str, Event, asyncio.Future[Entry]]], own_bell: str | None
+    ) -> tuple[list[Entry], bool]:
+        commit = self._writer.append([(channel, event) for channel, event, _ in batch])
+        is_fresh = self._news.offer(commit)
+        ring(self._bells, self._mode, but=own_bell)
+        return commit.entries, is_fresh
 
     async def _follow(self) -> None:
         available = True
@@ -262,10 +270,27 @@ class SqliteBroker(Broker):
                 available = True
 
     async def _hand_on_news(self) -> None:
-        while entries := await self._read_thread.run(self._news.read):
-            for first in range(0, len(entries), _ENTRIES_BETWEEN_YIELDS):
-                self._listener.on_entries(entries[first : first + _ENTRIES_BETWEEN_YIELDS])
-                await asyncio.sleep(0)
+        while True:
+            # Before more is read, so that memory is bounded.
+            await self._hand_on()
+            if not await self._read_thread.run(self._news.read):
+                return
+
+    async def _deliver(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            try:
+                await self._hand_on()
+            except Exception:  # noqa: BLE001 - the boundary of a task, as above
+                _log.exception("cannot hand on events of %s", self._path)
+
+    async def _hand_on(self) -> None:
+        # Two tasks may do this at a time. What one takes it hands on in the same step.
+        while entries := self._news.take(_ENTRIES_BETWEEN_YIELDS):
+            if wanted := [one for one in entries if self._changes.is_wanted(one.channel)]:
+                self._listener.on_entries(wanted)
+            await asyncio.sleep(0)
 
     async def _wait_for_ring(self) -> None:
         poll = (

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from ...channels.position import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from ...errors import BrokerUnavailableError
 
+    # A name with the future of who waits, or None to stop listening.
+    _Change: TypeAlias = tuple[str, asyncio.Future[Position] | None]
     _Outcome: TypeAlias = Position | BrokerUnavailableError | None
 
 __all__ = ["Changes"]
@@ -45,9 +47,22 @@ class Changes:
         self._change = change
         self._closed_error = closed_error
         self._closed = False
-        # What is to be listened to, with the future of who waits for it, or no longer.
-        self._changes: deque[tuple[str, asyncio.Future[Position] | None]] = deque()
+        self._changes: deque[_Change] = deque()
         self._changing: asyncio.Task[None] | None = None
+        # The last call of listen() for each channel that is to be listened to.
+        self._wanted: dict[str, asyncio.Future[Position]] = {}
+
+    def is_wanted(self, channel: str) -> bool:
+        """
+        Return whether a channel is to be listened to, also before that has been done.
+
+        Entries are committed while a change waits for its turn.
+
+        Args:
+            channel: Any name.
+        """
+        begun = self._wanted.get(channel)
+        return begun is not None and not begun.cancelled()
 
     def listen(self, channel: str) -> asyncio.Future[Position]:
         """
@@ -60,6 +75,7 @@ class Changes:
         if self._closed:
             begun.set_exception(self._closed_error())
         else:
+            self._wanted[channel] = begun
             self._add(channel, begun)
         return begun
 
@@ -70,6 +86,7 @@ class Changes:
         Args:
             channel: A name, listened to or not.
         """
+        self._wanted.pop(channel, None)
         self._add(channel, None)
 
     async def close(self) -> None:
@@ -88,7 +105,8 @@ class Changes:
     async def _change_all(self) -> None:
         while self._changes:
             if self._closed:
-                self._fail_all()
+                self._fail(self._changes, self._closed_error())
+                self._changes.clear()
                 break
             count = min(len(self._changes), _CHANGES_AT_ONCE)
             changes = [self._changes.popleft() for _ in range(count)]
@@ -100,34 +118,37 @@ class Changes:
             try:
                 outcomes = await self._change(asked)
             except Exception as error:  # noqa: BLE001 - all that wait get it
-                for _, begun in changes:
-                    if begun is not None and not begun.done():
-                        begun.set_exception(error)
-                continue
-            # Undo only what is the last that was asked for a channel in this batch: what
-            # came after it in the same batch has been done, and is wanted.
-            last = dict(changes)
-            for (name, begun), outcome in zip(changes, outcomes, strict=True):
-                if begun is None or outcome is None:
-                    continue
-                if not begun.cancelled():
-                    _settle(begun, outcome)
-                elif last[name] is begun:
-                    # Cancelled since: undone before whatever was asked for after it.
-                    self._changes.appendleft((name, None))
+                self._fail(changes, error)
+            else:
+                self._settle(changes, outcomes)
         self._changing = None
 
-    def _fail_all(self) -> None:
-        for _, begun in self._changes:
-            if begun is not None and not begun.done():
-                begun.set_exception(self._closed_error())
-        self._changes.clear()
+    def _settle(self, changes: list[_Change], outcomes: list[_Outcome]) -> None:
+        # Undo only what is the last that was asked for a channel in this batch: what came
+        # after it in the same batch has been done, and is wanted.
+        last = dict(changes)
+        for (name, begun), outcome in zip(changes, outcomes, strict=True):
+            if begun is None:
+                continue
+            if begun.cancelled():
+                self._forget(name, begun)
+                if outcome is not None and last[name] is begun:
+                    # Cancelled since: undone before whatever was asked for after it.
+                    self._changes.appendleft((name, None))
+            elif isinstance(outcome, Position):
+                begun.set_result(outcome)
+            elif outcome is not None:
+                self._forget(name, begun)
+                begun.set_exception(outcome)
 
+    def _fail(self, changes: Iterable[_Change], error: Exception) -> None:
+        for name, begun in changes:
+            if begun is not None:
+                self._forget(name, begun)
+                if not begun.done():
+                    begun.set_exception(error)
 
-def _settle(
-    begun: asyncio.Future[Position], outcome: Position | BrokerUnavailableError
-) -> None:
-    if isinstance(outcome, Position):
-        begun.set_result(outcome)
-    else:
-        begun.set_exception(outcome)
+    def _forget(self, channel: str, begun: asyncio.Future[Position]) -> None:
+        # Unless it was asked for again since.
+        if self._wanted.get(channel) is begun:
+            del self._wanted[channel]

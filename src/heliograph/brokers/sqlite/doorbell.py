@@ -71,6 +71,11 @@ class Doorbell:
         )
         self._dropped.atexit = False
 
+    @property
+    def name(self) -> str:
+        """The name of the socket in its folder."""
+        return self._path.name
+
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when someone rings."""
         return self._socket.fileno()
@@ -92,13 +97,14 @@ class Doorbell:
             _take_down(self._socket, self._path, os.getpid())
 
 
-def ring(folder: Path, mode: int) -> None:
+def ring(folder: Path, mode: int, *, but: str | None = None) -> None:
     """
     Ring every bell in a folder, and remove those of dead processes.
 
     Args:
         folder: Where the bells are. Without it there are none.
         mode: The rights that the file gives.
+        but: The name of a bell that is not rung; :obj:`None` to ring all.
     """
     try:
         if bells_problem(folder, mode) is not None:
@@ -108,7 +114,8 @@ def ring(folder: Path, mode: int) -> None:
             names = [
                 entry.name
                 for entry in found
-                if not entry.is_symlink()
+                if entry.name != but
+                and not entry.is_symlink()
                 and not entry.is_file(follow_symlinks=False)
                 and not entry.is_dir(follow_symlinks=False)
             ]

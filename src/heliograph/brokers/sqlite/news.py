@@ -1,8 +1,28 @@
-"""What is new in the channels that are listened to, in the order of the file."""
+"""
+What is new in the channels that are listened to, in the order of the file.
+
+``entry.seq`` is the order of all entries of all processes. ``_seen_seq`` says how far this
+process has come: every entry up to it was added to ``_fresh`` if its channel was listened
+to, and none after it. There are two ways to move it, and both add the entries in between in
+the same critical section:
+
+* The thread that reads takes a snapshot of the file, and all entries after ``_seen_seq``
+  from it.
+* The thread that writes offers what it has just committed. This is accepted only if
+  ``_seen_seq`` is the number before its first entry: then no other process has an entry in
+  between, nor ever will, since numbers are given in order under the lock of the file. If
+  it is refused, the file has to be read, as for entries of other processes.
+
+So whichever way an entry takes, ``_fresh`` is in the order of the file, without holes or
+doubles. A change of the channels takes its snapshot in the same critical section: an entry
+is either in the head that it returns, or is added later.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ...channels.position import Position
@@ -17,6 +37,7 @@ if TYPE_CHECKING:
     from ...channels.entry import Entry
     from .connection import Connection
     from .schema import Row
+    from .writing import Commit
 
 __all__ = ["News"]
 
@@ -25,7 +46,8 @@ _log = logging.getLogger("heliograph.brokers.sqlite")
 _LISTEN = "INSERT OR IGNORE INTO temp.listened VALUES (?)"
 _UNLISTEN = "DELETE FROM temp.listened WHERE name = ?"
 
-# Entries read at once: bounds the memory of a listener that has much to catch up.
+# Entries read at once, and those that may wait before commits are refused: bounds the
+# memory of a listener that is behind.
 _NEWS_AT_ONCE = 2_000
 
 
@@ -34,16 +56,22 @@ class News:
     Follows the file from the moment in which a channel is listened to.
 
     Args:
-        connection: Used from the thread that reads.
+        connection: Used from the thread that reads, which calls :meth:`change` and
+            :meth:`read`. :meth:`offer` is for the thread that writes, :meth:`take` for the
+            event loop.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         connection.on_connected = self._resume
-        # Up to which ``seq`` the file has been read, and which file that was.
+        # By way of the module, because gevent may have patched it since we were imported.
+        self._lock = threading.Lock()
+        # Entries that are to be handed on, the next one in front.
+        self._fresh: deque[Entry] = deque()
+        # Up to which ``seq`` the file has been followed, and which file that was.
         self._seen_seq = 0
         self._file_id: str | None = None
-        # Of each channel that is listened to, the last position that was handed on.
+        # Of each channel that is listened to, the head or the last position in _fresh.
         self._handed_on: dict[str, Position] = {}
         self._once = OnceLog(_log)
 
@@ -65,7 +93,7 @@ class News:
         """
         heads: list[Position | BrokerUnavailableError | None] = []
         try:
-            with self._connection.reading() as connection:
+            with self._connection.reading() as connection, self._lock:
                 for channel, is_included in changes:
                     if is_included and not self._handed_on:
                         self._seen_seq = read_last_seq(connection)
@@ -85,25 +113,25 @@ class News:
                         connection.execute(_UNLISTEN, (channel,))
         except BaseException:
             # Connecting anew makes the table from what is included then.
-            for channel, _ in changes:
-                self._handed_on.pop(channel, None)
+            with self._lock:
+                for channel, _ in changes:
+                    self._handed_on.pop(channel, None)
             raise
         return heads
 
-    def read(self) -> list[Entry]:
+    def read(self) -> bool:
         """
-        Return what is new in the channels listened to.
+        Read what is new in the channels listened to, for :meth:`take`.
 
         Returns:
-            Entries in the order of their commits; more may be waiting unless it is
-            empty.
+            Whether there was anything; if so, more may be waiting in the file.
 
         Raises:
             BrokerUnavailableError: The file cannot be read. Nothing is skipped.
         """
-        fresh: list[Entry] = []
-        with self._connection.reading() as connection:
-            while self._handed_on and not fresh:
+        with self._connection.reading() as connection, self._lock:
+            before = len(self._fresh)
+            while self._handed_on and len(self._fresh) <= before:
                 last = read_last_seq(connection)
                 rows = connection.execute(
                     f"SELECT entry.seq, {ENTRY_COLUMNS}"  # noqa: S608 - our constant
@@ -114,14 +142,57 @@ class News:
                     (self._seen_seq, _NEWS_AT_ONCE),
                 ).fetchall()
                 for _, *row in rows:
-                    self._add_row(fresh, tuple(row))
+                    self._add_row(tuple(row))
                 full = len(rows) == _NEWS_AT_ONCE
                 self._seen_seq = rows[-1][0] if full else max(last, self._seen_seq)
                 if not full:
                     break
-        return fresh
+            return len(self._fresh) > before
 
-    def _add_row(self, fresh: list[Entry], row: Row) -> None:
+    def offer(self, commit: Commit) -> bool:
+        """
+        Add what this process has committed, if it is what comes next in the file.
+
+        Does not wait for the thread that reads.
+
+        Args:
+            commit: What was committed.
+
+        Returns:
+            Whether that is done. If not, the file has to be read.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if not self._handed_on:
+                return True
+            if commit.file_id != self._file_id or commit.after_seq != self._seen_seq:
+                return False
+            if len(self._fresh) >= _NEWS_AT_ONCE:
+                return False
+            for entry in commit.entries:
+                if entry.channel in self._handed_on:
+                    self._add(entry)
+            self._seen_seq += len(commit.entries)
+            return True
+        finally:
+            self._lock.release()
+
+    def take(self, at_most: int) -> list[Entry]:
+        """
+        Return the entries that are to be handed on next, and forget them.
+
+        Args:
+            at_most: How many.
+
+        Returns:
+            Entries in the order of the file; none if nothing is new.
+        """
+        # Others only add at the other end.
+        count = min(at_most, len(self._fresh))
+        return [self._fresh.popleft() for _ in range(count)]
+
+    def _add_row(self, row: Row) -> None:
         try:
             entry = entry_from_row(row)
         except InvalidFieldError as error:
@@ -129,21 +200,26 @@ class News:
             self._once.skipped(
                 row[0], "damaged entries", f"{self._connection.path}: {error}"
             )
-            return
+        else:
+            self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
         handed_on = self._handed_on[entry.channel]
         position = entry.position
+        # What is in the head with which listening began is not new.
         if position.epoch == handed_on.epoch and position.offset <= handed_on.offset:
             return
         self._handed_on[entry.channel] = position
-        fresh.append(entry)
+        self._fresh.append(entry)
 
     def _resume(self, connection: sqlite3.Connection, file_id: str) -> None:
-        connection.execute("CREATE TEMP TABLE listened (name TEXT PRIMARY KEY)")
-        connection.executemany(
-            "INSERT INTO temp.listened VALUES (?)",
-            [(channel,) for channel in self._handed_on],
-        )
-        if file_id != self._file_id:
-            # Another file: all that is in it is new, whatever its numbers are.
-            self._seen_seq = 0
-        self._file_id = file_id
+        with self._lock:
+            connection.execute("CREATE TEMP TABLE listened (name TEXT PRIMARY KEY)")
+            connection.executemany(
+                "INSERT INTO temp.listened VALUES (?)",
+                [(channel,) for channel in self._handed_on],
+            )
+            if file_id != self._file_id:
+                # Another file: all that is in it is new, whatever its numbers are.
+                self._seen_seq = 0
+            self._file_id = file_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...channels.entry import Entry
@@ -10,6 +11,7 @@ from ...channels.position import Position
 from ...errors import InvalidFieldError
 from ..epoch import new_epoch
 from ..once import OnceLog
+from .schema import read_last_seq
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from ..base import Retention
     from .connection import Connection
 
-__all__ = ["Writer"]
+__all__ = ["Commit", "Writer"]
 
 _log = logging.getLogger("heliograph.brokers.sqlite")
 
@@ -32,6 +34,23 @@ _AGED_PER_BATCH = 200
 
 # Entries that one sweep removes: nobody is to wait long for the lock.
 _AGED_PER_SWEEP = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """
+    What one transaction has stored.
+
+    Args:
+        entries: In the order of their ``seq``, which are consecutive numbers.
+        after_seq: The highest ``seq`` before the first of them; :obj:`None` if another
+            program has interfered with the numbers, so that they are not consecutive.
+        file_id: The random name of the file that they are in.
+    """
+
+    entries: list[Entry]
+    after_seq: int | None
+    file_id: str | None
 
 
 class Writer:
@@ -52,7 +71,7 @@ class Writer:
         self._clock = clock
         self._once = OnceLog(_log)
 
-    def append(self, batch: Sequence[tuple[str, Event]]) -> list[Entry]:
+    def append(self, batch: Sequence[tuple[str, Event]]) -> Commit:
         """
         Store events in one transaction.
 
@@ -60,7 +79,7 @@ class Writer:
             batch: Channels and events, in order.
 
         Returns:
-            Their entries, in the same order.
+            The entries, in the same order.
 
         Raises:
             BrokerUnavailableError: None of them is stored.
@@ -87,11 +106,14 @@ class Writer:
                         event.data,
                     )
                 )
+            # Nobody else writes now: what is stored here gets the next numbers.
+            before = read_last_seq(connection)
             connection.executemany(
                 "INSERT INTO entry (channel_id, offset, published_at, type, event_id,"
                 " retry_ms, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
+            is_consecutive = read_last_seq(connection) == before + len(rows)
             for channel_id, head in heads.values():
                 connection.execute(
                     "UPDATE channel SET head = ?, published_at = ? WHERE id = ?",
@@ -102,7 +124,11 @@ class Writer:
                     (channel_id, head.offset - self._retention.events),
                 )
             self._trim_aged(connection, now, len(batch) + _AGED_PER_BATCH)
-        return entries
+        return Commit(
+            entries=entries,
+            after_seq=before if is_consecutive else None,
+            file_id=self._connection.file_id,
+        )
 
     def sweep(self) -> bool:
         """
