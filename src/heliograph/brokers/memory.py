@@ -62,7 +62,7 @@ class MemoryBroker(Broker):
 
     Args:
         retention: How much history is kept per channel.
-        clock: Gives seconds since the epoch of Unix.
+        clock: Returns seconds since the epoch of Unix.
     """
 
     def __init__(
@@ -71,22 +71,22 @@ class MemoryBroker(Broker):
         self.resource = "memory:"
         self._retention = retention
         self._clock = clock
-        # Where a channel is that nobody has published to. One for all of them, so that
-        # asking for a channel costs no memory.
+        # The head of all channels without an entry. One for all of them, so that asking for
+        # a channel costs no memory.
         self._start = Position(new_epoch(), 0)
         self._channels: dict[str, _Channel] = {}
         self._listened: set[str] = set()
-        # What the listener will be given in the next turn of the loop, joined so that
-        # a burst is one call.
+        # Handed to the listener in the next iteration of the loop, so that a burst is one
+        # call.
         self._fresh: list[Entry] = []
         self._listener: Listener | None = None
 
     async def open(self, listener: Listener) -> None:
-        """Begin to hand entries to the listener."""
+        """Start to hand entries to the listener."""
         self._listener = listener
 
     async def close(self) -> None:
-        """Stop that. The channels stay."""
+        """Stop handing entries to the listener. The channels stay."""
         self._listener = None
 
     async def append(
@@ -113,7 +113,7 @@ class MemoryBroker(Broker):
         return entry
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
-        """Give what follows a position."""
+        """Return what follows a position."""
         found = self._channels.get(channel) or _Channel(self._start)
         self._trim(found, self._clock())
         oldest = found.head.offset - len(found.entries) + 1
@@ -141,7 +141,7 @@ class MemoryBroker(Broker):
         return (self._channels.get(channel) or _Channel(self._start)).head
 
     def unlisten(self, channel: str) -> None:
-        """Stop that."""
+        """Stop handing new entries of a channel to the listener."""
         self._listened.discard(channel)
 
     def _hand_over(self) -> None:

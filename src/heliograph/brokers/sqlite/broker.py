@@ -201,7 +201,7 @@ class SqliteBroker(Broker):
         return self._changes.listen(channel)
 
     def unlisten(self, channel: str) -> None:
-        """Stop that. Entries under way may still be handed over."""
+        """Stop handing new entries of a channel to the listener."""
         self._changes.unlisten(channel)
 
     def _new_connection(self) -> Connection:

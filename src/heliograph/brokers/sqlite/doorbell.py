@@ -1,11 +1,11 @@
 """
-Wakes the other processes of the machine that share a file.
+Wake the other processes of the machine that share a file.
 
-Who listens binds a Unix datagram socket in a folder beside the file; who has written
-sends one byte to each socket in that folder. A ring says only "look again", so losing
-one is no harm beyond the wait until the next look. A socket whose process has died
-refuses the byte, and the ringer removes it. A folder that a stranger has made is not used:
-he would learn when something is published, and choose what is removed.
+A process that listens binds a Unix datagram socket in a folder beside the file. One that
+has written sends one byte to each socket in that folder. A ring only means "read again", so
+a lost one costs the time until the next poll. A socket whose process has died refuses the
+byte, and whoever rings removes it. A folder that another user has made is not used: that
+user would learn when something is published, and choose what is removed.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ _RINGS_AT_ONCE = 4096
 
 
 class UntrustedBellsError(OSError):
-    """A folder of bells that somebody else may have made. The message says what to do."""
+    """Another user may have made the folder of doorbells. The message says what to do."""
 
 
 class Doorbell:
     """
-    A socket to be rung through.
+    A socket that becomes readable when another process rings.
 
     Args:
-        folder: Where the bells of a file are; made if it is missing.
+        folder: The folder of the file's doorbells; made if it is missing.
         mode: The rights that the file gives; its group may ring if it may write.
 
     Raises:
-        UntrustedBellsError: Somebody else may have made the folder.
-        OSError: No bell can be put there: no Unix sockets, or no right to write.
+        UntrustedBellsError: Another user may have made the folder.
+        OSError: No doorbell can be made there: there are no Unix sockets, or the right to
+            write is missing.
     """
 
     def __init__(self, folder: Path, mode: int) -> None:
@@ -81,17 +82,17 @@ class Doorbell:
         return self._socket.fileno()
 
     def is_hung(self) -> bool:
-        """Tell whether the bell can still be found: its folder may have been removed."""
+        """Return whether the socket still exists: its folder may have been removed."""
         return self._path.exists()
 
     def silence(self) -> None:
-        """Take all rings so far."""
+        """Discard all rings so far."""
         with contextlib.suppress(BlockingIOError):
             while self._socket.recv(_RINGS_AT_ONCE):
                 pass
 
     def close(self) -> None:
-        """Remove the bell."""
+        """Remove the socket."""
         # Finalizers no longer run when the process ends.
         if self._dropped.detach() is not None:
             _take_down(self._socket, self._path, os.getpid())
@@ -99,18 +100,18 @@ class Doorbell:
 
 def ring(folder: Path, mode: int, *, but: str | None = None) -> None:
     """
-    Ring every bell in a folder, and remove those of dead processes.
+    Ring every doorbell in a folder, and remove those of dead processes.
 
     Args:
-        folder: Where the bells are. Without it there are none.
+        folder: The folder of doorbells. It need not exist.
         mode: The rights that the file gives.
-        but: The name of a bell that is not rung; :obj:`None` to ring all.
+        but: The name of a doorbell that is not rung; :obj:`None` to ring all.
     """
     try:
         if bells_problem(folder, mode) is not None:
             return
         with os.scandir(folder) as found:
-            # What is left are sockets and pipes; links lead to those of others.
+            # Only sockets and pipes are left. A link could lead to those of other programs.
             names = [
                 entry.name
                 for entry in found
@@ -163,7 +164,9 @@ def _let_ring(path: Path, mode: int) -> None:
     # To ring is to write.
     status = os.lstat(path)
     if not stat.S_ISSOCK(status.st_mode):
-        raise FileNotFoundError(errno.ENOENT, "somebody has put something else there", path)
+        raise FileNotFoundError(
+            errno.ENOENT, "another program has put something else there", path
+        )
     change_mode(path, status, 0o660 if is_shared(mode) else 0o600)
     give(path, path.parent)
 
@@ -181,8 +184,8 @@ def _ring_one(sender: socket.socket, folder: Path, name: str) -> None:
     except ConnectionRefusedError:
         (folder / name).unlink(missing_ok=True)
     except OSError:
-        # Full (it has been rung already), just taken down, or not ours to ring: the
-        # listener looks by itself now and then.
+        # Full (it has been rung already), just removed, or without the right to ring: the
+        # listener also polls.
         pass
 
 

@@ -4,12 +4,12 @@ A thread that runs blocking calls for an event loop, one after the other.
 Not :class:`concurrent.futures.ThreadPoolExecutor`: the interpreter shuts executors down
 before ``atexit`` hooks run, so a hub that is still open at exit, or a publish from such a
 hook, would fail with a traceback. A daemon thread lives until the hub has closed it, or
-was dropped together with its loop.
+until it is dropped together with its loop.
 
 A fork waits until no call is under way, and what the calls hold is released before it.
-Otherwise the child inherits the mutexes that a library holds at that moment, and nobody
-there would ever open them. SQLite, besides, counts its locks on a file per process and
-does not notice that a child is another: its parent could remove the log that it writes.
+Otherwise the child inherits the mutexes that a library holds at that moment, and no thread
+there would ever release them. SQLite also counts its locks on a file per process and does
+not notice that a child is another process: its parent could remove the log that it writes.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Worker:
 
     Args:
         name: The thread's name.
-        release: Called before a fork, while no call is under way, to let go of what
-            must not be inherited; and at the end of the thread. Does not keep the worker.
+        release: Called before a fork, while no call is under way, to release what must not
+            be inherited; and at the end of the thread. Must not refer to the worker.
     """
 
     def __init__(self, name: str, release: Callable[[], None]) -> None:
@@ -72,31 +72,31 @@ class Worker:
             args: Its arguments.
 
         Returns:
-            What it returned.
+            The function's result.
 
         Raises:
-            BaseException: What it raised.
+            BaseException: The function raised it.
         """
         future: asyncio.Future[_Result] = self._loop.create_future()
         self._calls.put((future, function, args))
         return await future
 
     def close(self) -> None:
-        """Let the thread end once it has done what it was given before."""
+        """End the thread after the calls that it was given before."""
         # Finalizers no longer run when the process ends.
         if self._dropped.detach() is not None:
             self._calls.put(None)
 
     def before_fork(self) -> None:
-        """Wait for the call under way, and let no other begin."""
+        """Wait for the call under way, prevent others, and release what the calls hold."""
         self._busy.acquire()
         try:
             self._release()
         except Exception:  # noqa: BLE001 - logged; the fork goes on, and others are waited for
-            _log.exception("cannot let go of everything before a fork")
+            _log.exception("cannot release everything before a fork")
 
     def after_fork(self) -> None:
-        """Go on."""
+        """Allow calls again."""
         self._busy.release()
 
 
@@ -118,9 +118,9 @@ def _work(
         try:
             loop.call_soon_threadsafe(_settle, future, result, error)
         except RuntimeError:
-            # The loop was closed without waiting for us: nobody is left to tell.
+            # The loop was closed before the call returned: nobody waits for it.
             break
-        # While it waits it keeps nothing of what it did, and so nobody.
+        # While the thread waits it must not keep objects of the last call alive.
         del call, future, function, args, result, error
     with busy:
         release()
