@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 
-from contract import Ear
-
 from heliograph import BrokerUnavailableError, Event, HubConfig
 from heliograph.brokers import PlainChannels, Retention, open_broker
 from heliograph.brokers.base import Attempt
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.plain import with_plain_channels
 from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.brokers.redis.timings import Timings
@@ -58,7 +57,7 @@ async def opened(
         clock=clock,
         timings=Timings(**timings),
     )
-    await broker.open(listener or Ear())
+    await broker.open(listener or RecordingListener())
     try:
         yield broker
     finally:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from contract import Ear
 
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers import Retention
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -22,7 +22,7 @@ RETENTION = Retention(events=100_000, seconds=86_400)
 @contextlib.asynccontextmanager
 async def opened(path, listener=None, retention=RETENTION, **options):
     broker = SqliteBroker(path, retention, **options)
-    await broker.open(listener or Ear())
+    await broker.open(listener or RecordingListener())
     try:
         yield broker
     finally:

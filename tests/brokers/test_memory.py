@@ -3,10 +3,10 @@
 from collections import deque
 
 import pytest
-from contract import BrokerContract
 
 from heliograph import ConfigError
 from heliograph.brokers import Retention
+from heliograph.brokers.contract import BrokerContract
 from heliograph.brokers.memory import MemoryBroker, from_url
 
 

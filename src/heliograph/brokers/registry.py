@@ -36,7 +36,7 @@ _REDIS = "heliograph.brokers.redis.factory:from_url"
 
 OWN = {
     "memory": "heliograph.brokers.memory:from_url",
-    "sqlite": "heliograph.brokers.sqlite_url:from_url",
+    "sqlite": "heliograph.brokers.sqlite.url:from_url",
     "redis": _REDIS,
     "rediss": _REDIS,
     "unix": _REDIS,

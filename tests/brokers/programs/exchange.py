@@ -9,16 +9,15 @@ import hashlib
 import random
 import sys
 
-from contract import Ear
-
 from heliograph import Event
 from heliograph.brokers import Retention
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 
 
 async def main(path, mine, everybodys, seed, *channels):
     chance = random.Random(seed)
-    ear = Ear()
+    ear = RecordingListener()
     broker = SqliteBroker(path, Retention(events=100_000, seconds=86_400))
     await broker.open(ear)
     for channel in channels:
@@ -38,7 +37,7 @@ async def main(path, mine, everybodys, seed, *channels):
         if chance.random() < 0.3:
             # The thread that reads is busy with something else meanwhile.
             await broker.read(channels[0], None, 100)
-    await ear.hear(int(everybodys))
+    await ear.wait_for_entries(int(everybodys))
     await broker.close()
     for channel in channels:
         numbers = ear.offsets(channel)

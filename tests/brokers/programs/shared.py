@@ -10,10 +10,9 @@ import select
 import sys
 from pathlib import Path
 
-from contract import Ear
-
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import open_broker
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.brokers.sqlite.doorbell import Doorbell, ring
 from heliograph.brokers.sqlite.private_files import make_folder
@@ -28,7 +27,7 @@ def line():
 
 
 async def share(url):
-    ear = Ear()
+    ear = RecordingListener()
     broker = open_broker(url)
     try:
         await broker.open(ear)
@@ -39,7 +38,7 @@ async def share(url):
     say("listening", broker._bell is not None)
     line()
     await broker.append("a", Event(f"from {os.getuid()}"))
-    say(*sorted(entry.event.data for entry in await ear.hear(2)))
+    say(*sorted(entry.event.data for entry in await ear.wait_for_entries(2)))
     line()
     await broker.close()
     say("closed")

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from contract import Ear
 from on_redis import hub_at
 from redis.asyncio.sentinel import MasterNotFoundError
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.redis.availability import LineStates, unavailable_errors
 from streams import until
 
@@ -63,7 +63,7 @@ async def test_a_redis_that_hangs(own_server):
 
 def test_lines_that_are_down():
     """The listener is told of the first that goes down, and when all are up again."""
-    ear = Ear()
+    ear = RecordingListener()
     states = LineStates("redis://h", ear)
     states.on_up("one")
     assert ear.connection == []

@@ -5,10 +5,10 @@ import logging
 import shutil
 
 import pytest
-from contract import Ear
 from on_redis import appended, opened
 
 from heliograph import BrokerUnavailableError, Event, HubConfig
+from heliograph.brokers.contract import RecordingListener
 from heliograph.channels.position import Position
 from heliograph.hub import HubThread
 from streams import until
@@ -16,7 +16,7 @@ from streams import until
 
 async def test_clients_killed(server):
     """After a reconnect what was missed is read before new messages are handed on."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as here, opened(server.url) as there:
         await here.listen("a")
         killed = 0
@@ -25,7 +25,7 @@ async def test_clients_killed(server):
                 killed += client.client_kill_filter(_type="pubsub")
                 for _ in range(20):
                     await there.append("a", Event("x"))
-                await ear.hear(20 * round_)
+                await ear.wait_for_entries(20 * round_)
 
     assert killed == 5
     assert ear.offsets("a") == list(range(1, 101))
@@ -34,12 +34,12 @@ async def test_clients_killed(server):
 async def test_restart(server, caplog):
     """Redis is restarted with its file: nothing is lost, and offsets continue."""
     caplog.set_level(logging.WARNING)
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as here, opened(server.url) as there:
         await here.listen("a")
         for _ in range(5):
             last = await there.append("a", Event("before"))
-        await ear.hear(5)
+        await ear.wait_for_entries(5)
 
         server.kill()
         with pytest.raises(BrokerUnavailableError, match="127"):
@@ -48,18 +48,18 @@ async def test_restart(server, caplog):
         after = await there.append("a", Event("after"))
 
         assert after.position == Position(last.position.epoch, 6)
-        await ear.hear(6)
+        await ear.wait_for_entries(6)
         assert ear.offsets("a") == [1, 2, 3, 4, 5, 6]
         assert ear.connection == [False, True]
 
 
 async def test_data_lost(server):
     """FLUSHALL is another life, for readers and for listeners."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as broker:
         await broker.listen("a")
         first = await broker.append("a", Event("x"))
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         with server.client() as client:
             client.flushall()
 
@@ -67,13 +67,13 @@ async def test_data_lost(server):
 
         assert second.position.offset == 1
         assert second.position.epoch != first.position.epoch
-        assert await ear.hear(2) == [first, second]
+        assert await ear.wait_for_entries(2) == [first, second]
         assert (await broker.read("a", first.position, 9)).gap == "epoch"
 
 
 async def test_published_while_it_begins_to_listen(server):
     """What comes between Redis's confirmation and its answer is not lost, nor given twice."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as broker, opened(server.url) as other:
         stop = asyncio.Event()
 
@@ -99,13 +99,13 @@ async def test_published_while_it_begins_to_listen(server):
 
 async def test_listening_over_the_first_event(server):
     """Who listened before it goes over to the channel's own life without a gap."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as here, opened(server.url) as there:
         start = await here.listen("a")
         assert start == (await there.read("b", None, 0)).head
         entry = await there.append("a", Event("x"))
 
-        assert await ear.hear(1) == [entry]
+        assert await ear.wait_for_entries(1) == [entry]
         assert entry.position.epoch != start.epoch
         assert ear.restarts == []
         assert ear.renamed == [("a", Position(entry.position.epoch, 0), False)]
@@ -114,7 +114,7 @@ async def test_listening_over_the_first_event(server):
 async def test_output_buffer_limit(own_server):
     """Redis disconnects who does not read in time; what he missed is read from history."""
     own_server.set("client-output-buffer-limit", "pubsub 200kb 0 0")
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(own_server.url, ear) as here:
         await here.listen("a")
         hub = HubThread(own_server.url, HubConfig())
@@ -123,7 +123,7 @@ async def test_output_buffer_limit(own_server):
             hub.publish(["a"], Event(f"{n} {'x' * 20_000}"))
         hub.close()
 
-        await ear.hear(600)
+        await ear.wait_for_entries(600)
 
         assert ear.offsets("a") == list(range(1, 601))
         await until(lambda: ear.connection == [False, True])
@@ -131,11 +131,11 @@ async def test_output_buffer_limit(own_server):
 
 async def test_nothing_left(own_server):
     """After a restart without data the channel's next life is announced before it begins."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(own_server.url, ear) as broker:
         await broker.listen("a")
         await broker.append("a", Event("x"))
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         own_server.kill()
         shutil.rmtree(own_server.folder / "appendonlydir")
         own_server.start()
@@ -143,7 +143,7 @@ async def test_nothing_left(own_server):
         await until(lambda: ear.restarts)
         second = await appended(broker, "a", Event("y"))
 
-        assert (await ear.hear(2))[1] == second
+        assert (await ear.wait_for_entries(2))[1] == second
         # Its life has no row at first, and nobody misses anything when it gets one.
         ((_, start, _),) = ear.restarts
         assert start.offset == 0
@@ -153,18 +153,18 @@ async def test_nothing_left(own_server):
 @pytest.mark.parametrize("part", ["channel", "events"])
 async def test_evicted_keys(server, part):
     """Whichever of a channel's two keys is evicted, nobody takes new entries for old ones."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as broker:
         await broker.listen("a")
         for _ in range(3):
             last = await broker.append("a", Event("x"))
-        await ear.hear(3)
+        await ear.wait_for_entries(3)
         with server.client() as client:
             client.delete(f"heliograph:{{a}}:{part}")
 
         after = await broker.append("a", Event("y"))
 
-        assert (await ear.hear(4))[3] == after
+        assert (await ear.wait_for_entries(4))[3] == after
         old = Position(last.position.epoch, 1)
         history = await broker.read("a", old, 9)
         assert history.gap == ("epoch" if part == "channel" else "trimmed")
@@ -173,7 +173,7 @@ async def test_evicted_keys(server, part):
 
 async def test_listened_to_again_at_once(server):
     """A channel that is dropped and listened to again at once gets its events."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as here, opened(server.url) as there:
         for heard in range(1, 51):
             await here.listen("a")
@@ -182,5 +182,5 @@ async def test_listened_to_again_at_once(server):
                 await asyncio.sleep(0)
             await here.listen("a")
             await there.append("a", Event("x"))
-            await ear.hear(heard)
+            await ear.wait_for_entries(heard)
             here.unlisten("a")

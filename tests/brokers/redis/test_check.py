@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from contract import Ear
 
 import fetched
 from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import open_broker
+from heliograph.brokers.contract import RecordingListener
 from redises import Cluster, RedisServer, Sentinel, Watched, certificates
 from servers import free_port
 
@@ -25,12 +25,12 @@ from servers import free_port
 @contextlib.asynccontextmanager
 async def opened(url):
     broker = open_broker(url)
-    ear = Ear()
+    ear = RecordingListener()
     await broker.open(ear)
     try:
         await broker.listen("a")
         entry = await broker.append("a", Event("x"))
-        assert await ear.hear(1) == [entry]
+        assert await ear.wait_for_entries(1) == [entry]
         yield broker
     finally:
         await broker.close()
@@ -39,7 +39,7 @@ async def opened(url):
 async def refusal(url):
     """Return the error of the start; it never shows the password."""
     with pytest.raises(ConfigError) as caught:
-        await open_broker(url).open(Ear())
+        await open_broker(url).open(RecordingListener())
     assert "secret" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
     return str(caught.value)
@@ -224,7 +224,7 @@ async def test_services_of_sentinels(tmp_path):
 async def test_no_sentinel_there():
     """What is said then has no driver's objects in it."""
     broker = open_broker(f"redis+sentinel://127.0.0.1:{free_port()}/main")
-    await broker.open(Ear())
+    await broker.open(RecordingListener())
 
     with pytest.raises(BrokerUnavailableError, match=r"No master found for 'main'$"):
         await broker.append("a", Event("x"))
@@ -321,7 +321,7 @@ async def test_unix_socket(tmp_path):
 async def test_nobody_there():
     """An unreachable Redis is not a configuration error; publishing fails until it is up."""
     broker = open_broker(f"redis://127.0.0.1:{free_port()}")
-    await broker.open(Ear())
+    await broker.open(RecordingListener())
 
     with pytest.raises(BrokerUnavailableError, match="127"):
         await broker.append("a", Event("x"))

@@ -5,11 +5,11 @@ import contextlib
 import subprocess
 
 import pytest
-from contract import Ear
 from on_redis import appended, opened
 from redis.crc import key_slot
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.contract import RecordingListener
 from redises import Cluster
 from streams import until
 
@@ -18,7 +18,7 @@ from streams import until
 async def test_a_primary_of_a_cluster_is_lost(tmp_path):
     """Its replica takes over; channels on the other nodes do not notice."""
     cluster = Cluster(tmp_path / "cluster", replicas=1)
-    ear = Ear()
+    ear = RecordingListener()
     names = [f"c{n}" for n in range(12)]
     try:
         async with opened(f"{cluster.url}?socket_timeout=1", ear) as here:
@@ -31,7 +31,7 @@ async def test_a_primary_of_a_cluster_is_lost(tmp_path):
             for name in names:
                 await appended(here, name, Event("after"))
 
-            await ear.hear(24)
+            await ear.wait_for_entries(24)
 
             assert [ear.offsets(name) for name in names] == [[1, 2]] * 12
             assert (ear.restarts, len(ear.renamed)) == ([], 12)
@@ -67,7 +67,7 @@ def node_id(server):
 async def test_a_slot_moves_step_by_step(cluster):
     """Calls follow each redirection, and what is published meanwhile is handed on."""
     keys = [f"heliograph:{{a}}:{part}" for part in ("channel", "events")]
-    slot, ear = key_slot(keys[0].encode()), Ear()
+    slot, ear = key_slot(keys[0].encode()), RecordingListener()
     source, target = owner_of(cluster, slot)
 
     def migrate(key):
@@ -81,7 +81,7 @@ async def test_a_slot_moves_step_by_step(cluster):
     async with opened(cluster.url, ear) as here, opened(cluster.url) as there:
         await here.listen("a")
         await there.append("a", Event("before"))
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         set_slot(target, "IMPORTING", node_id(source))
         set_slot(source, "MIGRATING", node_id(target))
         await there.append("a", Event("both keys are where they were"))
@@ -101,7 +101,7 @@ async def test_a_slot_moves_step_by_step(cluster):
 
         assert redirections(cluster, "MOVED")
         assert last.position.offset == 4
-        await ear.hear(4)
+        await ear.wait_for_entries(4)
         assert ear.offsets("a") == [1, 2, 3, 4]
         assert (ear.restarts, len(ear.renamed)) == ([], 1)
 
@@ -109,7 +109,7 @@ async def test_a_slot_moves_step_by_step(cluster):
 async def test_slots_move(tmp_path):
     """While events are published all slots of a node move to another."""
     cluster = Cluster(tmp_path / "cluster")
-    ear = Ear()
+    ear = RecordingListener()
     names = [f"c{n}" for n in range(12)]
     try:
         async with opened(cluster.url, ear) as here, opened(cluster.url) as there:
@@ -152,7 +152,7 @@ async def test_slots_move(tmp_path):
 async def test_a_node_of_a_cluster_is_lost(tmp_path):
     """Where full coverage is not required its channels wait, and others do not notice."""
     cluster = Cluster(tmp_path / "cluster")
-    ear = Ear()
+    ear = RecordingListener()
     names = [f"c{n}" for n in range(12)]
     try:
         for server in cluster.servers:
@@ -165,14 +165,14 @@ async def test_a_node_of_a_cluster_is_lost(tmp_path):
             for name in names:
                 with contextlib.suppress(BrokerUnavailableError):
                     done[name] = await broker.append(name, Event("x"))
-            await ear.hear(len(done))
+            await ear.wait_for_entries(len(done))
             assert 0 < len(done) < len(names)
             assert not ear.connection[-1]
 
             cluster.servers[2].start()
             for name in names:
                 await appended(broker, name, Event("back"))
-            await ear.hear(len(done) + len(names))
+            await ear.wait_for_entries(len(done) + len(names))
             await until(lambda: ear.connection[-1])
     finally:
         cluster.kill()

@@ -4,11 +4,11 @@ import asyncio
 from urllib.parse import quote
 
 import pytest
-from contract import Clock, Ear
 from on_redis import RETENTION, WEEK, opened
 from redis.crc import key_slot
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.contract import ManualClock, RecordingListener
 from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.channels.position import Position
 from redises import RedisServer
@@ -71,9 +71,9 @@ async def test_asking_stores_nothing_in_a_cluster(cluster):
 
 async def test_positions_before_the_first_event(server):
     """They hold for as long as no row can have come and gone without a trace."""
-    clock = Clock()
+    clock = ManualClock()
     broker = RedisBroker(Address.parse(server.url), RETENTION, clock=clock)
-    await broker.open(Ear())
+    await broker.open(RecordingListener())
     start = (await broker.read("a", None, 0)).head
     for _ in range(3):
         clock.now += WEEK
@@ -143,7 +143,7 @@ async def test_quiet_channels_where_nothing_can_be_written(tmp_path, begin, end)
                 client.execute_command(*words)
 
     try:
-        ear = Ear()
+        ear = RecordingListener()
         async with opened(server.url, ear) as broker:
             with server.client() as client:
                 client.delete("heliograph:epoch")
@@ -166,7 +166,7 @@ async def test_quiet_channels_where_nothing_can_be_written(tmp_path, begin, end)
             run(end)
 
             entry = await broker.append("a", Event("x"))
-            assert await ear.hear(1) == [entry]
+            assert await ear.wait_for_entries(1) == [entry]
     finally:
         server.kill()
 

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from contract import Clock, Ear
 from on_redis import RETENTION, WEEK, commands_counter, fill, opened
 
 from heliograph import Event
 from heliograph.brokers import Retention
+from heliograph.brokers.contract import ManualClock, RecordingListener
 from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.channels.position import Position
 
@@ -82,9 +82,9 @@ async def test_the_index_is_bounded(server):
 @pytest.mark.parametrize("what", ["read", "find", "append"])
 async def test_much_that_is_too_old(server, what, ids, right):
     """It is gone at once for who reads, and removed by many calls: none of them is long."""
-    clock, cost_of = Clock(), commands_counter(server)
+    clock, cost_of = ManualClock(), commands_counter(server)
     broker = RedisBroker(Address.parse(server.url), RETENTION, clock=clock)
-    await broker.open(Ear())
+    await broker.open(RecordingListener())
     with server.client() as client:
         last = await fill(broker, 900, ids=ids)
         clock.now += RETENTION.seconds / 2

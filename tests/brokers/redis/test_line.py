@@ -2,10 +2,10 @@
 
 import asyncio
 
-from contract import Ear
 from on_redis import opened
 
 from heliograph import Event
+from heliograph.brokers.contract import RecordingListener
 from streams import until
 
 
@@ -20,7 +20,7 @@ async def test_one_connection_listens(server):
 
 async def test_listening_while_it_connects(server):
     """Channels that come one after the other are all heard at once."""
-    ear = Ear()
+    ear = RecordingListener()
     # Long enough to fail by the test's own limit: nobody is left for a second try.
     async with opened(server.url, ear, subscribe_seconds=100.0) as broker:
         listening = []
@@ -32,7 +32,7 @@ async def test_listening_while_it_connects(server):
         for n in range(50):
             await broker.append(f"c{n}", Event("x"))
 
-        assert len(await ear.hear(50)) == 50
+        assert len(await ear.wait_for_entries(50)) == 50
 
 
 def pings_of(server):
@@ -42,7 +42,7 @@ def pings_of(server):
 
 async def test_silence(server, caplog):
     """A listener that hears nothing for long hears what comes then."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear, silence_seconds=1.0) as broker:
         await broker.listen("a")
         (node,) = broker._routing.topology.nodes
@@ -51,7 +51,7 @@ async def test_silence(server, caplog):
 
         entry = await broker.append("a", Event("x"))
 
-        assert await ear.hear(1) == [entry]
+        assert await ear.wait_for_entries(1) == [entry]
         assert node.line._task is task
         assert ear.connection == []
     assert caplog.text == ""

@@ -3,11 +3,11 @@
 import contextlib
 
 import pytest
-from contract import Ear, offsets
 from on_redis import appended, hub_at, kept_away, opened
 
 from heliograph import Event
 from heliograph.brokers import Retention
+from heliograph.brokers.contract import RecordingListener, offsets
 from heliograph.channels.position import Position
 from redises import RedisServer
 from streams import connect, until
@@ -31,7 +31,7 @@ async def rolled_back(server, here, there, ear):
         client.save()
     for n in range(5):
         last = await there.append("a", Event(f"lost {n}"))
-    await ear.hear(10)
+    await ear.wait_for_entries(10)
     server.kill()
     return last.position
 
@@ -46,7 +46,7 @@ def snapshots(tmp_path):
 
 async def test_an_older_snapshot(snapshots):
     """Offsets that would be given twice are those of another life: listeners are told."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
         lost = await rolled_back(snapshots, here, there, ear)
 
@@ -57,7 +57,7 @@ async def test_an_older_snapshot(snapshots):
         assert entry.position.offset == 6
         assert entry.position.epoch != lost.epoch
         assert ear.restarts == [("a", Position(entry.position.epoch, 5), True)]
-        await ear.hear(11)
+        await ear.wait_for_entries(11)
         assert ear.entries[10] == entry
         history = await there.read("a", lost, 9)
         assert (history.gap, list(history.entries)) == ("epoch", [entry])
@@ -65,7 +65,7 @@ async def test_an_older_snapshot(snapshots):
 
 async def test_who_is_behind_at_a_rollback_misses_nothing(snapshots):
     """A client that was behind gets what was restored, without a gap event."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
         lost = await rolled_back(snapshots, here, there, ear)
         snapshots.start()
@@ -84,7 +84,7 @@ async def test_who_is_behind_at_a_rollback_misses_nothing(snapshots):
 
 async def test_positions_survive_many_lives(server):
     """Each life is remembered, up to where the present one is the same; not for ever."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url) as here, opened(server.url, ear) as there:
         for n in range(9):
             first = await here.append("a", Event(str(n)))
@@ -93,7 +93,7 @@ async def test_positions_survive_many_lives(server):
         for n in range(18):
             lost = await appended(here, "a", Event("lost"))
             assert lost.position == Position(epochs[-1], 10)
-            await ear.hear(n + 1)
+            await ear.wait_for_entries(n + 1)
             go_back(server, 9)
             epochs.append((await here.read("a", None, 0)).head.epoch)
 
@@ -177,13 +177,13 @@ async def test_callers_of_many_ages_agree(server):
 
 async def test_who_was_away_over_two_failovers(server):
     """Somebody else has noticed them, who had not seen what the one who was away has."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as away:
         await away.listen("a")
         await append_all(away, "saved", 1, 2, 3, 4, 5)
         saved = kept(server)
         first = await append_all(away, "lost", 6, 7)
-        await ear.hear(7)
+        await ear.wait_for_entries(7)
         with kept_away(away, server):
             put_back(server, saved)
             async with opened(server.url) as other:
@@ -194,7 +194,7 @@ async def test_who_was_away_over_two_failovers(server):
                 last = await append_all(other, "new", 9)
                 assert last.position.epoch != first.position.epoch
 
-        await ear.hear(11)
+        await ear.wait_for_entries(11)
 
         assert ear.restarts == [("a", Position(last.position.epoch, 5), True)]
         assert [entry.event.data for entry in ear.entries[7:]] == [
@@ -208,19 +208,19 @@ async def test_who_was_away_over_two_failovers(server):
 async def test_a_rollback_before_which_nothing_is_held(server):
     """Nothing vouches for any position then, not even for the one before the oldest entry."""
     few = Retention(events=3, seconds=86_400)
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear, few) as away:
         await away.listen("a")
         await append_all(away, "saved", 1, 2, 3, 4, 5)
         saved = kept(server)
         lost = await append_all(away, "lost", *range(6, 12))
-        await ear.hear(11)
+        await ear.wait_for_entries(11)
         with kept_away(away, server):
             put_back(server, saved)
             async with opened(server.url, None, few) as other:
                 await append_all(other, "new", *range(6, 13))
 
-        await ear.hear(14)
+        await ear.wait_for_entries(14)
 
         for offset in range(1, 12):
             history = await away.read("a", Position(lost.position.epoch, offset), 9)
@@ -229,13 +229,13 @@ async def test_a_rollback_before_which_nothing_is_held(server):
 
 async def test_what_was_seen_before_a_channel_was_dropped(server):
     """A process that listens again says what it saw last, and so a loss is noticed."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as here, opened(server.url) as other:
         await here.listen("a")
         await append_all(here, "saved", 1, 2, 3)
         saved = kept(server)
         lost = await append_all(here, "lost", 4, 5)
-        await ear.hear(5)
+        await ear.wait_for_entries(5)
         here.unlisten("a")
         put_back(server, saved)
         await append_all(other, "new", 4, 5, 6)
@@ -289,7 +289,7 @@ async def test_streams_that_are_behind_at_a_rollback(snapshots):
 
 async def test_an_older_snapshot_that_was_published_to(snapshots):
     """A stranger has given the offsets again, and more, before the listener is back."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
         lost = await rolled_back(snapshots, here, there, ear)
         snapshots.start()
@@ -301,7 +301,7 @@ async def test_an_older_snapshot_that_was_published_to(snapshots):
 
         # What the stranger has published is the beginning of the new life.
         await appended(here, "a", Event("after"))
-        await ear.hear(20)
+        await ear.wait_for_entries(20)
         ((_, start, gap),) = ear.restarts
         assert (start.offset, start.epoch != lost.epoch, gap) == (5, True, True)
         # These offsets are in both lives: a client that has seen them may mean other entries.
@@ -316,7 +316,7 @@ async def test_an_older_snapshot_that_was_published_to(snapshots):
 
 async def test_a_publisher_notices_an_older_snapshot(snapshots):
     """Nobody listens: the one who has published says what he knows."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(snapshots.url, ear) as here, opened(snapshots.url) as there:
         lost = await rolled_back(snapshots, here, there, ear)
         here.unlisten("a")

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 
 import pytest
-from contract import Ear
 from on_redis import ALL_TEXT, appended, opened
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.contract import RecordingListener
 from redises import Cluster, RedisServer
 from streams import until
 
@@ -18,7 +18,7 @@ async def test_cut_while_channels_come_and_go(tmp_path, chance, kind, plain_chan
     """Each listened channel gets all its events; calls raise only what they may raise."""
     storage = (RedisServer if kind == "server" else Cluster)(tmp_path / "redis")
     servers = [storage] if kind == "server" else storage.servers
-    ear = Ear()
+    ear = RecordingListener()
     steady = [f"s{n}" for n in range(20)]
     ended = asyncio.Event()
 

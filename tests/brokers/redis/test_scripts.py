@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from contract import Clock
 from on_redis import fill, opened
 
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers import Retention
 from heliograph.brokers.base import Attempt
+from heliograph.brokers.contract import ManualClock
 
 
 async def test_a_repeated_append_gives_the_first_entry(server):
@@ -73,7 +73,7 @@ async def test_memory_is_full(own_server):
 
 async def test_who_reads_does_not_trim(server):
     """How long history is kept is said by who publishes."""
-    short, clock = Retention(events=10, seconds=0.01), Clock()
+    short, clock = Retention(events=10, seconds=0.01), ManualClock()
     async with (
         opened(server.url, clock=clock) as broker,
         opened(server.url, None, short, clock=clock) as reader,

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from contract import Ear
 from on_redis import appended, opened
 
 from heliograph import Event
+from heliograph.brokers.contract import RecordingListener
 from redises import Watched, wait_for
 
 
@@ -19,7 +19,7 @@ async def test_failover(tmp_path, how):
     A primary that only hung returns as a replica, and no connection stays with it.
     """
     watched = Watched(tmp_path / "watched")
-    ear = Ear()
+    ear = RecordingListener()
     url = f"{watched.url}?replicas=1&socket_timeout=1"
     try:
         async with (
@@ -37,7 +37,7 @@ async def test_failover(tmp_path, how):
             for n in range(20):
                 await appended(there, "a", Event(f"after {n}"))
 
-            await ear.hear(40)
+            await ear.wait_for_entries(40)
 
             assert ear.offsets("a") == list(range(1, 41))
             assert (ear.restarts, len(ear.renamed)) == ([], 1)

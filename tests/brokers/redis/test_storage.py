@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from contract import Ear, offsets
 from on_redis import opened
 
 from heliograph import Event
 from heliograph.brokers import Retention
+from heliograph.brokers.contract import RecordingListener, offsets
 from heliograph.channels.position import Position
 from streams import until
 
@@ -69,13 +69,13 @@ def words_of(command):
 @pytest.mark.parametrize("command", DAMAGE.values(), ids=DAMAGE.keys())
 async def test_foreign_rows(server, command, forgets):
     """Reading, finding, publishing and listening go on, in that channel and in others."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as here, opened(server.url) as there:
         for name in ("a", "b", "c"):
             await here.listen(name)
         for n in range(3):
             last = await here.append("a", Event(str(n), id=str(n)))
-        await ear.hear(3)
+        await ear.wait_for_entries(3)
         with server.client() as client:
             client.execute_command(*words_of(command))
             client.client_kill_filter(_type="pubsub")
@@ -99,11 +99,11 @@ async def test_foreign_rows(server, command, forgets):
 
 async def test_damaged_entries(server, caplog):
     """They are logged and skipped, and make a gap: nobody waits for them, or goes deaf."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as broker:
         await broker.listen("a")
         first = await broker.append("a", Event("1"))
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         with server.client() as client:
             client.hincrby("heliograph:{a}:channel", "head", 2)
             client.xadd("heliograph:{a}:events", {"event": "{bad", "at": "9e9"}, id="2-0")
@@ -111,7 +111,7 @@ async def test_damaged_entries(server, caplog):
 
         last = await broker.append("a", Event("4"))
 
-        assert await ear.hear(2) == [first, last]
+        assert await ear.wait_for_entries(2) == [first, last]
         assert offsets(await broker.read("a", None, 9)) == [1]
         rest = await broker.read("a", first.position, 9)
         assert (offsets(rest), rest.start.offset, rest.gap) == ([4], 3, "trimmed")
@@ -122,19 +122,19 @@ async def test_damaged_entries(server, caplog):
 @pytest.mark.parametrize("number", ["2-0", "*"])
 async def test_entries_of_others(server, number):
     """Whatever somebody adds to the stream, publishing goes on; what is lost is a gap."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear, Retention(events=2, seconds=1000)) as broker:
         await broker.listen("a")
         await broker.append("a", Event("1"))
         # Else it may be lost, which is a gap, before it is heard.
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         with server.client() as client:
             client.xadd("heliograph:{a}:events", {"odd": "fields"}, id=number)
 
         for n in range(2, 7):
             last = await broker.append("a", Event(str(n)))
             # Two events are kept: a listener that is behind by more misses some.
-            await ear.hear(n)
+            await ear.wait_for_entries(n)
 
         assert [entry.event.data for entry in ear.entries] == list("123456")
         rest = await broker.read("a", None, 9)
@@ -144,7 +144,7 @@ async def test_entries_of_others(server, number):
 
 async def test_entries_that_somebody_has_removed(server):
     """They make a gap, too, wherever they were."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as broker:
         entries = [await broker.append("a", Event(str(n))) for n in range(1, 7)]
         with server.client() as client:

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from contract import Ear
 from on_redis import opened
 
 from heliograph import Event
+from heliograph.brokers.contract import RecordingListener
 
 GOOD = '{"data": "x"}'
 
@@ -61,7 +61,7 @@ FOREIGN_MESSAGES = {
 @pytest.mark.parametrize("message", FOREIGN_MESSAGES.values(), ids=FOREIGN_MESSAGES.keys())
 async def test_foreign_messages(server, message, caplog):
     """They are logged and skipped; the connection stays, and brings what comes next."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(server.url, ear) as broker:
         for name in ("a", "b"):
             await broker.listen(name)
@@ -69,7 +69,7 @@ async def test_foreign_messages(server, message, caplog):
             client.publish("heliograph:{a}:live", message)
         entries = [await broker.append(name, Event("x")) for name in ("b", "a")]
 
-        await ear.hear(2)
+        await ear.wait_for_entries(2)
         assert {entry.channel: entry for entry in ear.entries} == {
             entry.channel: entry for entry in entries
         }

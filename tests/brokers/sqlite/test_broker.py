@@ -5,10 +5,10 @@ import logging
 from functools import partial
 
 import pytest
-from contract import BrokerContract, Ear
 from sqlite_files import opened
 
 from heliograph import Event
+from heliograph.brokers.contract import BrokerContract, RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.brokers.sqlite.broker import SqliteTimings
 
@@ -90,7 +90,7 @@ async def test_a_sweep_is_made_now_and_then(path, caplog):
 
 async def test_a_bell_that_was_removed_is_hung_again(path):
     """A listener whose bell has gone hears by looking, and can be rung again."""
-    ear = Ear()
+    ear = RecordingListener()
     bells = path.with_name(f"{path.name}-bells")
     async with opened(path, ear) as broker, opened(path) as other:
         await broker.listen("a")
@@ -99,7 +99,7 @@ async def test_a_bell_that_was_removed_is_hung_again(path):
 
         await other.append("a", Event("x"))
 
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         while len(list(bells.iterdir())) < 2:
             await asyncio.sleep(0.05)
 

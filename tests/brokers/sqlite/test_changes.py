@@ -4,15 +4,15 @@ import asyncio
 import sqlite3
 
 import pytest
-from contract import Ear
 from sqlite_files import opened
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.contract import RecordingListener
 
 
 async def test_a_damaged_channel_stops_no_other(path):
     """All are listened to in one transaction, and that one cannot be."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path, ear) as broker:
         await broker.append("damaged", Event("x"))
         with sqlite3.connect(path) as file:
@@ -24,17 +24,17 @@ async def test_a_damaged_channel_stops_no_other(path):
             await calls[1]
         assert (await calls[0]).offset == (await calls[2]).offset == 0
         await broker.append("b", Event("x"))
-        assert [e.channel for e in await ear.hear(1)] == ["b"]
+        assert [e.channel for e in await ear.wait_for_entries(1)] == ["b"]
 
 
 async def test_news_before_a_crowd(path):
     """Who has come before hears what is published, however much newcomers have to ask."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path, ear) as broker:
         await broker.listen("a")
         crowd = [broker.listen(f"c{n}") for n in range(20_000)]
         await broker.append("a", Event("x"))
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         assert not all(one.done() for one in crowd)
         await asyncio.gather(*crowd)
 

@@ -10,10 +10,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from contract import Ear, offsets
 from sqlite_files import expect_unavailable, inode, opened, read_all, run_program
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.contract import RecordingListener, offsets
 from heliograph.brokers.sqlite.broker import SqliteTimings
 from heliograph.channels.position import Position
 
@@ -44,11 +44,11 @@ async def test_a_new_file_is_another_life(path):
 
 async def test_the_file_is_replaced_under_our_feet(path):
     """Nothing goes on into a file that nobody else can see, and listeners follow."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path, ear) as broker:
         await broker.listen("a")
         await broker.append("a", Event("lost"))
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         for name in os.listdir(path.parent):
             if name.startswith(f"{path.name}-") or name == path.name:
                 with contextlib.suppress(OSError):
@@ -59,12 +59,12 @@ async def test_the_file_is_replaced_under_our_feet(path):
         again = await broker.append("a", Event("same life"))
 
         assert again.position == Position(appended.position.epoch, 2)
-        assert (await ear.hear(3))[1:] == [appended, again]
+        assert (await ear.wait_for_entries(3))[1:] == [appended, again]
 
 
 async def test_a_process_that_ends_takes_nothing_away(path):
     """Others that come and go cleanly leave us our log and our locks."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path, ear) as broker:
         await broker.listen("a")
         for n in range(3):
@@ -72,7 +72,7 @@ async def test_a_process_that_ends_takes_nothing_away(path):
             with run_program("publish.py", path, 20, n, "a") as program:
                 program.communicate(timeout=30)
             assert mine.position.offset == 1 + 21 * n
-        await ear.hear(63)
+        await ear.wait_for_entries(63)
         assert f":{inode(path)} " in Path("/proc/locks").read_text()  # noqa: ASYNC240 - no file
 
     assert ear.offsets("a") == list(range(1, 64))

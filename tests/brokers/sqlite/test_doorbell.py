@@ -6,7 +6,6 @@ import os
 import socket
 
 import pytest
-from contract import Ear
 from sqlite_files import opened
 from users import (
     ANN,
@@ -18,6 +17,7 @@ from users import (
 )
 
 from heliograph import Event
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite.doorbell import ring
 
 
@@ -66,11 +66,11 @@ async def test_bells_of_a_stranger(folder, prepare, caplog):
         spy.setblocking(False)
         dead.bind(str(bells / "dead"))
         dead.close()
-        ear = Ear()
+        ear = RecordingListener()
         async with opened(folder / "log", listener=ear) as broker:
             await broker.listen("a")
             await broker.append("a", Event("x"))
-            await ear.hear(1)
+            await ear.wait_for_entries(1)
             while broker._mend_bell_at == 0:
                 await asyncio.sleep(0.01)
 

@@ -7,26 +7,26 @@ import sqlite3
 import threading
 
 import pytest
-from contract import Ear
 from sqlite_files import opened, run_program
 
 from heliograph import Event
+from heliograph.brokers.contract import RecordingListener
 
 
 async def test_two_brokers_share_a_file(path):
     """What one appends the other hears, as if it were its own."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path, ear) as here, opened(path) as there:
         await here.listen("a")
         one = await there.append("a", Event("there"))
         two = await here.append("a", Event("here"))
 
-        assert await ear.hear(2) == [one, two]
+        assert await ear.wait_for_entries(2) == [one, two]
 
 
 async def test_damage_is_logged_once(path, caplog):
     """Another program cannot fill the log with what it writes into the file."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path, ear) as broker:
         for name in ("a", "b"):
             await broker.listen(name)
@@ -41,7 +41,7 @@ async def test_damage_is_logged_once(path, caplog):
                     (n * 10,),
                 )
             await broker.append("b", Event("x"))
-            await ear.hear(n + 1)
+            await ear.wait_for_entries(n + 1)
 
     lines = [record.message for record in caplog.records]
     assert [line.partition(f": {path}")[0] for line in sorted(lines)] == [
@@ -93,13 +93,13 @@ def test_four_exchange(path):
 
 async def test_an_own_entry_does_not_wait_for_the_reader(path):
     """It is handed on in the step that commits it, whatever the thread that reads does."""
-    ear, release = Ear(), threading.Event()
+    ear, release = RecordingListener(), threading.Event()
     async with opened(path, ear) as broker:
         await broker.listen("a")
         reading = asyncio.ensure_future(broker._read_thread.run(release.wait))
         try:
             appended = [await broker.append("a", Event(str(n))) for n in range(40)]
-            assert await ear.hear(40) == appended
+            assert await ear.wait_for_entries(40) == appended
         finally:
             release.set()
             await reading
@@ -107,7 +107,7 @@ async def test_an_own_entry_does_not_wait_for_the_reader(path):
 
 async def test_nothing_is_handed_on_that_is_no_longer_listened_to(path):
     """Although the thread that reads has not come to it yet."""
-    ear, release = Ear(), threading.Event()
+    ear, release = RecordingListener(), threading.Event()
     async with opened(path, ear) as broker:
         for name in "ab":
             await broker.listen(name)
@@ -116,13 +116,13 @@ async def test_nothing_is_handed_on_that_is_no_longer_listened_to(path):
             broker.unlisten("a")
             for name in "ab":
                 await broker.append(name, Event(name))
-            assert [entry.channel for entry in await ear.hear(1)] == ["b"]
+            assert [entry.channel for entry in await ear.wait_for_entries(1)] == ["b"]
         finally:
             release.set()
             await reading
         head = await broker.listen("a")
         again = await broker.append("a", Event("again"))
-        await ear.hear(2)
+        await ear.wait_for_entries(2)
 
     assert head.offset == 1
     assert ear.entries[1:] == [again]

@@ -9,7 +9,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from contract import Ear
 from sqlite_files import RETENTION, opened
 from users import (
     ANN,
@@ -25,6 +24,7 @@ from users import (
 )
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.brokers.sqlite.private_files import change_mode, give, make_folder
 
@@ -172,7 +172,7 @@ async def test_a_file_system_without_modes(folder, without_modes, shown, mode):
     without_modes(shown)
 
     with pytest.raises(ConfigError, match="a file system without modes"):
-        await SqliteBroker(folder / "log", RETENTION, mode=mode).open(Ear())
+        await SqliteBroker(folder / "log", RETENTION, mode=mode).open(RecordingListener())
 
     assert list(folder.iterdir()) == []
 
@@ -185,7 +185,7 @@ async def test_a_file_on_a_file_system_without_modes(folder, without_modes, erro
     without_modes(0o755, error)
 
     with pytest.raises(ConfigError, match=r"cannot change the mode of .*without modes"):
-        await SqliteBroker(folder / "log", RETENTION).open(Ear())
+        await SqliteBroker(folder / "log", RETENTION).open(RecordingListener())
 
 
 async def test_rights_of_files_in_use(folder):

@@ -4,10 +4,10 @@ import contextlib
 import sqlite3
 
 import pytest
-from contract import Ear, offsets
 from sqlite_files import opened, read_all
 
 from heliograph import Event
+from heliograph.brokers.contract import RecordingListener, offsets
 from heliograph.channels.position import Position
 
 
@@ -88,11 +88,11 @@ async def test_damaged_entries(path, statement, left, gaps):
 
 async def test_a_damaged_entry(path, caplog):
     """Listeners and readers are not given it, and are told of the gap."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path, ear) as broker:
         await broker.listen("a")
         await broker.append("a", Event("1"))
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         with contextlib.closing(sqlite3.connect(path)) as other:
             other.execute("UPDATE channel SET head = 2")
             other.execute(
@@ -103,7 +103,7 @@ async def test_a_damaged_entry(path, caplog):
 
         await broker.append("a", Event("3"))
 
-        await ear.hear(2)
+        await ear.wait_for_entries(2)
         assert ear.offsets("a") == [1, 3]
         assert offsets(await broker.read("a", None, 9)) == [1]
         rest = await broker.read("a", ear.entries[0].position, 9)

@@ -5,10 +5,10 @@ import contextlib
 import sqlite3
 
 import pytest
-from contract import Ear
 from sqlite_files import expect_unavailable, opened
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.contract import RecordingListener
 from heliograph.channels.position import Position
 
 # What somebody may do to the entry of channel a, or to its row. Add a row, not a test.
@@ -38,7 +38,7 @@ DAMAGE = {
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
 async def test_damaged_rows(path, statement):
     """Other channels are heard, published to and read; this one is, as far as it can be."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path, ear) as broker, opened(path) as newcomer:
         for name in ("a", "b"):
             await broker.listen(name)
@@ -74,14 +74,14 @@ async def test_damaged_rows(path, statement):
 
 async def test_a_backup_that_was_put_back_is_another_life(path):
     """It gives offsets a second time; nobody takes them for the first."""
-    ear = Ear()
+    ear = RecordingListener()
     async with opened(path) as broker:
         first = await broker.append("a", Event("1"))
     backup = path.read_bytes()
     async with opened(path, ear) as broker:
         await broker.listen("a")
         lost = await broker.append("a", Event("lost"))
-        await ear.hear(1)
+        await ear.wait_for_entries(1)
         for found in path.parent.glob("log.sqlite3*"):
             if found.is_file():
                 found.unlink()
@@ -94,7 +94,7 @@ async def test_a_backup_that_was_put_back_is_another_life(path):
         assert again.position.offset == lost.position.offset == 2
         assert again.position.epoch != first.position.epoch
         # All that the file holds is of the new life.
-        await ear.hear(3)
+        await ear.wait_for_entries(3)
         assert ear.entries[1].position == Position(again.position.epoch, 1)
         assert ear.entries[2] == again
 

@@ -5,7 +5,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from contract import Ear
 from sqlite_files import RETENTION, opened
 from users import (
     ANN,
@@ -23,6 +22,7 @@ from users import (
 )
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 
 
@@ -161,7 +161,7 @@ async def test_refused(folder, prepare, words, mode):
     broker = SqliteBroker(path, RETENTION, mode=mode)
 
     with pytest.raises(ConfigError, match=words) as caught:
-        await broker.open(Ear())
+        await broker.open(RecordingListener())
 
     assert len(caught.value.problems) == 1
     assert snapshot(folder) == before
@@ -174,7 +174,7 @@ async def test_all_problems_at_once(folder):
     path.chmod(0o666)
 
     with pytest.raises(ConfigError) as caught:
-        await SqliteBroker(path, RETENTION).open(Ear())
+        await SqliteBroker(path, RETENTION).open(RecordingListener())
 
     assert len(caught.value.problems) == 2
 

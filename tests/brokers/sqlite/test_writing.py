@@ -4,11 +4,11 @@ import asyncio
 import signal
 
 import pytest
-from contract import Clock, offsets
 from sqlite_files import opened, read_all, run_program
 
 from heliograph import Event
 from heliograph.brokers import Retention
+from heliograph.brokers.contract import ManualClock, offsets
 
 
 async def test_the_file_does_not_grow_without_bound(path):
@@ -26,7 +26,7 @@ async def test_the_file_does_not_grow_without_bound(path):
 
 async def test_sweep_without_publishing(path):
     """Old events go, and channels long silent are forgotten, without one being published."""
-    clock = Clock()
+    clock = ManualClock()
     async with opened(
         path, retention=Retention(events=9, seconds=10), clock=clock
     ) as broker:
@@ -45,7 +45,7 @@ async def test_sweep_without_publishing(path):
 
 async def test_a_large_sweep_leaves_room_for_others(path):
     """Old events are removed some at a time."""
-    clock = Clock()
+    clock = ManualClock()
     async with opened(
         path, retention=Retention(events=100_000, seconds=10), clock=clock
     ) as broker:

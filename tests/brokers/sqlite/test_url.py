@@ -5,7 +5,7 @@ import pytest
 from heliograph import ConfigError
 from heliograph.brokers import Retention
 from heliograph.brokers.sqlite import SqliteBroker
-from heliograph.brokers.sqlite_url import from_url, parse_url
+from heliograph.brokers.sqlite.url import from_url, parse_url
 
 # (URL, path, mode). Add a row, not a test.
 OPTIONS = [

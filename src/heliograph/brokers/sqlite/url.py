@@ -16,11 +16,11 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from ..errors import ConfigError
-from .sqlite import SqliteBroker
+from ...errors import ConfigError
+from .broker import SqliteBroker
 
 if TYPE_CHECKING:
-    from .base import Broker, Retention
+    from ..base import Broker, Retention
 
 __all__ = ["from_url", "parse_url"]
 
