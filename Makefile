@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Another one, with the oldest releases of servers that are supported.
 OLDEST := .venv-oldest
+# And one for each other Python: .venv-3.12 and so on.
+OTHERS := .venv-3
 # What tests unpack or run, and do not fetch themselves.
 FETCHED := .fetched
 # The hashes of constraints hold all the same: this lets in our own folder, which has none.
@@ -13,7 +15,7 @@ INSTALL := pip install --quiet --no-require-hashes --build-constraint constraint
 # In two processes; conftest.py says what has to be in one. What fails is run once more, alone.
 TOGETHER := -n 2 --dist loadgroup --no-loadscope-reorder -p tools.retest
 
-.PHONY: demo test test-quick lint bench format clean
+.PHONY: demo test test-quick test-pythons lint bench format clean
 
 demo: $(VENV)/demo
 	$(BIN)/heliograph demo
@@ -30,6 +32,19 @@ test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all
 
 test-quick: $(VENV)/dev $(FETCHED)/all
 	$(BIN)/python -m pytest $(TOGETHER) -m "not server"
+
+# On every other Python from 3.12 on that is found.
+test-pythons: $(FETCHED)/all
+	@set -e; \
+	pythons=$$(sh tools/pythons $(PYTHON)); \
+	echo "other Pythons that were found:" $${pythons:-none}; \
+	for python in $$pythons; do \
+		folder=$(OTHERS).$${python##*python3.}; \
+		$(MAKE) --no-print-directory PYTHON=$$python $$folder/quick; \
+		$$folder/bin/python -m pytest $(TOGETHER) -m "not server"; \
+		ran="$$ran $$python"; \
+	done; \
+	echo "other Pythons that passed:" $${ran:-none}
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -49,10 +64,11 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(FETCHED) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) $(OTHERS).* $(FETCHED) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/pip: constraints.txt requirements-pip.txt
 $(OLDEST)/pip: constraints-oldest.txt requirements-pip.txt
+.PRECIOUS: %/pip
 %/pip:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-pip.txt
@@ -69,6 +85,10 @@ $(VENV)/demo: $(VENV)/pip pyproject.toml
 $(VENV)/dev: $(VENV)/pip pyproject.toml
 	$(BIN)/$(INSTALL) -c constraints.txt -e '.[all]' --group dev
 	touch $@ $(VENV)/demo
+
+$(OTHERS).%/quick: $(OTHERS).%/pip constraints.txt pyproject.toml
+	$(@D)/bin/$(INSTALL) -c constraints.txt -e '.[all]' --group dev
+	touch $@
 
 $(OLDEST)/tests: $(OLDEST)/pip pyproject.toml
 	$(OLDEST)/bin/$(INSTALL) -c constraints-oldest.txt \
