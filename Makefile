@@ -12,8 +12,9 @@ OTHERS := .venv-3
 FETCHED := .fetched
 # The hashes of constraints hold all the same: this lets in our own folder, which has none.
 INSTALL := pip install --quiet --no-require-hashes --build-constraint constraints.txt
-# In two processes; conftest.py says what has to be in one. What fails is run once more, alone.
-TOGETHER := -n 2 --dist loadgroup --no-loadscope-reorder -p tools.retest
+# In three processes, on two cores: tests of servers wait more than they compute.
+# conftest.py says what has to be in one. What fails is run once more, alone.
+TOGETHER := -n 3 --dist loadgroup --no-loadscope-reorder -p tools.retest
 
 .PHONY: demo test test-quick test-pythons lint bench format clean
 

@@ -1,5 +1,6 @@
 """Runs the examples of the README and the documentation as tests."""
 
+import collections
 import itertools
 import os
 import shutil
@@ -98,9 +99,31 @@ _known = {}
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Examples of a page build on each other: they stay in order. What is slow comes first."""
+    """
+    Put the groups that take long first, so that no process is left alone with one at the end.
+
+    Those that need a server come before those that need none, and of each the larger before
+    the smaller: a test counts by its time-out, if it has one of its own. Groups of the same
+    size stay in the order that pytest-randomly has chosen. Examples of a page build on each
+    other: they stay in theirs.
+    """
     examples = [item for item in items if isinstance(item, SybilItem)]
     tests = [item for item in items if not isinstance(item, SybilItem)]
     examples.sort(key=lambda item: (str(item.path), item.example.line))
-    tests.sort(key=lambda item: item.path.parent.name not in {"e2e", "brokers", "redis"})
+    sizes = collections.Counter()
+    for item in tests:
+        timeout = item.get_closest_marker("timeout")
+        sizes[_group(item)] += timeout.args[0] / 10 if timeout else 1
+    ranks = {group: rank for rank, group in enumerate(sizes)}
+
+    def rank(item):
+        group = _group(item)
+        needs_no_server = item.get_closest_marker("server") is None
+        return needs_no_server, -sizes[group], ranks[group]
+
+    tests.sort(key=rank)
     items[:] = tests + examples
+
+
+def _group(item):
+    return item.get_closest_marker("xdist_group").args[0]

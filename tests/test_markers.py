@@ -1,5 +1,6 @@
 """Which tests need a server."""
 
+import itertools
 import sys
 from types import ModuleType
 
@@ -55,3 +56,14 @@ def test_this_run(request):
     assert marked["test_markers.py"] is False
     assert marked.get("test_servers.py", True)
     assert marked.get("redis.md", True)
+
+
+def test_the_order_of_this_run(request):
+    """Tests that need a server come first, and the tests of a group are together."""
+    tests = [item for item in request.session.items if item.path.suffix == ".py"]
+
+    groups = [item.get_closest_marker("xdist_group").args[0] for item in tests]
+    needs_none = [item.get_closest_marker("server") is None for item in tests]
+
+    assert len([key for key, _ in itertools.groupby(groups)]) == len(set(groups))
+    assert needs_none == sorted(needs_none)
