@@ -52,20 +52,24 @@ EXTRAS = {
 }
 
 
-@pytest.mark.parametrize("extra", EXTRAS)
-@pytest.mark.parametrize(
-    "name",
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         "gunicorn-gthread", "gunicorn-gthread-fallback", "uwsgi-http-socket", "uvicorn-httptools",
         "uvicorn-fallback",
     ],
 )  # fmt: skip
-def test_nothing_is_held_back(tmp_path, extra, name):
+def server(request, tmp_path_factory):
+    """A server that tests leave as they have found it."""
+    with serving_with(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        yield server
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_nothing_is_held_back(tmp_path, extra, server):
     """The head and each event come before the next is sent; who leaves is noticed."""
-    with (
-        serving_with(name, tmp_path) as server,
-        with_defaults(tmp_path, server.port, EXTRAS[extra].format(folder=tmp_path)) as port,
-    ):
+    extra = EXTRAS[extra].format(folder=tmp_path)
+    with with_defaults(tmp_path, server.port, extra) as port:
         with Stream(port) as stream:
             assert stream.header("content-type") == "text/event-stream; charset=utf-8"
             stream.placed()
@@ -78,13 +82,13 @@ def test_nothing_is_held_back(tmp_path, extra, name):
 def test_silence_is_survived(tmp_path):
     """Heartbeats keep the connection through a short time-out for silent upstreams."""
     command = gunicorn("plain:app")
-    env = {"APP_SSE_HEARTBEAT_SECONDS": "2"}
+    env = {"APP_SSE_HEARTBEAT_SECONDS": "1"}
     with (
         serving(command, tmp_path, env=env) as server,
-        with_defaults(tmp_path, server.port, "proxy_read_timeout 5s;") as port,
+        with_defaults(tmp_path, server.port, "proxy_read_timeout 3s;") as port,
         Stream(port) as stream,
     ):
-        while stream.body.count(b"\n:\n\n") < 4:
+        while stream.body.count(b"\n:\n\n") < 5:
             assert stream.read()
         server.get("/publish", "POST", {"Content-Type": "application/json"}, '"x"')
         assert stream.wait(1)[0].data == "x"
