@@ -47,7 +47,7 @@ def on_address(command):
 )
 def test_a_cable_is_cut(tmp_path, name, env, what):
     """Within a heartbeat and ``dead_peer_seconds``, whether events come or not."""
-    heartbeat, dead_peer = 2, 3
+    heartbeat, dead_peer = 1, 2
     env = {
         **env,
         "APP_SSE_HEARTBEAT_SECONDS": str(heartbeat),
@@ -67,8 +67,8 @@ def test_a_cable_is_cut(tmp_path, name, env, what):
                 publish(server, "x")
                 assert stays.wait(1)[0].data == "x"
             until(lambda: subscribers(server) == 1)
-            # The limit is what the documentation promises, with room for a slow machine.
-            assert time.monotonic() - began < 2 * (heartbeat + dead_peer)
+            # What the documentation promises, with as much again for a slow machine, and more.
+            assert time.monotonic() - began < 4 + 2 * (heartbeat + dead_peer)
             publish(server, "y")
             assert stays.wait(2 if what == "busy" else 1)[-1].data == "y"
             lost.close()
