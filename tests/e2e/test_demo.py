@@ -48,6 +48,20 @@ def demo(folder, end=signal.SIGINT):
             process.stdout.close()
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A browser whose pages share nothing: each has a profile of its own."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """The address of a demo that tests leave as they have found it."""
+    with demo(tmp_path_factory.mktemp("demo")) as (_, url):
+        yield url
+
+
 def number(page, name):
     return int(page.inner_text(f"#{name}").replace(",", ""))
 
@@ -73,10 +87,10 @@ def is_complete(page):
 
 
 @pytest.mark.timeout(120)
-def test_nothing_is_lost(tmp_path):
+def test_nothing_is_lost(tmp_path, browser):
     """Publish, see it; kill -9 the server, publish meanwhile; see everything once, in order."""
     SCREENSHOTS.mkdir(exist_ok=True)
-    with demo(tmp_path) as (_, url), chromium() as browser:
+    with demo(tmp_path) as (_, url):
         page = open_page(browser, url, viewport={"width": 1100, "height": 1000})
         other = open_page(browser, url)
 
@@ -132,17 +146,16 @@ def test_nothing_is_lost(tmp_path):
         # Only this page's connection was cut.
         assert other.locator("li.note").count() == 2
         page.screenshot(path=SCREENSHOTS / "demo.png", full_page=True)
+        page.close()
+        other.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_narrow_and_dark(tmp_path, scheme):
+def test_narrow_and_dark(browser, url, scheme):
     """On a telephone nothing is cut off, in either scheme."""
     SCREENSHOTS.mkdir(exist_ok=True)
-    with demo(tmp_path) as (_, url), chromium() as browser:
-        page = open_page(
-            browser, url, viewport={"width": 340, "height": 700}, color_scheme=scheme
-        )
-
+    viewport = {"width": 340, "height": 700}
+    with open_page(browser, url, viewport=viewport, color_scheme=scheme) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= 340
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         brightness = sum(map(int, re.findall(r"\d+", ground)[:3]))
@@ -150,11 +163,10 @@ def test_narrow_and_dark(tmp_path, scheme):
         page.screenshot(path=SCREENSHOTS / f"demo-narrow-{scheme}.png", full_page=True)
 
 
-def test_needs_nothing_from_the_internet(tmp_path):
+def test_needs_nothing_from_the_internet(browser, url):
     """Every request goes to this machine."""
-    with demo(tmp_path) as (_, url), chromium() as browser:
-        hosts = set()
-        page = browser.new_page()
+    hosts = set()
+    with browser.new_page() as page:
         page.on(
             "request", lambda request: hosts.add(request.url.split("/")[2].split(":")[0])
         )
