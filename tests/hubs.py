@@ -54,6 +54,45 @@ class Taking:
         pass
 
 
+class Recording(Taking):
+    """
+    A sink that keeps what is asked of it, and can be told to fail.
+
+    ``faults`` are the names of what raises from now on.
+    """
+
+    def __init__(self, framing=Framing.IDENTITY, *, faults=()):
+        super().__init__()
+        self.framing = framing
+        self.writes, self.calls, self.faults = [], [], set(faults)
+        self.is_paused = False
+
+    @property
+    def paused(self):
+        self.fail("paused")
+        return self.is_paused
+
+    def fail(self, name):
+        if name in self.faults:
+            raise ZeroDivisionError(f"a bug in {name}")
+
+    def attach(self, client):
+        self.fail("attach")
+
+    def write(self, data):
+        self.fail("write")
+        self.writes.append(data)
+        super().write(data)
+
+    def close(self):
+        self.calls.append("close")
+        self.fail("close")
+
+    def abort(self):
+        self.calls.append("abort")
+        self.fail("abort")
+
+
 async def gap_of(client):
     first = (await client.wait(1))[0]
     assert first.type == "heliograph.gap"

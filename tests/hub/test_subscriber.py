@@ -1,5 +1,7 @@
-"""The states of a subscriber: how streams begin and end."""
+"""One client as a state machine: each transition, what it writes, and who is told."""
 
+import asyncio
+import socket
 import time
 
 import pytest
@@ -7,8 +9,342 @@ import pytest
 from heliograph import (
     Event,
 )
-from hubs import Taking, opened
+from heliograph.channels.feed import HEARTBEAT, Feed
+from heliograph.channels.position import Position, Positions
+from heliograph.hub.sinks import ConnectionSink
+from heliograph.hub.subscriber import State, Subscriber
+from heliograph.wire.framing import Framing
+from hubs import Recording, Taking, opened
 from streams import connect, until
+
+GREETING = b":\nretry: 1\n\n"
+PAGE = b"data: page\n\n"
+BLOCK = b"data: block\n\n"
+CHUNKED = Framing.CHUNKED.frame
+END = Framing.CHUNKED.end
+
+
+class Told:
+    """An observer that counts."""
+
+    def __init__(self):
+        self.times = 0
+
+    def on_left(self, subscriber):
+        assert subscriber.cursor is None
+        assert not subscriber.is_open
+        self.times += 1
+
+
+class Raising(Told):
+    """An observer with a bug."""
+
+    def on_left(self, subscriber):
+        super().on_left(subscriber)
+        raise ZeroDivisionError("a bug of an observer")
+
+
+def admitted(*observers):
+    return Subscriber(
+        1, ("a",), None, address=None, expires_at=None, admitted_at=0.0, observers=observers
+    )
+
+
+def new_feed(framing=Framing.CHUNKED):
+    return Feed(Positions({"a": Position("e", 0)}), framing=framing)
+
+
+def brought_to(state, sink):
+    """Return a subscriber in a state; one that follows has a block to take. And its observer."""
+    told = Told()
+    subscriber = admitted(told)
+    if state is not State.ADMITTED:
+        subscriber.begin(sink, GREETING, None)
+    if state not in {State.ADMITTED, State.JOINING}:
+        feed = new_feed()
+        subscriber.follow(feed)
+        feed.append_block(BLOCK)
+    if state is State.FINISHING:
+        subscriber.finish()
+    if state is State.GONE:
+        subscriber.on_lost()
+    assert subscriber.state is state
+    sink.data, sink.calls = b"", []
+    return subscriber, told
+
+
+CALLS = {
+    "begin": lambda one, sink: one.begin(sink, GREETING, None),
+    "give": lambda one, sink: one.give(PAGE),
+    "give-nothing": lambda one, sink: one.give(b""),
+    "follow": lambda one, sink: one.follow(new_feed()),
+    "finish": lambda one, sink: one.finish(),
+    "drop": lambda one, sink: one.drop(),
+    "on_lost": lambda one, sink: one.on_lost(),
+    "on_resumed": lambda one, sink: one.on_resumed(),
+    "flush": lambda one, sink: one.flush(),
+    "beat": lambda one, sink: one.beat(asyncio.get_running_loop().time() + 9, 5.0),
+    "beat-early": lambda one, sink: one.beat(asyncio.get_running_loop().time(), 5.0),
+}
+
+ADMITTED, JOINING, FOLLOWING, FINISHING, GONE = State
+
+# (state, call) -> (state, bytes written, what the sink is asked for). Whatever is not here
+# changes nothing. Add a row, not a test.
+TRANSITIONS = {
+    (ADMITTED, "begin"): (JOINING, CHUNKED(GREETING), []),
+    (ADMITTED, "finish"): (GONE, b"", []),
+    (ADMITTED, "drop"): (GONE, b"", []),
+    (ADMITTED, "on_lost"): (GONE, b"", []),
+    (JOINING, "give"): (JOINING, CHUNKED(PAGE), []),
+    (JOINING, "beat"): (JOINING, CHUNKED(HEARTBEAT), []),
+    (JOINING, "follow"): (FOLLOWING, b"", []),
+    (JOINING, "finish"): (FINISHING, END, ["close"]),
+    (JOINING, "drop"): (GONE, b"", ["abort"]),
+    (JOINING, "on_lost"): (GONE, b"", []),
+    (FOLLOWING, "flush"): (FOLLOWING, CHUNKED(BLOCK), []),
+    (FOLLOWING, "on_resumed"): (FOLLOWING, CHUNKED(BLOCK), []),
+    (FOLLOWING, "finish"): (FINISHING, CHUNKED(BLOCK) + END, ["close"]),
+    (FOLLOWING, "drop"): (GONE, b"", ["abort"]),
+    (FOLLOWING, "on_lost"): (GONE, b"", []),
+    (FINISHING, "drop"): (GONE, b"", ["abort"]),
+    (FINISHING, "on_lost"): (GONE, b"", []),
+}
+
+# Our own mistakes: only an admitted subscriber begins, only one that joins follows.
+MISTAKES = {
+    *((state, "begin") for state in State if state is not ADMITTED),
+    *((state, "follow") for state in State if state is not JOINING),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("state", State)
+async def test_transitions(state, call):
+    """Each call in each state; observers are told once, when the subscriber stops being open."""
+    sink = Recording(Framing.CHUNKED)
+    subscriber, told = brought_to(state, sink)
+
+    if (state, call) in MISTAKES:
+        with pytest.raises(AssertionError):
+            CALLS[call](subscriber, sink)
+    else:
+        CALLS[call](subscriber, sink)
+
+    expected = TRANSITIONS.get((state, call), (state, b"", []))
+    assert (subscriber.state, sink.data, sink.calls) == expected
+    assert told.times == (0 if subscriber.is_open else 1)
+    assert b"" not in sink.writes
+
+
+@pytest.mark.parametrize("end", ["finish", "drop", "on_lost"])
+@pytest.mark.parametrize("state", [ADMITTED, JOINING, FOLLOWING])
+async def test_ends_of_one_stream(state, end):
+    """Whatever comes after the first of them, in any order, observers are told once."""
+    for then in (["finish", "drop", "on_lost"], ["on_lost", "drop", "finish", "drop"]):
+        sink = Recording(Framing.CHUNKED)
+        subscriber, told = brought_to(state, sink)
+        for call in [end, *then]:
+            CALLS[call](subscriber, sink)
+        assert told.times == 1
+        assert subscriber.state is GONE
+        assert sink.calls.count("abort") <= 1
+        assert sink.calls.count("close") <= 1
+
+
+# (state, call, what of the sink raises). Add a row, not a test.
+FAULTS = [
+    (ADMITTED, "begin", {"attach"}),
+    (ADMITTED, "begin", {"write"}),
+    (JOINING, "give", {"write"}),
+    (JOINING, "beat", {"write"}),
+    (JOINING, "beat", {"paused"}),
+    (JOINING, "finish", {"write"}),
+    (JOINING, "finish", {"close"}),
+    (FOLLOWING, "flush", {"write"}),
+    (FOLLOWING, "flush", {"paused"}),
+    (FOLLOWING, "on_resumed", {"paused"}),
+    (FOLLOWING, "on_resumed", {"write"}),
+    (FOLLOWING, "finish", {"write"}),
+    (FOLLOWING, "finish", {"close"}),
+    (FOLLOWING, "drop", {"abort"}),
+]
+
+
+@pytest.mark.parametrize("abort_raises", [False, True])
+@pytest.mark.parametrize(("state", "call", "faults"), FAULTS)
+async def test_a_sink_that_raises(caplog, state, call, faults, abort_raises):
+    """Its stream is dropped, its connection aborted, the fault logged; nobody else is reached."""
+    sink = Recording(Framing.CHUNKED)
+    subscriber, told = brought_to(state, sink)
+    sink.faults = faults | ({"abort"} if abort_raises else set())
+
+    CALLS[call](subscriber, sink)
+
+    assert subscriber.state is GONE
+    assert sink.calls[-1] == "abort"
+    assert sink.calls.count("abort") == 1
+    assert told.times == 1
+    for name in sink.faults & {*sink.calls, *faults}:
+        assert f"a bug in {name}" in caplog.text
+
+
+@pytest.mark.parametrize("position", range(3))
+async def test_an_observer_that_raises(caplog, position):
+    """The others let go of the subscriber all the same."""
+    observers = [Told(), Told()]
+    observers.insert(position, Raising())
+    subscriber = admitted(*observers)
+
+    subscriber.finish()
+    subscriber.drop()
+
+    assert [observer.times for observer in observers] == [1, 1, 1]
+    assert "a bug of an observer" in caplog.text
+
+
+@pytest.mark.parametrize("framing", Framing)
+async def test_framing(framing):
+    """Greeting, pages, what a feed carries, and the end are delimited in one way."""
+    sink = Recording(framing)
+    subscriber = admitted()
+    feed = new_feed(framing)
+
+    subscriber.begin(sink, GREETING, None)
+    subscriber.give(PAGE)
+    subscriber.follow(feed)
+    feed.append_block(BLOCK)
+    feed.append_block(HEARTBEAT)
+    subscriber.flush()
+    subscriber.finish()
+
+    assert subscriber.selection.framing is framing
+    blocks = [GREETING, PAGE, BLOCK + HEARTBEAT]
+    assert sink.writes == [*map(framing.frame, blocks), *filter(None, [framing.end])]
+
+
+async def test_finish_while_paused():
+    """What was published before the end is written all the same."""
+    sink = Recording()
+    subscriber, told = brought_to(FOLLOWING, sink)
+    sink.is_paused = True
+    assert subscriber.flush() == len(BLOCK)
+
+    subscriber.finish()
+
+    assert CHUNKED(BLOCK) == sink.data
+    assert (subscriber.state, sink.calls, told.times) == (FINISHING, ["close"], 1)
+
+
+async def test_a_paused_client_is_given_no_heartbeat():
+    """It has something to take already."""
+    sink = Recording()
+    subscriber, _ = brought_to(JOINING, sink)
+    sink.is_paused = True
+
+    CALLS["beat"](subscriber, sink)
+
+    assert sink.data == b""
+
+
+async def test_unsent_bytes():
+    """What a sink holds, and the page that was read for this client alone."""
+    sink = Recording()
+    subscriber = admitted()
+    subscriber.page_bytes = 3
+    assert subscriber.unsent_bytes == 3
+    sink.unsent_bytes = 4
+
+    subscriber.begin(sink, GREETING, None)
+
+    assert subscriber.unsent_bytes == 7
+
+
+# (what a sink has to tell as soon as it is attached, state after, what the sink is asked for)
+EARLY = [("on_lost", GONE, b"", []), ("finish", FINISHING, END, ["close"])]
+
+
+@pytest.mark.parametrize(("early", "state", "data", "calls"), EARLY)
+async def test_what_happened_before_the_sink_was_attached(early, state, data, calls):
+    """A loss, or a server that stops, between the takeover and here: no greeting, no timer."""
+
+    class Early(Recording):
+        def attach(self, client):
+            getattr(client, early)()
+
+    told, sink = Told(), Early(Framing.CHUNKED)
+    subscriber = admitted(told)
+
+    subscriber.begin(sink, GREETING, 600.0)
+
+    assert (subscriber.state, sink.data, sink.calls) == (state, data, calls)
+    assert told.times == 1
+    assert subscriber._expiry is None
+
+
+async def test_a_connection_that_was_lost_before_it_was_attached():
+    """The subscriber has left in the step in which it would begin."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    loop = asyncio.get_running_loop()
+    sink = ConnectionSink()
+    transport, _ = await loop.connect_accepted_socket(lambda: sink, ours)
+    sink.take(transport)
+    theirs.close()
+    await until(lambda: sink._is_lost)
+    told = Told()
+    subscriber = admitted(told)
+
+    subscriber.begin(sink, GREETING, None)
+
+    assert (subscriber.state, told.times) == (GONE, 1)
+    assert subscriber.unsent_bytes == 0
+
+
+async def test_expiry_of_one_that_has_left():
+    """Its timer keeps it no longer."""
+    sink = Recording()
+    subscriber = admitted()
+    subscriber.begin(sink, GREETING, 600.0)
+
+    subscriber.on_lost()
+
+    assert subscriber._expiry.cancelled()
+
+
+async def test_expiry_in_the_past():
+    """The stream begins, and ends."""
+    sink = Recording()
+    subscriber = admitted()
+
+    subscriber.begin(sink, GREETING, -5.0)
+    await until(lambda: not subscriber.is_open)
+
+    assert (sink.data, sink.calls) == (GREETING, ["close"])
+
+
+@pytest.mark.parametrize("wake", ["on_resumed", "finish", "fault"])
+async def test_waiting_until_the_client_has_taken_its_page(wake):
+    """Until the sink resumes; one whose sink cannot tell waits no longer."""
+    sink = Recording()
+    subscriber, _ = brought_to(JOINING, sink)
+    await subscriber.drained()
+    sink.is_paused = True
+    waiting = asyncio.create_task(subscriber.drained())
+    await asyncio.sleep(0)
+    subscriber.on_resumed()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    if wake == "fault":
+        sink.faults = {"paused"}
+    elif wake == "finish":
+        subscriber.finish()
+    else:
+        sink.is_paused = False
+    subscriber.on_resumed()
+
+    await waiting
 
 
 async def test_lifetime():

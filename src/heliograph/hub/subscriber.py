@@ -177,7 +177,13 @@ class Subscriber:
         self.state = State.JOINING
         self.selection = self.selection._replace(framing=sink.framing)
         self._sink = sink
-        sink.attach(self)
+        try:
+            sink.attach(self)
+        except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
+            _log.exception("cannot begin a stream of %s", self.channels)
+            self.drop()
+        if not self.is_open:
+            return  # the client has left, or its server stops
         if expires_in is not None:
             self._expiry = loop.call_later(
                 max(0.0, expires_in), self.finish, context=_NO_CONTEXT
@@ -228,9 +234,12 @@ class Subscriber:
             sink.close()
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
             _log.exception("cannot end a stream of %s", self.channels)
+            self.drop()
 
     def drop(self) -> None:
         """End the stream at once. Dropping twice is the same as once."""
+        if self.state is State.GONE:
+            return
         sink = self._sink
         self._leave(State.GONE)
         if sink is None:
@@ -265,8 +274,9 @@ class Subscriber:
         cursor, feed, sink = self.cursor, self.feed, self._sink
         if cursor is None or feed is None or sink is None:
             return 0
-        if not even_if_paused and sink.paused:
-            return feed.lag_bytes(cursor)
+        if not even_if_paused and self._is_paused():
+            # A sink that cannot tell has been dropped, and its cursor with it.
+            return 0 if self.cursor is None else feed.lag_bytes(cursor)
         if data := feed.take(cursor):
             self._write(data)
         return 0
@@ -280,14 +290,23 @@ class Subscriber:
             silence_seconds: For how long.
         """
         is_due = now - self.quiet_since >= silence_seconds
-        if is_due and self._sink is not None and not self._sink.paused:
+        if is_due and self._sink is not None and not self._is_paused():
             self.give(HEARTBEAT)
 
     async def drained(self) -> None:
         """Wait until the client has taken most of what it was given."""
-        while self._sink is not None and self._sink.paused:
+        while self._is_paused() and self.is_open:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
+
+    def _is_paused(self) -> bool:
+        sink = self._sink
+        try:
+            return sink is not None and sink.paused
+        except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
+            _log.exception("cannot look at a stream of %s", self.channels)
+            self.drop()
+            return True
 
     def _write(self, data: bytes) -> None:
         sink = self._sink
@@ -312,4 +331,7 @@ class Subscriber:
         if cursor is not None and feed is not None:
             feed.leave(cursor)
         for observer in self._observers:
-            observer.on_left(self)
+            try:
+                observer.on_left(self)
+            except Exception:  # noqa: BLE001 - logged; the others have to let go all the same
+                _log.exception("cannot let go of a stream of %s", self.channels)
