@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import socket
 
-from heliograph import (
-    Event,
-)
+from heliograph import Event, HubConfig
+from heliograph.hub.connections import Connections
+from heliograph.hub.tasks import Tasks
 from hubs import fill, opened
 from streams import HEAD, connect, until
 
@@ -45,7 +45,7 @@ async def test_a_connection_that_is_dead_already():
 
 
 async def test_a_connection_that_cannot_be_served(caplog):
-    """It costs no place, and is closed."""
+    """It takes no slot, and is closed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     async with opened() as hub:
         with theirs:
@@ -107,3 +107,42 @@ async def test_a_client_that_leaves_as_it_is_given_more(faults):
             loop.call_soon(make_room)
             await until(lambda: hub.statistics().subscribers == 0)
     assert faults == []
+
+
+async def test_a_fault_while_a_client_is_located(caplog):
+    """Its connection is closed, and its slot given back."""
+
+    async def broken():
+        raise ZeroDivisionError("a bug")
+
+    failed = asyncio.Event()
+    tasks = Tasks()
+    connections = Connections(HubConfig(), tasks)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        connections.adopt(
+            ours, HEAD, before_head=broken, on_open=None, on_failed=failed.set
+        )
+
+        await failed.wait()
+
+        assert theirs.recv(99) == b""
+    assert len(connections) == 0
+    await tasks.cancel_all()
+    assert "a bug" in caplog.text
+
+
+async def test_adopting_while_the_hub_is_closed():
+    """The client is given its head, so that it reconnects, and no task is started for it."""
+    failed = asyncio.Event()
+    tasks = Tasks()
+    connections = Connections(HubConfig(), tasks)
+    await connections.close(0.0)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        connections.adopt(ours, HEAD, before_head=None, on_open=None, on_failed=failed.set)
+
+        assert theirs.recv(99) == HEAD
+        assert theirs.recv(99) == b""
+    assert failed.is_set()
+    assert not tasks._tasks

@@ -6,9 +6,11 @@ A ticket is a value. One whose client has finished or left is left alone, whatev
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from .interface import Ticket
+from .subscriber import State
 
 if TYPE_CHECKING:
     import socket
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from .subscriber import Observer
 
 __all__ = ["Clients"]
+
+_log = logging.getLogger("heliograph.hub")
 
 
 class Clients:
@@ -151,7 +155,7 @@ class Clients:
             head,
             before_head=lambda: self.locate(ticket),
             on_open=lambda sink: self.attach(ticket, sink),
-            on_failed=lambda: self.release(ticket),
+            on_failed=lambda: self._give_back(ticket),
         )
 
     def attach(self, ticket: Ticket, sink: Sink) -> None:
@@ -159,11 +163,14 @@ class Clients:
         Serve a client from now on. Its first bytes are written before this returns.
 
         Args:
-            ticket: From :meth:`admit`.
-            sink: How bytes reach the client.
+            ticket: From :meth:`admit`. If it was used before, the stream of then continues.
+            sink: How bytes reach the client. Closed if the client is not served.
         """
         subscriber = self._admission.find(ticket.number)
         if subscriber is None:
+            sink.close()
+        elif subscriber.state is not State.ADMITTED:
+            _log.error("%r was used twice: the second stream is ended", ticket)
             sink.close()
         else:
             self._joining.begin(subscriber, sink)
@@ -197,8 +204,14 @@ class Clients:
         Give back the slot of a client that has left, or is not going to be served.
 
         Args:
-            ticket: From :meth:`admit`.
+            ticket: From :meth:`admit`. Its stream ends at once, if it has begun.
         """
         subscriber = self._admission.find(ticket.number)
         if subscriber is not None:
-            subscriber.on_lost()
+            subscriber.drop()
+
+    def _give_back(self, ticket: Ticket) -> None:
+        # Of a connection that could not be opened. Whoever has begun has another.
+        subscriber = self._admission.find(ticket.number)
+        if subscriber is not None and subscriber.state is State.ADMITTED:
+            subscriber.drop()

@@ -32,6 +32,7 @@ class Connections:
         self._tasks = tasks
         self._sockets: dict[SocketSink, socket.socket] = {}
         self._closed = asyncio.Event()
+        self._is_closing = False
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -66,6 +67,11 @@ class Connections:
             connection.close()
             on_failed()
             return
+        if self._is_closing:
+            # Nobody would wait for the task that opens it.
+            _send_head_and_close(connection, head)
+            on_failed()
+            return
         sink = SocketSink(head, on_open=on_open, on_closed=self._forget)
         self._sockets[sink] = connection
         self._tasks.start(self._open(sink, connection, head, before_head, on_failed))
@@ -77,6 +83,7 @@ class Connections:
         Args:
             seconds: How long. Then their connections are aborted.
         """
+        self._is_closing = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._sockets:
@@ -93,18 +100,19 @@ class Connections:
         before_head: Callable[[], Awaitable[None]],
         on_failed: Callable[[], None],
     ) -> None:
+        is_located = False
         try:
             await before_head()
-        except asyncio.CancelledError:
-            # The hub has been closed. A browser reconnects after a head, and not without.
-            self._forget(sink)
-            with connection, contextlib.suppress(OSError):
-                connection.send(head)
-            raise
-        try:
+            is_located = True
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: sink, connection
             )
+        except asyncio.CancelledError:
+            # The hub is closed.
+            if not is_located:
+                self._forget(sink)
+                _send_head_and_close(connection, head)
+            raise
         except Exception:
             if self._sockets.pop(sink, None) is not None:
                 connection.close()
@@ -112,5 +120,11 @@ class Connections:
             raise
 
     def _forget(self, sink: SocketSink) -> None:
-        del self._sockets[sink]
+        self._sockets.pop(sink, None)
         self._closed.set()
+
+
+def _send_head_and_close(connection: socket.socket, head: bytes) -> None:
+    # A browser reconnects after a head, and not without.
+    with connection, contextlib.suppress(OSError):
+        connection.send(head)

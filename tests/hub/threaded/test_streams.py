@@ -188,3 +188,31 @@ def test_pull_of_one_that_lags_too_far(url):
 
     assert list(stream) == []
     hub.close()
+
+
+def test_a_stream_that_its_server_closes(hub):
+    """The connection is the server's then, and is not ended: it may have another request."""
+    done = []
+
+    class Adapter:
+        def tune(self, config):
+            pass
+
+        def watch(self, on_left):
+            pass
+
+        def abort(self):
+            done.append("aborted")
+
+    client, server = socket.socketpair()
+    with client, server:
+        for stream in (
+            hub.pull(hub.admit(("a",)), None, Adapter()),
+            hub.pull(hub.admit(("a",)), server.fileno()),
+        ):
+            next(stream)
+            stream.close()
+        until(lambda: hub.statistics().subscribers == 0)
+        server.send(b"next response")
+        assert client.recv(99) == b"next response"
+    assert done == []

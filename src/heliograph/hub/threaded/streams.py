@@ -70,5 +70,6 @@ def pull(
             if time.monotonic() > ends:
                 break
     finally:
-        post(hub.release, ticket)
+        # In this order: the connection is the server's, and may have another request.
         sink.release()
+        post(hub.release, ticket)

@@ -1,0 +1,174 @@
+"""Tickets: what they can be used for, how often, and what of them is left."""
+
+import socket
+
+import pytest
+
+from hubs import Recording, opened
+from streams import HEAD, Client, connect, connections, until
+
+
+def pair():
+    """Return the hub's end of a connection, and a client at the other."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    connections.append(theirs)
+    return ours, Client(theirs)
+
+
+def dead():
+    """Return a connection that cannot be served any more."""
+    ours, client = pair()
+    client.leave()
+    ours.close()
+    return ours
+
+
+def not_a_stream():
+    """Return a connection that the loop refuses when it is opened."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    connections.append(theirs)
+    return ours
+
+
+# What ends a client before a ticket is used, and what the ticket is then used for. Add a
+# row, not a test.
+ENDS = {
+    "released": lambda hub, ticket: hub.release(ticket),
+    "finished": lambda hub, ticket: hub.finish(ticket),
+    "finished-with-all": lambda hub, ticket: hub.finish_all(),
+}
+USES = {
+    "release": lambda hub, ticket: hub.release(ticket),
+    "finish": lambda hub, ticket: hub.finish(ticket),
+    "finish_when": lambda hub, ticket: hub.finish_when(ticket, lambda: True),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_ticket_whose_client_has_left(end, use):
+    """It is left alone, and nothing of it is held."""
+    async with opened(max_subscribers_per_address=9) as hub:
+        ticket = hub.admit(("a",), address="10.0.0.1")
+        ENDS[end](hub, ticket)
+
+        USES[use](hub, ticket)
+        await hub.locate(ticket)
+
+        sink = Recording()
+        hub.attach(ticket, sink)
+        ours, client = pair()
+        hub.adopt(ticket, ours, HEAD)
+        await client.ended()
+        assert (sink.calls, sink.data, client.raw) == (["close"], b"", HEAD)
+        assert hub.statistics().subscribers == 0
+        assert not hub._clients._admission._slots._streams
+
+
+async def test_a_ticket_of_another_hub():
+    """Numbers are of one hub each, and of one client each."""
+    async with opened() as one, opened() as other:
+        tickets = [hub.admit(("a",)) for hub in (one, one, other)]
+
+        assert len(set(tickets)) == 3
+        assert [ticket.hub for ticket in tickets] == [one.number, one.number, other.number]
+
+
+async def test_how_many_streams_an_address_has():
+    """A ticket says so, for the face's advice."""
+    async with opened(max_subscribers_per_address=9) as hub:
+        first, second = (hub.admit(("a",), address="10.0.0.1") for _ in range(2))
+        assert (first.at_address, second.at_address) == (1, 2)
+        assert hub.admit(("a",)).at_address == 1
+
+
+async def test_attached_twice(caplog):
+    """The second client is sent away, and the first one's stream continues."""
+    async with opened() as hub:
+        ticket = hub.admit(("a",))
+        first, second = Recording(), Recording()
+        hub.attach(ticket, first)
+
+        hub.attach(ticket, second)
+
+        assert first.calls == []
+        assert (second.calls, second.data) == (["close"], b"")
+        assert hub.statistics().subscribers == 1
+        assert "used twice" in caplog.text
+
+
+# What a ticket is used for when its client is served. Add a row, not a test.
+@pytest.mark.parametrize("connection", ["good", "dead", "not-a-stream"])
+async def test_adopted_after_it_was_attached(connection):
+    """Whatever becomes of the second connection, the first one's stream continues."""
+    async with opened() as hub:
+        ticket = hub.admit(("a",))
+        sink = Recording()
+        hub.attach(ticket, sink)
+
+        if connection == "good":
+            ours, client = pair()
+            hub.adopt(ticket, ours, HEAD)
+            await client.ended()
+            assert client.raw == HEAD
+        else:
+            hub.adopt(ticket, dead() if connection == "dead" else not_a_stream(), HEAD)
+            await until(lambda: len(hub.connections) == 0)
+
+        assert sink.calls == []
+        assert hub.statistics().subscribers == 1
+
+
+async def test_adopted_twice():
+    """One of them is served; the other is sent its head and the end."""
+    async with opened() as hub:
+        ticket = hub.admit(("a",))
+        (one, first), (two, second) = pair(), pair()
+
+        hub.adopt(ticket, one, HEAD)
+        hub.adopt(ticket, two, HEAD)
+
+        await first.placed()
+        await second.ended()
+        assert second.raw == HEAD
+        assert hub.statistics().subscribers == 1
+
+
+async def test_released_while_it_is_served():
+    """Its connection is closed with it: nobody would write to it any more."""
+    async with opened() as hub:
+        client = await connect(hub, "a").placed()
+
+        hub.release(client.ticket)
+
+        await client.ended()
+        await until(lambda: len(hub.connections) == 0)
+        assert hub.statistics().subscribers == 0
+
+
+async def test_finishing_all():
+    """Those that are served finish, and those that begin from then on finish as they begin."""
+    async with opened() as hub:
+        served, admitted = Recording(), Recording()
+        hub.attach(hub.admit(("a",)), served)
+        ticket = hub.admit(("a",))
+
+        hub.finish_all()
+        hub.attach(ticket, admitted)
+        late = Recording()
+        hub.attach(hub.admit(("a",)), late)
+
+        assert [sink.calls for sink in (served, admitted, late)] == [["close"]] * 3
+        assert hub.statistics().subscribers == 0
+
+
+async def test_the_position_of_one_that_resumes():
+    """It has one already, so locating waits for nothing, and changes nothing."""
+    async with opened() as hub:
+        ticket = hub.admit(("a",), last_event_id="mine")
+        subscriber = hub._clients._admission.find(ticket.number)
+
+        await hub.locate(ticket)
+
+        assert subscriber.last_event_id == "mine"
