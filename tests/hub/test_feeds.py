@@ -7,9 +7,11 @@ import pytest
 from heliograph import (
     Event,
 )
+from heliograph.channels.feed import HEARTBEAT
 from heliograph.channels.position import Position, Positions
 from heliograph.channels.selection import Selection
-from hubs import Taking, held_by, opened, resume
+from heliograph.hub.timings import Timings
+from hubs import Recording, Taking, held_by, opened, resume
 from streams import connect, until
 
 
@@ -191,24 +193,95 @@ async def test_who_has_joined_since_is_given_nothing():
 
 
 async def test_a_fault_of_a_feed_spares_the_others(caplog):
-    """Whatever is wrong in one selection, the other ones are served."""
-
-    class Broken(Taking):
-        joined = False
-
-        @property
-        def paused(self):
-            if self.joined:
-                raise ZeroDivisionError("a bug")
-            return False
-
+    """Its clients are dropped, and resume in another; those of other selections are served."""
     async with opened() as hub:
         other = await connect(hub, "b").placed()
-        sink = Broken()
-        hub.attach(hub.admit(("a",)), sink)
-        await connect(hub, "a").placed()
-        sink.joined = True
+        clients = [await connect(hub, "a").placed() for _ in range(3)]
+        hub._feeds._audiences[Selection(("a",))].feed._cursors_at.clear()
+
         await hub.publish(["a"], Event("x"))
         await hub.publish(["b"], Event("y"))
+
         assert (await other.wait(1))[0].data == "y"
-    assert "a bug" in caplog.text
+        for client in clients:
+            await client.ended()
+            back = await resume(hub, client, "a")
+            assert (await back.wait(1))[0].data == "x"
+        assert hub.statistics().subscribers == 4
+    assert "cannot read the feed" in caplog.text
+
+
+async def test_a_fault_of_a_sink_spares_its_feed(caplog):
+    """One that cannot tell whether it is paused is dropped; those after it are served."""
+    async with opened() as hub:
+        sink = Recording()
+        hub.attach(hub.admit(("a",)), sink)
+        after = await connect(hub, "a").placed()
+        sink.faults.add("paused")
+
+        await hub.publish(["a"], Event("x"))
+
+        assert (await after.wait(1))[0].data == "x"
+        assert sink.calls == ["abort"]
+    assert "a bug in paused" in caplog.text
+
+
+async def test_a_fault_in_a_pass(caplog):
+    """The next pass sends."""
+    async with opened() as hub:
+        client = await connect(hub, "a").placed()
+        hub._feeds._mark_dirty("no audience")
+        await until(lambda: "cannot send to the streams of a feed" in caplog.text)
+
+        await hub.publish(["a"], Event("x"))
+
+        assert (await client.wait(1))[0].data == "x"
+
+
+async def test_a_fault_at_a_heartbeat(caplog):
+    """The next one is sent."""
+    async with opened(heartbeat_seconds=0.02) as hub:
+        client = await connect(hub, "a").placed()
+        hub._feeds._joining["no subscriber"] = None
+        await until(lambda: "cannot send heartbeats" in caplog.text)
+        del hub._feeds._joining["no subscriber"]
+
+        count = client.body.count(HEARTBEAT)
+        await client.wait_for(lambda c: c.body.count(HEARTBEAT) > count + 2)
+
+
+async def test_a_fault_at_a_look_at_what_is_held(caplog):
+    """The next looks find who holds too much."""
+    timings = Timings(lag_look_seconds=0.01)
+    config = {"max_lag_bytes": 300_000, "max_lag_total_bytes": 300_000}
+    async with opened(send_buffer_bytes=4096, timings=timings, **config) as hub:
+        stuck = [await connect(hub, "a", read_buffer=4096).placed() for _ in range(9)]
+        hub._feeds._joining["no subscriber"] = None
+        await until(lambda: "cannot look at what is held" in caplog.text)
+        del hub._feeds._joining["no subscriber"]
+
+        for _ in range(4):
+            await hub.publish(["a"], Event("x" * 60_000))
+
+        await until(lambda: not all(client.subscriber.is_open for client in stuck))
+
+
+async def test_clients_that_leave_at_a_heartbeat():
+    """Those that join are given theirs, whoever is dropped in between."""
+    async with opened() as hub:
+        sinks = [Recording() for _ in range(3)]
+        tickets = [hub.admit(("a",)) for _ in sinks]
+        for ticket, sink in zip(tickets, sinks, strict=True):
+            subscriber = hub._clients._admission.find(ticket.number)
+            subscriber.begin(sink, b":\n\n", None)
+            hub._feeds.expect(subscriber)
+            sink.data = b""
+        sinks[0].faults.add("write")
+        # A write may end any other stream, as one that closes a shared connection would.
+        sinks[1].write = lambda data: hub.release(tickets[2])
+
+        hub._feeds._beat(asyncio.get_running_loop().time() + 99, 9.0)
+
+        assert [sink.calls for sink in sinks] == [["abort"], [], ["abort"]]
+        assert sinks[2].data == b""
+        assert hub.statistics().subscribers == 1

@@ -203,6 +203,19 @@ async def test_an_observer_that_raises(caplog, position):
     assert "a bug of an observer" in caplog.text
 
 
+@pytest.mark.parametrize("call", ["flush", "on_resumed", "finish", "drop", "on_lost"])
+async def test_a_feed_that_raises(caplog, call):
+    """Its subscribers are dropped one by one, and everybody lets go of them."""
+    sink = Recording(Framing.CHUNKED)
+    subscriber, told = brought_to(FOLLOWING, sink)
+    subscriber.feed._cursors_at.clear()
+
+    CALLS[call](subscriber, sink)
+
+    assert (subscriber.state, sink.data, told.times) == (GONE, b"", 1)
+    assert "KeyError" in caplog.text
+
+
 @pytest.mark.parametrize("framing", Framing)
 async def test_framing(framing):
     """Greeting, pages, what a feed carries, and the end are delimited in one way."""

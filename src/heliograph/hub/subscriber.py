@@ -23,13 +23,13 @@ import asyncio
 import contextvars
 import logging
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..channels.feed import HEARTBEAT
 from ..channels.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..channels.feed import Cursor, Feed
     from .sinks import Sink
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Observer", "State", "Subscriber"]
 
 _log = logging.getLogger("heliograph.hub")
+
+_Kept = TypeVar("_Kept")
 
 # A timer must not keep the request in which it was set.
 _NO_CONTEXT = contextvars.Context()
@@ -277,7 +279,13 @@ class Subscriber:
         if not even_if_paused and self._is_paused():
             # A sink that cannot tell has been dropped, and its cursor with it.
             return 0 if self.cursor is None else feed.lag_bytes(cursor)
-        if data := feed.take(cursor):
+        try:
+            data = feed.take(cursor)
+        except Exception:  # noqa: BLE001 - logged; one feed's fault must not reach others
+            _log.exception("cannot read the feed of %s", self.channels)
+            self.drop()
+            return 0
+        if data:
             self._write(data)
         return 0
 
@@ -329,9 +337,12 @@ class Subscriber:
         cursor, feed = self.cursor, self.feed
         self.cursor = None
         if cursor is not None and feed is not None:
-            feed.leave(cursor)
+            self._let_go(feed.leave, cursor)
         for observer in self._observers:
-            try:
-                observer.on_left(self)
-            except Exception:  # noqa: BLE001 - logged; the others have to let go all the same
-                _log.exception("cannot let go of a stream of %s", self.channels)
+            self._let_go(observer.on_left, self)
+
+    def _let_go(self, function: Callable[[_Kept], None], kept: _Kept) -> None:
+        try:
+            function(kept)
+        except Exception:  # noqa: BLE001 - logged; the others have to let go all the same
+            _log.exception("cannot let go of a stream of %s", self.channels)
