@@ -4,7 +4,11 @@ import asyncio
 
 from heliograph import (
     Event,
+    HubConfig,
 )
+from heliograph.brokers import Retention
+from heliograph.brokers.memory import MemoryBroker
+from heliograph.hub import Hub
 from hubs import opened, resume
 from streams import connect, until
 
@@ -57,3 +61,26 @@ async def test_channels_that_are_asked_for_and_left_at_once(url):
         await hub.publish(["k1", "3-2"], Event("x"))
         await kept.wait(1)
         await again.wait(1)
+
+
+class Stubborn(MemoryBroker):
+    """A broker of somebody else's that cannot stop listening."""
+
+    def unlisten(self, channel):
+        raise ZeroDivisionError("a bug of a broker")
+
+
+async def test_a_broker_that_cannot_stop_listening(caplog):
+    """All channels of a stream are dropped all the same, and its slot is given back."""
+    hub = Hub(Stubborn(Retention(events=9, seconds=9e9)), HubConfig(linger_seconds=0.01))
+    await hub.open()
+    names = tuple(f"c{n}" for n in range(5))
+    await hub.publish(names[:2], Event("x"))
+    client = await connect(hub, *names).placed()
+
+    client.leave()
+
+    await until(lambda: hub.statistics().channels == 0)
+    assert hub.statistics().subscribers == 0
+    assert caplog.text.count("cannot stop listening") == 5
+    await hub.close()

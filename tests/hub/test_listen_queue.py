@@ -3,7 +3,11 @@
 import asyncio
 import logging
 
-from heliograph.brokers import open_broker
+import pytest
+
+from heliograph import BrokerUnavailableError
+from heliograph.brokers import Retention, open_broker
+from heliograph.brokers.memory import MemoryBroker
 from heliograph.hub.listen_queue import ListenQueue
 from heliograph.retry import Availability, Backoff
 
@@ -78,4 +82,56 @@ async def test_a_channel_that_is_dropped_no_longer_counts_as_failing(tmp_path):
     assert queue.drop("a")
 
     assert availability.available
+    await broker.close()
+
+
+class Refusing(MemoryBroker):
+    """A broker of somebody else's, whose ``listen`` raises before there is anything to await."""
+
+    def __init__(self, error, *, times):
+        super().__init__(Retention(events=9, seconds=9.0))
+        self.error, self.times = error, times
+
+    def listen(self, channel):
+        if channel == "a" and self.times:
+            self.times -= 1
+            raise self.error
+        return super().listen(channel)
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerUnavailableError("somewhere", "no"), ZeroDivisionError("a bug")]
+)
+async def test_a_broker_that_raises_at_once(caplog, error):
+    """Its call is repeated as one that fails later is, and other channels are not held up."""
+    listening = asyncio.Queue()
+    availability = Availability(LOG, new_backoff=CountedBackoff)
+    broker = Refusing(error, times=3)
+    await broker.open(Nobody())
+    queue = ListenQueue(
+        broker, availability, lambda name, start: listening.put_nowait(name)
+    )
+
+    queue.add("a")
+    queue.add("b")
+
+    assert [await listening.get(), await listening.get()] == ["b", "a"]
+    assert availability.available
+    assert ("a bug" in caplog.text) is isinstance(error, ZeroDivisionError)
+    queue.close()
+    await broker.close()
+
+
+async def test_a_channel_is_dropped_while_its_call_raises():
+    """Nothing is tried again for it."""
+    availability = Availability(LOG, new_backoff=CountedBackoff)
+    broker = Refusing(ZeroDivisionError("a bug"), times=1)
+    await broker.open(Nobody())
+    queue = ListenQueue(broker, availability, lambda name, start: None)
+    queue.add("a")
+
+    queue.drop("a")
+    await asyncio.sleep(0)
+
+    assert queue._under_way == queue._retries == queue._backoffs == {}
     await broker.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import time
 from collections import OrderedDict
 from itertools import islice
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from .subscriber import Subscriber
 
 __all__ = ["ChannelEvents", "ChannelTable", "ListenedChannel"]
+
+_log = logging.getLogger("heliograph.hub")
 
 
 class ChannelEvents(Protocol):
@@ -418,5 +421,9 @@ class ChannelTable:
         del self._channels[channel.name]
         if channel.ready is not None:
             channel.ready.cancel()
-        if not self._queue.drop(channel.name):
+        if self._queue.drop(channel.name):
+            return
+        try:
             self._broker.unlisten(channel.name)
+        except Exception:  # noqa: BLE001 - logged; other channels have to be dropped all the same
+            _log.exception("cannot stop listening to %r", channel.name)

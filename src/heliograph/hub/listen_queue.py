@@ -106,11 +106,19 @@ class ListenQueue:
     def _start_calls(self) -> None:
         while self._waiting and len(self._under_way) < _AT_ONCE:
             name, _ = self._waiting.popitem(last=False)
-            call = self._broker.listen(name)
-            if not isinstance(call, asyncio.Future):
-                call = asyncio.create_task(call, context=contextvars.Context())
-            self._under_way[name] = call
+            call = self._under_way[name] = self._listen(name)
             call.add_done_callback(partial(self._on_done, name), context=_NO_CONTEXT)
+
+    def _listen(self, name: str) -> asyncio.Future[Position]:
+        try:
+            call = self._broker.listen(name)
+        except Exception as error:  # noqa: BLE001 - as one that is raised when it is awaited
+            failed: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+        if isinstance(call, asyncio.Future):
+            return call
+        return asyncio.create_task(call, context=contextvars.Context())
 
     def _on_done(self, name: str, call: asyncio.Future[Position]) -> None:
         error = None if call.cancelled() else call.exception()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from .tasks import Tasks
 
 __all__ = ["StopWatch"]
+
+_log = logging.getLogger("heliograph.hub")
 
 
 class StopWatch:
@@ -29,6 +32,8 @@ class StopWatch:
         # What answers for a server, with the streams that it serves; and the reverse.
         self._streams: dict[Callable[[], bool], set[Subscriber]] = {}
         self._servers: dict[Subscriber, Callable[[], bool]] = {}
+        # Servers that could not be asked the last time.
+        self._silent: set[Callable[[], bool]] = set()
         self._is_watching = False
 
     def watch(self, subscriber: Subscriber, is_stopping: Callable[[], bool]) -> None:
@@ -38,13 +43,15 @@ class StopWatch:
         Args:
             subscriber: Any.
             is_stopping: Answers for the server. Called several times a second, once for
-                all streams whose callables are equal.
+                all streams whose callables are equal. If it raises, the server is taken
+                not to stop.
         """
         if not subscriber.is_open:
             return
-        if is_stopping():
+        if self._wants_to_stop(is_stopping):
             subscriber.finish()
             return
+        self.on_left(subscriber)  # a stream has one server
         self._servers[subscriber] = is_stopping
         self._streams.setdefault(is_stopping, set()).add(subscriber)
         if not self._is_watching:
@@ -59,14 +66,26 @@ class StopWatch:
         self._streams[server].discard(subscriber)
         if not self._streams[server]:
             del self._streams[server]
+            self._silent.discard(server)
 
     async def _watch(self) -> None:
         try:
             while self._streams:
                 await asyncio.sleep(self._look_seconds)
                 for is_stopping, subscribers in tuple(self._streams.items()):
-                    if is_stopping():
+                    if self._wants_to_stop(is_stopping):
                         for subscriber in tuple(subscribers):
                             subscriber.finish()
         finally:
             self._is_watching = False
+
+    def _wants_to_stop(self, is_stopping: Callable[[], bool]) -> bool:
+        try:
+            answer = is_stopping()
+        except Exception:  # noqa: BLE001 - logged; other servers have to be asked all the same
+            if is_stopping not in self._silent:
+                self._silent.add(is_stopping)
+                _log.exception("cannot ask a server whether it wants to stop, trying again")
+            return False
+        self._silent.discard(is_stopping)
+        return answer

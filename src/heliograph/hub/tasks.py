@@ -45,10 +45,11 @@ class Tasks:
 
     async def cancel_all(self) -> None:
         """Cancel all tasks, and wait until they have ended."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # One that ends may have started another.
+        while tasks := tuple(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _on_done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
