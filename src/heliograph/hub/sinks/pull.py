@@ -92,6 +92,7 @@ class PullSink:
         """End the stream at once, also if its thread waits until the client reads."""
         with self._lock:
             self._chunks.clear()
+            self._size = 0
             self._ended = True
             self._wake()
             if self._on_aborted is not None:
@@ -133,6 +134,7 @@ class PullSink:
             self._ended = True
             self._descriptor = self._on_aborted = None
             self._chunks.clear()
+            self._size = 0
             if self._wake_writer >= 0:
                 os.close(self._wake_reader)
                 os.close(self._wake_writer)

@@ -67,6 +67,7 @@ class TaskSink:
         """End the stream at once."""
         self._ended = True
         self._chunks.clear()
+        self._size = 0
         self._wake()
         self._on_aborted()
 
