@@ -127,7 +127,7 @@ class _Response:
         headers: list[tuple[str, str]],
         head: bytes,
     ) -> _Body | None:
-        """Give the connection to the hub. None if the server keeps it."""
+        """Hand the connection to the hub. None if the server keeps it."""
         try:
             taken = self._connection.take_over()
         except OSError:
@@ -184,7 +184,7 @@ class _Body:
 
     def release_when_dropped(self, hub: StreamHub, ticket: Ticket) -> None:
         """
-        Give a slot back when the response is closed or collected.
+        Release a slot when the response is closed or collected.
 
         A generator that was never started has nothing to run when it is closed, and a
         response that is dropped on its way to the server is not closed at all.

@@ -19,7 +19,7 @@ import logging
 import time
 from collections import OrderedDict
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..channels.log import Appended, ChannelLog, LogItem
 from ..channels.position import Position, Positions
@@ -30,60 +30,15 @@ if TYPE_CHECKING:
 
     from ..brokers.base import Broker
     from ..channels.entry import Entry
-    from ..channels.position import GapReason
     from ..config import HubConfig
     from ..event import Event
     from ..retry import Availability
+    from .channel_events import ChannelEvents
     from .subscriber import Subscriber
 
-__all__ = ["ChannelEvents", "ChannelTable", "ListenedChannel"]
+__all__ = ["ChannelTable", "ListenedChannel"]
 
 _log = logging.getLogger("heliograph.hub")
-
-
-class ChannelEvents(Protocol):
-    """Who is told what happens in a channel, in the step in which its log's head moves."""
-
-    def on_item(self, channel: str, item: LogItem) -> None:
-        """
-        Take the next entry of a channel.
-
-        Args:
-            channel: Its name.
-            item: The entry, encoded.
-        """
-        ...
-
-    def on_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
-        """
-        Handle a gap: entries of a channel are missing.
-
-        Args:
-            channel: Its name.
-            reason: Why they are missing.
-            go_on: The position just before the next entry.
-        """
-        ...
-
-    def on_renamed(self, channel: str, position: Position) -> None:
-        """
-        Handle a new epoch of a channel's head. No entries are missing.
-
-        Args:
-            channel: Its name.
-            position: The head, in the new epoch.
-        """
-        ...
-
-    def on_passing(self, channel: str, event: Event) -> None:
-        """
-        Take an event that has no position in its channel.
-
-        Args:
-            channel: Its name.
-            event: Any event.
-        """
-        ...
 
 
 class ListenedChannel:

@@ -89,7 +89,7 @@ class Clients:
         is_program: bool = False,
     ) -> Ticket:
         """
-        Give a client a slot, before it is served.
+        Reserve a slot for a client, before it is served.
 
         Args:
             channels: What it asks for, sorted, each once, all valid.
@@ -201,7 +201,7 @@ class Clients:
 
     def release(self, ticket: Ticket) -> None:
         """
-        Give back the slot of a client that has left, or is not going to be served.
+        Release the slot of a client that has left, or is not going to be served.
 
         Args:
             ticket: From :meth:`admit`. Its stream ends at once, if it has begun.

@@ -238,7 +238,7 @@ class Hub:
         is_program: bool = False,
     ) -> Ticket:
         """
-        Give a client a slot, before it is served. See :meth:`.clients.Clients.admit`.
+        Reserve a slot for a client. See :meth:`.clients.Clients.admit`.
 
         Raises:
             TooManySubscribersError: A cap is reached.
@@ -275,7 +275,7 @@ class Hub:
         self._clients.finish_when(ticket, is_stopping)
 
     def release(self, ticket: Ticket) -> None:
-        """Give back the slot of a client that has left, or is not going to be served."""
+        """Release the slot of a client that has left, or is not going to be served."""
         self._clients.release(ticket)
 
     def statistics(self) -> HubStatistics:

@@ -88,7 +88,7 @@ class StreamHub(Protocol):
         address: str | None = None,
         arrived_at: int | None = None,
     ) -> Ticket:
-        """Give a client a slot before it is served. See :meth:`.clients.Clients.admit`."""
+        """Reserve a slot for a client. See :meth:`.clients.Clients.admit`."""
         ...
 
     def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
@@ -134,7 +134,7 @@ class StreamHub(Protocol):
 
     def release(self, ticket: Ticket) -> None:
         """
-        Give back the slot of a client that is not going to be served.
+        Release the slot of a client that is not going to be served.
 
         May be called by the garbage collector, at any moment and more than once.
 

@@ -69,7 +69,7 @@ class Subscription:
             self.last_event_id = self._parser.last_event_id
 
     def leave(self) -> None:
-        """Give the slot back. Iterating is over."""
+        """Release the slot. Iterating is over."""
         self._has_left = True
         self._hub.release(self._ticket)
         self._sink.abort()

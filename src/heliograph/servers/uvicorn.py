@@ -153,7 +153,7 @@ class UvicornSink(ConnectionSink):
         self._is_stopping = False
 
     def attach(self, client: SinkClient) -> None:
-        """Tell somebody from now on what happens to the client, and that uvicorn stops."""
+        """Report from now on what happens to the client, and that uvicorn stops."""
         super().attach(client)
         if self._is_stopping:
             client.finish()

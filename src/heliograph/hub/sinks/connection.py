@@ -45,7 +45,7 @@ class ConnectionSink(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=PAUSE_BYTES)
 
     def attach(self, client: SinkClient) -> None:
-        """Tell somebody from now on what happens to the client."""
+        """Report from now on what happens to the client."""
         self._client = client
         if self._is_lost:
             client.on_lost()

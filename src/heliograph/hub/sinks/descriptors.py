@@ -32,7 +32,7 @@ CLIENT_LEFT = getattr(select, "POLLRDHUP", 0)
 
 
 def can_see_clients() -> bool:
-    """Say whether the ``poll`` of this process tells when a client closes its half."""
+    """Return whether the ``poll`` of this process tells when a client closes its half."""
     # That of gevent's patches looks for what can be read or written only.
     return bool(CLIENT_LEFT) and not select.poll.__module__.startswith("gevent")
 

@@ -63,7 +63,7 @@ class PullSink:
         os.set_blocking(self._wake_writer, False)
 
     def attach(self, client: SinkClient) -> None:
-        """Tell somebody from now on what happens to the client."""
+        """Report from now on what happens to the client."""
         self._client = client
 
     @property

@@ -53,7 +53,7 @@ class Sink(Protocol):
 
     def attach(self, client: SinkClient) -> None:
         """
-        Tell somebody from now on what happens to the client. Called once, before writing.
+        Report from now on what happens to the client. Called once, before writing.
 
         Args:
             client: Told when the sink is ready again, and when the client has left.

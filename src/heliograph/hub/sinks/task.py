@@ -38,7 +38,7 @@ class TaskSink:
         self._waiting: asyncio.Future[None] | None = None
 
     def attach(self, client: SinkClient) -> None:
-        """Tell somebody from now on what happens to the client."""
+        """Report from now on what happens to the client."""
         self._client = client
 
     @property

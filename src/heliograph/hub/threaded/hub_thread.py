@@ -120,7 +120,7 @@ class HubThread:
         arrived_at: int | None = None,
     ) -> Ticket:
         """
-        Give a client a slot before it is served. See :meth:`.clients.Clients.admit`.
+        Reserve a slot for a client. See :meth:`.clients.Clients.admit`.
 
         Args:
             channels: What it asks for, sorted, each once, all valid.
@@ -228,7 +228,7 @@ class HubThread:
 
     def release(self, ticket: Ticket) -> None:
         """
-        Give back the slot of a client that is not going to be served.
+        Release the slot of a client that is not going to be served.
 
         Args:
             ticket: From :meth:`admit`; one that has left is left alone.
