@@ -252,11 +252,11 @@ class Subscriber:
             _log.exception("cannot end a stream of %s", self.channels)
 
     def on_lost(self) -> None:
-        """Let go: the client has left, or is not served any more. May come twice."""
+        """Release everything: the client has left. Calling it twice is the same as once."""
         self._leave(State.GONE)
 
     def on_resumed(self) -> None:
-        """Go on: the sink was paused, and is ready for more."""
+        """Write what is behind the cursor: the sink was paused, and is ready for more."""
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self.flush()
@@ -276,17 +276,15 @@ class Subscriber:
         cursor, feed, sink = self.cursor, self.feed, self._sink
         if cursor is None or feed is None or sink is None:
             return 0
-        if not even_if_paused and self._is_paused():
-            # A sink that cannot tell has been dropped, and its cursor with it.
-            return 0 if self.cursor is None else feed.lag_bytes(cursor)
+        # Called for each event and subscriber: one try for all that may fail.
         try:
-            data = feed.take(cursor)
-        except Exception:  # noqa: BLE001 - logged; one feed's fault must not reach others
-            _log.exception("cannot read the feed of %s", self.channels)
+            if not even_if_paused and sink.paused:
+                return feed.lag_bytes(cursor)
+            if data := feed.take(cursor):
+                sink.write(data)
+        except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
+            _log.exception("cannot send to a stream of %s", self.channels)
             self.drop()
-            return 0
-        if data:
-            self._write(data)
         return 0
 
     def beat(self, now: float, silence_seconds: float) -> None:
@@ -322,7 +320,7 @@ class Subscriber:
         try:
             sink.write(data)
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
-            _log.exception("cannot write to a stream of %s", self.channels)
+            _log.exception("cannot send to a stream of %s", self.channels)
             self.drop()
 
     def _leave(self, state: State) -> None:
