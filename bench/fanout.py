@@ -25,7 +25,7 @@ import time
 
 from heliograph import Event, EventStreamParser, HubConfig
 from heliograph.brokers import Retention, open_broker
-from heliograph.hub import Hub
+from heliograph.hub import Admission, Hub
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 PADDING = "x" * 40
@@ -77,7 +77,8 @@ async def heliograph_server(port_pipe, events_per_second):
     await hub.open()
     accepting = asyncio.create_task(
         accept_all(
-            port_pipe, lambda connection: hub.adopt(hub.admit(("a",)), connection, HEAD)
+            port_pipe,
+            lambda connection: hub.adopt(hub.admit(Admission(("a",))), connection, HEAD),
         )
     )
     await wait_for(port_pipe, "begin")

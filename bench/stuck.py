@@ -23,7 +23,7 @@ from fanout import HEAD, Load, accept_all, publish_at, wait_for
 
 from heliograph import Event, HubConfig
 from heliograph.brokers import Retention, open_broker
-from heliograph.hub import Hub
+from heliograph.hub import Admission, Hub
 
 EVENTS_PER_SECOND = 10
 # Published before anything is measured: more than the buffers of a connection hold, less
@@ -38,7 +38,10 @@ async def serve(pipe):
     hub = Hub(open_broker("memory:", Retention(events=1000, seconds=600)), config)
     await hub.open()
     accepting = asyncio.create_task(
-        accept_all(pipe, lambda connection: hub.adopt(hub.admit(("a",)), connection, HEAD))
+        accept_all(
+            pipe,
+            lambda connection: hub.adopt(hub.admit(Admission(("a",))), connection, HEAD),
+        )
     )
     await wait_for(pipe, "fill")
     for data in FILLING:

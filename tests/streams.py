@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 from heliograph import EventStreamParser
+from heliograph.hub import Admission
 
 # Closed after each test by a fixture in conftest.py.
 connections = []
@@ -74,7 +75,7 @@ class Client:
 
 def connect(hub, *channels, read_buffer=None, **options):
     """Let a hub serve one end of a pair of sockets; give the client at the other."""
-    ticket = hub.admit(tuple(sorted(channels)), **options)
+    ticket = hub.admit(Admission(tuple(sorted(channels)), **options))
     ours, theirs = socket.socketpair()
     connections.append(theirs)
     if read_buffer is not None:

@@ -190,7 +190,7 @@ def test_a_hub_that_does_not_answer():
         is_held_up.set()
         return going_on.wait()
 
-    held = hub.pull(hub.admit(("b",)), None, is_stopping=stopping)
+    held = hub.pull(hub.admit(Admission(("b",))), None, is_stopping=stopping)
     thread = threading.Thread(target=lambda: list(held))
     thread.start()
     is_held_up.wait()

@@ -6,6 +6,7 @@ from heliograph import (
     Event,
     TooManySubscribersError,
 )
+from heliograph.hub import Admission
 from hubs import opened
 from streams import connect, until
 
@@ -17,7 +18,7 @@ async def test_caps():
     ) as hub:
         held = [connect(hub, "a"), connect(hub, "a", "b")]
         with pytest.raises(TooManySubscribersError) as caught:
-            hub.admit(("a", "b"))
+            hub.admit(Admission(("a", "b")))
         assert (
             caught.value.channel,
             caught.value.limit,
@@ -25,31 +26,31 @@ async def test_caps():
         ) == ("a", 2, 7)
         held.append(connect(hub, "b"))
         with pytest.raises(TooManySubscribersError) as caught:
-            hub.admit(("c",))
+            hub.admit(Admission(("c",)))
         assert (caught.value.channel, caught.value.limit) == (None, 3)
         assert hub.statistics().refused == 2
 
         held[0].leave()
         await until(lambda: hub.statistics().subscribers == 2)
 
-        assert hub.admit(("a",))
+        assert hub.admit(Admission(("a",)))
 
 
 async def test_cap_per_address():
     """Each address has its own; who has left counts no more; unknown ones do not count."""
     async with opened(max_subscribers_per_address=2) as hub:
-        first, _ = [hub.admit(("a",), address="10.0.0.1") for _ in range(2)]
+        first, _ = [hub.admit(Admission(("a",), address="10.0.0.1")) for _ in range(2)]
         with pytest.raises(TooManySubscribersError, match=r"the address 10\.0") as caught:
-            hub.admit(("b",), address="10.0.0.1")
+            hub.admit(Admission(("b",), address="10.0.0.1"))
         assert (caught.value.address, caught.value.status) == ("10.0.0.1", 429)
-        hub.admit(("a",), address="10.0.0.2")
+        hub.admit(Admission(("a",), address="10.0.0.2"))
         for _ in range(3):
-            hub.admit(("a",))
+            hub.admit(Admission(("a",)))
 
         hub.release(first)
         hub.release(first)
 
-        hub.release(hub.admit(("a",), address="10.0.0.1"))
+        hub.release(hub.admit(Admission(("a",), address="10.0.0.1")))
         assert hub.statistics().refused == 1
         assert hub._clients._admission._slots._streams == {"10.0.0.1": 1, "10.0.0.2": 1}
 
@@ -70,7 +71,7 @@ async def test_what_counts_as_an_address(addresses, counted):
     """In IPv6 all that a customer has; in whichever way IPv4 is written the same."""
     async with opened() as hub:
         for address in addresses:
-            hub.admit(("a",), address=address)
+            hub.admit(Admission(("a",), address=address))
         assert hub._clients._admission._slots._streams == counted
 
 
@@ -87,7 +88,7 @@ async def test_cap_on_channels(url):
 
         assert set(hub._table._channels) == {"\x01heliograph.control", "b", "c", "d"}
         with pytest.raises(TooManySubscribersError, match="3 channels") as caught:
-            hub.admit(("b", "e"))
+            hub.admit(Admission(("b", "e")))
         assert (caught.value.limit, caught.value.what) == (3, "channels")
         assert caught.value.status == 503
         await connect(hub, "c", "d").placed()
@@ -118,13 +119,13 @@ async def test_cap_on_channels_of_an_address():
         with pytest.raises(
             TooManySubscribersError, match=r"10\.0\.0\.1 has its 3 ch"
         ) as caught:
-            hub.admit(("a", "c"), address="10.0.0.1")
+            hub.admit(Admission(("a", "c"), address="10.0.0.1"))
         assert caught.value.status == 429
-        hub.release(hub.admit(("a", "c"), address="10.0.0.2"))
+        hub.release(hub.admit(Admission(("a", "c"), address="10.0.0.2")))
         client.leave()
         await until(lambda: hub.statistics().subscribers == 0)
         with pytest.raises(TooManySubscribersError):
-            hub.admit(("a", "b"), address="10.0.0.1")
+            hub.admit(Admission(("a", "b"), address="10.0.0.1"))
 
         await until(lambda: not hub._clients._admission._slots._channels)
-        hub.admit(("a", "b"), address="10.0.0.1")
+        hub.admit(Admission(("a", "b"), address="10.0.0.1"))

@@ -11,6 +11,7 @@ from heliograph import (
     EventStreamParser,
 )
 from heliograph.channels.position import Positions
+from heliograph.hub import Admission
 from hubs import Taking, gap_of, opened, resume
 from streams import connect, until
 
@@ -28,7 +29,7 @@ async def test_who_catches_up_from_memory_lets_others_go_on():
         await until(lambda: hub.statistics().entries == 21 * 64)
         turns, sink = 0, Taking()
 
-        ticket = hub.admit(names, last_event_id=start)
+        ticket = hub.admit(Admission(names, last_event_id=start))
         subscriber = hub._clients._admission.find(ticket.number)
         hub.attach(ticket, sink)
         while subscriber.cursor is None:

@@ -8,7 +8,7 @@ from heliograph import (
 )
 from heliograph.brokers import Retention
 from heliograph.brokers.memory import MemoryBroker
-from heliograph.hub import Hub
+from heliograph.hub import Admission, Hub
 from hubs import opened, resume
 from streams import connect, until
 
@@ -51,7 +51,7 @@ async def test_channels_that_are_asked_for_and_left_at_once(url):
         kept = connect(hub, "k0", "k1")
         for n in range(200):
             names = tuple(sorted(f"{n % 7}-{m}" for m in range(64)))
-            hub.release(hub.admit(names))
+            hub.release(hub.admit(Admission(names)))
             if n % 50 == 0:
                 await asyncio.sleep(0)
         again = await connect(hub, "3-1", "3-2").placed()

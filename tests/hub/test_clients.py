@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from heliograph.hub import Admission
 from hubs import Recording, opened
 from streams import HEAD, Client, connect, connections, until
 
@@ -50,7 +51,7 @@ USES = {
 async def test_a_ticket_whose_client_has_left(end, use):
     """It is left alone, and nothing of it is held."""
     async with opened(max_subscribers_per_address=9) as hub:
-        ticket = hub.admit(("a",), address="10.0.0.1")
+        ticket = hub.admit(Admission(("a",), address="10.0.0.1"))
         ENDS[end](hub, ticket)
 
         USES[use](hub, ticket)
@@ -69,7 +70,7 @@ async def test_a_ticket_whose_client_has_left(end, use):
 async def test_a_ticket_of_another_hub():
     """Numbers are of one hub each, and of one client each."""
     async with opened() as one, opened() as other:
-        tickets = [hub.admit(("a",)) for hub in (one, one, other)]
+        tickets = [hub.admit(Admission(("a",))) for hub in (one, one, other)]
 
         assert len(set(tickets)) == 3
         assert [ticket.hub for ticket in tickets] == [one.number, one.number, other.number]
@@ -78,15 +79,15 @@ async def test_a_ticket_of_another_hub():
 async def test_how_many_streams_an_address_has():
     """A ticket says so, for the face's advice."""
     async with opened(max_subscribers_per_address=9) as hub:
-        first, second = (hub.admit(("a",), address="10.0.0.1") for _ in range(2))
+        first, second = (hub.admit(Admission(("a",), address="10.0.0.1")) for _ in range(2))
         assert (first.at_address, second.at_address) == (1, 2)
-        assert hub.admit(("a",)).at_address == 1
+        assert hub.admit(Admission(("a",))).at_address == 1
 
 
 async def test_attached_twice(caplog):
     """The second client is sent away, and the first one's stream continues."""
     async with opened() as hub:
-        ticket = hub.admit(("a",))
+        ticket = hub.admit(Admission(("a",)))
         first, second = Recording(), Recording()
         hub.attach(ticket, first)
 
@@ -103,7 +104,7 @@ async def test_attached_twice(caplog):
 async def test_adopted_after_it_was_attached(connection):
     """Whatever becomes of the second connection, the first one's stream continues."""
     async with opened() as hub:
-        ticket = hub.admit(("a",))
+        ticket = hub.admit(Admission(("a",)))
         sink = Recording()
         hub.attach(ticket, sink)
 
@@ -123,7 +124,7 @@ async def test_adopted_after_it_was_attached(connection):
 async def test_adopted_twice():
     """One of them is served; the other is sent its head and the end."""
     async with opened() as hub:
-        ticket = hub.admit(("a",))
+        ticket = hub.admit(Admission(("a",)))
         (one, first), (two, second) = pair(), pair()
 
         hub.adopt(ticket, one, HEAD)
@@ -151,13 +152,13 @@ async def test_finishing_all():
     """Those that are served finish, and those that begin from then on finish as they begin."""
     async with opened() as hub:
         served, admitted = Recording(), Recording()
-        hub.attach(hub.admit(("a",)), served)
-        ticket = hub.admit(("a",))
+        hub.attach(hub.admit(Admission(("a",))), served)
+        ticket = hub.admit(Admission(("a",)))
 
         hub.finish_all()
         hub.attach(ticket, admitted)
         late = Recording()
-        hub.attach(hub.admit(("a",)), late)
+        hub.attach(hub.admit(Admission(("a",))), late)
 
         assert [sink.calls for sink in (served, admitted, late)] == [["close"]] * 3
         assert hub.statistics().subscribers == 0
@@ -166,7 +167,7 @@ async def test_finishing_all():
 async def test_the_position_of_one_that_resumes():
     """It has one already, so locating waits for nothing, and changes nothing."""
     async with opened() as hub:
-        ticket = hub.admit(("a",), last_event_id="mine")
+        ticket = hub.admit(Admission(("a",), last_event_id="mine"))
         subscriber = hub._clients._admission.find(ticket.number)
 
         await hub.locate(ticket)

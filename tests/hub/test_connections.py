@@ -5,6 +5,7 @@ import contextlib
 import socket
 
 from heliograph import Event, HubConfig
+from heliograph.hub import Admission
 from heliograph.hub.connections import Connections
 from heliograph.hub.tasks import Tasks
 from hubs import fill, opened
@@ -34,7 +35,7 @@ async def test_half_closed_while_slow(caplog):
 async def test_a_connection_that_is_dead_already():
     """A client that left while it was taken over is forgotten."""
     async with opened() as hub:
-        subscriber = hub.admit(("a",))
+        subscriber = hub.admit(Admission(("a",)))
         ours, theirs = socket.socketpair()
         theirs.close()
         ours.close()
@@ -49,7 +50,7 @@ async def test_a_connection_that_cannot_be_served(caplog):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     async with opened() as hub:
         with theirs:
-            hub.adopt(hub.admit(("a",)), ours, HEAD)
+            hub.adopt(hub.admit(Admission(("a",))), ours, HEAD)
             await until(lambda: hub.statistics().subscribers == 0)
         assert ours.fileno() == -1
         assert len(hub.connections) == 0
@@ -80,7 +81,7 @@ async def test_a_client_that_leaves_as_it_is_given_more(faults):
             theirs.connect(ours.getsockname())
             theirs.setblocking(False)
             accepted, _ = ours.accept()
-            ticket = hub.admit(("a",))
+            ticket = hub.admit(Admission(("a",)))
             subscriber = hub._clients._admission.find(ticket.number)
             hub.adopt(ticket, accepted, HEAD)
             await until(lambda: subscriber.cursor is not None)

@@ -10,6 +10,7 @@ from heliograph import (
 from heliograph.channels.feed import HEARTBEAT
 from heliograph.channels.position import Position, Positions
 from heliograph.channels.selection import Selection
+from heliograph.hub import Admission
 from heliograph.hub.timings import Timings
 from hubs import Recording, Taking, held_by, opened, resume
 from streams import connect, until
@@ -183,7 +184,7 @@ async def test_who_has_joined_since_is_given_nothing():
         await connect(hub, "a").placed()
         append = asyncio.create_task(hub.publish(["a"], Event("x")))
         for _ in range(20):
-            hub.attach(hub.admit(("a",)), Recorder())
+            hub.attach(hub.admit(Admission(("a",))), Recorder())
             await asyncio.sleep(0)
         await append
         await hub.publish(["a"], Event("y"))
@@ -215,7 +216,7 @@ async def test_a_fault_of_a_sink_spares_its_feed(caplog):
     """One that cannot tell whether it is paused is dropped; those after it are served."""
     async with opened() as hub:
         sink = Recording()
-        hub.attach(hub.admit(("a",)), sink)
+        hub.attach(hub.admit(Admission(("a",))), sink)
         after = await connect(hub, "a").placed()
         sink.faults.add("paused")
 
@@ -270,7 +271,7 @@ async def test_clients_that_leave_at_a_heartbeat():
     """Those that join are given theirs, whoever is dropped in between."""
     async with opened() as hub:
         sinks = [Recording() for _ in range(3)]
-        tickets = [hub.admit(("a",)) for _ in sinks]
+        tickets = [hub.admit(Admission(("a",))) for _ in sinks]
         for ticket, sink in zip(tickets, sinks, strict=True):
             subscriber = hub._clients._admission.find(ticket.number)
             subscriber.begin(sink, b":\n\n", None)

@@ -10,7 +10,7 @@ from heliograph import (
     HubClosedError,
     HubConfig,
 )
-from heliograph.hub import open_hub
+from heliograph.hub import Admission, open_hub
 from heliograph.hub.timings import Timings
 from hubs import opened
 from streams import connect, until
@@ -34,7 +34,7 @@ async def test_close(url):
             with pytest.raises(HubClosedError):
                 await refused
         with pytest.raises(HubClosedError):
-            hub.admit(("a",))
+            hub.admit(Admission(("a",)))
 
 
 async def test_closing_is_not_given_up(sqlite):

@@ -5,6 +5,7 @@ import asyncio
 from heliograph import (
     Event,
 )
+from heliograph.hub import Admission
 from heliograph.hub.timings import Timings
 from hubs import Taking, held_by, opened
 from streams import connect, until
@@ -46,7 +47,7 @@ async def test_a_sink_that_cannot_be_looked_at(caplog):
     """It is given up; the others are looked at all the same."""
     config = {"max_lag_bytes": 300_000, "max_lag_total_bytes": 300_000}
     async with opened(send_buffer_bytes=4096, **config) as hub:
-        ticket = hub.admit(("a",))
+        ticket = hub.admit(Admission(("a",)))
         broken = hub._clients._admission.find(ticket.number)
         hub.attach(ticket, Broken())
         stuck = [await connect(hub, "a", read_buffer=4096).placed() for _ in range(9)]

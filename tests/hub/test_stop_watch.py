@@ -2,6 +2,7 @@
 
 import pytest
 
+from heliograph.hub import Admission
 from heliograph.hub.timings import Timings
 from hubs import Recording, opened
 from streams import until
@@ -26,7 +27,7 @@ class Server:
 
 def served_by(hub, server):
     """Return the sink and the ticket of a stream that a server serves."""
-    ticket, sink = hub.admit(("a",)), Recording()
+    ticket, sink = hub.admit(Admission(("a",))), Recording()
     hub.finish_when(ticket, server.is_stopping)
     hub.attach(ticket, sink)
     return sink, ticket

@@ -11,6 +11,7 @@ from heliograph import (
 )
 from heliograph.channels.feed import HEARTBEAT, Feed
 from heliograph.channels.position import Position, Positions
+from heliograph.hub import Admission
 from heliograph.hub.sinks import ConnectionSink
 from heliograph.hub.subscriber import State, Subscriber
 from heliograph.wire.framing import Framing
@@ -435,7 +436,7 @@ async def test_a_fault_of_a_sink_spares_the_others(caplog):
 
     async with opened() as hub:
         first = await connect(hub, "a").placed()
-        hub.attach(hub.admit(("a",)), Broken())
+        hub.attach(hub.admit(Admission(("a",))), Broken())
         last = await connect(hub, "a").placed()
 
         await hub.publish(["a"], Event("x"))

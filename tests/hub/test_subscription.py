@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from heliograph import Event, HubClosedError, TooManySubscribersError
+from heliograph.hub import Admission
 from hubs import opened
 from streams import until
 
@@ -122,7 +123,7 @@ async def test_a_program_that_is_too_slow_and_whose_slot_was_taken():
     """It is refused as a client would be, and may try again from the same position."""
     async with opened(max_subscribers=1, **LAG) as hub, hub.subscribe(("a",)) as events:
         count = await fall_behind(hub)
-        ticket = hub.admit(("b",))
+        ticket = hub.admit(Admission(("b",)))
         for _ in range(2):
             with pytest.raises(TooManySubscribersError):
                 await anext(events)

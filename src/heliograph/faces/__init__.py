@@ -18,8 +18,9 @@ the time take it as an argument, so nothing here does I/O or reads a clock.
 
 from __future__ import annotations
 
+from ..hub import Admission
 from .access import Access
-from .admission import Admission, admit
+from .admission import admit
 from .arrivals import ARRIVED, noted_arrival
 from .decision import NeedsVerdict, decide
 from .headers import STREAM_HEADERS

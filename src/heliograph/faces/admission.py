@@ -1,52 +1,22 @@
-"""What a client that is let in is given, and the slot in the hub that it takes."""
+"""The slot in the hub that a client takes that is let in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import HubClosedError, TooManySubscribersError
 from .refusal import Refusal, refusal_of
 
 if TYPE_CHECKING:
-    from ..hub import Ticket
+    from ..hub import Admission, Ticket
 
-__all__ = ["Admission", "Admitting", "admit"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """
-    A stream that a client may open.
-
-    Args:
-        channels: The channels, sorted, each once.
-        last_event_id: The id after which the stream resumes; :obj:`None` to begin now.
-        expires_at: When the permission expires, and the stream with it, in seconds since
-            the epoch of Unix; :obj:`None` if it does not.
-        address: The client's address; :obj:`None` if it is not known.
-        arrived_at: When the request arrived: a result of :func:`time.monotonic_ns`.
-    """
-
-    channels: tuple[str, ...]
-    last_event_id: str | None
-    expires_at: float | None
-    address: str | None
-    arrived_at: int
+__all__ = ["Admitting", "admit"]
 
 
 class Admitting(Protocol):
     """The part of a hub that reserves slots: :class:`.Hub`, :class:`.StreamHub`."""
 
-    def admit(
-        self,
-        channels: tuple[str, ...],
-        *,
-        last_event_id: str | None,
-        expires_at: float | None,
-        address: str | None,
-        arrived_at: int | None,
-    ) -> Ticket:
+    def admit(self, admission: Admission) -> Ticket:
         """Reserve a slot and return its ticket. See :meth:`.Hub.admit`."""
         ...
 
@@ -68,12 +38,6 @@ def admit(hub: Admitting, admission: Admission) -> Ticket | Refusal:
             first use).
     """
     try:
-        return hub.admit(
-            admission.channels,
-            last_event_id=admission.last_event_id,
-            expires_at=admission.expires_at,
-            address=admission.address,
-            arrived_at=admission.arrived_at,
-        )
+        return hub.admit(admission)
     except (TooManySubscribersError, HubClosedError) as error:
         return refusal_of(error)

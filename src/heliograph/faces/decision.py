@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidFieldError
+from ..hub import Admission
 from .access import may_listen
-from .admission import Admission
 from .refusal import Refusal
 from .request import METHODS
 from .tokens import InvalidTokenError, check_token

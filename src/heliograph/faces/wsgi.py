@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from ..hub import StreamHub, Ticket
+    from ..hub import Admission, StreamHub, Ticket
     from ..servers.interface import WsgiConnection
-    from .admission import Admission
 
 __all__ = ["serve_stream"]
 

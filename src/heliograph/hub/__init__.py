@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .hub import Hub, open_hub
-from .interface import Adapter, StreamHub, Ticket
+from .interface import Adapter, Admission, StreamHub, Ticket
 from .statistics import HubStatistics
 from .subscription import Subscription
 from .threaded.hub_thread import HubThread
 
 __all__ = [
     "Adapter",
+    "Admission",
     "Hub",
     "HubStatistics",
     "HubThread",

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from ..config import HubConfig
     from .channel_table import ChannelTable
+    from .interface import Admission
     from .statistics import Counters
     from .subscriber import Observer
 
-__all__ = ["Admission", "Slots"]
+__all__ = ["AdmissionControl", "Slots"]
 
 # Of the process, whatever hubs it has.
 _descriptors = DescriptorBudget()
@@ -100,7 +101,7 @@ class Slots:
             _add(self._channels, _network_of(address), more)
 
 
-class Admission:
+class AdmissionControl:
     """
     Lets clients in. An observer of the subscribers that it makes.
 
@@ -140,26 +141,13 @@ class Admission:
         return self._subscribers.get(number)
 
     def admit(
-        self,
-        channels: tuple[str, ...],
-        *,
-        last_event_id: str | None,
-        expires_at: float | None,
-        address: str | None,
-        is_program: bool,
-        observers: Sequence[Observer],
+        self, admission: Admission, observers: Sequence[Observer]
     ) -> tuple[Subscriber, int]:
         """
-        Let a client in, and give it a slot. See :meth:`.hub.Hub.admit`.
+        Let a client in, and give it a slot. See :meth:`.clients.Clients.admit`.
 
         Args:
-            channels: What it asks for, sorted, each once, all valid.
-            last_event_id: Its position, as an id; :obj:`None` to begin now.
-            expires_at: When its stream finishes at the latest, in seconds since the epoch
-                of Unix; :obj:`None` for no end but that of ``max_stream_seconds``.
-            address: Of the client; :obj:`None` if that is not known.
-            is_program: Whether a program of this process takes the events: it has no
-                connection, and no end.
+            admission: The stream that the client may open.
             observers: Of the subscriber, this one included. Shared by all.
 
         Returns:
@@ -168,16 +156,17 @@ class Admission:
         Raises:
             TooManySubscribersError: A cap is reached.
         """
-        self._check(address, channels, has_connection=not is_program)
+        channels, address = admission.channels, admission.address
+        self._check(address, channels, has_connection=not admission.is_program)
         self._table.make_room(channels, self._config.max_channels + 1)
         at_address = self._slots.take(address, len(channels))
         self._last_number += 1
         subscriber = Subscriber(
             self._last_number,
             channels,
-            last_event_id,
+            admission.last_event_id,
             address=address,
-            expires_at=None if is_program else self._end_of_stream(expires_at),
+            expires_at=None if admission.is_program else self._end_of(admission),
             admitted_at=asyncio.get_running_loop().time(),
             observers=observers,
         )
@@ -191,8 +180,8 @@ class Admission:
         del self._subscribers[subscriber.number]
         self._slots.give_back(subscriber.address, len(subscriber.channels))
 
-    def _end_of_stream(self, expires_at: float | None) -> float | None:
-        seconds = self._config.max_stream_seconds
+    def _end_of(self, admission: Admission) -> float | None:
+        seconds, expires_at = self._config.max_stream_seconds, admission.expires_at
         if seconds is None:
             return expires_at
         # Spread, so that clients that came together do not all reconnect together.

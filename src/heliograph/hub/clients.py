@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
-    from .admission import Admission
+    from .admission import AdmissionControl
     from .connections import Connections
     from .control import Control
+    from .interface import Admission
     from .joining import Joining
     from .sinks import Sink
     from .stop_watch import StopWatch
@@ -51,7 +52,7 @@ class Clients:
         self,
         hub: int,
         *,
-        admission: Admission,
+        admission: AdmissionControl,
         control: Control,
         joining: Joining,
         connections: Connections,
@@ -78,30 +79,12 @@ class Clients:
         for subscriber in tuple(self._admission):
             subscriber.finish()
 
-    def admit(
-        self,
-        channels: tuple[str, ...],
-        *,
-        last_event_id: str | None = None,
-        expires_at: float | None = None,
-        address: str | None = None,
-        arrived_at: int | None = None,
-        is_program: bool = False,
-    ) -> Ticket:
+    def admit(self, admission: Admission) -> Ticket:
         """
         Reserve a slot for a client, before it is served.
 
         Args:
-            channels: What it asks for, sorted, each once, all valid.
-            last_event_id: Its position, as an id; :obj:`None` to begin now.
-            expires_at: When its stream finishes at the latest, in seconds since the epoch
-                of Unix; :obj:`None` for no end but that of ``max_stream_seconds``.
-            address: Of the client; :obj:`None` if that is not known.
-            arrived_at: When its request arrived, as :func:`time.monotonic_ns` says it: if
-                one of its channels has been disconnected since, its stream finishes as it
-                begins, and the client reconnects and is authorised anew.
-            is_program: Whether a program of this process takes the events: it has no
-                connection, and no end.
+            admission: The stream that the client may open.
 
         Returns:
             A ticket, for :meth:`adopt`, :meth:`attach` or :meth:`release`. If the process
@@ -111,16 +94,11 @@ class Clients:
         Raises:
             TooManySubscribersError: A cap is reached.
         """
-        subscriber, at_address = self._admission.admit(
-            channels,
-            last_event_id=last_event_id,
-            expires_at=expires_at,
-            address=address,
-            is_program=is_program,
-            observers=self._observers,
-        )
+        subscriber, at_address = self._admission.admit(admission, self._observers)
+        arrived_at = admission.arrived_at
         if self.is_finishing or (
-            arrived_at is not None and self._control.has_revoked(arrived_at, channels)
+            arrived_at is not None
+            and self._control.has_revoked(arrived_at, admission.channels)
         ):
             # The client reconnects, to another process or to be authorised again.
             subscriber.finish()

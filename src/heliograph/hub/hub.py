@@ -24,7 +24,7 @@ from ..brokers import open_broker
 from ..brokers.base import Retention
 from ..errors import HubClosedError
 from ..retry import Availability
-from .admission import Admission, Slots
+from .admission import AdmissionControl, Slots
 from .channel_table import ChannelTable
 from .clients import Clients
 from .connections import Connections
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ..channels.entry import Entry
     from ..config import HubConfig
     from ..event import Event
-    from .interface import Ticket
+    from .interface import Admission, Ticket
     from .sinks import Sink
     from .statistics import HubStatistics
 
@@ -99,7 +99,7 @@ class Hub:
         self._table = ChannelTable(
             broker, self._availability, config, self._feeds, slots.count_channels
         )
-        admission = Admission(config, self._table, slots, self._counters)
+        admission = AdmissionControl(config, self._table, slots, self._counters)
         self._publishing = Publishing(storage, config, self._counters)
         self._control = Control(
             storage,
@@ -227,16 +227,7 @@ class Hub:
 
     # Clients. See :mod:`.clients`.
 
-    def admit(
-        self,
-        channels: tuple[str, ...],
-        *,
-        last_event_id: str | None = None,
-        expires_at: float | None = None,
-        address: str | None = None,
-        arrived_at: int | None = None,
-        is_program: bool = False,
-    ) -> Ticket:
+    def admit(self, admission: Admission) -> Ticket:
         """
         Reserve a slot for a client. See :meth:`.clients.Clients.admit`.
 
@@ -245,14 +236,7 @@ class Hub:
             HubClosedError: The hub has been closed.
         """
         self._check_open()
-        return self._clients.admit(
-            channels,
-            last_event_id=last_event_id,
-            expires_at=expires_at,
-            address=address,
-            arrived_at=arrived_at,
-            is_program=is_program,
-        )
+        return self._clients.admit(admission)
 
     async def locate(self, ticket: Ticket) -> None:
         """Wait for the position of a client that begins now, before its head is sent."""

@@ -7,7 +7,7 @@ No object of the hub's loop is in a worker's hands. So the hub may run in anothe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -19,7 +19,36 @@ if TYPE_CHECKING:
     from ..event import Event
     from .statistics import HubStatistics
 
-__all__ = ["Adapter", "StreamHub", "Ticket"]
+__all__ = ["Adapter", "Admission", "StreamHub", "Ticket"]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """
+    A stream that a client may open.
+
+    Args:
+        channels: The channels, sorted, each once, all valid.
+        last_event_id: The id after which the stream resumes; :obj:`None` to begin now.
+        expires_at: When the permission expires, and the stream finishes at the latest, in
+            seconds since the epoch of Unix; :obj:`None` for no end but that of
+            ``max_stream_seconds``.
+        address: The client's address; :obj:`None` if it is not known.
+        arrived_at: When the request arrived, a result of :func:`time.monotonic_ns`: if one
+            of the channels has been disconnected since, the stream finishes as it begins,
+            and the client reconnects and is authorised again. :obj:`None` if that does not
+            matter.
+        is_program: Whether a program of this process takes the events: it has no
+            connection, and no end.
+    """
+
+    channels: tuple[str, ...]
+    _: KW_ONLY
+    last_event_id: str | None = None
+    expires_at: float | None = None
+    address: str | None = None
+    arrived_at: int | None = None
+    is_program: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +108,7 @@ class StreamHub(Protocol):
         """Return what the hub of this process holds and has done."""
         ...
 
-    def admit(
-        self,
-        channels: tuple[str, ...],
-        *,
-        last_event_id: str | None = None,
-        expires_at: float | None = None,
-        address: str | None = None,
-        arrived_at: int | None = None,
-    ) -> Ticket:
+    def admit(self, admission: Admission) -> Ticket:
         """Reserve a slot for a client. See :meth:`.clients.Clients.admit`."""
         ...
 

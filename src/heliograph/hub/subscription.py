@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..errors import HubClosedError
 from ..wire.parser import EventStreamParser
+from .interface import Admission
 from .sinks import TaskSink
 
 if TYPE_CHECKING:
@@ -21,14 +22,7 @@ __all__ = ["Subscription"]
 class _Hub(Protocol):
     """What is needed of a hub."""
 
-    def admit(
-        self,
-        channels: tuple[str, ...],
-        *,
-        last_event_id: str | None = None,
-        arrived_at: int | None = None,
-        is_program: bool = False,
-    ) -> Ticket: ...
+    def admit(self, admission: Admission) -> Ticket: ...
 
     def attach(self, ticket: Ticket, sink: Sink) -> None: ...
 
@@ -93,13 +87,14 @@ class Subscription:
         return event
 
     def _join(self, last_event_id: str | None) -> None:
-        ticket = self._hub.admit(
+        admission = Admission(
             self._channels,
             # Empty if it was disconnected before it had a position.
             last_event_id=last_event_id or None,
             is_program=True,
             arrived_at=self._cut_off_at,
         )
+        ticket = self._hub.admit(admission)
         # Not before: a caller that is refused may try again from the same position.
         self._parser = EventStreamParser()
         self._ticket = ticket

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from heliograph import BrokerUnavailableError, Event, HubClosedError, HubConfig
-from heliograph.hub import HubThread
+from heliograph.hub import Admission, HubThread
 from heliograph.hub.threaded import loop
 from heliograph.hub.timings import Timings
 from servers import until
@@ -27,7 +27,7 @@ def test_an_answer_that_comes_too_late(url):
     loop.process.current.loop.call_soon_threadsafe(block)
     busy.wait()
     with pytest.raises(HubClosedError, match="does not answer"):
-        hub.admit(("a",))
+        hub.admit(Admission(("a",)))
     done.set()
 
     assert hub.statistics().subscribers == 0
@@ -36,7 +36,7 @@ def test_an_answer_that_comes_too_late(url):
 
 def test_release_after_close(hub):
     """Giving back what is gone opens nothing."""
-    ticket = hub.admit(("a",))
+    ticket = hub.admit(Admission(("a",)))
     hub.close()
 
     hub.release(ticket)
@@ -81,7 +81,7 @@ def test_a_dropped_hub_is_closed(url):
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.settimeout(10)
-        hub.adopt(hub.admit(("a",)), ours, b"")
+        hub.adopt(hub.admit(Admission(("a",))), ours, b"")
 
         del hub
         gc.collect()
@@ -143,7 +143,7 @@ def test_a_password_is_not_shown(monkeypatch):
 def test_no_position_while_the_broker_is_unavailable(tmp_path):
     """The server's thread is not held for long, nor by a hub that is closed meanwhile."""
     hub = HubThread(f"sqlite:///{tmp_path}/missing/log", HubConfig(heartbeat_seconds=0.05))
-    ticket = hub.admit(("a",))
+    ticket = hub.admit(Admission(("a",)))
 
     hub.locate(ticket)
     stream = hub.pull(ticket, None)
@@ -152,7 +152,7 @@ def test_no_position_while_the_broker_is_unavailable(tmp_path):
     assert beats
     assert beats.replace(b":\n\n", b"") == b""
 
-    other = hub.admit(("b",))
+    other = hub.admit(Admission(("b",)))
     closing = threading.Timer(0.1, hub.close)
     closing.start()
     hub.locate(other)
@@ -162,7 +162,7 @@ def test_no_position_while_the_broker_is_unavailable(tmp_path):
 
 def test_adopt_after_close(hub):
     """A client that the hub no longer serves sees the end, and no other hub is opened."""
-    ticket = hub.admit(("a",))
+    ticket = hub.admit(Admission(("a",)))
     hub.close()
     client, server = socket.socketpair()
     with client:
@@ -175,7 +175,7 @@ def test_adopt_after_close(hub):
 
 def test_release(hub):
     """A client that is not going to be served gives its slot back."""
-    ticket = hub.admit(("a",))
+    ticket = hub.admit(Admission(("a",)))
     assert hub.statistics().subscribers == 1
 
     hub.release(ticket)

@@ -95,13 +95,13 @@ def test_a_program_that_goes_on_without_its_main_thread(url):
         """
         import sys, threading, time
         from heliograph import Event, HubConfig
-        from heliograph.hub import HubThread
+        from heliograph.hub import Admission, HubThread
         hub = HubThread(sys.argv[1], HubConfig())
         hub.publish(["a"], Event("x"))
         def serve():
             threading.main_thread().join()
             time.sleep(0.3)
-            stream = hub.pull(hub.admit(("a",)), None)
+            stream = hub.pull(hub.admit(Admission(("a",))), None)
             print(next(stream)[:2])
             stream.close()
         threading.Thread(target=serve).start()
@@ -140,10 +140,10 @@ def test_a_fork_does_not_keep_streams_open(url):
         """
         import os, socket, sys
         from heliograph import HubConfig
-        from heliograph.hub import HubThread
+        from heliograph.hub import Admission, HubThread
         hub = HubThread(sys.argv[1], HubConfig())
         ours, theirs = socket.socketpair()
-        hub.adopt(hub.admit(("a",)), ours, b"head")
+        hub.adopt(hub.admit(Admission(("a",))), ours, b"head")
         while b"id:" not in theirs.recv(9999):
             pass
         reading, writing = os.pipe()

@@ -6,14 +6,14 @@ import threading
 import pytest
 
 from heliograph import Event, HubConfig
-from heliograph.hub import HubThread
+from heliograph.hub import Admission, HubThread
 from heliograph.hub.timings import Timings
 from servers import until
 
 
 def test_pull(hub):
     """Blocks come as they are published; closing leaves."""
-    stream = hub.pull(hub.admit(("a",)), None)
+    stream = hub.pull(hub.admit(Admission(("a",))), None)
     got = b""
     while b"id:" not in got:
         got += next(stream)
@@ -30,7 +30,7 @@ def test_pull(hub):
 def test_pull_beats(url):
     """Where a lost client shows only by writing, it writes often."""
     hub = HubThread(url, HubConfig(heartbeat_seconds=0.05))
-    stream = hub.pull(hub.admit(("a",)), None)
+    stream = hub.pull(hub.admit(Admission(("a",))), None)
 
     got = b""
     while got.count(b":\n\n") < 5:
@@ -44,7 +44,7 @@ def test_pull_without_heartbeats_still_finds_lost_clients(url):
     """Turning heartbeats off does not make threads immortal."""
     timings = Timings(blind_heartbeat_seconds=0.05)
     hub = HubThread(url, HubConfig(heartbeat_seconds=None), timings=timings)
-    stream = hub.pull(hub.admit(("a",)), None)
+    stream = hub.pull(hub.admit(Admission(("a",))), None)
 
     got = b""
     while b":\n\n:\n\n" not in got:
@@ -60,7 +60,7 @@ def test_pull_without_heartbeats_of_a_client_that_is_seen(url, heartbeat_seconds
     hub = HubThread(url, HubConfig(heartbeat_seconds=heartbeat_seconds))
     client, server = socket.socketpair()
     with client, server:
-        stream = hub.pull(hub.admit(("a",)), server.fileno())
+        stream = hub.pull(hub.admit(Admission(("a",))), server.fileno())
         got = b""
         while b"id: " not in got:
             got += next(stream)
@@ -77,15 +77,17 @@ def test_a_server_that_wants_to_stop(hub):
     def stopping():
         return bool(stops)
 
-    stream = hub.pull(hub.admit(("a",)), None, is_stopping=stopping)
+    stream = hub.pull(hub.admit(Admission(("a",))), None, is_stopping=stopping)
     while b"id: " not in next(stream):
         pass
     hub.publish(["a"], Event("last"))
     stops.append(True)
     assert b"".join(stream).endswith(b"data: last\n\n")
-    assert b"".join(hub.pull(hub.admit(("a",)), None, is_stopping=stopping)) == b""
+    assert (
+        b"".join(hub.pull(hub.admit(Admission(("a",))), None, is_stopping=stopping)) == b""
+    )
     # What other servers serve goes on.
-    other = hub.pull(hub.admit(("a",)), None, is_stopping=lambda: False)
+    other = hub.pull(hub.admit(Admission(("a",))), None, is_stopping=lambda: False)
     while b"id: " not in next(other):
         pass
     other.close()
@@ -95,7 +97,7 @@ def test_a_stream_that_cannot_see_its_client_ends(url):
     """Some servers never say that it has left; one that is there comes back."""
     timings = Timings(blind_stream_seconds=0.3, blind_heartbeat_seconds=0.05)
     hub = HubThread(url, HubConfig(), timings=timings)
-    blind = hub.pull(hub.admit(("a",)), None)
+    blind = hub.pull(hub.admit(Admission(("a",))), None)
     assert list(blind)
     until(lambda: hub.statistics().subscribers == 0)
     hub.close()
@@ -116,7 +118,7 @@ def test_a_stream_that_is_told_of_its_client_ends_with_it(hub):
             done.append("aborted")
 
     adapter = Adapter()
-    stream = hub.pull(hub.admit(("a",)), None, adapter)
+    stream = hub.pull(hub.admit(Admission(("a",))), None, adapter)
     next(stream)
     assert done == ["tuned"]
     adapter.on_left()
@@ -134,7 +136,7 @@ def test_pull_sees_its_client_leave(hub, end):
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
         accepted, _ = server.accept()
-    stream = hub.pull(hub.admit(("a",)), accepted.fileno())
+    stream = hub.pull(hub.admit(Admission(("a",))), accepted.fileno())
     got = b""
     while b"id:" not in got:
         got += next(stream)
@@ -160,7 +162,7 @@ def test_pull_sees_its_client_leave(hub, end):
 
 def test_pull_of_a_slow_server_thread(hub):
     """What a thread does not take is bounded: the hub goes on without it, then resumes."""
-    stream = hub.pull(hub.admit(("a",)), None)
+    stream = hub.pull(hub.admit(Admission(("a",))), None)
     got = b""
     while b"id:" not in got:
         got += next(stream)
@@ -178,7 +180,7 @@ def test_pull_of_a_slow_server_thread(hub):
 def test_pull_of_one_that_lags_too_far(url):
     """It is ended, and comes back with its id."""
     hub = HubThread(url, HubConfig(max_lag_bytes=100_000, max_event_bytes=50_000))
-    stream = hub.pull(hub.admit(("a",)), None)
+    stream = hub.pull(hub.admit(Admission(("a",))), None)
     got = b""
     while b"id:" not in got:
         got += next(stream)
@@ -207,8 +209,8 @@ def test_a_stream_that_its_server_closes(hub):
     client, server = socket.socketpair()
     with client, server:
         for stream in (
-            hub.pull(hub.admit(("a",)), None, Adapter()),
-            hub.pull(hub.admit(("a",)), server.fileno()),
+            hub.pull(hub.admit(Admission(("a",))), None, Adapter()),
+            hub.pull(hub.admit(Admission(("a",))), server.fileno()),
         ):
             next(stream)
             stream.close()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ...config import HubConfig
     from ...event import Event
     from ..hub import Hub
-    from ..interface import Adapter, Ticket
+    from ..interface import Adapter, Admission, Ticket
     from ..statistics import HubStatistics
 
 __all__ = ["HubThread"]
@@ -110,24 +110,12 @@ class HubThread:
 
         return self._call(statistics)
 
-    def admit(
-        self,
-        channels: tuple[str, ...],
-        *,
-        last_event_id: str | None = None,
-        expires_at: float | None = None,
-        address: str | None = None,
-        arrived_at: int | None = None,
-    ) -> Ticket:
+    def admit(self, admission: Admission) -> Ticket:
         """
         Reserve a slot for a client. See :meth:`.clients.Clients.admit`.
 
         Args:
-            channels: What it asks for, sorted, each once, all valid.
-            last_event_id: Its position, as an id; :obj:`None` to begin now.
-            expires_at: When its stream finishes, in seconds since the epoch of Unix.
-            address: Of the client; :obj:`None` if that is not known.
-            arrived_at: When its request arrived, as :func:`time.monotonic_ns` says it.
+            admission: The stream that the client may open.
 
         Returns:
             A ticket, for :meth:`adopt`, :meth:`pull` or :meth:`release`.
@@ -141,13 +129,7 @@ class HubThread:
         admitted: list[Ticket] = []
 
         async def admit(hub: Hub) -> Ticket:
-            ticket = hub.admit(
-                channels,
-                last_event_id=last_event_id,
-                expires_at=expires_at,
-                address=address,
-                arrived_at=arrived_at,
-            )
+            ticket = hub.admit(admission)
             admitted.append(ticket)
             if given_up.is_set():
                 hub.release(ticket)
