@@ -88,3 +88,19 @@ async def test_a_task_that_is_started_while_all_are_cancelled():
 
     assert started[0].cancelled()
     assert not tasks._tasks
+
+
+async def test_cancelling_when_one_has_just_ended():
+    """Nobody has been told yet that it is done."""
+    tasks, ending = Tasks(), asyncio.Event()
+
+    async def work():
+        ending.set()
+
+    task = tasks.start(work())
+    await ending.wait()
+    assert task.done()
+
+    await tasks.cancel_all()
+
+    assert not tasks._tasks

@@ -49,7 +49,9 @@ class Tasks:
         while tasks := tuple(self._tasks):
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait(tasks)
+            # Those that were done already are forgotten in the loop's next turn.
+            await asyncio.sleep(0)
 
     def _on_done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
