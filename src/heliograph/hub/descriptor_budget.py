@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import time
+from typing import TYPE_CHECKING
 
 try:
     import resource
 except ModuleNotFoundError:
     # Windows has no such limit.
     resource = None  # type: ignore[assignment]  # there only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["DescriptorBudget"]
 
@@ -32,9 +36,13 @@ class DescriptorBudget:
     The descriptors that this process has open, counted no more often than needed.
 
     Between two looks, for a second, as many streams may begin as could not use up the rest.
+
+    Args:
+        clock: Returns the time in seconds, from any moment on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._may_begin = 0
         self._counts_until = 0.0
         self._is_full = False
@@ -42,7 +50,7 @@ class DescriptorBudget:
 
     def have_room(self) -> bool:
         """Return whether a stream may begin, and count it if so."""
-        now = time.monotonic()
+        now = self._clock()
         if now >= self._counts_until or (self._may_begin == 0 and not self._is_full):
             self._look(now)
         if self._is_full:
