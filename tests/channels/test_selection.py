@@ -2,7 +2,8 @@
 
 import itertools
 
-from heliograph.channels.selection import Coding, Selection
+from heliograph.channels.selection import Selection
+from heliograph.wire.coding import Coding
 from heliograph.wire.framing import Framing
 
 DIFFERENT = [

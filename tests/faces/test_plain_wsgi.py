@@ -19,8 +19,8 @@ from heliograph import EventStreamParser, HubConfig
 from heliograph.channels.entry import id_after
 from heliograph.faces import (
     DEFAULT_CHANNEL,
-    STREAM_HEADERS,
     Access,
+    Admission,
     NeedsVerdict,
     Refusal,
     StreamRequest,
@@ -31,6 +31,7 @@ from heliograph.faces import (
     noted_arrival,
     read_keys,
     signed_parameters,
+    stream_headers,
 )
 from heliograph.hub import HubThread
 from servers import until
@@ -60,7 +61,7 @@ class PlainWSGI:
             status = HTTPStatus(ticket.status)
             start_response(f"{status} {status.phrase}", [*ticket.all_headers])
             return [b"" if is_head else ticket.body]
-        start_response("200 OK", [*STREAM_HEADERS])
+        start_response("200 OK", [*stream_headers(decision)])
         if is_head:
             return [b""]
         self.hub.locate(ticket)
@@ -154,7 +155,7 @@ def test_streams_and_resumes():
     with serving() as (face, ask):
         response = begun(ask("channel=a&channel=b"))
         assert response.status == 200
-        for name, value in STREAM_HEADERS:
+        for name, value in stream_headers(Admission(("a", "b"))):
             assert response.headers[name] == value
 
         first = face.publish({"n": 1}, type="t", channel="a")

@@ -17,6 +17,7 @@ from heliograph.channels.entry import Entry
 from heliograph.channels.feed import HEARTBEAT, Feed, HeldBytes
 from heliograph.channels.log import LogItem
 from heliograph.channels.position import Position, Positions
+from heliograph.channels.selection import Selection
 from heliograph.hub.subscriber import State, Subscriber
 from heliograph.wire.framing import Framing
 from hubs import Recording
@@ -74,7 +75,11 @@ class Subscribers(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.held = HeldBytes()
         self.feeds = {
-            framing: Feed(Positions({"a": Position("e", 0)}), self.held, framing=framing)
+            framing: Feed(
+                Positions({"a": Position("e", 0)}),
+                self.held,
+                selection=Selection(("a",), framing),
+            )
             for framing in Framing
         }
         self.all = []

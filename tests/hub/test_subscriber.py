@@ -11,6 +11,7 @@ from heliograph import (
 )
 from heliograph.channels.feed import HEARTBEAT, Feed
 from heliograph.channels.position import Position, Positions
+from heliograph.channels.selection import Selection
 from heliograph.hub import Admission
 from heliograph.hub.sinks import ConnectionSink
 from heliograph.hub.subscriber import State, Subscriber
@@ -52,7 +53,8 @@ def admitted(*observers):
 
 
 def new_feed(framing=Framing.CHUNKED):
-    return Feed(Positions({"a": Position("e", 0)}), framing=framing)
+    selection = Selection(("a",), framing)
+    return Feed(Positions({"a": Position("e", 0)}), selection=selection)
 
 
 def brought_to(state, sink):

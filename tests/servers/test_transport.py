@@ -103,7 +103,7 @@ async def test_no_transport(receive, send, sent):
     assert not connection.has_lost_client()
     assert connection.is_stopping is None
     with connection.told_of_stop(sent.clear):
-        taken = await connection.take_over(HubConfig())
+        taken = await connection.take_over(HubConfig(), b":\n\n")
 
     assert taken is None
     assert sent == [{"type": "http.response.body", "body": b":\n\n", "more_body": True}]

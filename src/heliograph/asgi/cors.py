@@ -142,7 +142,7 @@ class _Response:
                 _log.debug("the application ended with %r", error)
                 return
             if is_outermost and not self._is_started:
-                await _send_text(self.send, 500, "Internal Server Error", [])
+                await _send_text(self.send, 500, "Internal Server Error", ())
             raise
 
     async def send(self, message: Any) -> None:
@@ -201,14 +201,16 @@ def _encoded(fields: tuple[tuple[str, str], ...]) -> _Headers:
 
 
 async def _send_answer(send: Any, answer: Answer) -> None:
-    await _send_text(send, answer.status, answer.text, _encoded(answer.fields))
+    await _send_text(send, answer.status, answer.text, answer.fields)
 
 
-async def _send_text(send: Any, status: int, text: str, more: _Headers) -> None:
+async def _send_text(
+    send: Any, status: int, text: str, more: tuple[tuple[str, str], ...]
+) -> None:
     data = text.encode()
-    headers: _Headers = []
+    headers: list[tuple[str, str]] = []
     if data:
-        headers.append((b"content-type", b"text/plain; charset=utf-8"))
-        headers.append((b"content-length", b"%d" % len(data)))
-    await send(start(status, headers + more))
+        headers.append(("Content-Type", "text/plain; charset=utf-8"))
+        headers.append(("Content-Length", str(len(data))))
+    await send(start(status, [*headers, *more]))
     await send(body(data, more=False))

@@ -10,7 +10,15 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..faces import Access, Admission, NeedsVerdict, Refusal, admit, decide
+from ..faces import (
+    Access,
+    Admission,
+    NeedsVerdict,
+    Refusal,
+    admit,
+    decide,
+    stream_headers,
+)
 from ..servers.asgi import expecting_stop
 from .messages import body, refuse, start
 from .request import stream_request
@@ -91,7 +99,7 @@ class StreamEndpoint:
             await refuse(send, decision)
             return
         if scope["method"] == "HEAD":
-            await send(start())
+            await send(start(200, stream_headers(decision)))
             await send(body(b"", more=False))
             return
         hub = await self._hub.opened()
@@ -99,7 +107,10 @@ class StreamEndpoint:
         if isinstance(ticket, Refusal):
             await refuse(send, ticket)
             return
-        await serve_client(hub, ticket, receive, send, may_take_over=self._may_take_over)
+        head = start(200, stream_headers(decision))
+        await serve_client(
+            hub, ticket, head, receive, send, may_take_over=self._may_take_over
+        )
 
     async def _decide(self, scope: Scope) -> Admission | Refusal:
         decision = decide(stream_request(scope), self._access, now=time.time())

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..faces import STREAM_HEADERS, Refusal
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
+    from ..faces import Refusal
     from ..servers.asgi_types import Message, Send
 
 __all__ = ["body", "refuse", "start"]
 
 
-def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-
-
-_OF_STREAMS = _encoded(STREAM_HEADERS)
-
-
-def start(
-    status: int = 200, headers: Sequence[tuple[bytes, bytes]] = _OF_STREAMS
-) -> Message:
+def start(status: int, headers: Iterable[tuple[str, str]]) -> Message:
     """
     Return the message with the head of a response.
 
     Args:
         status: The status code.
-        headers: Names in lower case, and values; those of a stream by default.
+        headers: Names and values.
     """
-    return {"type": "http.response.start", "status": status, "headers": [*headers]}
+    encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    return {"type": "http.response.start", "status": status, "headers": encoded}
 
 
 def body(data: bytes, *, more: bool) -> Message:
@@ -53,5 +44,5 @@ async def refuse(send: Send, refusal: Refusal) -> None:
         send: The server's.
         refusal: The response.
     """
-    await send(start(refusal.status, _encoded(refusal.all_headers)))
+    await send(start(refusal.status, refusal.all_headers))
     await send(body(refusal.body, more=False))

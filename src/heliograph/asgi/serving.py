@@ -10,18 +10,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..servers.asgi import connection_of
-from .messages import start
 from .task import serve
 
 if TYPE_CHECKING:
     from ..hub import Hub, Ticket
-    from ..servers.asgi_types import Receive, Send
+    from ..servers.asgi_types import Message, Receive, Send
 
 __all__ = ["serve_client"]
 
 
 async def serve_client(
-    hub: Hub, ticket: Ticket, receive: Receive, send: Send, *, may_take_over: bool
+    hub: Hub,
+    ticket: Ticket,
+    head: Message,
+    receive: Receive,
+    send: Send,
+    *,
+    may_take_over: bool,
 ) -> None:
     """
     Send a client the head of its stream, and its stream.
@@ -32,21 +37,24 @@ async def serve_client(
     Args:
         hub: The hub that has admitted the client.
         ticket: What the hub's ``admit`` returned.
+        head: The message with the head of the response.
         receive: The server's.
         send: The server's.
         may_take_over: Whether the connection may be taken over from the server.
     """
     try:
         await hub.locate(ticket)
-        await send(start())
+        await send(head)
         connection = connection_of(receive, send)
         sink = None
         if may_take_over:
-            sink = await connection.take_over(hub.config)
+            sink = await connection.take_over(hub.config, hub.greeting(ticket))
         if sink is None:
             await serve(hub, ticket, connection, receive, send)
         else:
             hub.attach(ticket, sink)
-    except BaseException:
+    except BaseException as error:
         hub.release(ticket)
-        raise
+        # With a number it is the kernel's, of a client that is not there any more.
+        if not isinstance(error, TimeoutError) or error.errno is None:
+            raise

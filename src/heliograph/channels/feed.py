@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from ..event import Event
 from ..wire.encoder import encode_body, encode_comment, encode_id
-from ..wire.framing import Framing
+from .selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,7 +159,7 @@ class Feed:
     Args:
         positions: After which the feed begins; the feed keeps and moves them.
         held: Counts what this feed and others hold; :obj:`None` for this feed alone.
-        framing: How what is taken is delimited on the connection.
+        selection: What it is the feed of; :obj:`None` for the positions' channels alone.
     """
 
     __slots__ = (
@@ -181,10 +181,10 @@ class Feed:
         positions: Positions,
         held: HeldBytes | None = None,
         *,
-        framing: Framing = Framing.IDENTITY,
+        selection: Selection | None = None,
     ) -> None:
         self._positions = positions
-        self._framing = framing
+        self._framing = (selection or Selection(positions.channels)).framing
         self._held = HeldBytes() if held is None else held
         # Number of a block -> how many cursors will take it next. Few keys: most cursors
         # are at the end.

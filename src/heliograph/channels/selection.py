@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import NamedTuple
 
+from ..wire.coding import Coding
 from ..wire.framing import Framing
 
-__all__ = ["Coding", "Selection"]
-
-
-class Coding(Enum):
-    """The content coding of a stream (RFC 9110 section 8.4.1)."""
-
-    IDENTITY = "identity"
-    """The blocks as they are encoded."""
+__all__ = ["Selection"]
 
 
 class Selection(NamedTuple):

@@ -10,7 +10,7 @@ A face translates between one framework and this layer, and decides nothing itse
    verdict to :meth:`NeedsVerdict.settle`.
 3. :func:`admit` reserves a slot in the hub. It returns the hub's ticket or a refusal.
 4. The face sends the status and headers of the refusal and its one line of text, or
-   :data:`STREAM_HEADERS` and the stream of the ticket.
+   :func:`stream_headers` and the stream of the ticket.
 
 To publish, it passes what the developer gave to :func:`event_for`. Functions that depend on
 the time take it as an argument, so nothing here does I/O or reads a clock.
@@ -23,7 +23,7 @@ from .access import Access
 from .admission import admit
 from .arrivals import ARRIVED, noted_arrival
 from .decision import NeedsVerdict, decide
-from .headers import STREAM_HEADERS
+from .headers import stream_headers
 from .publishing import dumps_json, event_for
 from .refusal import Refusal, unavailable
 from .request import DEFAULT_CHANNEL, METHODS, StreamRequest
@@ -33,7 +33,6 @@ __all__ = [
     "ARRIVED",
     "DEFAULT_CHANNEL",
     "METHODS",
-    "STREAM_HEADERS",
     "Access",
     "Admission",
     "NeedsVerdict",
@@ -46,5 +45,6 @@ __all__ = [
     "noted_arrival",
     "read_keys",
     "signed_parameters",
+    "stream_headers",
     "unavailable",
 ]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["STREAM_HEADERS"]
+from typing import TYPE_CHECKING
 
-STREAM_HEADERS = (
+if TYPE_CHECKING:
+    from ..hub import Admission
+
+__all__ = ["stream_headers"]
+
+_OF_ALL = (
     # WHATWG HTML section 9.2.3 (#sse-processing-model): a browser fails the connection for
     # good if the type is another one. The charset is for people who open the URL in a tab:
     # section 9.2.6 decodes as UTF-8 whatever it says.
@@ -17,4 +22,14 @@ STREAM_HEADERS = (
     # A cache that ignores no-store must not serve one client's coding to another.
     ("Vary", "Accept-Encoding"),
 )
-"""Names and values of the headers of every stream."""
+
+
+def stream_headers(admission: Admission) -> tuple[tuple[str, str], ...]:
+    """
+    Return names and values of the headers of a stream.
+
+    Args:
+        admission: The stream that the client may open.
+    """
+    del admission  # the headers of all streams are the same, so far
+    return _OF_ALL

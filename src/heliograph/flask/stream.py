@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response
 
-from ..faces import STREAM_HEADERS, Refusal
+from ..faces import Refusal, stream_headers
 from ..faces.wsgi import serve_stream
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class EventStream(Response):
     def __init__(
         self, hub: StreamHub, admission: Admission, *, may_take_over: bool
     ) -> None:
-        super().__init__(headers=[*STREAM_HEADERS])
+        super().__init__(headers=[*stream_headers(admission)])
         self._hub = hub
         self._admission = admission
         self._may_take_over = may_take_over

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from ..channels.feed import HEARTBEAT
 from .interface import Ticket
 from .subscriber import State
 
@@ -118,6 +119,17 @@ class Clients:
         subscriber = self._admission.find(ticket.number)
         if subscriber is not None:
             await self._joining.locate(subscriber, self._heads_seconds)
+
+    def greeting(self, ticket: Ticket) -> bytes:
+        """
+        Return the first block of a client's stream, for a caller that sends it itself.
+
+        Args:
+            ticket: From :meth:`admit`, before :meth:`attach`, which does not send it then.
+        """
+        subscriber = self._admission.find(ticket.number)
+        # One that has finished needs no greeting; its stream ends after any block.
+        return HEARTBEAT if subscriber is None else self._joining.greet(subscriber)
 
     def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
         """

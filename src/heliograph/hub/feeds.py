@@ -107,7 +107,7 @@ class Feeds:
         selection = subscriber.selection
         audience = self._audiences.get(selection)
         if audience is None:
-            feed = Feed(heads, self._held, framing=selection.framing)
+            feed = Feed(heads, self._held, selection=selection)
             audience = _Audience(feed, asyncio.get_running_loop().time())
             self._audiences[selection] = audience
             for name in selection.channels:

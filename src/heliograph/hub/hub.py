@@ -242,6 +242,10 @@ class Hub:
         """Wait for the position of a client that begins now, before its head is sent."""
         await self._clients.locate(ticket)
 
+    def greeting(self, ticket: Ticket) -> bytes:
+        """Return the first block of a stream, for a caller that sends it itself."""
+        return self._clients.greeting(ticket)
+
     def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
         """Serve a client over a connection of its own from now on."""
         self._clients.adopt(ticket, connection, head)

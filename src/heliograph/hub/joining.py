@@ -87,7 +87,8 @@ class Joining:
         """
         expires_at = subscriber.expires_at
         expires_in = None if expires_at is None else expires_at - time.time()
-        subscriber.begin(sink, self._greeting(), expires_in)
+        greeting = b"" if subscriber.is_greeted else self.greet(subscriber)
+        subscriber.begin(sink, greeting, expires_in)
         if not subscriber.is_open:
             return  # the client has left already, or its server stops
         heads = self._table.heads(subscriber.channels)
@@ -98,6 +99,17 @@ class Joining:
             return
         self._feeds.expect(subscriber)
         self._under_way[subscriber] = self._tasks.start(self._catch_up(subscriber))
+
+    def greet(self, subscriber: Subscriber) -> bytes:
+        """
+        Return the first block of a stream: a comment, and a reconnection time of its own.
+
+        Args:
+            subscriber: Was admitted, and is greeted from now on.
+        """
+        subscriber.is_greeted = True
+        spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
+        return b":\nretry: %d\n\n" % int(self._config.retry_ms * spread)
 
     def on_left(self, subscriber: Subscriber) -> None:
         """Stop bringing a subscriber anywhere."""
@@ -125,7 +137,3 @@ class Joining:
         heads = self._table.heads(subscriber.channels)
         assert heads is not None  # noqa: S101 - all are known by now
         self._feeds.join(subscriber, heads)
-
-    def _greeting(self) -> bytes:
-        spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
-        return b":\nretry: %d\n\n" % int(self._config.retry_ms * spread)

@@ -97,6 +97,7 @@ class Subscriber:
         feed: Of its selection, while it follows.
         cursor: Its position in that feed.
         page_bytes: Bytes read from storage for it alone, and not yet written.
+        is_greeted: Whether the first block is its caller's to send, or was sent.
         quiet_since: When it was last written to before it followed, in the loop's time.
     """
 
@@ -110,6 +111,7 @@ class Subscriber:
         "cursor",
         "expires_at",
         "feed",
+        "is_greeted",
         "last_event_id",
         "number",
         "page_bytes",
@@ -139,6 +141,7 @@ class Subscriber:
         self.feed: Feed | None = None
         self.cursor: Cursor | None = None
         self.page_bytes = 0
+        self.is_greeted = False
         self.quiet_since = 0.0
         self._observers = observers
         self._sink: Sink | None = None
@@ -171,7 +174,7 @@ class Subscriber:
 
         Args:
             sink: How bytes reach the client.
-            greeting: The first block.
+            greeting: The first block; empty if it was sent by another way.
             expires_in: Seconds until the stream finishes; :obj:`None` for no end.
         """
         assert self.state is State.ADMITTED, self.state  # noqa: S101 - our invariant
@@ -260,6 +263,11 @@ class Subscriber:
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self.flush()
+
+    def on_silent(self) -> None:
+        """Write a heartbeat: the sink needs something to write, and has nothing."""
+        if self.is_open and self._sink is not None and not self._is_paused():
+            self._write(self.selection.framing.frame(HEARTBEAT))
 
     # What is written.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..hub.sinks import tune_descriptor
 from .log_once import log_unknown
-from .transport import send_comment
+from .transport import send_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,11 +88,11 @@ class DaphneConnection:
         elif channel is not None:
             channel.transport.abortConnection()
 
-    async def take_over(self, config: HubConfig) -> ConnectionSink | None:
-        """Send a comment, and leave the connection to the server."""
+    async def take_over(self, config: HubConfig, first: bytes) -> ConnectionSink | None:
+        """Send the first bytes, and leave the connection to the server."""
         del config
         try:
-            await send_comment(self._send)
+            await send_first(self._send, first)
         except BaseException:
             # What a middleware raises ends the response.
             self.release()

@@ -16,7 +16,7 @@ from .log_once import log_unknown
 from .transport import (
     TransportConnection,
     outermost_of_task,
-    send_comment,
+    send_first,
     tune_transport,
 )
 
@@ -87,9 +87,9 @@ class _HypercornConnection:
             if self._is_stopping() and not self._protocol.streams:
                 self._transport.abort()
 
-    async def take_over(self, config: HubConfig) -> ConnectionSink | None:
+    async def take_over(self, config: HubConfig, first: bytes) -> ConnectionSink | None:
         del config
-        await send_comment(self._application_send)
+        await send_first(self._application_send, first)
         return None
 
 

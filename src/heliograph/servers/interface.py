@@ -82,14 +82,16 @@ class AsgiConnection(Protocol):
         """
         ...
 
-    async def take_over(self, config: HubConfig) -> ConnectionSink | None:
+    async def take_over(self, config: HubConfig, first: bytes) -> ConnectionSink | None:
         """
         Take the connection from its server, after the head of the response was sent.
 
-        Sends a comment through ``send`` in any case.
+        Sends the first bytes through ``send`` in any case. What of them reaches the
+        connection shows whether a middleware changes the body, and how it is delimited.
 
         Args:
             config: For the socket.
+            first: The first bytes of the stream, whole blocks.
 
         Returns:
             The sink of the stream, to be attached; it reports what happens until then when

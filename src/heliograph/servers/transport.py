@@ -18,16 +18,12 @@ if TYPE_CHECKING:
     from .interface import IsStopping
 
 __all__ = [
-    "FIRST_COMMENT",
     "TransportConnection",
     "outermost_of_task",
-    "send_comment",
+    "send_first",
     "transport_of",
     "tune_transport",
 ]
-
-FIRST_COMMENT = b":\n\n"
-"""The bytes that are sent to find out whether a connection can be taken over."""
 
 
 class TransportConnection:
@@ -78,21 +74,22 @@ class TransportConnection:
         if self._transport is not None:
             self._transport.abort()
 
-    async def take_over(self, config: HubConfig) -> ConnectionSink | None:
-        """Send a comment, and leave the connection to the server."""
+    async def take_over(self, config: HubConfig, first: bytes) -> ConnectionSink | None:
+        """Send the first bytes, and leave the connection to the server."""
         del config
-        await send_comment(self._send)
+        await send_first(self._send, first)
         return None
 
 
-async def send_comment(send: Send) -> None:
+async def send_first(send: Send, first: bytes) -> None:
     """
-    Send the comment that every stream begins with whose connection may be taken over.
+    Send the first bytes of a stream whose connection may be taken over.
 
     Args:
         send: As the application got it.
+        first: The bytes.
     """
-    await send({"type": "http.response.body", "body": FIRST_COMMENT, "more_body": True})
+    await send({"type": "http.response.body", "body": first, "more_body": True})
 
 
 def transport_of(receive: Receive) -> Any:

@@ -21,7 +21,7 @@ from ..hub.sinks import ConnectionSink
 from ..wire.framing import Framing
 from .log_once import log_unknown
 from .stopping import stopping_process
-from .transport import FIRST_COMMENT, TransportConnection, send_comment
+from .transport import TransportConnection, send_first
 from .uvicorn_stop import MODULES, cycle_of, stop_of
 
 if TYPE_CHECKING:
@@ -103,20 +103,17 @@ class UvicornConnection(TransportConnection):
         """See :func:`has_lost_client`."""
         return _is_closing(self._cycle)
 
-    async def take_over(self, config: HubConfig) -> UvicornSink | None:
+    async def take_over(self, config: HubConfig, first: bytes) -> UvicornSink | None:
         """See :class:`~heliograph.servers.interface.AsgiConnection`."""
         parts = _parts_of(self._cycle)
         if parts is None:
-            await send_comment(self._send)
+            await send_first(self._send, first)
             return None
-        written = await _written(parts, self._send)
-        if (
-            written not in {FIRST_COMMENT, Framing.CHUNKED.frame(FIRST_COMMENT)}
-            or self._has_left()
-        ):
+        written = await _written(parts, self._send, first)
+        if written not in {first, Framing.CHUNKED.frame(first)} or self._has_left():
             return None
         self.tune(config)
-        framing = Framing.IDENTITY if written == FIRST_COMMENT else Framing.CHUNKED
+        framing = Framing.IDENTITY if written == first else Framing.CHUNKED
         sink = UvicornSink(parts, framing=framing)
         _hand_over(parts, sink)
         if parts.stop is not None and parts.stop.is_over_for(self._cycle):
@@ -234,12 +231,12 @@ def _parts_of(cycle: Any) -> _Parts | None:
     return None
 
 
-async def _written(parts: _Parts, send: Send) -> bytes:
-    """Send a comment and return what of it has reached the connection."""
+async def _written(parts: _Parts, send: Send, first: bytes) -> bytes:
+    """Send the first bytes and return what of them has reached the connection."""
     recorder = _Nowhere()
     parts.cycle.transport = recorder
     try:
-        await send_comment(send)
+        await send_first(send, first)
     finally:
         parts.cycle.transport = parts.transport
     # The client may have left while a middleware waited.

@@ -128,6 +128,11 @@ class PullSink:
             if not self._wait(left):
                 return None
 
+    def ask_for_heartbeat(self) -> None:
+        """Have something written: only a write can show whether the client is there."""
+        if self._client is not None:
+            self._post(self._client.on_silent)
+
     def release(self) -> None:
         """Close the pipe. What is written from now on is dropped."""
         with self._lock:

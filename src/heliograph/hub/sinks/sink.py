@@ -24,6 +24,10 @@ class SinkClient(Protocol):
         """Go on writing: the sink was paused, and is ready for more."""
         ...
 
+    def on_silent(self) -> None:
+        """Write something: only a write can show whether the client is still there."""
+        ...
+
     def on_lost(self) -> None:
         """Stop writing: the client has left. May be called more than once."""
         ...

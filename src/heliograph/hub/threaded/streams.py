@@ -41,7 +41,7 @@ def pull(
         timings: Of streams that cannot see their client.
 
     Yields:
-        Whole blocks; a comment after silence.
+        Whole blocks.
     """
     if is_stopping is not None:
         post(hub.finish_when, ticket, is_stopping)
@@ -50,26 +50,33 @@ def pull(
         descriptor=descriptor,
         on_aborted=None if adapter is None else adapter.abort,
     )
-    heartbeat = hub.config.heartbeat_seconds or math.inf
-    ends = math.inf
+    # How long the thread waits for bytes before it asks for some, and when the stream ends.
+    silence, ends = math.inf, math.inf
     if descriptor is not None:
         tune_descriptor(descriptor, hub.config)
     if adapter is not None:
         adapter.tune(hub.config)
         adapter.watch(sink.abort)
     elif descriptor is None:
-        heartbeat = min(heartbeat, timings.blind_heartbeat_seconds)
+        silence = _blind_silence(hub, timings)
         seconds = timings.blind_stream_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
         ends = time.monotonic() + seconds
     elif not can_see_clients():
-        heartbeat = min(heartbeat, timings.blind_heartbeat_seconds)
+        silence = _blind_silence(hub, timings)
     try:
         post(hub.attach, ticket, sink)
-        while (data := sink.pull(heartbeat)) is not None:
-            yield data or b":\n\n"
+        while (data := sink.pull(silence)) is not None:
+            if data:
+                yield data
+            else:
+                sink.ask_for_heartbeat()
             if time.monotonic() > ends:
                 break
     finally:
         # In this order: the connection is the server's, and may have another request.
         sink.release()
         post(hub.release, ticket)
+
+
+def _blind_silence(hub: Hub, timings: Timings) -> float:
+    return min(hub.config.heartbeat_seconds or math.inf, timings.blind_heartbeat_seconds)
