@@ -8,6 +8,7 @@ from heliograph import Event, HubConfig
 from heliograph.hub import Admission
 from heliograph.hub.connections import Connections
 from heliograph.hub.tasks import Tasks
+from heliograph.hub.timings import Timings
 from hubs import fill, opened
 from streams import HEAD, connect, until
 
@@ -57,10 +58,9 @@ async def test_a_connection_that_cannot_be_served(caplog):
     assert "a task of the hub has failed" in caplog.text
 
 
-async def test_a_client_that_takes_the_rest_of_a_stream(monkeypatch, faults):
+async def test_a_client_that_takes_the_rest_of_a_stream(faults):
     """Whoever is behind when its stream is ended has some time for it, and then has gone."""
-    monkeypatch.setattr("heliograph.hub.sinks.connection.CLOSE_SECONDS", 0.5)
-    async with opened() as hub:
+    async with opened(timings=Timings(close_seconds=0.5)) as hub:
         client = await connect(hub, "a").placed()
         await fill(hub, client.subscriber)
         hub.finish(client.ticket)

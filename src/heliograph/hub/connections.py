@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from .sinks import SocketSink, tune_socket
+from .sinks.sink import CLOSE_SECONDS
 
 if TYPE_CHECKING:
     import socket
@@ -25,9 +26,13 @@ class Connections:
     Args:
         config: For the options of the sockets.
         tasks: Runs those that are being opened.
+        close_seconds: See :class:`.SocketSink`.
     """
 
-    def __init__(self, config: HubConfig, tasks: Tasks) -> None:
+    def __init__(
+        self, config: HubConfig, tasks: Tasks, *, close_seconds: float = CLOSE_SECONDS
+    ) -> None:
+        self._close_seconds = close_seconds
         self._config = config
         self._tasks = tasks
         self._sockets: dict[SocketSink, socket.socket] = {}
@@ -72,7 +77,12 @@ class Connections:
             _send_head_and_close(connection, head)
             on_failed()
             return
-        sink = SocketSink(head, on_open=on_open, on_closed=self._forget)
+        sink = SocketSink(
+            head,
+            on_open=on_open,
+            on_closed=self._forget,
+            close_seconds=self._close_seconds,
+        )
         self._sockets[sink] = connection
         self._tasks.start(self._open(sink, connection, head, before_head, on_failed))
 

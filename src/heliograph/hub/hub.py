@@ -92,7 +92,9 @@ class Hub:
         self._counters = Counters()
         self._availability = Availability(_log)
         self._tasks = Tasks()
-        self.connections = Connections(config, self._tasks)
+        self.connections = Connections(
+            config, self._tasks, close_seconds=timings.close_seconds
+        )
         storage = Storage(broker, self._availability)
         slots = Slots(config)
         self._feeds = Feeds(config, self._counters)

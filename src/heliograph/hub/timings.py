@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .sinks.sink import CLOSE_SECONDS
+
 __all__ = ["DEFAULT_TIMINGS", "Timings"]
 
 
@@ -22,6 +24,7 @@ class Timings:
         stop_look_seconds: Between two questions to a server whether it wants to stop.
         last_bytes_seconds: For clients to take what was written to them, when the hub is
             closed. Those that do not are given it again after reconnecting.
+        close_seconds: For a client to take its last bytes when its stream is finished.
         admit_seconds: For the loop to look at a request, in a server's thread. A loop that
             is later has more to do than it can, and a thread that waits serves nobody: the
             client is refused, and asks again.
@@ -39,6 +42,7 @@ class Timings:
     lag_look_seconds: float = 1.0
     stop_look_seconds: float = 0.2
     last_bytes_seconds: float = 0.5
+    close_seconds: float = CLOSE_SECONDS
     admit_seconds: float = 2.0
     open_seconds: float = 30.0
     blind_heartbeat_seconds: float = 2.0

@@ -18,7 +18,7 @@ async def served():
     theirs.setblocking(False)
     ours.setblocking(False)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    sink = ConnectionSink()
+    sink = ConnectionSink(close_seconds=0.5)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_accepted_socket(lambda: sink, ours)
     sink.take(transport)
@@ -79,9 +79,8 @@ async def test_closing(served, client):
     assert sink._aborting.cancelled()
 
 
-async def test_closing_for_a_client_that_takes_nothing(served, client, monkeypatch):
+async def test_closing_for_a_client_that_takes_nothing(served, client):
     """It has some time, and then its connection is aborted."""
-    monkeypatch.setattr("heliograph.hub.sinks.connection.CLOSE_SECONDS", 0.01)
     sink, _ = served
     sink.attach(client)
     fill(sink)

@@ -20,7 +20,7 @@ def posted():
 
 @pytest.fixture
 def sink(posted):
-    sink = PullSink(post=posted.append, descriptor=None)
+    sink = PullSink(post=posted.append, descriptor=None, close_seconds=0.0)
     yield sink
     sink.release()
 
@@ -83,9 +83,8 @@ async def test_closing(sink):
     assert [sink.pull(math.inf) for _ in range(3)] == [b"last", None, None]
 
 
-async def test_closing_for_a_thread_that_takes_nothing(sink, monkeypatch):
+async def test_closing_for_a_thread_that_takes_nothing(sink):
     """It has some time, and what it has not taken then is dropped."""
-    monkeypatch.setattr("heliograph.hub.sinks.pull.CLOSE_SECONDS", 0.0)
     sink.write(b"last")
     sink.close()
     await asyncio.sleep(0.001)

@@ -15,7 +15,7 @@ def aborted():
 
 @pytest.fixture
 def sink(aborted):
-    return TaskSink(on_aborted=lambda: aborted.append(True))
+    return TaskSink(on_aborted=lambda: aborted.append(True), close_seconds=0.0)
 
 
 async def test_pulling(sink):
@@ -104,10 +104,8 @@ async def test_cancelling_loses_nothing(sink):
     assert await sink.pull() == b"x"
 
 
-async def test_a_task_that_does_not_take_the_rest(sink, aborted, monkeypatch):
+async def test_a_task_that_does_not_take_the_rest(sink, aborted):
     """It has some time after the end, and is then ended whatever it waits for."""
-    monkeypatch.setattr("heliograph.hub.sinks.task.CLOSE_SECONDS", 0.0)
-
     sink.close()
     sink.close()
     await asyncio.sleep(0.001)

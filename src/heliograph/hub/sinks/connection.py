@@ -20,14 +20,26 @@ class ConnectionSink(asyncio.Protocol):
 
     Args:
         framing: How blocks have to be delimited on the connection.
+        close_seconds: How long the client has to take its last bytes when it is closed.
     """
 
-    __slots__ = ("_aborting", "_client", "_is_lost", "_transport", "framing", "paused")
+    __slots__ = (
+        "_aborting",
+        "_client",
+        "_close_seconds",
+        "_is_lost",
+        "_transport",
+        "framing",
+        "paused",
+    )
 
     _transport: asyncio.Transport
 
-    def __init__(self, *, framing: Framing = Framing.IDENTITY) -> None:
+    def __init__(
+        self, *, framing: Framing = Framing.IDENTITY, close_seconds: float = CLOSE_SECONDS
+    ) -> None:
         self.framing = framing
+        self._close_seconds = close_seconds
         self.paused = False
         self._client: SinkClient | None = None
         self._is_lost = False
@@ -62,7 +74,7 @@ class ConnectionSink(asyncio.Protocol):
     def close(self) -> None:
         """End the stream after what has been written, if the client still takes it."""
         self._transport.close()
-        self._abort_in(CLOSE_SECONDS)
+        self._abort_in(self._close_seconds)
 
     def abort(self) -> None:
         """End the stream at once."""

@@ -35,6 +35,7 @@ class PullSink:
         descriptor: Of the client's connection, to notice that the client has left and to
             end the connection; :obj:`None` if the server hides it.
         on_aborted: Called, in any thread, when the connection has to be ended.
+        close_seconds: How long the client has to take its last bytes when it is closed.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class PullSink:
         post: Callable[[Callable[[], None]], None],
         descriptor: int | None,
         on_aborted: Callable[[], None] | None = None,
+        close_seconds: float = CLOSE_SECONDS,
     ) -> None:
+        self._close_seconds = close_seconds
         self.framing = Framing.IDENTITY
         self.paused = False
         self._post = post
@@ -86,7 +89,7 @@ class PullSink:
         with self._lock:
             self._ended = True
             self._wake()
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
+        asyncio.get_running_loop().call_later(self._close_seconds, self.abort)
 
     def abort(self) -> None:
         """End the stream at once, also if its thread waits until the client reads."""

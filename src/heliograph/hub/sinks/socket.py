@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .connection import ConnectionSink
+from .sink import CLOSE_SECONDS
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,6 +22,7 @@ class SocketSink(ConnectionSink):
         head: Bytes to send first: the head of the HTTP response.
         on_open: Called with this sink when it can be attached.
         on_closed: Called with this sink, once, when the connection has been closed.
+        close_seconds: See :class:`.ConnectionSink`.
     """
 
     __slots__ = ("_head", "_on_closed", "_on_open")
@@ -31,8 +33,9 @@ class SocketSink(ConnectionSink):
         *,
         on_open: Callable[[SocketSink], None],
         on_closed: Callable[[SocketSink], None],
+        close_seconds: float = CLOSE_SECONDS,
     ) -> None:
-        super().__init__()
+        super().__init__(close_seconds=close_seconds)
         self._head = head
         self._on_open = on_open
         self._on_closed = on_closed

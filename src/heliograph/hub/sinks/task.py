@@ -22,12 +22,16 @@ class TaskSink:
 
     Args:
         on_aborted: Called when the stream has to end at once, whatever the task waits for.
+        close_seconds: How long the client has to take its last bytes when it is closed.
 
     Attributes:
         closed: Whether the stream is ended after what has been written.
     """
 
-    def __init__(self, *, on_aborted: Callable[[], None]) -> None:
+    def __init__(
+        self, *, on_aborted: Callable[[], None], close_seconds: float = CLOSE_SECONDS
+    ) -> None:
+        self._close_seconds = close_seconds
         self.framing = Framing.IDENTITY
         self.paused = self.closed = False
         self._client: SinkClient | None = None
@@ -61,7 +65,7 @@ class TaskSink:
             return
         self._ended = self.closed = True
         self._wake()
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._on_aborted)
+        asyncio.get_running_loop().call_later(self._close_seconds, self._on_aborted)
 
     def abort(self) -> None:
         """End the stream at once."""
