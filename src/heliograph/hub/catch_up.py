@@ -50,7 +50,6 @@ class CatchUp:
         subscriber: Has begun.
         table: The subscriber's channels are in use there.
         storage: For what the logs no longer hold.
-
         counters: Counts the gap events that it is sent.
     """
 

@@ -2,7 +2,9 @@
 What a face asks of its hub: a few calls that carry values.
 
 No object of the hub's loop is in a worker's hands. So the hub may run in another thread, as
-:class:`.HubThread` does, or in another process, to which a descriptor can be passed.
+:class:`.HubThread` does, or in another process, to which a descriptor can be passed. What
+:meth:`StreamHub.pull` takes beside the ticket stays with the thread that iterates: it is of
+the server, and only bytes come from the hub.
 """
 
 from __future__ import annotations
