@@ -24,6 +24,7 @@ from .messages import body, start
 
 if TYPE_CHECKING:
     from ..cors.outcome import Answer, Outcome
+    from ..servers.asgi_types import Message, Receive, Scope, Send
 
 __all__ = ["CORSMiddleware"]
 
@@ -78,7 +79,7 @@ class CORSMiddleware:
         self._policy = policy
         self._handshakes = HandshakePolicy(policy)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection. See the ASGI specification."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
@@ -88,7 +89,7 @@ class CORSMiddleware:
             put_around(scope, _Around)
             await self._app(scope, receive, send)
 
-    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = request_from_headers(scope["method"], scope["path"], scope["headers"])
         outcome = await judge_async(self._policy, request)
         if outcome.decision.preflight:
@@ -104,7 +105,7 @@ class CORSMiddleware:
         # Inside of a framework, the framework answers to exceptions.
         await response.run(self._app, scope, receive, is_outermost="app" not in scope)
 
-    async def _websocket(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields = scope["headers"]
         if not await judge_handshake(
             self._handshakes,
@@ -128,13 +129,15 @@ class _Response:
         outcome: The innermost middleware's; :obj:`None` as long as there is none.
     """
 
-    def __init__(self, send: Any, outcome: Outcome | None) -> None:
+    def __init__(self, send: Send, outcome: Outcome | None) -> None:
         self.outcome = outcome
         self._is_started = False
         self._is_refused = False
         self._send = send
 
-    async def run(self, app: _App, scope: Any, receive: Any, *, is_outermost: bool) -> None:
+    async def run(
+        self, app: _App, scope: Scope, receive: Receive, *, is_outermost: bool
+    ) -> None:
         try:
             await app({**scope, _SCOPE_KEY: self}, receive, self.send)
         except Exception as error:
@@ -145,7 +148,7 @@ class _Response:
                 await _send_text(self.send, 500, "Internal Server Error", ())
             raise
 
-    async def send(self, message: Any) -> None:
+    async def send(self, message: Message) -> None:
         if self._is_refused:
             raise _RefusedError("the stream was refused")
         outcome = self.outcome
@@ -172,7 +175,7 @@ class _Around(Layer):
     Starlette puts what answers to unhandled exceptions outside of all other middleware.
     """
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _SCOPE_KEY in scope:
             await self.inner(scope, receive, send)
             return
@@ -200,12 +203,12 @@ def _encoded(fields: tuple[tuple[str, str], ...]) -> _Headers:
     return [(name.lower().encode(), value.encode()) for name, value in fields]
 
 
-async def _send_answer(send: Any, answer: Answer) -> None:
+async def _send_answer(send: Send, answer: Answer) -> None:
     await _send_text(send, answer.status, answer.text, answer.fields)
 
 
 async def _send_text(
-    send: Any, status: int, text: str, more: tuple[tuple[str, str], ...]
+    send: Send, status: int, text: str, more: tuple[tuple[str, str], ...]
 ) -> None:
     data = text.encode()
     headers: list[tuple[str, str]] = []

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..brokers import PlainChannels
     from ..hub import HubStatistics
     from ..hub.subscription import Subscription
+    from ..servers.asgi_types import Receive, Scope, Send
     from .endpoint import Authorizer
 
 __all__ = ["EventStreams"]
@@ -265,7 +266,7 @@ class EventStreams:
         """Close."""
         await self.close()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection. See the ASGI specification."""
         await self._app(scope, receive, send)
 

@@ -36,7 +36,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Coroutine, Sequence
-    from typing import Any
 
     from ..channels.entry import Entry
     from ..channels.position import GapReason, Position
@@ -251,7 +250,9 @@ class Broker(Protocol):
         """
         ...
 
-    def listen(self, channel: str) -> Coroutine[Any, Any, Position] | Future[Position]:
+    def listen(
+        self, channel: str
+    ) -> Coroutine[object, object, Position] | Future[Position]:
         """
         Pass new entries of a channel to the listener from now on.
 
