@@ -102,7 +102,7 @@ def pytest_collection_modifyitems(items):
     """
     Put the groups that take long first, so that no process is left alone with one at the end.
 
-    Those that need a server come before those that need none, and of each the larger before
+    Those with a test that needs a server come before the others, and of each the larger before
     the smaller: a test counts by its time-out, if it has one of its own. Groups of the same
     size stay in the order that pytest-randomly has chosen. Examples of a page build on each
     other: they stay in theirs.
@@ -115,11 +115,11 @@ def pytest_collection_modifyitems(items):
         timeout = item.get_closest_marker("timeout")
         sizes[_group(item)] += timeout.args[0] / 10 if timeout else 1
     ranks = {group: rank for rank, group in enumerate(sizes)}
+    with_server = {_group(item) for item in tests if item.get_closest_marker("server")}
 
     def rank(item):
         group = _group(item)
-        needs_no_server = item.get_closest_marker("server") is None
-        return needs_no_server, -sizes[group], ranks[group]
+        return group not in with_server, -sizes[group], ranks[group]
 
     tests.sort(key=rank)
     items[:] = tests + examples

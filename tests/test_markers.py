@@ -59,11 +59,14 @@ def test_this_run(request):
 
 
 def test_the_order_of_this_run(request):
-    """Tests that need a server come first, and the tests of a group are together."""
+    """Groups that need a server come first, and the tests of a group are together."""
     tests = [item for item in request.session.items if item.path.suffix == ".py"]
 
-    groups = [item.get_closest_marker("xdist_group").args[0] for item in tests]
-    needs_none = [item.get_closest_marker("server") is None for item in tests]
+    needs_server = {}
+    for group, items in itertools.groupby(
+        tests, key=lambda item: item.get_closest_marker("xdist_group").args[0]
+    ):
+        assert group not in needs_server
+        needs_server[group] = any(item.get_closest_marker("server") for item in items)
 
-    assert len([key for key, _ in itertools.groupby(groups)]) == len(set(groups))
-    assert needs_none == sorted(needs_none)
+    assert [*needs_server.values()] == sorted(needs_server.values(), reverse=True)

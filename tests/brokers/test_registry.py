@@ -12,6 +12,7 @@ import pytest
 from heliograph import ConfigError
 from heliograph.brokers import Retention, open_broker, register_broker, registry
 from heliograph.brokers.memory import MemoryBroker
+from programs import unmeasured
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,6 +134,8 @@ def run(folder, program, *arguments):
         capture_output=True,
         text=True,
         timeout=50,
+        # Coverage imports sqlite3.
+        env=unmeasured(),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

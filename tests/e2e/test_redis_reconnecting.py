@@ -223,7 +223,7 @@ async def test_every_record_is_complete(storage, children, tmp_path, chance):
     print("published", sum(map(len, returned.values())),
           "connections", sum(reader.connections for reader in readers), "gaps", gaps)  # fmt: skip
     assert sum(map(len, returned.values())) > 5 * seconds
-    assert sum(reader.connections for reader in readers) > 5 * CLIENTS
+    assert sum(reader.connections for reader in readers) > 3 * CLIENTS
     # Where a replica takes over, all that was lost may have been published again.
     assert gaps == 0 or not isinstance(storage, Restarted)
     for reader in readers:
