@@ -8,6 +8,7 @@ from heliograph import (
     HubConfig,
 )
 from heliograph.brokers import Retention
+from heliograph.brokers.memory import MemoryBroker
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.hub import Hub
 from hubs import opened
@@ -158,3 +159,28 @@ async def test_unknown_commands_are_logged(caplog):
         await client.wait(1)
 
     assert "dance" in caplog.text
+
+
+class Unreadable(MemoryBroker):
+    """A broker with a bug: it cannot read what has been commanded."""
+
+    async def read(self, channel, after, limit):
+        if channel == "\x01heliograph.control":
+            raise ZeroDivisionError("a bug of a broker")
+        return await super().read(channel, after, limit)
+
+
+async def test_commands_that_cannot_be_read(caplog):
+    """Whoever was let in before has to come again; later commands are obeyed."""
+    before = time.monotonic_ns()
+    hub = Hub(Unreadable(Retention(events=9, seconds=9e9)), HubConfig())
+    await hub.open()
+    late = connect(hub, "a", arrived_at=before)
+    spared = await connect(hub, "a", arrived_at=time.monotonic_ns()).placed()
+    assert (await late.ended()).raw == HEAD
+
+    await hub.disconnect("a")
+
+    await spared.ended()
+    await hub.close()
+    assert "a bug of a broker" in caplog.text

@@ -212,6 +212,45 @@ async def test_a_fault_of_a_feed_spares_the_others(caplog):
     assert "cannot send to a stream" in caplog.text
 
 
+# What a feed carries, called with a hub. Add a row, not a test.
+CARRIED = {
+    "item": lambda hub: hub.publish(["a", "b"], Event("x")),
+    "passing": lambda hub: [hub._table.on_passing(name, Event("x")) for name in "ab"],
+    "gap": lambda hub: [
+        hub._table.on_restart(name, Position("f", 0), gap=True) for name in "ab"
+    ],
+    "renamed": lambda hub: [
+        hub._table.on_restart(name, Position("f", 0), gap=False) for name in "ab"
+    ],
+    "heartbeat": lambda hub: hub._feeds._beat(asyncio.get_running_loop().time() + 99, 9.0),
+}
+
+
+@pytest.mark.parametrize("carried", CARRIED)
+async def test_a_feed_that_can_carry_nothing_more(caplog, carried):
+    """Its clients are dropped; the broker's call ends well, and other feeds carry it."""
+    async with opened() as hub:
+        clients = [await connect(hub, "a").placed() for _ in range(3)]
+        both, other = (
+            await connect(hub, "a", "b").placed(),
+            await connect(hub, "b").placed(),
+        )
+        hub._feeds._audiences[Selection(("a",))].feed._blocks = None
+
+        done = CARRIED[carried](hub)
+        if carried == "item":
+            await done
+
+        for client in clients:
+            await client.ended()
+        for client in (both, other):
+            length = len(client.body)
+            await client.wait_for(lambda one, length=length: len(one.body) > length)
+        assert hub.statistics().subscribers == 2
+        assert (hub._feeds._dirty, len(hub._feeds)) == ({}, 2)
+    assert "cannot carry an event" in caplog.text
+
+
 async def test_a_fault_of_a_sink_spares_its_feed(caplog):
     """One that cannot tell whether it is paused is dropped; those after it are served."""
     async with opened() as hub:
@@ -231,7 +270,8 @@ async def test_a_fault_in_a_pass(caplog):
     """The next pass sends."""
     async with opened() as hub:
         client = await connect(hub, "a").placed()
-        hub._feeds._mark_dirty("no audience")
+        hub._feeds._dirty["no audience"] = None
+        hub._feeds._something_dirty.set()
         await until(lambda: "cannot send to the streams of a feed" in caplog.text)
 
         await hub.publish(["a"], Event("x"))

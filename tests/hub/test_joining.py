@@ -143,6 +143,24 @@ async def test_leaving_while_the_broker_is_away(tmp_path):
         await until(lambda: hub.statistics().channels == 0)
 
 
+@pytest.mark.parametrize("last_event_id", [None, "x"])
+async def test_a_fault_at_the_last_step(monkeypatch, caplog, last_event_id):
+    """A client that cannot be given a cursor reconnects, whether or not it had to catch up."""
+
+    def broken(self, subscriber, heads):
+        raise ZeroDivisionError("a bug")
+
+    async with opened() as hub:
+        await connect(hub, "a", "b").placed()
+        monkeypatch.setattr("heliograph.hub.feeds.Feeds.join", broken)
+
+        await connect(hub, "a", last_event_id=last_event_id).ended()
+
+        assert hub.statistics().subscribers == 1
+        assert hub._clients._joining._under_way == hub._feeds._joining == {}
+    assert "a bug" in caplog.text
+
+
 async def test_a_fault_of_ours_ends_the_stream(monkeypatch, caplog):
     """A bug in catching up must not leave a client waiting for ever."""
 

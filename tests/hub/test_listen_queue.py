@@ -135,3 +135,24 @@ async def test_a_channel_is_dropped_while_its_call_raises():
 
     assert queue._under_way == queue._retries == queue._backoffs == {}
     await broker.close()
+
+
+async def test_a_fault_of_who_is_told(faults):
+    """Channels that wait for their turn are asked for all the same."""
+    listening = []
+
+    def on_listening(name, start):
+        listening.append(name)
+        raise ZeroDivisionError("a bug")
+
+    broker = MemoryBroker(Retention(events=9, seconds=9.0))
+    await broker.open(Nobody())
+    queue = ListenQueue(broker, Availability(LOG), on_listening)
+
+    for n in range(1000):
+        queue.add(f"c{n}")
+    while len(listening) < 1000:
+        await asyncio.sleep(0)
+
+    assert len(faults) == 1000
+    await broker.close()

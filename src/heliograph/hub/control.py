@@ -103,6 +103,14 @@ class Control:
         """Obey from now on, and the commands given just before, once storage is there."""
         # In use for as long as the hub is, so that other processes can reach it.
         self._table.use(_CHANNEL, events=self)
+        try:
+            await self._obey_earlier()
+        except Exception:  # noqa: BLE001 - the boundary of a task; the reason follows
+            # What was revoked is not known: whoever was let in is authorised anew.
+            _log.exception("cannot read earlier commands")
+            self._finish_all()
+
+    async def _obey_earlier(self) -> None:
         since = time.time() - self._seconds_back
         head = (await self._table.log(_CHANNEL)).head
         after = Position(head.epoch, max(0, head.offset - _READ_AT_MOST))

@@ -21,7 +21,7 @@ from ..wire.encoder import encode_body
 from .lag import LagBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from ..channels.log import LogItem
     from ..channels.position import GapReason, Position, Positions
@@ -138,9 +138,7 @@ class Feeds:
     def on_item(self, channel: str, item: LogItem) -> None:
         """Carry a channel's next entry in all of its feeds."""
         self._counters.entries += 1
-        for audience in self._audiences_of.get(channel, ()):
-            audience.feed.append(item)
-            self._mark_dirty(audience)
+        self._carry(self._feeds_of(channel), lambda feed: feed.append(item))
 
     def on_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
         """Announce in all feeds of a channel that entries are missing."""
@@ -151,16 +149,13 @@ class Feeds:
             go_on.offset + 1,
             reason,
         )
-        for audience in self._audiences_of.get(channel, ()):
-            audience.feed.announce_gap(channel, reason, go_on)
-            self._mark_dirty(audience)
-            self._counters.gaps += 1
+        audiences = self._feeds_of(channel)
+        self._counters.gaps += len(audiences)
+        self._carry(audiences, lambda feed: feed.announce_gap(channel, reason, go_on))
 
     def on_renamed(self, channel: str, position: Position) -> None:
         """Send all feeds of a channel their position in its new epoch."""
-        for audience in self._audiences_of.get(channel, ()):
-            audience.feed.rename(channel, position)
-            self._mark_dirty(audience)
+        self._carry(self._feeds_of(channel), lambda feed: feed.rename(channel, position))
 
     def on_passing(self, channel: str, event: Event) -> None:
         """
@@ -173,9 +168,7 @@ class Feeds:
             _log.warning("channel %r: skipped an event of %d bytes", channel, len(block))
             return
         self._counters.entries += 1
-        for audience in self._audiences_of.get(channel, ()):
-            audience.feed.append_block(block)
-            self._mark_dirty(audience)
+        self._carry(self._feeds_of(channel), lambda feed: feed.append_block(block))
 
     # The loops.
 
@@ -233,16 +226,33 @@ class Feeds:
             yield from tuple(audience.subscribers)
 
     def _beat(self, now: float, silence_seconds: float) -> None:
-        for audience in self._audiences.values():
-            if now - audience.quiet_since >= silence_seconds:
-                audience.feed.append_block(HEARTBEAT)
-                self._mark_dirty(audience)
+        quiet = [
+            audience
+            for audience in self._audiences.values()
+            if now - audience.quiet_since >= silence_seconds
+        ]
+        self._carry(quiet, lambda feed: feed.append_block(HEARTBEAT))
         for subscriber in tuple(self._joining):
             subscriber.beat(now, silence_seconds)
 
-    def _mark_dirty(self, audience: _Audience) -> None:
-        self._dirty[audience] = None
-        self._something_dirty.set()
+    def _feeds_of(self, channel: str) -> Collection[_Audience]:
+        # A copy: an audience whose feed has a fault loses its subscribers, and leaves.
+        return tuple(self._audiences_of.get(channel, ()))
+
+    def _carry(
+        self, audiences: Iterable[_Audience], append: Callable[[Feed], None]
+    ) -> None:
+        for audience in audiences:
+            try:
+                append(audience.feed)
+            except Exception:  # noqa: BLE001 - logged; one feed's fault must not reach others
+                _log.exception("cannot carry an event in a feed: its streams are ended")
+                for subscriber in tuple(audience.subscribers):
+                    subscriber.drop()
+            else:
+                self._dirty[audience] = None
+        if self._dirty:
+            self._something_dirty.set()
 
     async def _flush(self, audience: _Audience) -> None:
         audience.quiet_since = asyncio.get_running_loop().time()

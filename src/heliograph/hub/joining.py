@@ -122,18 +122,23 @@ class Joining:
         try:
             await catch_up.advance()
             catch_up.finish()
-        except Exception:  # noqa: BLE001 - logged; the reason follows
-            # The boundary of a task: without this the client would wait for ever.
-            _log.exception("cannot serve a stream of %s", subscriber.channels)
-            self._under_way.pop(subscriber, None)
-            subscriber.finish()
+        except Exception:  # noqa: BLE001 - the boundary of a task
+            self._on_fault(subscriber)
         else:
-            self._under_way.pop(subscriber, None)
             self._join(subscriber)
+        self._under_way.pop(subscriber, None)
 
     def _join(self, subscriber: Subscriber) -> None:
         if not subscriber.is_open:
             return  # the last write has failed
-        heads = self._table.heads(subscriber.channels)
-        assert heads is not None  # noqa: S101 - all are known by now
-        self._feeds.join(subscriber, heads)
+        try:
+            heads = self._table.heads(subscriber.channels)
+            assert heads is not None  # noqa: S101 - all are known by now
+            self._feeds.join(subscriber, heads)
+        except Exception:  # noqa: BLE001 - one stream's fault must not reach others
+            self._on_fault(subscriber)
+
+    def _on_fault(self, subscriber: Subscriber) -> None:
+        # Without this the client would wait for ever. So it reconnects.
+        _log.exception("cannot serve a stream of %s", subscriber.channels)
+        subscriber.finish()

@@ -125,6 +125,14 @@ class ListenQueue:
         if self._under_way.get(name) is not call:
             return  # dropped in the meantime, and perhaps added again
         del self._under_way[name]
+        try:
+            self._conclude(name, call, error)
+        finally:
+            self._start_calls()
+
+    def _conclude(
+        self, name: str, call: asyncio.Future[Position], error: BaseException | None
+    ) -> None:
         if call.cancelled():
             error = BrokerUnavailableError(self._broker.resource, "closed")
         if error is None:
@@ -136,7 +144,6 @@ class ListenQueue:
                 _log.error("cannot listen to %r, trying again", name, exc_info=error)
             self._availability.on_failure("listen", str(error))
             self._retry_later(name)
-        self._start_calls()
 
     def _retry_later(self, name: str) -> None:
         if name not in self._backoffs:

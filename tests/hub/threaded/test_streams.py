@@ -218,3 +218,21 @@ def test_a_stream_that_its_server_closes(hub):
         server.send(b"next response")
         assert client.recv(99) == b"next response"
     assert done == []
+
+
+def test_an_adapter_that_raises(hub):
+    """Whoever iterates is told; the slot is given back."""
+
+    class Adapter:
+        def tune(self, config):
+            raise ZeroDivisionError("a bug of an adapter")
+
+        def abort(self):
+            raise AssertionError("it is the server's")
+
+    stream = hub.pull(hub.admit(Admission(("a",))), None, Adapter())
+
+    with pytest.raises(ZeroDivisionError):
+        next(stream)
+
+    assert hub.statistics().subscribers == 0

@@ -52,18 +52,18 @@ def pull(
     )
     # How long the thread waits for bytes before it asks for some, and when the stream ends.
     silence, ends = math.inf, math.inf
-    if descriptor is not None:
-        tune_descriptor(descriptor, hub.config)
-    if adapter is not None:
-        adapter.tune(hub.config)
-        adapter.watch(sink.abort)
-    elif descriptor is None:
-        silence = _blind_silence(hub, timings)
-        seconds = timings.blind_stream_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
-        ends = time.monotonic() + seconds
-    elif not can_see_clients():
-        silence = _blind_silence(hub, timings)
     try:
+        if descriptor is not None:
+            tune_descriptor(descriptor, hub.config)
+        if adapter is not None:
+            adapter.tune(hub.config)
+            adapter.watch(sink.abort)
+        elif descriptor is None:
+            silence = _blind_silence(hub, timings)
+            seconds = timings.blind_stream_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
+            ends = time.monotonic() + seconds
+        elif not can_see_clients():
+            silence = _blind_silence(hub, timings)
         post(hub.attach, ticket, sink)
         while (data := sink.pull(silence)) is not None:
             if data:
