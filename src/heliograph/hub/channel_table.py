@@ -1,14 +1,15 @@
 """
 The channels that this process listens to, each with its log.
 
-A channel is listened to from its first subscriber until some time after its last. What
-the broker hands over goes into the log and, in the same step, to the channel's
-:class:`ChannelEvents`. So the positions of feeds always equal the heads of the logs.
+A process listens to a channel from its first subscriber until ``linger_seconds`` after its
+last. Entries from the broker are appended to the log and, in the same step, passed to the
+channel's :class:`ChannelEvents`. So the positions of feeds always equal the heads of the
+logs.
 
-Clients choose the names, so their cost is bounded: :mod:`.admission` bounds the number of
-channels (:meth:`ChannelTable.in_use_with`), :class:`.listen_queue.ListenQueue` the calls to
-the broker. A channel that storage has not been asked for yet, or that never had an event
-and only short streams, is dropped with its last subscriber.
+Clients choose the names, so the cost of channels is bounded: :mod:`.admission` limits their
+number (:meth:`ChannelTable.in_use_with`), and :class:`.listen_queue.ListenQueue` the calls
+to the broker. A channel does not linger if the broker was not called for it yet, or if it
+never had an event and only short streams.
 """
 
 from __future__ import annotations
@@ -46,13 +47,15 @@ class ListenedChannel:
     A channel that this process listens to, or is about to.
 
     Attributes:
-        name: Its name.
-        events: Told what happens in it.
-        subscribers: How many streams have it in their selection.
-        log: Its recent entries; :obj:`None` until the broker has told its head.
-        ready: Done when the log is there; :obj:`None` if nobody waits for it.
-        lingers_for: The address of its last subscriber, while it lingers.
-        lingers_until: When it is dropped, in the loop's time, if nobody subscribes again.
+        name: The name of the channel.
+        events: Called when something happens in the channel.
+        subscribers: How many streams have the channel in their selection.
+        log: The recent entries; :obj:`None` until the broker has returned the head.
+        early: Entries that arrived before the head.
+        ready: A future for the log; :obj:`None` if no task waits for it.
+        lingers_for: The address of the last subscriber, while the channel lingers.
+        lingers_until: When the channel is dropped if nobody subscribes again, in the loop's
+            time.
     """
 
     __slots__ = (
@@ -73,7 +76,6 @@ class ListenedChannel:
         self.subscribers = 0
         self.log: ChannelLog | None = None
         self._moved: asyncio.Event | None = None
-        # Entries that came before the head was known after which they follow.
         self.early: list[Entry] = []
         self.ready: asyncio.Future[ChannelLog] | None = None
         self.lingers_for: str | None = None
@@ -81,13 +83,13 @@ class ListenedChannel:
 
     @property
     def moved(self) -> asyncio.Event:
-        """An event that is set, and replaced by another, whenever the log's head moves."""
+        """An event that is set when the log's head moves next, and replaced by another."""
         if self._moved is None:
             self._moved = asyncio.Event()
         return self._moved
 
     def on_moved(self) -> None:
-        """Wake those who wait for the head to move."""
+        """Set the event of :attr:`moved`, if a task waits for it."""
         if self._moved is not None:
             self._moved.set()
             self._moved = None
@@ -97,15 +99,16 @@ class ChannelTable:
     """
     All channels that this process listens to.
 
-    The broker's listener, and an observer of subscribers.
+    The listener of the broker, and an observer of subscribers.
 
     Args:
-        broker: Is given this object as its listener.
-        availability: Records whether the broker does what it is asked for.
-        config: Gives the bounds of logs and ``linger_seconds``.
-        events: Told what happens in channels, unless :meth:`use` names somebody else.
-        count_channels: Called with an address and a number when so many more channels
-            linger for it, or fewer if the number is below 0.
+        broker: The broker that has this object as its listener.
+        availability: Records whether calls to the broker succeed.
+        config: The bounds of logs, and ``linger_seconds``.
+        events: Called when something happens in a channel, unless :meth:`use` was given
+            another object for the channel.
+        count_channels: Called with an address and 1 when a channel begins to linger for
+            it, and with -1 when that ends.
     """
 
     def __init__(
@@ -122,7 +125,7 @@ class ChannelTable:
         self._events = events
         self._count_channels = count_channels
         self._channels: dict[str, ListenedChannel] = {}
-        # Those without subscribers, the one that is dropped first in front.
+        # Channels without subscribers, in the order in which they will be dropped.
         self._lingering: OrderedDict[str, ListenedChannel] = OrderedDict()
         self._next_drop: asyncio.TimerHandle | None = None
         self._queue = ListenQueue(broker, availability, self._on_listening)
@@ -138,28 +141,28 @@ class ChannelTable:
         Return how many streams have a channel in their selection.
 
         Args:
-            name: Any channel.
+            name: The name of any channel.
         """
         channel = self._channels.get(name)
         return 0 if channel is None else channel.subscribers
 
     def in_use_with(self, names: Iterable[str]) -> int:
         """
-        Return how many channels have subscribers if some channels are used, too.
+        Return how many channels would have subscribers if some channels were used, too.
 
         Args:
-            names: Any channels, each once.
+            names: The names of any channels, each once.
         """
         more = sum(not self.subscribers(name) for name in names)
         return len(self._channels) - len(self._lingering) + more
 
     def make_room(self, names: Iterable[str], at_most: int) -> None:
         """
-        Drop channels that only linger, the oldest first, for others to be used.
+        Drop lingering channels, the oldest first, so that other channels can be used.
 
         Args:
-            names: Channels that are about to be used, each once.
-            at_most: How many channels there may be then. At least :meth:`in_use_with`.
+            names: The channels that are about to be used, each once.
+            at_most: How many channels there may be then; at least :meth:`in_use_with`.
         """
         kept = set(names)
         more = sum(name not in self._channels for name in kept)
@@ -176,8 +179,8 @@ class ChannelTable:
 
         Args:
             name: A valid name.
-            events: Told what happens in it, if it is not used yet; :obj:`None` for the one
-                who is told of all channels.
+            events: Called when something happens in the channel; :obj:`None` for the object
+                that the table was made with. Ignored if the channel is in the table.
         """
         channel = self._channels.get(name)
         if channel is None:
@@ -189,7 +192,7 @@ class ChannelTable:
         channel.subscribers += 1
 
     def on_left(self, subscriber: Subscriber) -> None:
-        """Stop listening for a subscriber; for all of them after a while."""
+        """Release the channels of a subscriber: without another one they linger."""
         lasted_seconds = asyncio.get_running_loop().time() - subscriber.admitted_at
         for name in subscriber.channels:
             self._release(name, lasted_seconds, subscriber.address)
@@ -225,7 +228,7 @@ class ChannelTable:
             names: Channels in use.
 
         Returns:
-            :obj:`None` if one of them is not known yet.
+            Their positions; :obj:`None` if the broker has not returned all of them.
         """
         heads = {}
         for name in names:
@@ -237,7 +240,7 @@ class ChannelTable:
 
     async def log(self, name: str) -> ChannelLog:
         """
-        Wait for a channel's log, until the broker has told its head.
+        Return a channel's log, once the broker has returned its head.
 
         Args:
             name: A channel in use.
@@ -245,16 +248,16 @@ class ChannelTable:
         channel = self._channels[name]
         if channel.log is not None:
             return channel.log
-        # Shielded, since others wait for it too.
+        # Shielded, since other tasks wait for it, too.
         return await asyncio.shield(self._ready(channel))
 
     async def known(self, names: Sequence[str], seconds: float) -> None:
         """
-        Wait until the broker has told the heads of some channels.
+        Wait until the broker has returned the heads of some channels.
 
         Args:
             names: Channels in use.
-            seconds: How long at most.
+            seconds: How long to wait at most.
         """
         channels = [self._channels[name] for name in names]
         waited_for = [self._ready(channel) for channel in channels if channel.log is None]
@@ -268,7 +271,7 @@ class ChannelTable:
 
     def on_entries(self, entries: Sequence[Entry]) -> None:
         """
-        Append entries that the broker hands over.
+        Append entries from the broker to the logs of their channels.
 
         Args:
             entries: In order within each channel.
@@ -277,7 +280,7 @@ class ChannelTable:
         for entry in entries:
             channel = self._channels.get(entry.channel)
             if channel is None:
-                continue  # dropped while this was under way
+                continue  # the channel was dropped meanwhile
             if channel.log is None:
                 channel.early.append(entry)
             else:
@@ -288,7 +291,7 @@ class ChannelTable:
         Continue a channel in another epoch.
 
         Args:
-            name: A channel.
+            name: The name of the channel.
             start: The position after which its log continues.
             gap: Whether entries before that are missing.
         """
@@ -304,10 +307,10 @@ class ChannelTable:
 
     def on_passing(self, name: str, event: Event) -> None:
         """
-        Hand over an event that has no position in its channel.
+        Pass on an event that has no position in its channel.
 
         Args:
-            name: The channel.
+            name: The name of the channel.
             event: Any event.
         """
         channel = self._channels.get(name)
@@ -316,16 +319,16 @@ class ChannelTable:
 
     def on_connection(self, *, up: bool, reason: str) -> None:
         """
-        Record that new entries no longer come from the broker, or come again.
+        Record that new entries arrive from the broker, or that they do not.
 
         Args:
-            up: Whether they come.
+            up: Whether they arrive.
             reason: The storage's message.
         """
         self._availability.on_connection(up=up, reason=reason)
 
     def close(self) -> None:
-        """Stop all timers and calls to the broker."""
+        """Cancel the timer and all calls to the broker."""
         if self._next_drop is not None:
             self._next_drop.cancel()
         self._queue.close()

@@ -1,9 +1,10 @@
 """
 Commands between the hubs of all processes, and what they revoke.
 
-Commands are entries of a channel that no user can name. So every process gets each of them
-once and in order, also those that were given while it could not reach storage; where some
-are missing, all streams of the process finish and their clients are authorised anew.
+Commands are entries of a channel whose name no application can use. So every process gets
+each command once and in order, also those that were given while it could not reach storage.
+Where some are missing, all streams of the process finish, and their clients reconnect and
+are authorised again.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ _log = logging.getLogger("heliograph.hub")
 _CHANNEL = "\x01heliograph.control"
 _DISCONNECT = "disconnect"
 
-# Commands of the time before a hub was opened: a request may have arrived, and been let in,
-# before they were given. They are read so far back, and so many at most; what was before
-# that is unknown. Longer than requests take, and than clocks of machines differ.
+# A request may have arrived, and been authorised, before a command that was given before
+# this hub was opened. So commands are read back to this age, and at most so many. Older
+# ones are unknown. The age is longer than requests take and than clocks of machines differ.
 _SECONDS_BACK = 120.0
 _READ_AT_MOST = 1_000
 _READ_AT_ONCE = 100
@@ -44,14 +45,14 @@ _READ_AT_ONCE = 100
 
 class Control:
     """
-    Gives and obeys commands. Told of the entries of its channel by the channel table.
+    Gives and obeys commands. The channel table calls it for entries of their channel.
 
     Args:
-        storage: Holds earlier commands.
+        storage: Earlier commands are read from it.
         table: Listens to the channel of commands.
         publishing: Stores commands.
-        subscribers: All that are open, whenever it is iterated.
-        config: Says how long history is kept.
+        subscribers: Yields all open subscribers, whenever it is iterated.
+        config: ``history_seconds`` and ``history_events`` bound what can be read.
         previous_closed_at: See :class:`.hub.Hub`.
     """
 
@@ -77,9 +78,9 @@ class Control:
 
     async def disconnect(self, channel: str) -> None:
         """
-        Have every process finish the streams that have a channel in their selection.
+        Finish the streams that have a channel in their selection, in every process.
 
-        Clients reconnect by themselves unless they are refused then.
+        Clients reconnect by themselves, and may be refused then.
 
         Args:
             channel: A valid name.
@@ -100,13 +101,17 @@ class Control:
         return self._disconnects.since(arrived_at, channels)
 
     async def hear(self) -> None:
-        """Obey from now on, and the commands given just before, once storage is there."""
+        """
+        Obey commands from now on, and those that were given just before.
+
+        Returns when the latter have been read. That takes until storage is available.
+        """
         # In use for as long as the hub is, so that other processes can reach it.
         self._table.use(_CHANNEL, events=self)
         try:
             await self._obey_earlier()
         except Exception:  # noqa: BLE001 - the boundary of a task; the reason follows
-            # What was revoked is not known: whoever was let in is authorised anew.
+            # What they revoked is not known, so all clients are authorised again.
             _log.exception("cannot read earlier commands")
             self._finish_all()
 

@@ -1,4 +1,4 @@
-"""What was disconnected while requests were under way."""
+"""Which channels were disconnected, and when, for requests that were in progress then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Disconnects"]
 
-# A request that takes so long that this is not enough has its client reconnect.
+# A request that takes longer than so many disconnects is treated as revoked: its client
+# reconnects.
 _REMEMBERED = 10_000
 
 
@@ -18,13 +19,13 @@ class Disconnects:
     """
     The channels that were disconnected last, and when.
 
-    Whoever disconnects a channel has withdrawn a permission before. A request that was
-    under way may have been let in by what was true until then, in any hook or middleware,
-    so what counts is the moment in which it arrived. Moments are those of
-    :func:`time.monotonic_ns`, which all threads of a machine share.
+    An application withdraws a permission, and then disconnects the channel. A request in
+    progress may have been authorised before that, in any hook or middleware, so what counts
+    is when it arrived. Times are results of :func:`time.monotonic_ns`, which is the same
+    clock for all threads and processes of a machine.
 
     Attributes:
-        latest: When the last one was noted. Grows with each.
+        latest: The time of the last disconnect. Each is later than the one before.
     """
 
     def __init__(self) -> None:
@@ -34,21 +35,21 @@ class Disconnects:
 
     def know_since(self, moment: int) -> None:
         """
-        Remember that everything since a moment before this object was made is noted.
+        Declare that every disconnect since a time will be noted, although that is past.
 
         Args:
-            moment: In nanoseconds.
+            moment: The time, in nanoseconds; before this object was made.
         """
         self._forgotten = min(self._forgotten, moment)
 
     def note(self, channel: str) -> None:
         """
-        Remember that a channel is disconnected now.
+        Record that a channel is disconnected now.
 
         Args:
-            channel: Its name.
+            channel: The name of the channel.
         """
-        # Later than any request that has arrived, however coarse the clock.
+        # Later than the arrival of every request until now, however coarse the clock is.
         self.latest = max(self.latest, time.monotonic_ns()) + 1
         self._last.pop(channel, None)
         self._last[channel] = self.latest
@@ -56,17 +57,17 @@ class Disconnects:
             self._forgotten = self._last.pop(next(iter(self._last)))
 
     def forget(self) -> None:
-        """Count every channel as disconnected now: commands may have been missed."""
+        """Treat every channel as disconnected now: commands may have been missed."""
         self.latest = self._forgotten = max(self.latest, time.monotonic_ns()) + 1
         self._last.clear()
 
     def since(self, moment: int, channels: Iterable[str]) -> bool:
         """
-        Return whether one of some channels was, or may have been, disconnected since.
+        Return whether a channel was, or may have been, disconnected after a time.
 
         Args:
-            moment: In nanoseconds.
-            channels: Their names.
+            moment: The time, in nanoseconds.
+            channels: The names of channels, any of which counts.
         """
         return moment < self._forgotten or any(
             self._last.get(name, 0) > moment for name in channels

@@ -1,13 +1,14 @@
 """
-The feeds of all selections that have subscribers, and the tasks that send.
+The feeds of all selections that have subscribers, and the loops that send.
 
-A flush pass has every subscriber of a feed write what is behind its cursor. It yields to
-the loop every so often; entries that arrive in between wait for the next pass, so under
-load writes get larger instead of more. Nothing here waits for a client: one whose sink is
-paused is skipped until that resumes, and dropped when it is too far behind, or when all
-that are behind hold too much together.
+In a flush pass every subscriber of a feed writes the blocks after its cursor. A pass yields
+to the loop at intervals; entries that arrive meanwhile wait for the next pass, so under
+load writes get larger instead of more frequent. No pass waits for a client: one whose sink
+is paused is skipped until the sink resumes. It is dropped when it is too far behind, or
+when too much is held for all clients that are behind.
 
-The background loops survive what one client or one feed does: they serve all the others.
+Each loop serves all clients. So a fault of one client or one feed is logged and ends its
+streams, and the loop continues.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ __all__ = ["Feeds"]
 
 _log = logging.getLogger("heliograph.hub")
 
-# A flush pass lets the loop do other things after this many writes: about a millisecond.
-# A feed counts as some of them, for what is encoded for it.
+# A flush pass yields to the loop after this many writes: about a millisecond. Encoding for
+# a feed costs as much as some writes.
 _WRITES_BETWEEN_YIELDS = 256
 _WRITES_FOR_A_FEED = 4
 
-# How exactly a heartbeat is kept: a tenth of it, but no more often than needed.
+# Heartbeats are exact to a tenth of their interval, and to a second if that is longer.
 _TICKS_PER_HEARTBEAT = 10
 _TICK_SECONDS_AT_MOST = 1.0
 
@@ -60,8 +61,8 @@ class Feeds:
     """
     Feeds and their subscribers, by selection.
 
-    Told by the channel table what happens in channels (:class:`.ChannelEvents`), and by
-    subscribers when they have left (:class:`.Observer`).
+    The channel table calls this object when something happens in a channel
+    (:class:`.ChannelEvents`), and each subscriber when it has left (:class:`.Observer`).
 
     Args:
         config: Limits and timings.
@@ -73,11 +74,11 @@ class Feeds:
         self._counters = counters
         self._held = HeldBytes()
         self._budget = LagBudget(config.max_lag_total_bytes, self._held, self._drop_lagging)
-        # Those that are served, and do not follow a feed yet.
+        # Subscribers that are served and do not follow a feed yet.
         self._joining: dict[Subscriber, None] = {}
         self._audiences: dict[Selection, _Audience] = {}
         self._audiences_of: dict[str, set[_Audience]] = {}
-        # Audiences with something to send, in the order in which it came.
+        # Audiences with blocks to send, in the order in which the first block was appended.
         self._dirty: dict[_Audience, None] = {}
         self._something_dirty = asyncio.Event()
         self._writes = 0
@@ -89,20 +90,21 @@ class Feeds:
 
     def expect(self, subscriber: Subscriber) -> None:
         """
-        Break the silence of a subscriber that joins, and count what it holds.
+        Send heartbeats to a subscriber while it joins, and count what is held for it.
 
         Args:
-            subscriber: Has begun.
+            subscriber: A subscriber that has begun.
         """
         self._joining[subscriber] = None
 
     def join(self, subscriber: Subscriber, heads: Positions) -> None:
         """
-        Send to a subscriber from now on.
+        Have a subscriber follow the feed of its selection, which is made if there is none.
 
         Args:
-            subscriber: Has been given everything up to the heads.
-            heads: Of the logs of its channels. Kept and moved from now on.
+            subscriber: A subscriber that was given everything up to the heads.
+            heads: The heads of the logs of its channels. A new feed keeps this object and
+                changes it.
         """
         selection = subscriber.selection
         audience = self._audiences.get(selection)
@@ -117,7 +119,7 @@ class Feeds:
         subscriber.follow(audience.feed)
 
     def on_left(self, subscriber: Subscriber) -> None:
-        """Send to a subscriber no more."""
+        """Forget a subscriber, and its feed if it was the last one of it."""
         self._joining.pop(subscriber, None)
         if subscriber.feed is None:
             return
@@ -136,12 +138,12 @@ class Feeds:
     # What happens in channels. See ChannelEvents.
 
     def on_item(self, channel: str, item: LogItem) -> None:
-        """Carry a channel's next entry in all of its feeds."""
+        """Append a channel's next entry to all feeds of the channel."""
         self._counters.entries += 1
         self._carry(self._feeds_of(channel), lambda feed: feed.append(item))
 
     def on_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
-        """Announce in all feeds of a channel that entries are missing."""
+        """Append a gap event to all feeds of a channel."""
         _log.warning(
             "channel %r: events before %s-%d are missing (%s)",
             channel,
@@ -154,14 +156,14 @@ class Feeds:
         self._carry(audiences, lambda feed: feed.announce_gap(channel, reason, go_on))
 
     def on_renamed(self, channel: str, position: Position) -> None:
-        """Send all feeds of a channel their position in its new epoch."""
+        """Append the position in the new epoch of a channel to all feeds of the channel."""
         self._carry(self._feeds_of(channel), lambda feed: feed.rename(channel, position))
 
     def on_passing(self, channel: str, event: Event) -> None:
         """
-        Carry an event that has no position in its channel in all of its feeds.
+        Append an event without a position to all feeds of its channel.
 
-        Its id is not sent: clients could not resume by it.
+        The event's id is not sent: a client could not resume with it.
         """
         block = encode_body(event)
         if len(block) > self._config.max_event_bytes:
@@ -173,7 +175,7 @@ class Feeds:
     # The loops.
 
     async def flush_for_ever(self) -> None:
-        """Send what there is to send, until cancelled."""
+        """Flush each audience that has blocks to send, until cancelled."""
         while True:
             await self._something_dirty.wait()
             self._something_dirty.clear()
@@ -187,27 +189,27 @@ class Feeds:
 
     async def beat_for_ever(self, silence_seconds: float) -> None:
         """
-        Break the silence of streams that have been quiet, until cancelled.
+        Send a heartbeat to streams on which nothing was sent for a while, until cancelled.
 
         Args:
-            silence_seconds: For how long, give or take a tenth.
+            silence_seconds: How long; exact to a tenth.
         """
         loop = asyncio.get_running_loop()
         tick = min(silence_seconds / _TICKS_PER_HEARTBEAT, _TICK_SECONDS_AT_MOST)
         while True:
             await asyncio.sleep(tick)
             try:
-                # One tick early is in time; one tick late is not.
+                # A heartbeat may be one tick early, but not late.
                 self._beat(loop.time(), silence_seconds - tick)
             except Exception:  # noqa: BLE001 - logged; see the module
                 _log.exception("cannot send heartbeats, trying again")
 
     async def bound_lag_for_ever(self, look_seconds: float) -> None:
         """
-        Drop clients while too much is held for all that are behind, until cancelled.
+        Drop late clients whenever too much is held for all of them, until cancelled.
 
         Args:
-            look_seconds: Between two looks.
+            look_seconds: The time between two looks.
         """
         while True:
             await asyncio.sleep(look_seconds)
@@ -217,7 +219,7 @@ class Feeds:
                 _log.exception("cannot look at what is held for clients, trying again")
 
     def bound_lag(self) -> None:
-        """Look once at what is held for those that are behind. See :class:`.LagBudget`."""
+        """Look once at what is held for late clients. See :class:`.LagBudget`."""
         self._budget.look(self._served())
 
     def _served(self) -> Iterator[Subscriber]:
@@ -259,7 +261,7 @@ class Feeds:
         self._writes += _WRITES_FOR_A_FEED
         max_lag_bytes = self._config.max_lag_bytes
         for subscriber in tuple(audience.subscribers):
-            # One that has left while the pass yielded writes nothing.
+            # A subscriber that has left while the pass yielded writes nothing.
             if subscriber.flush() > max_lag_bytes:
                 self._drop_lagging(subscriber)
             self._writes += 1

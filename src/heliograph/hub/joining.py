@@ -1,4 +1,4 @@
-"""The way of a client from its admission to the feed of its selection."""
+"""Joining: from a client's first bytes to the feed of its selection."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _log = logging.getLogger("heliograph.hub")
 
 class Joining:
     """
-    Brings clients to the heads of their channels. An observer of subscribers.
+    Writes to clients what they missed, up to the heads. An observer of subscribers.
 
     Args:
-        table: Has the heads and the logs.
-        feeds: Where clients are brought to.
-        storage: For what the logs no longer hold.
-        tasks: Runs those that have something to catch up with.
+        table: The channels, with their heads and logs.
+        feeds: The feeds that clients follow in the end.
+        storage: Entries that the logs no longer hold are read from it.
+        tasks: Runs a task for each client that has missed something.
         config: Limits and timings.
-        counters: Counts gaps.
+        counters: Gap events are counted here.
     """
 
     def __init__(
@@ -62,13 +62,12 @@ class Joining:
         """
         Wait for the position of a client that begins now, before it is sent its head.
 
-        A page takes ``open`` for a promise: it hears whatever is published from then on.
-        If the position is not known in time the client begins at whatever it turns out to
-        be.
+        A page relies on getting whatever is published after ``open``. If the position is
+        not known in time, the stream begins with the heads of the moment in which it is.
 
         Args:
-            subscriber: One that resumes has its position already.
-            seconds: How long to wait.
+            subscriber: An admitted subscriber. One that resumes has a position already.
+            seconds: How long to wait at most.
         """
         if subscriber.last_event_id is not None or not subscriber.is_open:
             return
@@ -82,7 +81,7 @@ class Joining:
         Serve a client from now on. Its first bytes are written before this returns.
 
         Args:
-            subscriber: Was admitted, and has not begun.
+            subscriber: A subscriber that was admitted and has not begun.
             sink: How bytes reach the client.
         """
         expires_at = subscriber.expires_at
@@ -93,7 +92,7 @@ class Joining:
             return  # the client has left already, or its server stops
         heads = self._table.heads(subscriber.channels)
         if heads is not None and subscriber.last_event_id in {None, heads.id}:
-            # The usual case needs no task: everyone who opens a page at the same time.
+            # The usual case needs no task: a page that was just opened missed nothing.
             subscriber.give(position_block(heads))
             self._join(subscriber)
             return
@@ -112,7 +111,7 @@ class Joining:
         return b":\nretry: %d\n\n" % int(self._config.retry_ms * spread)
 
     def on_left(self, subscriber: Subscriber) -> None:
-        """Stop bringing a subscriber anywhere."""
+        """Cancel the task of a subscriber that has left."""
         task = self._under_way.pop(subscriber, None)
         if task is not None:
             task.cancel()
@@ -139,6 +138,6 @@ class Joining:
             self._on_fault(subscriber)
 
     def _on_fault(self, subscriber: Subscriber) -> None:
-        # Without this the client would wait for ever. So it reconnects.
+        # The client would wait for ever. When its stream ends it reconnects.
         _log.exception("cannot serve a stream of %s", subscriber.channels)
         subscriber.finish()

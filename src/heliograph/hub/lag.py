@@ -1,9 +1,9 @@
 """
-What is held for all clients that are behind, in total, and who goes if it is too much.
+A bound on the bytes that a process holds for all clients that are behind, in total.
 
-A client is late if it has not taken, from one look to the next, what there was to take at
-the first. So nobody is disconnected for what is on its way: while a large event is being
-sent, all clients are behind, and all together by more than any budget.
+Two looks are compared. A client is late if, at the second, it has not taken all that it had
+yet to take at the first. Only late clients are dropped: while a large event is being sent
+all clients are behind, and together by more than any bound.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _log = logging.getLogger("heliograph.hub")
 
 class _Progress(NamedTuple):
     """
-    How far a client has come.
+    What a client has taken, at one look.
 
-    ``behind`` is how many bytes it has yet to take. ``taken`` and ``due`` grow, and can be
-    compared as long as ``cursor`` is the same: it has taken what was due at a look when
-    its ``taken`` has reached what its ``due`` was then.
+    ``behind`` is how many bytes it has yet to take. ``taken`` and ``due`` never decrease,
+    and can be compared between looks at which ``cursor`` is the same object: the client has
+    taken what was due at an earlier look if ``taken`` has reached the ``due`` of that look.
     """
 
     cursor: Cursor | None
@@ -44,8 +44,8 @@ class LagBudget:
 
     Args:
         at_most: The bound, in bytes.
-        held: What all feeds hold.
-        drop: Called with a subscriber that has to be dropped.
+        held: The counter of all feeds.
+        drop: Called with each subscriber to drop.
     """
 
     def __init__(
@@ -57,15 +57,17 @@ class LagBudget:
         self._at_most = at_most
         self._held = held
         self._drop = drop
-        # Of the last look, if too much was held then.
+        # The progress of each client at the last look, if too much was held then.
         self._before: dict[Subscriber, _Progress] = {}
 
     def look(self, subscribers: Iterable[Subscriber]) -> None:
         """
-        Add up what is held, and drop those who are late and farthest behind.
+        Add up what is held, and drop late clients if it is too much.
+
+        Those that are farthest behind are dropped first, and no more than needed.
 
         Args:
-            subscribers: All that are served, whether they follow a feed or not.
+            subscribers: All subscribers that are served, joining or following.
         """
         unsent = {each: size for each in tuple(subscribers) if (size := self._unsent(each))}
         if self._held.bytes + sum(unsent.values()) <= self._at_most:
@@ -83,7 +85,7 @@ class LagBudget:
             ):
                 late.append((progress.behind, subscriber))
         late.sort(key=lambda one: one[0], reverse=True)
-        # What is on its way to the others is not held for long.
+        # What the other clients have yet to take is not counted: they do take it.
         theirs = sum(unsent[subscriber] for _, subscriber in late)
         for _, subscriber in late:
             if self._held.bytes + theirs <= self._at_most:
@@ -95,7 +97,7 @@ class LagBudget:
         try:
             return subscriber.unsent_bytes
         except Exception:  # noqa: BLE001 - logged; the reason follows
-            # One sink's fault must not end the look at all others.
+            # A fault of one sink must not end the look at all others.
             _log.exception("cannot look at a stream of %s", subscriber.channels)
             self._drop(subscriber)
             return 0
@@ -103,7 +105,7 @@ class LagBudget:
     def _progress(self, subscriber: Subscriber, unsent: int) -> _Progress:
         cursor, feed = subscriber.cursor, subscriber.feed
         if cursor is None or feed is None:
-            # It is given the next page when it has taken the last.
+            # It joins: the next page is written when it has taken the last one.
             wrote_at = subscriber.quiet_since
             return _Progress(None, unsent, wrote_at, math.nextafter(wrote_at, math.inf))
         lag = feed.lag_bytes(cursor)
