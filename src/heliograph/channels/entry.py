@@ -1,4 +1,4 @@
-"""An event in its channel, as a broker hands it on."""
+"""An event with its channel and position, as a broker hands it to its listener."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Entry:
         channel: The channel's name.
         position: The event's epoch and offset. Offsets are dense: 1, 2, 3 …
         event: The event; its ``id`` is the publisher's own, usually :obj:`None`.
-        published_at: When the broker took it, in seconds since the epoch of Unix.
+        published_at: When the broker stored it, in seconds since the epoch of Unix.
     """
 
     channel: str
@@ -36,10 +36,13 @@ class Entry:
 
 def id_after(entries: Sequence[Entry]) -> str:
     """
-    Give the id with which a stream of just some channels goes on after an event.
+    Return the id with which a stream of some channels resumes after an event.
+
+    A publisher's own id names a position in one channel only, so it is returned if the
+    event was published to a single channel.
 
     Args:
-        entries: The event in each of the channels, at least one.
+        entries: The entries of the event, one for each channel of the stream; at least one.
     """
     own_id = entries[0].event.id
     if own_id is not None and len(entries) == 1:

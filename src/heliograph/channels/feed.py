@@ -1,18 +1,18 @@
 """
 One selection's events as encoded blocks, shared by all of its subscribers.
 
-A feed is an append-only list of blocks; a subscriber is a :class:`Cursor` into it. There
-is no queue per client: what is behind a cursor is joined and framed once, and cursors at
-the same block get the same bytes. A block is dropped as soon as the last cursor has
-passed it, so a feed with nobody behind holds nothing.
+A feed is an append-only list of blocks, and each subscriber has a :class:`Cursor` in it.
+There is no queue per client: the blocks between a cursor and the end are joined and framed
+once, and cursors at the same block get the same bytes. A block is dropped when the last
+cursor has passed it, so a feed whose cursors are all at the end holds nothing.
 
-Clients choose selections, and there may be as many feeds as clients. So carrying an event
-costs no more than a reference to its :class:`.log.LogItem`, whose body all feeds share; the
-id line, which differs, is written when a cursor takes the block.
+Clients choose selections, and there may be as many feeds as clients. So appending an event
+costs a reference to its :class:`.log.LogItem`, whose body all feeds share; the ``id:``
+line, which differs between feeds, is written when a cursor takes the block.
 
-Invariants: blocks are numbered from 0 for ever; ``_first`` is the number of the oldest
-block held; ``_starts[i]`` is about how many bytes the feed had carried before block
-``_first + i``; ``_written`` is the number of the first block without an id line, and
+Invariants: blocks are numbered from 0 and numbers are never reused; ``_first`` is the
+number of the oldest block held; ``_starts[i]`` is about how many bytes were appended before
+block ``_first + i``; ``_written`` is the number of the first block without an id line, and
 ``_positions`` are the positions of a client that has taken every block before it.
 """
 
@@ -46,10 +46,15 @@ __all__ = [
 GAP_EVENT_TYPE = "heliograph.gap"
 
 HEARTBEAT = encode_comment("")
-"""A comment: the block of a stream that is alive and has nothing else to send."""
+"""
+A comment, which is sent after silence. Clients ignore it (WHATWG HTML section 9.2.6).
+
+It ends in an empty line, at which httpx-sse 0.4, sseclient and aiosseclient yield an empty
+``message`` event, and @microsoft/fetch-event-source calls ``onmessage`` with empty data.
+"""
 
 
-# What a block costs beside its bytes: references, and the objects around it.
+# The memory of a block beside its bytes: references, and the objects around it.
 _BLOCK_BYTES = 64
 
 
@@ -57,27 +62,28 @@ def position_block(positions: Positions) -> bytes:
     """
     Return the block that tells a client its position, without an event.
 
-    A block without data dispatches nothing, but clients keep its id (WHATWG HTML section
-    9.2.6; seen in Chromium 156). So a client that is disconnected before its first event
-    resumes exactly.
+    A block without data dispatches no event, but the client keeps its id (WHATWG HTML
+    section 9.2.6; seen in Chromium 156). So a client that is disconnected before its first
+    event resumes exactly. The clients listed at :data:`HEARTBEAT` dispatch an event with
+    empty data here, too.
 
     Args:
-        positions: Of the client.
+        positions: The positions of the client.
     """
     return encode_id(positions.id) + b"\n"
 
 
 def entry_block(item: LogItem, positions: Positions) -> bytes:
     """
-    Move positions past an entry, and return the block that tells a client so.
+    Move positions past an entry, and return the block of its event.
 
     Args:
         item: The next entry of one of the channels.
-        positions: Of the client before the entry; advanced.
+        positions: The positions of a client before the entry. Moved past it.
 
     Returns:
-        The bytes of one event. Its id is the publisher's own if the stream has only
-        this channel; a stream of several channels needs all of their positions.
+        The bytes of one event. Its id is the publisher's own if the stream has this channel
+        alone: a stream of several channels needs the positions in all of them.
     """
     return _id_line(item, positions) + item.body
 
@@ -95,16 +101,16 @@ def gap_block(
     gaps: Mapping[str, tuple[GapReason, Position]], positions: Positions
 ) -> bytes:
     """
-    Move positions past what is missing, and return the event that tells a client so.
+    Move positions past missing entries, and return the event that announces the gap.
 
     Args:
-        gaps: For each channel concerned, why, and the position after which the stream
-            continues.
-        positions: Of the client; advanced.
+        gaps: For each channel with a gap, its reason, and the position after which the
+            stream continues.
+        positions: The positions of a client. Moved past the gaps.
 
     Returns:
-        The bytes of one ``heliograph.gap`` event, whose JSON data has ``channels`` (a
-        sorted list) and ``reasons`` (channel to reason).
+        The bytes of one ``heliograph.gap`` event. Its JSON data has ``channels`` (a sorted
+        list) and ``reasons`` (an object: channel to reason).
     """
     for channel, (_, position) in gaps.items():
         positions.advance(channel, position)
@@ -130,10 +136,10 @@ class Cursor:
 
 class HeldBytes:
     """
-    What some feeds hold together, in bytes: each event counts once.
+    How many bytes some feeds hold together. A body that several of them hold counts once.
 
     Attributes:
-        bytes: About how many.
+        bytes: The approximate number.
     """
 
     __slots__ = ("bytes",)
@@ -143,7 +149,7 @@ class HeldBytes:
 
 
 class _Entry:
-    """The block of an entry, in one feed."""
+    """The block of an entry in one feed."""
 
     __slots__ = ("id_line", "item")
 
@@ -157,9 +163,11 @@ class Feed:
     The blocks of one selection.
 
     Args:
-        positions: After which the feed begins; the feed keeps and moves them.
-        held: Counts what this feed and others hold; :obj:`None` for this feed alone.
-        selection: What it is the feed of; :obj:`None` for the positions' channels alone.
+        positions: The positions after which the feed begins. The feed keeps this object and
+            changes it.
+        held: A counter that is shared with other feeds; :obj:`None` for one of its own.
+        selection: The selection of the feed; :obj:`None` for one of the channels of
+            ``positions``, sent as they are encoded.
     """
 
     __slots__ = (
@@ -186,16 +194,16 @@ class Feed:
         self._positions = positions
         self._framing = (selection or Selection(positions.channels)).framing
         self._held = HeldBytes() if held is None else held
-        # Number of a block -> how many cursors will take it next. Few keys: most cursors
-        # are at the end.
+        # Number of a block -> how many cursors take it next. There are few keys: most
+        # cursors are at the end.
         self._cursors_at: dict[int, int] = {}
         self._blocks: list[bytes | _Entry] = []
         self._starts = array("q")
         self._first = self._written = 0
         self._end_bytes = 0
-        # Of the last id line: what the next is going to have, or about that.
+        # The size of the last id line, as an estimate for the next one.
         self._id_bytes = 0
-        # Number of a block -> all from it to the end, joined for one flush pass.
+        # Number of a block -> the blocks from it to the end, joined, for one flush pass.
         self._joined: dict[int, bytes] = {}
 
     @property
@@ -206,33 +214,33 @@ class Feed:
 
     @property
     def end(self) -> int:
-        """The number that the next block will have."""
+        """The number of the next block that is appended."""
         return self._first + len(self._blocks)
 
     @property
     def carried_bytes(self) -> int:
-        """About how many bytes the feed has ever carried for a cursor."""
+        """About how many bytes were ever appended while the feed had a cursor."""
         return self._end_bytes
 
     @property
     def held_blocks(self) -> int:
-        """Blocks that some cursor has yet to pass."""
+        """How many blocks at least one cursor has not passed."""
         return len(self._blocks)
 
     @property
     def cursors(self) -> int:
-        """How many cursors there are."""
+        """The number of cursors in the feed."""
         return sum(self._cursors_at.values())
 
     def append(self, item: LogItem) -> None:
         """
-        Carry the next entry of one of the channels.
+        Append the next entry of one of the channels.
 
         Args:
-            item: It must follow :attr:`positions` in its channel.
+            item: An entry that follows :attr:`positions` in its channel.
         """
         if not self._cursors_at:
-            # Nobody to take it: only the positions matter.
+            # No cursor will take it: only the positions change.
             self._positions.advance(item.entry.channel, item.entry.position)
             self._skip()
             return
@@ -244,32 +252,32 @@ class Feed:
 
     def announce_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
         """
-        Carry a gap event: entries of a channel are missing at this point.
+        Append a gap event: entries of a channel are missing at this point.
 
         Args:
             channel: One of the channels.
-            reason: Why.
-            go_on: Just before the next entry that will be appended.
+            reason: Why they are missing.
+            go_on: The position just before the next entry that is appended.
         """
         self.append_block(gap_block({channel: (reason, go_on)}, self.positions))
 
     def rename(self, channel: str, position: Position) -> None:
         """
-        Carry the clients' position in a channel that has a new epoch.
+        Append the clients' position in a channel whose head got a new epoch.
 
         Args:
             channel: One of the channels.
-            position: What :attr:`positions` has, in the new epoch.
+            position: The position of :attr:`positions` in this channel, in the new epoch.
         """
         self.positions.advance(channel, position)
         self.append_block(position_block(self._positions))
 
     def append_block(self, block: bytes) -> None:
         """
-        Carry a block as it is: a heartbeat, or an event that has no offset.
+        Append a block that has no position: a heartbeat, or an event without an offset.
 
         Args:
-            block: One whole block.
+            block: The bytes of one whole block.
         """
         if not self._cursors_at:
             self._skip()
@@ -278,17 +286,17 @@ class Feed:
         self._push(block, len(block))
 
     def join(self) -> Cursor:
-        """Return a cursor that will take every block appended from now on."""
+        """Return a cursor at the end: it takes every block that is appended from now on."""
         end = self.end
         self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
         return Cursor(end)
 
     def leave(self, cursor: Cursor) -> None:
         """
-        Forget a cursor, and what only it had yet to take.
+        Remove a cursor, and drop the blocks that only this cursor had not passed.
 
         Args:
-            cursor: One that :meth:`join` gave, and that has not left.
+            cursor: A cursor of this feed that has not left.
         """
         self._depart(cursor.block)
         if self._blocks and self._first not in self._cursors_at:
@@ -296,17 +304,17 @@ class Feed:
 
     def take(self, cursor: Cursor) -> bytes:
         """
-        Return all that is behind a cursor, and move it to the end.
+        Return the blocks between a cursor and the end, and move the cursor to the end.
 
         Blocks are dropped by :meth:`trim`, not here: a caller that serves many cursors
-        trims once when all have taken.
+        calls it once, after all of them.
 
         Args:
-            cursor: One of this feed's.
+            cursor: A cursor of this feed.
 
         Returns:
-            Joined and framed blocks, ``b""`` at the end. Cursors at the same block share
-            them.
+            The blocks, joined and framed; ``b""`` if the cursor is at the end. Cursors at
+            the same block get the same object.
         """
         start, end = cursor.block, self._first + len(self._blocks)
         if start == end:
@@ -328,10 +336,10 @@ class Feed:
 
     def lag_bytes(self, cursor: Cursor) -> int:
         """
-        Return about how many bytes a cursor has yet to take.
+        Return about how many bytes are between a cursor and the end.
 
         Args:
-            cursor: One of this feed's.
+            cursor: A cursor of this feed.
         """
         index = cursor.block - self._first
         if index == len(self._blocks):
@@ -339,7 +347,7 @@ class Feed:
         return self._end_bytes - self._starts[index]
 
     def trim(self) -> None:
-        """Drop the blocks that every cursor has passed, and what is joined for one pass."""
+        """Drop the blocks that every cursor has passed, and what was joined for a pass."""
         self._joined.clear()
         oldest = min(self._cursors_at, default=self.end)
         passed = oldest - self._first
@@ -359,7 +367,7 @@ class Feed:
         self._first = oldest
 
     def _write_ids(self) -> None:
-        """Write the id lines that are missing, and move the positions past them."""
+        """Write the missing id lines, and move the positions past their blocks."""
         end = self._first + len(self._blocks)
         if self._written == end:
             return

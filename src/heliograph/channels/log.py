@@ -2,10 +2,12 @@
 The recent entries of one channel in this process.
 
 The log is a bounded window that ends at the head: the last entry that this process has
-seen. Because offsets are dense, a place in the window is a subtraction. It never holds
-two epochs, never has a hole inside, and says so when one would appear.
+received. Because offsets are dense, the index of an entry is a subtraction. The log never
+holds entries of two epochs and never has a hole: :meth:`ChannelLog.append` returns
+:attr:`Appended.NEW_EPOCH` or :attr:`Appended.AFTER_HOLE` where there would be one, and the
+log begins again with the new entry.
 
-The caller passes ``now``: there is no clock here.
+The caller passes the time as ``now``: this module reads no clock.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ __all__ = ["Appended", "ChannelLog", "LogItem"]
 
 class LogItem:
     """
-    An entry and its encoded body, which all streams that carry it share.
+    An entry and its encoded body, shared by all feeds that carry it.
 
     Attributes:
         entry: The entry.
-        body: The event, encoded but for its id.
-        holders: How many feeds hold it for clients that have yet to take it.
+        body: The encoded event without its ``id:`` line.
+        holders: How many feeds hold it for cursors that have not passed it.
     """
 
     __slots__ = ("body", "entry", "holders")
@@ -53,16 +55,16 @@ class LogItem:
 
 
 class Appended(Enum):
-    """What became of an entry that was offered to a log."""
+    """What :meth:`ChannelLog.append` did with an entry."""
 
     NEXT = "next"
     """It followed the head."""
     KNOWN = "known"
-    """It is at or before the head, so it was left out."""
+    """It is at or before the head, and was ignored."""
     AFTER_HOLE = "trimmed"
-    """Entries between the head and it are missing; the log begins anew at it."""
+    """Entries between the head and it are missing; the log begins again with it."""
     NEW_EPOCH = "epoch"
-    """The channel's numbering began anew, and so did the log."""
+    """The channel has a new epoch; the log begins again with it."""
 
 
 class ChannelLog:
@@ -71,9 +73,9 @@ class ChannelLog:
 
     Args:
         head: The position after which entries will be appended.
-        max_events: Entries held. At least 1.
-        max_bytes: Encoded bytes held. The newest entry is held whatever its size.
-        max_age_seconds: Age of the oldest entry held.
+        max_events: Entries held at most; at least 1.
+        max_bytes: Encoded bytes held at most. The newest entry is held whatever its size.
+        max_age_seconds: Entries older than this are dropped.
     """
 
     __slots__ = (
@@ -100,20 +102,20 @@ class ChannelLog:
 
     @property
     def held_bytes(self) -> int:
-        """Encoded bytes held, at most ``max_bytes`` or one entry."""
+        """The size of all bodies held: at most ``max_bytes``, or one entry."""
         return self._bytes
 
     def append(self, item: LogItem, now: float) -> Appended:
         """
-        Take the next entry of the channel.
+        Append the next entry of the channel.
 
         Args:
-            item: Any entry of this channel, encoded.
-            now: Seconds since the epoch of Unix.
+            item: Any entry of this channel.
+            now: The time, in seconds since the epoch of Unix.
 
         Returns:
-            What became of it. On :attr:`Appended.AFTER_HOLE` and
-            :attr:`Appended.NEW_EPOCH` the entry is held, and all before it is gone.
+            What was done with it. On :attr:`Appended.AFTER_HOLE` and
+            :attr:`Appended.NEW_EPOCH` the log holds this entry alone.
         """
         outcome = self._compare(item.entry.position)
         if outcome is Appended.KNOWN:
@@ -153,7 +155,7 @@ class ChannelLog:
         Drop what is beyond the bounds.
 
         Args:
-            now: Seconds since the epoch of Unix.
+            now: The time, in seconds since the epoch of Unix.
         """
         oldest_allowed = now - self._max_age_seconds
         while self._items and (
@@ -165,13 +167,13 @@ class ChannelLog:
 
     def covers(self, position: Position) -> bool:
         """
-        Say whether everything after a position up to the head is held.
+        Return whether the log holds every entry between a position and the head.
 
         Args:
             position: Any position.
 
         Returns:
-            False for another epoch, and for positions past the head.
+            :obj:`False` for a position of another epoch, or past the head.
         """
         oldest = self.head.offset - len(self._items)
         return (
@@ -181,14 +183,14 @@ class ChannelLog:
 
     def after(self, position: Position, limit: int | None = None) -> list[LogItem]:
         """
-        Give what follows a position.
+        Return the entries after a position.
 
         Args:
-            position: One that :meth:`covers` says yes to.
-            limit: Most items to give; :obj:`None` for all.
+            position: A position for which :meth:`covers` is true.
+            limit: How many entries to return at most; :obj:`None` for all.
 
         Returns:
-            Items in channel order.
+            Items, in channel order.
         """
         assert self.covers(position), position  # noqa: S101 - our invariant
         skipped = position.offset - (self.head.offset - len(self._items))

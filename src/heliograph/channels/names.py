@@ -1,4 +1,4 @@
-"""What a channel may be called."""
+"""Which names channels may have, and which channels a stream may ask for."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ __all__ = [
     "is_internal",
 ]
 
-# Every event's id states a position per channel, and clients send it back in a header:
-# 64 of them stay below the 8 KB that servers allow for one.
+# The id of an event states a position in each channel, and clients send it back in the
+# header Last-Event-ID (WHATWG HTML section 9.2.4): 64 positions stay below the 8 KB that
+# servers allow for a header.
 MAX_CHANNELS = 64
 
-# Names travel in URLs, and are stored with each entry of some brokers.
+# Names are part of URLs, and some brokers store them with each entry.
 MAX_NAME_BYTES = 255
 
 
 def check_channel(name: object) -> str:
     """
-    Give a channel's name back if it is one.
+    Return a channel's name, or raise if it is not a valid one.
 
     Args:
-        name: 1 to 255 bytes of UTF-8 without control characters.
+        name: Any value. A valid name has 1 to 255 bytes of UTF-8 and no control characters.
 
     Returns:
         The name, unchanged.
 
     Raises:
-        InvalidFieldError: It is no str, empty, too long, or contains a control
-            character or a lone surrogate.
+        InvalidFieldError: The name is not a str, is empty or too long, or contains a
+            control character or a lone surrogate.
     """
     if not isinstance(name, str):
         raise InvalidFieldError("channel", name, f"must be str, not {type(name).__name__}")
     if not name:
         raise InvalidFieldError("channel", name, "must not be empty")
-    # Characters first: a name of megabytes is not worth encoding.
+    # Characters are counted first, so that a name of megabytes is not encoded.
     if len(name) > MAX_NAME_BYTES or len(name.encode(errors="replace")) > (MAX_NAME_BYTES):
         raise InvalidFieldError(
             "channel", name, f"must be at most {MAX_NAME_BYTES} bytes of UTF-8"
@@ -55,35 +56,35 @@ def check_channel(name: object) -> str:
 
 def is_internal(name: str) -> bool:
     """
-    Say whether a channel is none of a user's: it begins with a control character.
+    Return whether a channel is Heliograph's own: its name begins with a control character.
 
     Args:
-        name: A channel.
+        name: The name of a channel. :func:`check_channel` refuses such names.
     """
     return name < " "
 
 
 def check_selection(names: object) -> tuple[str, ...]:
     """
-    Return the channels of a stream in the one order that ids use.
+    Return the channels of a stream, sorted: the order of positions in ids.
 
-    Stops at the first bad name and at the 65th channel: whoever sends ten thousand names
-    gets no more than that checked.
+    Checking stops at the first invalid name and at the 65th channel, so that a request with
+    ten thousand names costs no more than one with 65.
 
     Args:
-        names: A channel, or 1 to 64 of them; one that is named twice counts once.
+        names: One name, or an iterable of names; a name that is repeated counts once.
 
     Returns:
-        The names, sorted, each once.
+        1 to 64 names, sorted, each once.
 
     Raises:
-        InvalidFieldError: There is none, there are too many, or one is no name.
+        InvalidFieldError: There are no names or more than 64, or one is invalid.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         names = [names]
     channels: set[str] = set()
     for name in names:
-        # Repeating a name costs the client nothing, so it is not checked again.
+        # A name that was checked is not checked again, however often it is repeated.
         if isinstance(name, str) and name in channels:
             continue
         channels.add(check_channel(name))

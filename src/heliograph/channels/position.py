@@ -1,8 +1,10 @@
 """
-Where a client is: positions, and the ids that carry them.
+Positions in channels, and the ids that carry them.
 
-An id states the position in every channel of a stream, so that ``Last-Event-ID`` is
-exact for one channel and for many. Its grammar::
+An id states the position in every channel of a stream. A client keeps the last ``id:`` that
+it received (WHATWG HTML section 9.2.6) and sends it back as ``Last-Event-ID`` when it
+reconnects (section 9.2.4), so a stream resumes exactly, with one channel and with many.
+The grammar of an id::
 
     id       = tag 1*( "." position )        one position per channel, names sorted
     position = [ epoch "-" ] offset          the epoch only where it changes
@@ -10,9 +12,11 @@ exact for one channel and for many. Its grammar::
     epoch    = 1 to 16 letters and digits
     offset   = decimal, no leading zeros
 
-The tag binds an id to its channels: without it the id of another selection of as many
-channels would be read as a wrong place instead of being recognised as foreign. There is
-exactly one way to write given positions, and :meth:`Positions.parse` takes no other.
+The tag binds an id to its channels. Without it the id of another selection with as many
+channels would be read as positions in these. Positions are written in exactly one way, and
+:meth:`Positions.parse` refuses every other. An id contains neither NUL, at which clients
+ignore an ``id`` field (WHATWG HTML section 9.2.6), nor a character that a header could not
+carry.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GapReason", "Position", "Positions"]
 
-# What brokers may number up to: a signed 64-bit integer, as all of them have.
+# The largest signed 64-bit integer: every broker can store it.
 MAX_OFFSET = 2**63 - 1
 
 _POSITION = re.compile("(?:([0-9A-Za-z]{1,16})-)?(0|[1-9][0-9]{0,18})")
@@ -40,41 +44,42 @@ _OFFSET = re.compile("[0-9]{1,19}")
 
 GapReason = str
 """
-Why a position cannot be honoured: ``"epoch"`` (the channel began anew), ``"trimmed"``
-(history no longer reaches back), ``"unknown"`` (not a position of this channel).
+Why a position cannot be honoured: ``"epoch"`` (the channel has a new epoch), ``"trimmed"``
+(history no longer reaches back to it), ``"unknown"`` (it is no position of this channel).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """
-    A place in one channel: just after an entry.
+    A position in one channel: just after an entry.
 
     Args:
-        epoch: The life of the channel's numbering, 1 to 16 ASCII letters and digits.
-        offset: The entry's number; 0 is before the first.
+        epoch: The token of one life of the channel's numbering: 1 to 16 ASCII letters and
+            digits.
+        offset: The number of the entry; 0 is before the first.
     """
 
     epoch: str
     offset: int
 
     def __post_init__(self) -> None:
-        # What comes from outside goes through parse; a wrong one here is our own bug.
+        # Values from outside go through parse(): a wrong one here is our own bug.
         assert _EPOCH.fullmatch(self.epoch), self.epoch  # noqa: S101 - our invariant
         assert 0 <= self.offset <= MAX_OFFSET, self.offset  # noqa: S101 - likewise
 
     @classmethod
     def parse(cls, epoch: object, offset: object) -> Position:
         """
-        Return the position that storage, or another process, names.
+        Return the position that storage or another process states.
 
         Args:
-            epoch: Anything; 1 to 16 ASCII letters and digits if it is one.
-            offset: Anything; a whole number from 0 to 2**63 - 1, or its decimal digits,
-                if it is one.
+            epoch: Any value. A valid one is a str of 1 to 16 ASCII letters and digits.
+            offset: Any value. A valid one is an int from 0 to 2**63 - 1, or a str of its
+                decimal digits.
 
         Raises:
-            InvalidFieldError: One of them is not what it should be.
+            InvalidFieldError: One of them is invalid.
         """
         if not isinstance(epoch, str) or not _EPOCH.fullmatch(epoch):
             raise InvalidFieldError(
@@ -82,7 +87,7 @@ class Position:
             )
         if isinstance(offset, str) and _OFFSET.fullmatch(offset):
             offset = int(offset)
-        # bool is a subclass of int, and True is no number of an entry.
+        # isinstance() would accept True: bool is a subclass of int.
         if type(offset) is not int or not 0 <= offset <= MAX_OFFSET:
             raise InvalidFieldError(
                 "offset", offset, "must be a whole number from 0 to 2**63 - 1"
@@ -92,14 +97,14 @@ class Position:
 
 class Positions:
     """
-    A position in each channel of a stream, and the id that says so.
+    A position in each channel of a stream, and the id that states them.
 
-    Most ids differ from the one before in the offset of one channel, and a feed makes one
-    for each event. So the parts of the last id are kept, and only what has moved is written
-    anew.
+    A feed writes an id for each event, and most differ from the one before in the offset
+    of one channel. So the parts of the last id are kept, and only that offset is written
+    again.
 
     Args:
-        positions: One for each channel; the names are put in order here.
+        positions: A position for each channel, in any order.
     """
 
     __slots__ = ("_channels", "_parts", "_positions", "_prefix")
@@ -108,7 +113,7 @@ class Positions:
         self._channels = tuple(sorted(positions))
         self._positions = [positions[name] for name in self._channels]
         self._prefix = _tag(self._channels)
-        # Of the id, without the prefix; empty if it has to be written anew.
+        # The parts of the id after the tag; empty if all have to be written again.
         self._parts: list[str] = []
 
     @property
@@ -132,11 +137,11 @@ class Positions:
 
     def advance(self, channel: str, position: Position) -> None:
         """
-        Move on in one channel.
+        Change the position in one channel.
 
         Args:
             channel: One of :attr:`channels`.
-            position: Where the stream is from now on.
+            position: The new position.
         """
         index = self._index(channel)
         before, self._positions[index] = self._positions[index], position
@@ -148,7 +153,7 @@ class Positions:
 
     @property
     def id(self) -> str:
-        """The id that a client sends back to go on from here."""
+        """The id with which a client resumes from these positions."""
         if not self._parts:
             self._parts = list(self._written_parts())
         return f"{self._prefix}.{'.'.join(self._parts)}"
@@ -173,11 +178,11 @@ class Positions:
         Return the positions that an id states.
 
         Args:
-            text: What a client sent. Anything at all.
+            text: The value of ``Last-Event-ID``, from a client: any text.
             channels: The channels of its stream, sorted, each once.
 
         Returns:
-            The positions that :attr:`id` was made from.
+            Positions whose :attr:`id` is ``text``.
 
         Raises:
             InvalidStreamIdError: ``text`` is not an id of these channels.
@@ -197,14 +202,14 @@ class Positions:
                 raise InvalidStreamIdError(text)
             positions[channel] = Position(epoch, offset)
         result = cls(positions)
-        # Of other channels, or with an epoch repeated where it need not be.
+        # The tag is of other channels, or an epoch is written where it has not changed.
         if result.id != text:
             raise InvalidStreamIdError(text)
         return result
 
 
 def _tag(channels: tuple[str, ...]) -> str:
-    # NUL cannot be part of a name, so no two selections join to the same text. Not cached:
-    # clients choose the names, and those of one selection may be 16 KB.
+    # NUL cannot be part of a name, so no two selections join to the same text. The result
+    # is not cached: clients choose the names, and those of one selection may be 16 KB.
     digest = blake2b("\0".join(channels).encode(), digest_size=6).digest()
     return urlsafe_b64encode(digest).decode("ascii")

@@ -1,4 +1,4 @@
-"""What one stream is made of: everything on which its bytes depend, and nothing else."""
+"""A selection: everything on which the bytes of a stream depend, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Selection(NamedTuple):
     Attributes:
         channels: 1 to 64 channels, sorted, each once.
         framing: How blocks are delimited on the connection.
-        coding: How blocks are compressed.
+        coding: The content coding of the blocks.
     """
 
     channels: tuple[str, ...]
