@@ -1,9 +1,8 @@
 """
-Which clients are let in, and the slots that they have.
+Admission of clients: limits, and the slots that open subscribers take.
 
-Caps on streams and channels, in all and for one address; the process's descriptors; and
-the subscribers that are open, by number. A slot is given back when its subscriber finishes
-or has left.
+There are limits on streams and channels, in total and for each address, and on the
+descriptors of the process. A subscriber's slot is free again when it finishes or has left.
 """
 
 from __future__ import annotations
@@ -30,26 +29,25 @@ if TYPE_CHECKING:
 
 __all__ = ["AdmissionControl", "Slots"]
 
-# Of the process, whatever hubs it has.
+# One for the process, however many hubs it has.
 _descriptors = DescriptorBudget()
 
 
 class Slots:
     """
-    What each address has taken: streams, and channels if these are limited.
+    The streams of each address, and its channels if these are limited.
 
-    Addresses of IPv6 count by their first 64 bits, the least that a customer is given
-    (RFC 6177). IPv4 within IPv6 counts as IPv4. An unknown address is not counted.
+    IPv6 addresses count by their first 64 bits: every site gets at least that much (RFC
+    6177). An IPv4-mapped address counts as IPv4. An unknown address is not counted.
 
     Args:
-        config: Says whether the channels of an address are limited.
+        config: ``max_channels_per_address`` says whether channels are counted.
     """
 
     def __init__(self, config: HubConfig) -> None:
         self._counts_channels = config.max_channels_per_address is not None
         self._streams: Counter[str] = Counter()
-        # A channel of two streams counts twice, and one that is still listened to after its
-        # last stream counts for that long.
+        # A channel of two streams counts twice, and a channel that lingers counts once.
         self._channels: Counter[str] = Counter()
 
     def streams(self, address: str) -> int:
@@ -65,8 +63,8 @@ class Slots:
         Count one more stream.
 
         Args:
-            address: Of its client; :obj:`None` if that is not known.
-            channels: How many channels it has.
+            address: The client's address; :obj:`None` if it is not known.
+            channels: How many channels the stream has.
 
         Returns:
             How many streams the address has, this one included.
@@ -82,8 +80,8 @@ class Slots:
         Count one stream less.
 
         Args:
-            address: That :meth:`take` was called with.
-            channels: How many channels it had.
+            address: The address that :meth:`take` was called with.
+            channels: The number that :meth:`take` was called with.
         """
         if address is not None:
             _add(self._streams, _network_of(address), -1)
@@ -91,10 +89,10 @@ class Slots:
 
     def count_channels(self, address: str | None, more: int) -> None:
         """
-        Count channels that are listened to for an address, if these are limited.
+        Change the number of an address's channels, if these are limited.
 
         Args:
-            address: As for :meth:`take`.
+            address: The address; :obj:`None` if it is not known.
             more: How many more than before; below 0 for fewer.
         """
         if address is not None and self._counts_channels:
@@ -103,13 +101,13 @@ class Slots:
 
 class AdmissionControl:
     """
-    Lets clients in. An observer of the subscribers that it makes.
+    Makes subscribers, within the limits. An observer of them.
 
     Args:
-        config: Gives the limits.
-        table: Says how much of them is used by channels.
-        slots: What addresses have taken.
-        counters: Counts refusals.
+        config: The limits.
+        table: The channels in use.
+        slots: The streams and channels of each address.
+        counters: Refusals are counted here.
     """
 
     def __init__(
@@ -133,10 +131,10 @@ class AdmissionControl:
         Return an open subscriber.
 
         Args:
-            number: Any.
+            number: The number of any subscriber.
 
         Returns:
-            :obj:`None` if it has finished or left.
+            The subscriber; :obj:`None` if it has begun to finish, or has left.
         """
         return self._subscribers.get(number)
 
@@ -176,7 +174,7 @@ class AdmissionControl:
         return subscriber, at_address
 
     def on_left(self, subscriber: Subscriber) -> None:
-        """Take a subscriber's slot back."""
+        """Free the slot of a subscriber."""
         del self._subscribers[subscriber.number]
         self._slots.give_back(subscriber.address, len(subscriber.channels))
 
@@ -184,7 +182,7 @@ class AdmissionControl:
         seconds, expires_at = self._config.max_stream_seconds, admission.expires_at
         if seconds is None:
             return expires_at
-        # Spread, so that clients that came together do not all reconnect together.
+        # Spread, so that clients that connected together do not reconnect together.
         ends_at = time.time() + seconds * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         return ends_at if expires_at is None else min(ends_at, expires_at)
 
@@ -196,7 +194,7 @@ class AdmissionControl:
             self._check_address(address, len(channels))
         if len(self) >= config.max_subscribers:
             self._refuse(config.max_subscribers)
-        # Less the hub's own, for commands.
+        # Without the hub's own channel, for commands.
         if self._table.in_use_with(channels) - 1 > config.max_channels:
             self._refuse(config.max_channels, what="channels")
         limit = config.max_subscribers_per_channel
@@ -236,10 +234,13 @@ def _add(counter: Counter[str], key: str, number: int) -> None:
 
 def _network_of(address: str) -> str:
     """
-    Return what counts as one address: an IPv4 address, or a network of IPv6.
+    Return the key under which an address is counted.
 
     Args:
-        address: As a server or proxy writes it, perhaps with a port.
+        address: An address as a server or a proxy writes it, perhaps with a port.
+
+    Returns:
+        An IPv4 address, or the network of an IPv6 address; other text is returned as it is.
     """
     host = address
     # Some proxies add the port, which differs with each connection.

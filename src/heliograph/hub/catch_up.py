@@ -1,11 +1,11 @@
 """
-Brings one client from its position to the heads of its channels.
+Replay of missed entries to one client, from its position to the heads of its channels.
 
-Page by page, from the logs where they reach back far enough, else from the broker, and
-no faster than the client takes it: a client that does not read costs one page. What is
-missing is announced before anything that comes after it.
+Entries are read page by page, from the logs where they reach back far enough, else from the
+broker. The next page is read when the client has taken the last one, so a client that does
+not read costs one page. A gap is announced before the entries that follow it.
 
-The last step is :meth:`CatchUp.finish`, which has no ``await``: nothing can be appended
+The last step is :meth:`CatchUp.finish`, which has no ``await``: no entry can be appended
 between reading the logs up to their heads and joining the feed, which begins there.
 """
 
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 
 __all__ = ["CatchUp"]
 
-# What a client is given before it has to have taken it.
+# The size of a page: what is written before the client has to have taken it.
 _PAGE_BYTES = 64 * 1024
 _PAGE_ENTRIES = 64
 
-# How long to wait for an entry that the client has seen already, through another
-# process, before asking the broker whether it still exists.
+# How long to wait for an entry that the client has got from another process already, before
+# the broker is asked whether it still exists.
 _BEHIND_SECONDS = 1.0
 
 
 class CatchUp:
     """
-    One client that joins.
+    The replay to one client.
 
     Args:
-        subscriber: Has begun.
-        table: The subscriber's channels are in use there.
-        storage: For what the logs no longer hold.
-        counters: Counts the gap events that it is sent.
+        subscriber: A subscriber that has begun.
+        table: The table in which its channels are in use.
+        storage: Entries that the logs no longer hold are read from it.
+        counters: Gap events are counted here.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class CatchUp:
         self._counters = counters
         self._logs: dict[str, ChannelLog] = {}
         self._positions: Positions
-        # Not announced yet: channel -> why, and where it goes on.
+        # Gaps to announce: channel -> reason, and the position after which it continues.
         self._missing: dict[str, tuple[GapReason, Position]] = {}
 
     async def advance(self) -> None:
         """
-        Bring the client so close to the heads that :meth:`finish` can do the rest.
+        Write pages until what is left to write is no more than one.
 
-        Cancelling leaves it where it is.
+        After a cancellation the client has whole pages, and can resume.
         """
         for name in self._subscriber.channels:
             self._logs[name] = await self._table.log(name)
@@ -86,7 +86,7 @@ class CatchUp:
             ]
             if behind:
                 page = _beginning(await self._read(behind))
-                # The logs are shared by all clients; this page is for one alone.
+                # The logs are shared by all clients; this page is held for one of them.
                 self._subscriber.page_bytes = sum(len(item.body) for item in page)
             elif self._is_close():
                 return
@@ -99,7 +99,7 @@ class CatchUp:
             self._subscriber.page_bytes = 0
 
     def finish(self) -> None:
-        """Write what is left up to the heads. Call it in the step that joins the feed."""
+        """Write the entries up to the heads. Call it in the step that joins the feed."""
         data = self._announcement()
         for item in _merge(
             log.after(self._positions[name]) for name, log in self._logs.items()
@@ -115,7 +115,7 @@ class CatchUp:
         try:
             return Positions.parse(last_event_id, channels)
         except InvalidStreamIdError:
-            pass  # perhaps an id of the publisher's own
+            pass  # it may be a publisher's own id
         if len(channels) == 1:
             found = await self._storage.find(channels[0], last_event_id)
             if found is not None:
@@ -146,13 +146,13 @@ class CatchUp:
             pages.append(page)
             size += sum(len(item.body) for item in page)
             if size > _PAGE_BYTES:
-                break  # the others have their turn when this has been taken
+                break  # the other channels are read for the next page
         return _merge([*pages, *self._logged_before(pages, behind)])
 
     def _logged_before(
         self, pages: list[list[LogItem]], behind: list[str]
     ) -> Iterator[list[LogItem]]:
-        """Yield what was published before the end of some pages, of channels in memory."""
+        """Yield logged entries of other channels, up to the time at which the pages end."""
         until = max((p[-1].entry.published_at for p in pages if p), default=0.0)
         for name, log in self._logs.items():
             if name not in behind and log.covers(self._positions[name]):
@@ -168,11 +168,11 @@ class CatchUp:
         if history.gap is not None:
             self._missing[name] = history.gap, history.start
         else:
-            # The position of the client, perhaps in another epoch than it said.
+            # The client's position, which may have another epoch than the client sent.
             self._positions.advance(name, history.start)
             if history.start.offset > log.head.offset:
-                # Another process was quicker than this one. Joining before this one has
-                # seen what the client has would send that again.
+                # The client has entries that have not reached this process yet. If it
+                # joined now, they would be sent again.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_BEHIND_SECONDS):
                         await moved.wait()
@@ -184,7 +184,7 @@ class CatchUp:
         ]
 
     async def _restart(self, name: str, log: ChannelLog) -> None:
-        """Continue a log in the epoch that its channel has now."""
+        """Continue a log in its channel's present epoch."""
         head = log.head
         history = await self._storage.read(name, head, 0)
         if log.head == head and history.start.epoch != head.epoch:
@@ -203,7 +203,7 @@ class CatchUp:
     async def _write_and_drain(self, data: bytes) -> None:
         self._subscriber.give(data)
         await self._subscriber.drained()
-        # Yield also if the client takes everything at once, and the logs hold everything.
+        # Yield to the loop, also if the client takes all at once and the logs hold all.
         await asyncio.sleep(0)
 
     def _announcement(self) -> bytes:

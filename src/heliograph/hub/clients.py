@@ -1,7 +1,8 @@
 """
-The clients of a hub, by the tickets that faces hold of them.
+The clients of a hub, by the tickets that faces hold.
 
-A ticket is a value. One whose client has finished or left is left alone, whatever is asked.
+A ticket is a value. Calls with a ticket whose client has finished or left do nothing. A
+ticket can be used for one connection or sink: a second one is closed.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ _log = logging.getLogger("heliograph.hub")
 
 class Clients:
     """
-    Lets clients in and serves them, through the rooms that do it.
+    Admits and serves clients, by calls to the rooms that do it.
 
     Args:
-        hub: Number of the hub, for its tickets.
-        admission: Gives slots.
-        control: Says what was revoked.
-        joining: Serves those that have a sink.
-        connections: Serves those that have a connection of their own.
-        stop_watch: Asks servers whether they want to stop.
-        heads_seconds: How long a client waits for its position.
-        observers: Told when a client has left.
+        hub: The number of the hub, for its tickets.
+        admission: Makes subscribers, within the limits.
+        control: Knows which channels were disconnected.
+        joining: Serves subscribers that have a sink.
+        connections: Makes a sink of a connection.
+        stop_watch: Finishes streams whose server wants to stop.
+        heads_seconds: How long a client waits for its position before its head is sent.
+        observers: The observers of every subscriber.
 
     Attributes:
         is_finishing: Whether streams finish as they begin.
@@ -101,7 +102,7 @@ class Clients:
             arrived_at is not None
             and self._control.has_revoked(arrived_at, admission.channels)
         ):
-            # The client reconnects, to another process or to be authorised again.
+            # The client reconnects, to another process, or to be authorised again.
             subscriber.finish()
         return Ticket(self._hub, subscriber.number, at_address)
 
@@ -109,9 +110,9 @@ class Clients:
         """
         Wait for the position of a client that begins now, before it is sent its head.
 
-        A page takes ``open`` for a promise: it hears whatever is published from then on.
-        If the position is not known within a second the client begins at whatever it turns
-        out to be.
+        A page relies on getting whatever is published after ``open``. If the position is
+        not known within ``heads_seconds``, the stream begins with the heads of the moment
+        in which it is.
 
         Args:
             ticket: From :meth:`admit`.
@@ -128,7 +129,7 @@ class Clients:
             ticket: From :meth:`admit`, before :meth:`attach`, which does not send it then.
         """
         subscriber = self._admission.find(ticket.number)
-        # One that has finished needs no greeting; its stream ends after any block.
+        # A stream that has finished needs no greeting: it ends after any block.
         return HEARTBEAT if subscriber is None else self._joining.greet(subscriber)
 
     def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
@@ -137,7 +138,8 @@ class Clients:
 
         Args:
             ticket: From :meth:`admit`.
-            connection: The hub's from now on, whatever happens.
+            connection: The client's connection. The hub owns it from now on, and closes
+                it if it cannot be served.
             head: Bytes to send first.
         """
         self._connections.adopt(
@@ -153,8 +155,9 @@ class Clients:
         Serve a client from now on. Its first bytes are written before this returns.
 
         Args:
-            ticket: From :meth:`admit`. If it was used before, the stream of then continues.
-            sink: How bytes reach the client. Closed if the client is not served.
+            ticket: From :meth:`admit`.
+            sink: How bytes reach the client. Closed if the client has left, or the ticket
+                was used before.
         """
         subscriber = self._admission.find(ticket.number)
         if subscriber is None:
@@ -178,12 +181,12 @@ class Clients:
 
     def finish_when(self, ticket: Ticket, is_stopping: Callable[[], bool]) -> None:
         """
-        Finish a client's stream when its server wants to stop, and tells nobody.
+        Finish a client's stream when its server wants to stop, if that has to be asked.
 
         Args:
             ticket: From :meth:`admit`.
-            is_stopping: Answers for the server. Called several times a second, once for
-                all streams whose callables are equal.
+            is_stopping: Returns whether the server wants to stop. Called several times a
+                second, once for all streams whose callables are equal.
         """
         subscriber = self._admission.find(ticket.number)
         if subscriber is not None:
@@ -201,7 +204,7 @@ class Clients:
             subscriber.drop()
 
     def _give_back(self, ticket: Ticket) -> None:
-        # Of a connection that could not be opened. Whoever has begun has another.
+        # The connection could not be opened. A subscriber that has begun has another one.
         subscriber = self._admission.find(ticket.number)
         if subscriber is not None and subscriber.state is State.ADMITTED:
             subscriber.drop()

@@ -1,4 +1,4 @@
-"""The clients that a hub serves over connections of their own, taken over from servers."""
+"""Connections that were taken over from servers and belong to the hub."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Connections"]
 
 class Connections:
     """
-    Adopts connections, and waits for their end.
+    Opens connections that were taken over, and waits for their end.
 
     Args:
-        config: For the options of the sockets.
-        tasks: Runs those that are being opened.
+        config: Options of the sockets.
+        tasks: Runs a task for each connection that is being opened.
         close_seconds: See :class:`.SocketSink`.
     """
 
@@ -58,11 +58,12 @@ class Connections:
         Serve a client over a connection from now on.
 
         Args:
-            connection: The hub's from now on, whatever happens.
+            connection: A connected socket. It belongs to the hub from now on, and is closed
+                if it cannot be opened.
             head: Bytes to send first.
-            before_head: Awaited before they are sent.
-            on_open: Called when they have been sent, with what takes the rest.
-            on_failed: Called if it does not come to that.
+            before_head: Awaited before the head is sent.
+            on_open: Called after that, with the sink for everything else.
+            on_failed: Called if the connection cannot be opened.
         """
         try:
             connection.setblocking(False)  # noqa: FBT003 - no keyword
@@ -91,7 +92,7 @@ class Connections:
         Wait until clients have taken what was written to them.
 
         Args:
-            seconds: How long. Then their connections are aborted.
+            seconds: How long to wait at most. Then their connections are aborted.
         """
         self._is_closing = True
         with contextlib.suppress(TimeoutError):

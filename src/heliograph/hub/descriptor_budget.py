@@ -1,4 +1,4 @@
-"""Whether this process has descriptors left for one more stream."""
+"""A limit on streams that leaves descriptors to the rest of the process."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ __all__ = ["DescriptorBudget"]
 
 _log = logging.getLogger("heliograph.hub")
 
-# Descriptors that streams leave to others, or half of all: a server that has none for its
-# next client ends, and all its streams with it.
+# Descriptors that streams leave free, or half of all if that is less: a server that cannot
+# accept its next client may end, and all its streams with it.
 _LEFT_TO_OTHERS = 100
 
-# A stream has its connection; one that a thread serves has a pipe as well.
+# A connection, and for a stream that a thread serves both ends of a pipe.
 _OF_A_STREAM = 3
 
-# How long a look counts: each takes up to some milliseconds.
+# How long a count is used: counting takes up to some milliseconds.
 _LOOK_SECONDS = 1.0
 
 
 class DescriptorBudget:
     """
-    The descriptors that this process has open, counted no more often than needed.
+    The number of descriptors that this process has open, counted as seldom as possible.
 
-    Between two looks, for a second, as many streams may begin as could not use up the rest.
+    A count is used for a second, or until so many streams have begun that they could have
+    used up the descriptors that were free.
 
     Args:
-        clock: Returns the time in seconds, from any moment on.
+        clock: Returns a time in seconds that never decreases.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,7 +50,7 @@ class DescriptorBudget:
         self._has_told = False
 
     def have_room(self) -> bool:
-        """Return whether a stream may begin, and count it if so."""
+        """Return whether a stream may begin. If so, it is counted as begun."""
         now = self._clock()
         if now >= self._counts_until or (self._may_begin == 0 and not self._is_full):
             self._look(now)

@@ -1,4 +1,4 @@
-"""What a hub holds and has done: counters that its rooms share, and a picture of them."""
+"""The counters of a hub, which all of its rooms share, and a snapshot of them."""
 
 from __future__ import annotations
 

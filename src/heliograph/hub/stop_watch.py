@@ -1,4 +1,9 @@
-"""Asks servers whether they want to stop, which tell nobody and wait for their streams."""
+"""
+Finishes streams whose server wants to stop.
+
+For servers that announce nothing, and wait for their responses when they stop: they have to
+be asked.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +27,17 @@ class StopWatch:
     Finishes streams when their servers want to stop. An observer of subscribers.
 
     Args:
-        tasks: Runs the watch, while there is something to watch.
-        look_seconds: Between two questions to a server.
+        tasks: Runs the watch, while there are streams to watch.
+        look_seconds: The time between two calls for the same server.
     """
 
     def __init__(self, tasks: Tasks, look_seconds: float) -> None:
         self._tasks = tasks
         self._look_seconds = look_seconds
-        # What answers for a server, with the streams that it serves; and the reverse.
+        # The callable of a server -> the streams that the server serves; and the reverse.
         self._streams: dict[Callable[[], bool], set[Subscriber]] = {}
         self._servers: dict[Subscriber, Callable[[], bool]] = {}
-        # Servers that could not be asked the last time.
+        # Callables that raised when they were called last.
         self._silent: set[Callable[[], bool]] = set()
         self._is_watching = False
 
@@ -41,10 +46,10 @@ class StopWatch:
         Finish a stream when its server wants to stop, at once if it already does.
 
         Args:
-            subscriber: Any.
-            is_stopping: Answers for the server. Called several times a second, once for
-                all streams whose callables are equal. If it raises, the server is taken
-                not to stop.
+            subscriber: Any subscriber. If it is watched already, the new server counts.
+            is_stopping: Returns whether the server wants to stop. Called several times a
+                second, once for all streams whose callables are equal. An exception is
+                logged, and counts as :obj:`False`.
         """
         if not subscriber.is_open:
             return

@@ -8,11 +8,11 @@ A subscriber is a state machine and the only writer of its client's bytes::
         └──────────────────┴──── finish ────────┴──> FINISHING ──> GONE
                     drop, or the client leaves: at once ────────────^
 
-Whoever decides about a stream (a command, a server that stops, a limit, a timer) calls
-:meth:`Subscriber.finish` or :meth:`Subscriber.drop` and knows nothing else. Whoever keeps
-something for a subscriber is an :class:`Observer`: it is told once, when the subscriber
-finishes, is dropped or loses its client. From then on the subscriber takes no slot and is
-given nothing more.
+What ends a stream (a command, a server that stops, a limit, a timer) calls
+:meth:`Subscriber.finish` or :meth:`Subscriber.drop` and knows nothing else. Each room that
+keeps something for a subscriber is an :class:`Observer`: it is called once, when the
+subscriber finishes, is dropped or loses its client. From then on the subscriber takes no
+slot and nothing more is written for it.
 
 A fault of one sink ends one stream. No method that writes raises.
 """
@@ -48,29 +48,31 @@ class State(Enum):
     """What a subscriber is doing."""
 
     ADMITTED = "admitted"
-    """It has its slot, and no sink yet."""
+    """It has a slot, and no sink yet."""
     JOINING = "joining"
-    """It is given what it missed, up to the heads of its channels."""
+    """The client is sent what it missed, up to the heads of its channels."""
     FOLLOWING = "following"
     """It has a cursor in the feed of its selection."""
     FINISHING = "finishing"
-    """All is written, and its sink still sends it."""
+    """All has been written, and the sink may still be sending it."""
     GONE = "gone"
-    """Nothing more reaches the client."""
+    """Nothing more is sent to the client."""
 
 
 _OPEN = frozenset({State.ADMITTED, State.JOINING, State.FOLLOWING})
 
 
 class Observer(Protocol):
-    """Who keeps something for a subscriber."""
+    """A room that keeps something for a subscriber."""
 
     def on_left(self, subscriber: Subscriber) -> None:
         """
-        Let go of a subscriber. Called once for each, on the hub's loop.
+        Release what is kept for a subscriber. Called once for each, on the hub's loop.
+
+        If it raises, that is logged, and the other observers are called all the same.
 
         Args:
-            subscriber: Has no cursor and no slot any more.
+            subscriber: A subscriber that has just left, or finishes. It has no cursor.
         """
         ...
 
@@ -80,23 +82,23 @@ class Subscriber:
     One client. Used on the hub's loop only.
 
     Args:
-        number: Unique among the subscribers of a process.
-        channels: What it asked for, sorted, each once.
-        last_event_id: Its client's position, as an id; :obj:`None` to begin now.
-        address: Of its client; :obj:`None` if that is not known.
-        expires_at: When its stream finishes, in seconds since the epoch of Unix;
+        number: The number of the subscriber, unique in its hub.
+        channels: The channels of the stream, sorted, each once.
+        last_event_id: The client's position, as an id; :obj:`None` to begin now.
+        address: The client's address; :obj:`None` if it is not known.
+        expires_at: When the stream finishes, in seconds since the epoch of Unix;
             :obj:`None` for no end.
-        admitted_at: When it was admitted, in the loop's time.
-        observers: Told when it has left.
+        admitted_at: When the client was admitted, in the loop's time.
+        observers: Called when the subscriber finishes or has left.
 
     Attributes:
-        selection: The channels, and how the sink wants their bytes.
-        last_event_id: The id after which it begins; :obj:`None` until that is known for
-            one that begins now.
-        state: What it is doing. Only the methods below change it.
-        feed: Of its selection, while it follows.
-        cursor: Its position in that feed.
-        page_bytes: Bytes read from storage for it alone, and not yet written.
+        selection: The channels, and the framing that the sink needs.
+        last_event_id: The id after which the stream begins; :obj:`None` for a stream that
+            begins now, until its position is known.
+        state: What the subscriber is doing. Only the methods below change it.
+        feed: The feed of the selection, while the subscriber follows it.
+        cursor: The subscriber's cursor in that feed.
+        page_bytes: How many bytes of storage are held for this client alone.
         is_greeted: Whether the first block is its caller's to send, or was sent.
         quiet_since: When it was last written to before it followed, in the loop's time.
     """

@@ -1,4 +1,4 @@
-"""The events of some channels, for a program instead of a client."""
+"""The events of some channels, for a program."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Subscription:
     """
     An asynchronous iterator over events, as a client would see them.
 
-    A program that is too slow is, like a client, disconnected and resumed from its
-    position: it holds no more than ``max_lag_bytes``, and nothing is lost. What is missing
-    in a channel's history comes as an event of the type ``heliograph.gap``. The iteration
-    ends when the hub is closed, or the channel's streams are (``disconnect``).
+    If the program is too slow it is disconnected and resumes from its position, as a client
+    does: no more than ``max_lag_bytes`` are held for it, and no event is lost. A gap in a
+    channel's history is an event of the type ``heliograph.gap``. The iteration ends when
+    the hub is closed, or the streams of a channel are finished (``disconnect``).
 
     Attributes:
-        last_event_id: With which to subscribe again, to resume after the last event that
-            was taken.
+        last_event_id: The id with which to subscribe again, to resume after the last event
+            that was returned.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Subscription:
         self.last_event_id = last_event_id or ""
         self._hub = hub
         self._channels = channels
-        # When it was disconnected for its lag: what is revoked from then on ends it.
+        # When it was disconnected for its lag: a later ``disconnect`` of a channel ends it.
         self._cut_off_at: int | None = None
         self._events: deque[Event] = deque()
         self._has_left = False
         self._join(last_event_id)
 
     async def locate(self) -> None:
-        """Wait until nothing that is published from now on can be missed."""
+        """Wait until the position is known: no later event can be missed."""
         while not self._parser.last_event_id and await self._pull():
             pass
         if not self._events:
@@ -76,7 +76,7 @@ class Subscription:
         Return the next event.
 
         Raises:
-            TooManySubscribersError: It was too slow, and its slot has been taken since.
+            TooManySubscribersError: The program was too slow, and its slot was taken.
         """
         while not self._events:
             if not await self._pull():
@@ -95,7 +95,7 @@ class Subscription:
             arrived_at=self._cut_off_at,
         )
         ticket = self._hub.admit(admission)
-        # Not before: a caller that is refused may try again from the same position.
+        # Only now: a caller that was refused can try again from the same position.
         self._parser = EventStreamParser()
         self._ticket = ticket
         self._sink = TaskSink(on_aborted=self._on_cut_off)
@@ -105,14 +105,14 @@ class Subscription:
         self._cut_off_at = time.monotonic_ns()
 
     async def _pull(self) -> bool:
-        """Take some bytes; return whether there may be more."""
+        """Parse the next bytes, and return whether there may be more."""
         data = await self._sink.pull()
         if data is not None:
             self._events += self._parser.feed(data)
             return True
         if self._sink.closed or self._has_left:
             return False
-        # Too slow: as a client would, it resumes for what it has yet to be given.
+        # The program was too slow: it resumes, as a client does, for the rest.
         try:
             self._join(self._parser.last_event_id)
         except HubClosedError:

@@ -1,4 +1,4 @@
-"""The background tasks of a hub: started in one way, watched, and cancelled together."""
+"""The background tasks of a hub: logged if they fail, and cancelled together."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class Tasks:
     """
     Tasks that outlive the call that starts them.
 
-    Each has a context of its own (PEP 567): that of a request would keep the request, with
-    everything that depends on it, while the task runs. A task that fails is logged.
+    Each has an empty context (PEP 567): a copy of the request's context would keep the
+    request, with everything that depends on it, while the task runs. If a task fails, its
+    exception is logged.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class Tasks:
 
     async def cancel_all(self) -> None:
         """Cancel all tasks, and wait until they have ended."""
-        # One that ends may have started another.
+        # A task may start another one while it ends.
         while tasks := tuple(self._tasks):
             for task in tasks:
                 task.cancel()
