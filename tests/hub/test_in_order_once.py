@@ -161,6 +161,10 @@ class Subscribers(RuleBasedStateMachine):
             assert client.given() == client.expected
 
     @rule(client=clients)
+    def ask_for_heartbeat(self, client):
+        self.do(client.subscriber.on_silent)
+
+    @rule(client=clients)
     def finish(self, client):
         is_following = client.subscriber.state is State.FOLLOWING
         self.do(client.subscriber.finish)

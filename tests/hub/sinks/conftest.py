@@ -7,10 +7,13 @@ class Client:
     """Counts what it is told. See ``SinkClient``."""
 
     def __init__(self):
-        self.resumed = self.lost = self.finished = 0
+        self.resumed = self.silent = self.lost = self.finished = 0
 
     def on_resumed(self):
         self.resumed += 1
+
+    def on_silent(self):
+        self.silent += 1
 
     def on_lost(self):
         self.lost += 1

@@ -65,6 +65,18 @@ def test_pausing(sink, posted, client):
     assert client.resumed == 0  # not in this thread
 
 
+def test_asking_for_a_heartbeat(sink, posted, client):
+    """The hub's loop is asked, once there is somebody who could write one."""
+    sink.ask_for_heartbeat()
+    assert posted == []
+    sink.attach(client)
+
+    sink.ask_for_heartbeat()
+
+    assert posted == [client.on_silent]
+    assert client.silent == 0  # not in this thread
+
+
 def test_more_wakes_than_a_pipe_holds(sink):
     """None is waited for, and nothing is lost."""
     for _ in range(100_000):

@@ -226,3 +226,33 @@ def test_forks_in_the_middle_of_publishing(url):
     )
 
     assert out == "all\n"
+
+
+def test_a_hub_that_cannot_be_closed(url):
+    """The others of the process are closed before it ends."""
+    out = run(
+        """
+        import asyncio, logging, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+        first, second = HubThread("memory:", HubConfig()), HubThread(sys.argv[1], HubConfig())
+        for hub in (first, second):
+            hub.publish(["a"], Event("x"))
+
+        async def fail():
+            raise ZeroDivisionError("a bug of a broker")
+
+        async def close(broker=second._hub._broker):
+            await asyncio.sleep(0.2)
+            await type(broker).close(broker)
+            print("closed")
+
+        first._hub._broker.close = fail
+        second._hub._broker.close = close
+        """,
+        url,
+    )
+
+    assert "a bug of a broker" in out
+    assert "closed\n" in out

@@ -110,7 +110,14 @@ def close_hub_soon(hub: Hub) -> None:
 
 
 async def _close_all() -> None:
-    await asyncio.gather(*(close_hub(hub) for hub in tuple(_hubs.values())), *_closing)
+    outcomes = await asyncio.gather(
+        *(close_hub(hub) for hub in tuple(_hubs.values())),
+        *_closing,
+        return_exceptions=True,
+    )
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            _log.error("cannot close a hub", exc_info=outcome)
 
 
 def _close_with_process() -> None:
