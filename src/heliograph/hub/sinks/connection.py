@@ -1,4 +1,4 @@
-"""What sinks have in common that own a client's connection."""
+"""The common part of sinks that own a client's connection."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ConnectionSink(asyncio.Protocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Ignore it: a client of a stream sends nothing. Only reading shows a FIN."""
+        """Ignore the data. The connection is read because only that shows a FIN."""
 
     def eof_received(self) -> None:
         """
@@ -99,14 +99,14 @@ class ConnectionSink(asyncio.Protocol):
         self.paused = True
 
     def resume_writing(self) -> None:
-        """Have the client given what it missed."""
+        """Have the subscriber write what the client missed."""
         self.paused = False
         if self._client is not None:
-            # Not at once: asyncio reports a loss twice if a write fails in this call.
+            # In the next turn: asyncio reports a loss twice if a write fails in this call.
             asyncio.get_running_loop().call_soon(self._client.on_resumed)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        """Report the loss. Its reason makes no difference."""
+        """Report the loss, whatever the reason."""
         self._is_lost = True
         if self._aborting is not None:
             self._aborting.cancel()
@@ -114,7 +114,7 @@ class ConnectionSink(asyncio.Protocol):
             self._client.on_lost()
 
     def _abort_in(self, seconds: float) -> None:
-        # asyncio's transports cannot be aborted any more when they have been lost.
+        # A transport of asyncio raises if it is aborted after its connection was lost.
         if self._is_lost:
             return
         loop = asyncio.get_running_loop()

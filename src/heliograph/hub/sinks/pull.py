@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PullSink"]
 
-# What poll() takes for its time.
+# The longest time-out that poll() accepts.
 _MAX_POLL_MS = 2**31 - 1
 
 
 class PullSink:
     """
-    Bytes for a thread of the server, handed over by the hub's loop. See :class:`.Sink`.
+    Bytes that a thread of the server takes. See :class:`.Sink`.
 
     Args:
         post: Has the hub's loop call something soon; called in the server's thread.
@@ -54,8 +54,8 @@ class PullSink:
         self._client: SinkClient | None = None
         self._descriptor = descriptor
         self._identity = None if descriptor is None else identity_of(descriptor)
-        # Reentrant: the collector may close a generator, and so come to release(), at any
-        # moment.
+        # Reentrant: the garbage collector may close a generator, and so call release(), at
+        # any time.
         self._lock = threading.RLock()
         self._chunks: list[bytes] = []
         self._size = 0

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CLOSE_SECONDS", "PAUSE_BYTES", "Sink", "SinkClient"]
 
-# Bytes in the process that a client may leave unread before it counts as paused: one
-# write of the usual size, so that a short stall does not make a client slow.
+# A sink is paused when the process holds more bytes for its client than this. A write of
+# the usual size fits, so that a short stall does not make a client slow.
 PAUSE_BYTES = 64 * 1024
 
 # How long a client has to take its last bytes when its stream is ended.
@@ -18,10 +18,10 @@ CLOSE_SECONDS = 5.0
 
 
 class SinkClient(Protocol):
-    """Who writes to a sink, and is told what becomes of it. Called on the hub's loop."""
+    """What a sink calls when its client's state changes. Called on the hub's loop."""
 
     def on_resumed(self) -> None:
-        """Go on writing: the sink was paused, and is ready for more."""
+        """Continue to write: the sink was paused, and accepts more."""
         ...
 
     def on_silent(self) -> None:
@@ -42,9 +42,9 @@ class Sink(Protocol):
     How bytes reach a client. Used on the hub's loop only.
 
     Attributes:
-        framing: How blocks have to be delimited that are written to it.
-        paused: Whether the client is slower than what it is given. A paused sink may
-            still be written to; the hub avoids it.
+        framing: How blocks that are written to the sink have to be delimited.
+        paused: Whether the client takes bytes more slowly than they are written. Writing to
+            a paused sink is allowed; the hub avoids it.
     """
 
     framing: Framing
