@@ -1,6 +1,7 @@
 """A WSGI response that becomes a stream, without any framework."""
 
 import gc
+import logging
 import socket
 import threading
 import time
@@ -11,9 +12,11 @@ from heliograph import Event, EventStreamParser, HubConfig
 from heliograph.faces import Admission, Refusal
 from heliograph.faces.wsgi import serve_stream
 from heliograph.hub import HubThread
+from heliograph.servers.advice import Advice
 from servers import until
 from wsgis import connected, environ
 
+ADVICE = Advice(logging.getLogger("face"), url_setting="FACE_URL")
 HEADERS = [("Content-Type", "text/event-stream"), ("Content-Length", "0")]
 
 
@@ -65,6 +68,7 @@ class Response:
             headers=self.headers,
             on_close=self.close,
             may_take_over=self.may_take_over,
+            advice=ADVICE,
         )
 
 

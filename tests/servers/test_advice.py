@@ -1,19 +1,15 @@
-"""What is said of a set-up that will hurt: when, and that it is said once."""
+"""Problems to expect in a set-up are logged once."""
 
+import logging
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from heliograph.servers.advice import (
-    advise_about_connections,
-    advise_about_forks,
-    advise_about_memory,
-    advise_about_uwsgi,
-    advise_about_waiting,
-)
+from heliograph.servers.advice import Advice
 from heliograph.servers.wsgi_connection import SocketConnection
 
+ADVICE = Advice(logging.getLogger("face"), url_setting="FACE_URL")
 BROWSER = {"HTTP_USER_AGENT": "Mozilla/5.0 (X11)", "SERVER_PROTOCOL": "HTTP/1.1"}
 GUNICORN = {"SERVER_SOFTWARE": "gunicorn/23", "wsgi.multiprocess": True}
 
@@ -39,10 +35,10 @@ CONNECTIONS = [
 def test_connections(caplog, environ, streams, warns):
     """Six streams of one browser without a proxy are all that it can open."""
     for _ in range(2):
-        advise_about_connections(environ, streams)
+        ADVICE.about_connections(environ, streams)
 
     assert caplog.text.count("opens no more than six connections") == warns
-    assert {record.name for record in caplog.records} <= {"heliograph.flask"}
+    assert {record.name for record in caplog.records} <= {"face"}
 
 
 MEMORY = [
@@ -55,11 +51,11 @@ MEMORY = [
 
 @pytest.mark.parametrize(("environ", "url", "warns"), MEMORY)
 def test_memory(caplog, environ, url, warns):
-    """Several processes do not hear each other in memory; adapters only claim several."""
+    """Processes do not share memory; some adapters only claim several processes."""
     for _ in range(2):
-        advise_about_memory(environ, url)
+        ADVICE.about_memory(environ, url)
 
-    assert caplog.text.count("SSE_URL is memory:") == warns
+    assert caplog.text.count("FACE_URL is memory:") == warns
 
 
 class Encrypted(SocketConnection):
@@ -80,9 +76,9 @@ WAITING = [
 
 @pytest.mark.parametrize(("environ", "kind", "text"), WAITING)
 def test_waiting(caplog, environ, kind, text):
-    """What a stream holds, and why, in words; of a test's client nothing is said."""
+    """What a stream occupies, and why; nothing is logged for the client of a test."""
     for _ in range(2):
-        advise_about_waiting(environ, kind(environ))
+        ADVICE.about_waiting(environ, kind(environ))
 
     assert [text in message for message in caplog.messages] == (
         [] if text is None else [True]
@@ -91,24 +87,26 @@ def test_waiting(caplog, environ, kind, text):
 
 @pytest.mark.parametrize("is_patched", [True, False])
 def test_waiting_of_a_greenlet(caplog, monkeypatch, is_patched):
-    """It costs next to nothing."""
+    """A greenlet costs next to nothing, so nothing is logged."""
     patched = SimpleNamespace(is_module_patched=lambda name: is_patched)
     monkeypatch.setitem(sys.modules, "gevent.monkey", patched)
 
-    advise_about_waiting({}, SocketConnection({}))
+    ADVICE.about_waiting({}, SocketConnection({}))
 
     assert bool(caplog.records) is not is_patched
 
 
-@pytest.mark.parametrize("advise", [advise_about_uwsgi, advise_about_forks])
+@pytest.mark.parametrize(
+    ("advise", "option"),
+    [(ADVICE.about_uwsgi, "--enable-threads"), (ADVICE.about_forks, "--lazy-apps")],
+)
 @pytest.mark.parametrize("is_uwsgi", [True, False])
-def test_uwsgi(caplog, monkeypatch, advise, is_uwsgi):
-    """Its options decide, and nothing is said without it."""
+def test_uwsgi(caplog, monkeypatch, advise, option, is_uwsgi):
+    """The options of uWSGI decide; nothing is logged under other servers."""
     if is_uwsgi:
         module = SimpleNamespace(opt={"master": True}, worker_id=lambda: 0)
         monkeypatch.setitem(sys.modules, "uwsgi", module)
 
     advise()
 
-    option = "--enable-threads" if advise is advise_about_uwsgi else "--lazy-apps"
     assert [option in message for message in caplog.messages] == [True] * is_uwsgi

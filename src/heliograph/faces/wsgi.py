@@ -15,11 +15,6 @@ import weakref
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from ..servers.advice import (
-    advise_about_connections,
-    advise_about_memory,
-    advise_about_waiting,
-)
 from ..servers.swap import response_head
 from ..servers.wsgi import connection_of
 from .admission import admit
@@ -30,6 +25,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from ..hub import Admission, StreamHub, Ticket
+    from ..servers.advice import Advice
     from ..servers.interface import WsgiConnection
 
 __all__ = ["serve_stream"]
@@ -50,6 +46,7 @@ def serve_stream(
     headers: Iterable[tuple[str, str]],
     on_close: Callable[[], None],
     may_take_over: bool,
+    advice: Advice,
 ) -> Iterable[bytes] | Refusal:
     """
     Serve a stream as the body of a response to GET.
@@ -66,6 +63,7 @@ def serve_stream(
         headers: Names and values. A ``Content-Length`` is ignored.
         on_close: Called when the server closes the response. Not for a refusal.
         may_take_over: Whether the connection may be taken over from the server.
+        advice: Logs a warning if the set-up is going to cause problems.
 
     Returns:
         The body for the server, which has to close it. A :class:`Refusal` if the client
@@ -83,8 +81,8 @@ def serve_stream(
         return ticket
     response = _Response(hub, ticket, connection, on_close)
     try:
-        advise_about_connections(environ, ticket.at_address)
-        advise_about_memory(environ, hub.url)
+        advice.about_connections(environ, ticket.at_address)
+        advice.about_memory(environ, hub.url)
         # What the server's own response says of its length is not true of a stream.
         lines = [line for line in headers if line[0].lower() != "content-length"]
         # Made before anything is taken: the server can still answer if it cannot be.
@@ -96,7 +94,7 @@ def serve_stream(
         )
         if body is None:
             if may_take_over:
-                advise_about_waiting(environ, connection)
+                advice.about_waiting(environ, connection)
             body = response.pulled(start_response, status, lines)
     except BaseException:
         hub.release(ticket)

@@ -26,9 +26,8 @@ from ..faces import (
     event_for,
     signed_parameters,
 )
-from ..servers.advice import advise_about_uwsgi
 from .request import abort_with, has_hooks_of_its_own, stream_request
-from .state import State, state_of
+from .state import ADVICE, State, state_of
 from .stream import EventStream
 
 if TYPE_CHECKING:
@@ -219,7 +218,7 @@ class ServerSentEventsBlueprint(Blueprint):
     def _on_registered(self, setup: BlueprintSetupState) -> None:
         app = setup.app
         assert isinstance(app, Flask)  # noqa: S101 - blueprints register with nothing else
-        advise_about_uwsgi()
+        ADVICE.about_uwsgi()
         self._apps[app] = f"{setup.name_prefix}.{setup.name}.stream".lstrip(".")
         state_of(app)
 

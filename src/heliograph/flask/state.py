@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from flask.json.provider import DefaultJSONProvider
 from ..brokers.sqlite.private_files import make_folder
 from ..errors import BrokerUnavailableError
 from ..hub import HubThread
-from ..servers.advice import advise_about_forks
+from ..servers.advice import Advice
 from .arrivals import Arrivals
 from .creation_lock import creation_lock
 from .settings import Settings, read_settings
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-__all__ = ["State", "state_of"]
+__all__ = ["ADVICE", "State", "state_of"]
+
+# The name of the logger is documented (docs/deployment.md).
+ADVICE = Advice(logging.getLogger("heliograph.flask"), url_setting="SSE_URL")
+"""Warnings about the set-up of a Flask application."""
 
 _EXTENSION = "heliograph"
 
@@ -48,7 +53,7 @@ class State:
             return hub
         with creation_lock:
             if self._hub is None:
-                advise_about_forks()
+                ADVICE.about_forks()
                 # Read again: tests and factories configure after registering.
                 self.settings = read_settings(self.app)
                 _make_folder(self.settings)

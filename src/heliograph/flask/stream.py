@@ -14,6 +14,7 @@ from flask import Response
 
 from ..faces import Refusal, stream_headers
 from ..faces.wsgi import serve_stream
+from .state import ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +61,7 @@ class EventStream(Response):
             headers=self.get_wsgi_headers(environ),
             on_close=self.close,
             may_take_over=self._may_take_over,
+            advice=ADVICE,
         )
         if not isinstance(body, Refusal):
             return body
