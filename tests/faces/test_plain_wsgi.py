@@ -21,6 +21,7 @@ from heliograph.faces import (
     DEFAULT_CHANNEL,
     Access,
     Admission,
+    Arrivals,
     NeedsVerdict,
     Refusal,
     StreamRequest,
@@ -78,7 +79,7 @@ class PlainWSGI:
             query_string=environ.get("QUERY_STRING", "").encode("latin-1"),
             headers=headers,
             address=environ.get("REMOTE_ADDR"),
-            arrived_at=noted_arrival(environ) or time.monotonic_ns(),
+            arrived_at=noted_arrival(environ),
         )
 
     def publish(self, data, type=None, id=None, retry=None, channel=DEFAULT_CHANNEL):
@@ -118,7 +119,7 @@ def serving(*, config=None, **options):
         return client.getresponse()
 
     with Server(("127.0.0.1", 0), Quiet) as server:
-        server.set_app(face)
+        server.set_app(Arrivals(face))
         thread = threading.Thread(
             target=server.serve_forever, kwargs={"poll_interval": 0.01}
         )
@@ -225,5 +226,20 @@ def test_caps_and_disconnect():
 
         face.hub.disconnect("a")
 
+        response.read()
+        until(lambda: face.hub.statistics().subscribers == 0)
+
+
+def test_disconnect_while_a_client_is_authorised():
+    """The stream ends as it begins, since the permission may have been withdrawn."""
+
+    def authorize(channels, environ):
+        face.hub.disconnect("a")
+        return True
+
+    with serving(authorize=authorize) as (face, ask):
+        response = ask("channel=a")
+
+        assert response.status == 200
         response.read()
         until(lambda: face.hub.statistics().subscribers == 0)

@@ -12,8 +12,11 @@ A face translates between one framework and this layer, and decides nothing itse
 4. The face sends the status and headers of the refusal and its one line of text, or
    :func:`stream_headers` and the stream of the ticket.
 
-To publish, it passes what the developer gave to :func:`event_for`. Functions that depend on
-the time take it as an argument, so nothing here does I/O or reads a clock.
+To publish, it passes what the developer gave to :func:`event_for`. The functions above take
+the time as an argument, do no I/O and read no clock.
+
+A face under WSGI also uses :class:`Arrivals` around its application, and
+:mod:`heliograph.faces.wsgi`, which serves the stream.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from __future__ import annotations
 from ..hub import Admission
 from .access import Access
 from .admission import admit
-from .arrivals import ARRIVED, noted_arrival
+from .arrivals import ARRIVED, Arrivals, noted_arrival
 from .decision import NeedsVerdict, decide
 from .headers import stream_headers
 from .publishing import dumps_json, event_for
@@ -35,6 +38,7 @@ __all__ = [
     "METHODS",
     "Access",
     "Admission",
+    "Arrivals",
     "NeedsVerdict",
     "Refusal",
     "StreamRequest",

@@ -1,19 +1,21 @@
 """
 When a request arrived, as middleware has noted it.
 
-A permission that is withdrawn while an application looks at a request may still have let
-the client in. So every face notes the arrival as far outside of the application as it can,
-and streams of channels that were disconnected since then end as they begin.
+A permission that is withdrawn while an application authorises a request may still have
+admitted the client. So every face notes the arrival as far outside of the application as it
+can, and streams of channels that were disconnected since then end as they begin.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["ARRIVED", "noted_arrival"]
+__all__ = ["ARRIVED", "Arrivals", "noted_arrival"]
 
 ARRIVED = "heliograph.arrived"
 """
@@ -36,3 +38,26 @@ def noted_arrival(environ: Mapping[str, Any]) -> int | None:
     """
     arrived_at = environ.get(ARRIVED)
     return arrived_at if isinstance(arrived_at, int) else None
+
+
+class Arrivals:
+    """
+    WSGI middleware that notes when requests arrive.
+
+    A face puts it around the application, so that it runs before sessions, hooks and
+    authorizers.
+
+    Args:
+        application: The WSGI application.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Serve a request. See PEP 3333."""
+        # Middleware further out may have noted an earlier arrival.
+        environ.setdefault(ARRIVED, time.monotonic_ns())
+        return self._application(environ, start_response)

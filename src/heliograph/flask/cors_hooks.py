@@ -18,8 +18,8 @@ from flask import Flask, Request, Response, request
 from ..cors.decision import ALLOW_ORIGIN
 from ..cors.request import request_from_environ
 from ..faces.cors import judge
+from ..faces.creation_lock import creation_lock
 from .cors_rules import AppRules
-from .creation_lock import creation_lock
 
 if TYPE_CHECKING:
     from ..cors.outcome import Outcome

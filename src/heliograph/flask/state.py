@@ -10,10 +10,10 @@ from flask.json.provider import DefaultJSONProvider
 
 from ..brokers.sqlite.private_files import make_folder
 from ..errors import BrokerUnavailableError
+from ..faces import Arrivals
+from ..faces.creation_lock import creation_lock
 from ..hub import HubThread
 from ..servers.advice import Advice
-from .arrivals import Arrivals
-from .creation_lock import creation_lock
 from .settings import Settings, read_settings
 
 if TYPE_CHECKING:
