@@ -9,7 +9,8 @@ __all__ = ["creation_lock"]
 
 creation_lock = threading.RLock()
 
-# A fork waits for it, or the child would inherit it held.
+# A fork waits for it. Otherwise the child could inherit it held, by a thread that it does
+# not have.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=creation_lock.acquire,
