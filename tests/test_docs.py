@@ -12,8 +12,9 @@ from heliograph import HubConfig
 from heliograph.brokers.redis.address import _OPTIONS, DEFAULT_PREFIX
 from heliograph.cors.names import DEFAULT_METHODS
 from heliograph.cors.policy import OPTIONS
+from heliograph.faces.settings import KEYS
 from heliograph.flask.cors_options import CONFIG_KEYS, make_rules
-from heliograph.flask.settings import _KNOWN_KEYS
+from heliograph.flask.settings import FLASK_SSE_KEYS, URL_ALIASES
 from servers import FALLBACK, TAKEN_OVER
 
 ROOT = Path(__file__).parent.parent
@@ -54,19 +55,15 @@ def test_the_oldest_releases_are_stated():
 
 def test_every_key_is_documented():
     """Each with its default, and no other."""
-    table = dict(
-        re.findall(
-            r"^\| `(\w+)` \| `([^`]*)`",
-            (ROOT / "docs/configuration.md").read_text(),
-            re.MULTILINE,
-        )
-    )
+    text = (ROOT / "docs/configuration.md").read_text()
+    table = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)`", text, re.MULTILINE))
     defaults = {
         f"SSE_{field.name.upper()}": repr(field.default)
         for field in dataclasses.fields(HubConfig)
     }
 
-    assert set(table) | {"SSE_REDIS_URL", "REDIS_URL"} == set(_KNOWN_KEYS)
+    assert set(table) == {*KEYS, *FLASK_SSE_KEYS}
+    assert all(f"`{key}`" in text for key in URL_ALIASES)
     assert table["SSE_FLASK_SSE_COMPAT"] == "False"
     assert table["SSE_PLAIN_FORMAT"] == '"flask-sse"'
     for key, default in defaults.items():

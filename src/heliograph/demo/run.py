@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING
 from ..brokers.sqlite.private_files import PRIVATE, make_folder
 from ..brokers.sqlite.trust import check_files
 from ..errors import BrokerUnavailableError, ConfigError, HeliographError
+from ..faces.settings import DEFAULT_FILE
 from ..flask import sse
-from ..flask.settings import DEFAULT_FILE
 from .api import create_app
 
 if TYPE_CHECKING:

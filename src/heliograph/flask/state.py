@@ -14,12 +14,14 @@ from ..faces import Arrivals
 from ..faces.creation_lock import creation_lock
 from ..hub import HubThread
 from ..servers.advice import Advice
-from .settings import Settings, read_settings
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
+
+    from ..faces.settings import Settings
 
 __all__ = ["ADVICE", "State", "state_of"]
 

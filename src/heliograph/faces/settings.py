@@ -1,0 +1,154 @@
+"""
+The settings of an application, read from its keys that begin with ``SSE_``.
+
+Each field of :class:`~heliograph.HubConfig` has a key: its name in capitals, after the
+prefix. All mistakes are reported at once, each with what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..brokers import check_url, with_plain_channels
+from ..config import HubConfig
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..brokers import PlainChannels
+
+__all__ = ["DEFAULT_FILE", "KEYS", "URL_KEY", "Settings", "read_settings"]
+
+DEFAULT_FILE = "heliograph.sqlite3"
+"""Name of the embedded log in the default folder."""
+
+_PREFIX = "SSE_"
+_SQLITE = "sqlite:///"
+_PRIVATE = "SSE_PRIVATE"
+_TAKE_OVER = "SSE_TAKE_OVER"
+_HUB_KEYS = {f"{_PREFIX}{field.name.upper()}": field.name for field in fields(HubConfig)}
+
+URL_KEY = "SSE_URL"
+"""Key of the URL of the channels."""
+
+KEYS = (URL_KEY, _PRIVATE, _TAKE_OVER, *_HUB_KEYS)
+"""The keys that every face has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    What an application has configured.
+
+    Args:
+        url: URL of the channels.
+        folder: Folder of the embedded log, to be made before the hub is created;
+            :obj:`None` if the application names a file by its absolute path, or has
+            another broker.
+        hub: Limits and timings.
+        private: Whether a client needs a token or an authorizer's ``True``.
+        take_over: Whether connections are taken over from the server where that works.
+    """
+
+    url: str
+    folder: Path | None
+    hub: HubConfig
+    private: bool
+    take_over: bool
+
+
+def read_settings(
+    config: Mapping[str, Any],
+    *,
+    folder: Path,
+    url_aliases: tuple[str, ...] = (),
+    own_keys: tuple[str, ...] = (),
+    plain_channels: PlainChannels | None = None,
+    problems: Iterable[str] = (),
+) -> Settings:
+    """
+    Return the settings of an application.
+
+    Args:
+        config: The configuration of the application. Keys of others may be in it.
+        folder: The folder of relative SQLite files, absolute; also of the embedded log that
+            is used if no URL is set.
+        url_aliases: Keys that hold the URL if ``SSE_URL`` is not set, in the order in which
+            they apply.
+        own_keys: Keys with the prefix that the face reads itself.
+        plain_channels: Channels that the face adds to the URL, which must then be that of a
+            Redis; :obj:`None` to add none.
+        problems: Mistakes that the face has found in ``own_keys``, to be reported together
+            with others.
+
+    Raises:
+        ConfigError: Listing each unknown key, each invalid value, and ``problems``.
+    """
+    known = (*KEYS, *url_aliases, *own_keys)
+    found = [_unknown(key, known) for key in config if _is_unknown(key, known)]
+    found += problems
+    key, url = _configured_url(config, (URL_KEY, *url_aliases))
+    try:
+        url = with_plain_channels(url, plain_channels)
+        check_url(url)
+    except ConfigError as error:
+        hint = "" if key == URL_KEY else f"; {URL_KEY} takes precedence over it"
+        found += [f"{key}: {problem}{hint}" for problem in error.problems]
+    private = _flag(config, _PRIVATE, found, default=False)
+    take_over = _flag(config, _TAKE_OVER, found, default=True)
+    given = {name: config[key] for key, name in _HUB_KEYS.items() if key in config}
+    hub = HubConfig()
+    try:
+        hub = HubConfig(**given)
+    except ConfigError as error:
+        found += [_with_keys(problem) for problem in error.problems]
+    if found:
+        raise ConfigError(found)
+    url, made = _in_folder(url, folder)
+    return Settings(url=url, folder=made, hub=hub, private=private, take_over=take_over)
+
+
+def _configured_url(config: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[str, str]:
+    """Return the first key that is set, and its URL; otherwise the default."""
+    for key in keys:
+        url = config.get(key)
+        if url:
+            return key, url
+    return URL_KEY, f"{_SQLITE}{DEFAULT_FILE}"
+
+
+def _in_folder(url: str, folder: Path) -> tuple[str, Path | None]:
+    # Not in the current folder: processes that share the file may be started anywhere.
+    path = Path(url.removeprefix(_SQLITE))
+    if not url.startswith(_SQLITE) or path.is_absolute():
+        return url, None
+    return f"{_SQLITE}{folder / path}", (folder / path).parent
+
+
+def _flag(
+    config: Mapping[str, Any], key: str, problems: list[str], *, default: bool
+) -> bool:
+    value = config.get(key, default)
+    if not isinstance(value, bool):
+        problems.append(f"{key} must be True or False, not {value!r}")
+        return default
+    return value
+
+
+def _is_unknown(key: str, known: tuple[str, ...]) -> bool:
+    return key.startswith(_PREFIX) and key not in known
+
+
+def _unknown(key: str, known: tuple[str, ...]) -> str:
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+    return f"{key} is no setting of Heliograph; did you mean {nearest}?"
+
+
+def _with_keys(problem: str) -> str:
+    names = "|".join(_HUB_KEYS.values())
+    return re.sub(rf"\b({names})\b", lambda match: f"{_PREFIX}{match[1].upper()}", problem)

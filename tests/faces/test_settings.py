@@ -1,0 +1,130 @@
+"""The keys of an application are checked at start, all of them at once."""
+
+from pathlib import Path
+
+import pytest
+
+from heliograph import ConfigError, HubConfig
+from heliograph.brokers import PlainChannels
+from heliograph.faces.settings import read_settings
+
+FOLDER = Path("/srv/app")
+
+
+def test_defaults():
+    """Without any key the settings are valid: a file in the default folder."""
+    settings = read_settings({}, folder=FOLDER)
+
+    assert settings.url == "sqlite:////srv/app/heliograph.sqlite3"
+    assert settings.folder == FOLDER
+    assert settings.hub == HubConfig()
+    assert (settings.private, settings.take_over) == (False, True)
+
+
+URLS = [
+    ("sqlite:///mine", "sqlite:////srv/app/mine", "/srv/app"),
+    ("sqlite:///deep/mine", "sqlite:////srv/app/deep/mine", "/srv/app/deep"),
+    ("sqlite:///mine?mode=0660", "sqlite:////srv/app/mine?mode=0660", "/srv/app"),
+    ("sqlite:////var/mine", "sqlite:////var/mine", None),
+    ("memory:", "memory:", None),
+    ("redis://h/0", "redis://h/0", None),
+    ("", "sqlite:////srv/app/heliograph.sqlite3", "/srv/app"),
+    (None, "sqlite:////srv/app/heliograph.sqlite3", "/srv/app"),
+]
+
+
+@pytest.mark.parametrize(("configured", "url", "folder"), URLS)
+def test_relative_files_are_in_the_default_folder(configured, url, folder):
+    """Processes find the same file, whichever folder they are started in."""
+    settings = read_settings({"SSE_URL": configured}, folder=FOLDER)
+
+    assert settings.url == url
+    assert settings.folder == (folder and Path(folder))
+
+
+def test_keys():
+    """Fields of HubConfig are in capitals with SSE_ in front; other keys are ignored."""
+    config = {
+        "SSE_HEARTBEAT_SECONDS": None,
+        "SSE_MAX_SUBSCRIBERS": 7,
+        "SSE_RETRY_MS": 5,
+        "SSE_PRIVATE": True,
+        "SSE_TAKE_OVER": False,
+        "DEBUG": "yes",
+    }
+
+    settings = read_settings(config, folder=FOLDER)
+
+    assert settings.hub == HubConfig(heartbeat_seconds=None, max_subscribers=7, retry_ms=5)
+    assert (settings.private, settings.take_over) == (True, False)
+
+
+def test_keys_of_a_face():
+    """A face may have other keys for the URL, and keys that it reads itself."""
+    config = {"A_URL": "redis://a", "B_URL": "redis://b", "SSE_OWN": 1}
+    keys = {"url_aliases": ("B_URL", "A_URL"), "own_keys": ("SSE_OWN",)}
+
+    settings = read_settings(
+        config, folder=FOLDER, plain_channels=PlainChannels("sse"), **keys
+    )
+
+    assert settings.url == "redis://b?plain_channel=sse&plain_format=flask-sse"
+    config["SSE_URL"] = "memory:"
+    assert read_settings(config, folder=FOLDER, **keys).url == "memory:"
+
+
+MISTAKES = [
+    (
+        {"SSE_HEARTBEAT": 5},
+        "SSE_HEARTBEAT is no setting of Heliograph; did you mean SSE_HEARTBEAT_SECONDS?",
+    ),
+    ({"SSE_PRIVAT": True}, "did you mean SSE_PRIVATE?"),
+    ({"SSE_OWM": 1}, "did you mean SSE_OWN?"),
+    ({"SSE_PRIVATE": "yes"}, "SSE_PRIVATE must be True or False, not 'yes'"),
+    ({"SSE_TAKE_OVER": 1}, "SSE_TAKE_OVER must be True or False, not 1"),
+    ({"SSE_RETRY_MS": "5"}, "SSE_RETRY_MS must be a whole number, not '5'"),
+    (
+        {"SSE_MAX_EVENT_BYTES": 4000, "SSE_MAX_LAG_BYTES": 3000},
+        "SSE_MAX_EVENT_BYTES must be at most SSE_MAX_LAG_BYTES (3000)",
+    ),
+    ({"SSE_URL": "http://x"}, "SSE_URL: no broker for 'http://x'; write \"sqlite:///"),
+    ({"SSE_URL": "redis://h?prefix="}, "SSE_URL: redis://h: prefix must have 1 to 64"),
+    ({"SSE_PUBLISH_WAITS": "yes"}, "SSE_PUBLISH_WAITS must be True or False, not 'yes'"),
+    ({"SSE_URL": 5}, "SSE_URL: a broker's URL must be str"),
+    ({"A_URL": "amqp://u:secret@h"}, "A_URL: no broker for"),
+    ({"A_URL": "amqp://u:secret@h"}, "SSE_URL takes precedence over it"),
+]
+
+
+@pytest.mark.parametrize(("config", "message"), MISTAKES)
+def test_mistakes(config, message):
+    """The error names the key, the rule, and what to write; it shows no password."""
+    with pytest.raises(ConfigError) as caught:
+        read_settings(config, folder=FOLDER, url_aliases=("A_URL",), own_keys=("SSE_OWN",))
+
+    assert len(caught.value.problems) == 1
+    assert message in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_plain_channels_need_a_redis():
+    """Also where no URL is set."""
+    with pytest.raises(ConfigError, match="SSE_URL: plain channels are Redis's"):
+        read_settings({}, folder=FOLDER, plain_channels=PlainChannels("sse"))
+
+
+def test_all_mistakes_at_once():
+    """Those that the face has found are listed, too."""
+    config = {
+        "SSE_FOO": 1,
+        "SSE_PRIVATE": "x",
+        "SSE_URL": "x:",
+        "SSE_RETRY_MS": -1,
+        "SSE_LOG_EVENTS": 0,
+    }
+
+    with pytest.raises(ConfigError) as caught:
+        read_settings(config, folder=FOLDER, problems=["SSE_OWN must be 1"])
+
+    assert len(caught.value.problems) == 6
+    assert "SSE_OWN must be 1" in caught.value.problems
