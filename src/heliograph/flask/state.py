@@ -1,4 +1,4 @@
-"""What the extension holds of one application: its settings and its hub."""
+"""The objects that the extension keeps for each application."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from flask.json.provider import DefaultJSONProvider
 
-from ..brokers.sqlite.private_files import make_folder
-from ..errors import BrokerUnavailableError
 from ..faces import Arrivals
 from ..faces.creation_lock import creation_lock
-from ..hub import HubThread
+from ..faces.lazy_hub import LazyHub
+from ..faces.settings import URL_KEY
 from ..servers.advice import Advice
 from .settings import read_settings
 
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ..faces.settings import Settings
+    from ..hub import StreamHub
 
 __all__ = ["ADVICE", "State", "state_of"]
 
 # The name of the logger is documented (docs/deployment.md).
-ADVICE = Advice(logging.getLogger("heliograph.flask"), url_setting="SSE_URL")
+ADVICE = Advice(logging.getLogger("heliograph.flask"), url_setting=URL_KEY)
 """Warnings about the set-up of a Flask application."""
 
 _EXTENSION = "heliograph"
@@ -37,37 +37,31 @@ class State:
     The settings and the hub of one application.
 
     Args:
-        app: The application. Its settings are read at once, so that a mistake shows at
-            start.
+        app: The application. Its settings are read at once, so that mistakes are reported
+            at start.
+
+    Raises:
+        ConfigError: Listing every mistake in the ``SSE_…`` keys.
     """
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self.settings = read_settings(app)
-        self._hub: HubThread | None = None
-        app.wsgi_app = Arrivals(app.wsgi_app)  # type: ignore[method-assign]  # as Flask says
+        self._lazy_hub = LazyHub(partial(read_settings, app), ADVICE)
+        app.wsgi_app = Arrivals(app.wsgi_app)  # type: ignore[method-assign]  # Flask documents this
 
     @property
-    def hub(self) -> HubThread:
-        """The application's hub, created when it is first needed."""
-        hub = self._hub
-        if hub is not None:
-            return hub
-        with creation_lock:
-            if self._hub is None:
-                ADVICE.about_forks()
-                # Read again: tests and factories configure after registering.
-                self.settings = read_settings(self.app)
-                _make_folder(self.settings)
-                self._hub = HubThread(
-                    self.settings.url,
-                    self.settings.hub,
-                )
-            return self._hub
+    def hub(self) -> StreamHub:
+        """The application's hub. See :attr:`.LazyHub.hub`."""
+        return self._lazy_hub.hub
+
+    @property
+    def settings(self) -> Settings:
+        """The application's settings. See :attr:`.LazyHub.settings`."""
+        return self._lazy_hub.settings
 
     @property
     def keys(self) -> tuple[str | bytes, ...]:
-        """The keys that sign, the newest last, as Flask has them for sessions."""
+        """The keys that sign URLs, the newest last: those that sign Flask's sessions."""
         if not self.app.secret_key:
             return ()
         fallbacks = self.app.config.get("SECRET_KEY_FALLBACKS") or ()
@@ -75,9 +69,9 @@ class State:
 
     @property
     def dumps(self) -> Callable[[Any], str]:
-        """The application's JSON encoder; Flask's own one refuses NaN."""
+        """The application's JSON encoder. Flask's default encoder refuses NaN here."""
         if isinstance(self.app.json, DefaultJSONProvider):
-            # NaN is not JSON: the browser's JSON.parse would throw.
+            # NaN is not JSON (RFC 8259 section 6): the browser's JSON.parse would throw.
             return partial(self.app.json.dumps, allow_nan=False)
         return self.app.json.dumps
 
@@ -100,17 +94,3 @@ def state_of(app: Flask) -> State:
                 state = app.extensions[_EXTENSION] = State(app)
     assert isinstance(state, State)  # noqa: S101 - the key is ours
     return state
-
-
-def _make_folder(settings: Settings) -> None:
-    folder = settings.folder
-    if folder is None:
-        return
-    try:
-        make_folder(folder)
-    except OSError as error:
-        raise BrokerUnavailableError(
-            str(folder),
-            f"cannot make the instance folder for the embedded log: {error.strerror};"
-            ' set SSE_URL = "sqlite:///…" to a file in another folder',
-        ) from error

@@ -1,0 +1,75 @@
+"""The hub of a synchronous application, created when it is first needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..brokers.sqlite.private_files import make_folder
+from ..errors import BrokerUnavailableError
+from ..hub import HubThread
+from .creation_lock import creation_lock
+from .settings import URL_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ..hub import StreamHub
+    from ..servers.advice import Advice
+    from .settings import Settings
+
+__all__ = ["LazyHub"]
+
+
+class LazyHub:
+    """
+    The hub of one application, and its settings.
+
+    Args:
+        read_settings: Returns the settings of the application, or raises
+            :exc:`~heliograph.ConfigError`. Called now, so that mistakes are reported at
+            start; and again before the hub is created, because tests and factories
+            configure an application after they have registered its parts.
+        advice: Logs a warning if a fork is going to stop the hub.
+
+    Attributes:
+        settings: The settings that were read last: from :attr:`hub` on, those of the hub.
+    """
+
+    def __init__(self, read_settings: Callable[[], Settings], advice: Advice) -> None:
+        self._read_settings = read_settings
+        self._advice = advice
+        self._hub: StreamHub | None = None
+        self.settings = read_settings()
+
+    @property
+    def hub(self) -> StreamHub:
+        """
+        The hub, created when it is first needed.
+
+        Raises:
+            ConfigError: The settings have become invalid.
+            BrokerUnavailableError: The folder of the embedded log cannot be made.
+        """
+        hub = self._hub
+        if hub is not None:
+            return hub
+        with creation_lock:
+            if self._hub is None:
+                self._advice.about_forks()
+                self.settings = self._read_settings()
+                if self.settings.folder is not None:
+                    _make_folder(self.settings.folder)
+                self._hub = HubThread(self.settings.url, self.settings.hub)
+            return self._hub
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise BrokerUnavailableError(
+            str(folder),
+            f"cannot make the folder for the embedded log: {error.strerror};"
+            f' set {URL_KEY} = "sqlite:///…" to a file in another folder',
+        ) from error
