@@ -2,8 +2,8 @@
 The Flask extension: publish from anywhere, stream from a blueprint.
 
 One blueprint may serve several applications. What belongs to an application is in its
-``extensions["heliograph"]``; the blueprint refers to the application only weakly, to find
-the one that is meant when there is no application context.
+``extensions["heliograph"]``. The blueprint holds weak references to its applications, to
+find the one to use where there is no application context.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ class ServerSentEventsBlueprint(Blueprint):
         registered with exactly one application of this process.
 
         Args:
-            data: A str is sent as it is; anything else as JSON, by the application's
-                provider.
-            type: The name that ``addEventListener`` waits for; ``"message"`` if none.
+            data: A str is sent as it is; anything else as JSON, encoded by the
+                application's provider.
+            type: The name to pass to ``addEventListener``; :obj:`None` for ``"message"``.
             id: An id of your own, instead of the one that is assigned. Streams of several
-                channels do not show it. An int counts as its decimal digits.
+                channels do not send it. An int stands for its decimal digits.
             retry: Milliseconds that clients wait before they reconnect.
             channel: A channel, or 1 to 64 of them; each stores the event separately.
 
@@ -115,14 +115,14 @@ class ServerSentEventsBlueprint(Blueprint):
         there is none), and may have ``token`` and ``lastEventId``.
 
         Returns:
-            A stream, from the client's last event id on if it sent one.
+            A stream, which resumes after the client's last event id if it sent one.
 
         Raises:
-            HTTPException: 400 for a bad channel or id, 403 for a client that is not let in,
-                and what an authorizer aborts with.
+            HTTPException: 400 for an invalid channel or id, 403 for a client that is
+                refused, or the exception that the authorizer has raised.
         """
         state = self._state()
-        # First, since it reads the settings that decide who is let in.
+        # First, since it reads the settings that decide who is admitted.
         hub = state.hub
         authorizer = self._authorizer
         access = Access(
@@ -146,11 +146,11 @@ class ServerSentEventsBlueprint(Blueprint):
 
         The function is called within the request, before the stream begins, unless the
         client has a valid token. ``return False`` refuses with 403, :func:`flask.abort`
-        with what it says; ``return True`` lets the client in. So does returning nothing,
+        with its own status; ``return True`` admits the client. So does returning nothing,
         unless ``SSE_PRIVATE`` is set.
 
         Args:
-            function: Takes the channels asked for, sorted, each once.
+            function: Takes the requested channels, sorted, each once.
 
         Returns:
             The function.
@@ -162,7 +162,7 @@ class ServerSentEventsBlueprint(Blueprint):
         """
         Return the signed URL of a stream: whoever has it may listen until it expires.
 
-        When it expires its streams end, and it opens no new one.
+        When it expires, its streams end, and it opens no new one.
 
         Args:
             channels: 1 to 64 channels.
@@ -174,8 +174,8 @@ class ServerSentEventsBlueprint(Blueprint):
         Raises:
             InvalidFieldError: A channel or ``expires_in`` is not valid.
             ConfigError: The application has no ``SECRET_KEY``.
-            RuntimeError: It is not clear which application is meant, or what its URLs
-                begin with.
+            RuntimeError: It is not clear which application is meant, or the application
+                has no stream; outside of a request also if ``SERVER_NAME`` is not set.
         """
         state = self._state()
         endpoint = self._apps.get(state.app)
@@ -265,7 +265,7 @@ class SSE(ServerSentEventsBlueprint):
         Add the stream to an application.
 
         Args:
-            app: The application, configured: mistakes show now.
+            app: The application, already configured: mistakes are reported now.
 
         Raises:
             ConfigError: Listing every mistake in the ``SSE_…`` keys.
@@ -274,6 +274,6 @@ class SSE(ServerSentEventsBlueprint):
 
 
 sse = ServerSentEventsBlueprint("sse", __name__)
-"""The blueprint that most applications need: ``app.register_blueprint(sse, …)``."""
+"""The blueprint for most applications: ``app.register_blueprint(sse, …)``."""
 
 sse.add_url_rule(rule="", endpoint="stream", view_func=sse.stream)
