@@ -22,6 +22,7 @@ SCOPE = {
         ({"headers": [(b"a", b"1"), (b"b", b"2")]}, "headers", {"a": "1", "b": "2"}),
         ({"headers": [(b"a", b"1"), (b"a", b"2")]}, "headers", {"a": "1"}),
         ({"headers": ((b"a", b"\xc3\xa9"),)}, "headers", {"a": "\xc3\xa9"}),
+        ({"headers": iter([(b"a", memoryview(b"1"))])}, "headers", {"a": "1"}),
         ({}, "address", None),
         ({"client": None}, "address", None),
         ({"client": ("192.0.2.1", 5)}, "address", "192.0.2.1"),

@@ -1,6 +1,7 @@
 """Requests that get no stream, as Flask answers them."""
 
 import pytest
+from werkzeug.exceptions import Aborter, HTTPException
 
 from flask_apps import make_app
 
@@ -49,3 +50,22 @@ def test_markup_in_a_bad_channel_is_escaped(app):
 
     assert response.status_code == 400
     assert "<script>" not in response.text
+
+
+def test_an_aborter_of_the_application(tmp_path):
+    """Its exceptions answer refusals, as they do where it aborts itself."""
+
+    class Gone(HTTPException):
+        code = 410
+
+    class ItsAborter(Aborter):
+        def __init__(self):
+            super().__init__(extra={400: Gone})
+
+    app = make_app(tmp_path)
+    app.aborter = ItsAborter()
+
+    response = app.test_client().get("/stream?channel=%00")
+
+    assert response.status_code == 410
+    assert "control characters" in response.text

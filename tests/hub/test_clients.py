@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from heliograph.hub import Admission
+from heliograph.wire.framing import Framing
 from hubs import Recording, opened
 from streams import HEAD, Client, connect, connections, until
 
@@ -46,10 +47,11 @@ USES = {
 }
 
 
+@pytest.mark.parametrize("framing", Framing)
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("end", ENDS)
-async def test_a_ticket_whose_client_has_left(end, use):
-    """It is left alone, and nothing of it is held."""
+async def test_a_ticket_whose_client_has_left(end, use, framing):
+    """It is left alone, and nothing of it is held; a stream that is served for it ends."""
     async with opened(max_subscribers_per_address=9) as hub:
         ticket = hub.admit(Admission(("a",), address="10.0.0.1"))
         ENDS[end](hub, ticket)
@@ -57,12 +59,12 @@ async def test_a_ticket_whose_client_has_left(end, use):
         USES[use](hub, ticket)
         await hub.locate(ticket)
 
-        sink = Recording()
+        sink = Recording(framing)
         hub.attach(ticket, sink)
         ours, client = pair()
         hub.adopt(ticket, ours, HEAD)
         await client.ended()
-        assert (sink.calls, sink.data, client.raw) == (["close"], b"", HEAD)
+        assert (sink.calls, sink.data, client.raw) == (["close"], framing.end, HEAD)
         assert hub.statistics().subscribers == 0
         assert not hub._clients._admission._slots._streams
 

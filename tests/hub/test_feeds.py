@@ -326,3 +326,25 @@ async def test_clients_that_leave_at_a_heartbeat():
         assert [sink.calls for sink in sinks] == [["abort"], [], ["abort"]]
         assert sinks[2].data == b""
         assert hub.statistics().subscribers == 1
+
+
+async def test_who_has_caught_up_leaves_nothing_in_the_feed():
+    """What was joined for one client is dropped with it, and counts for no budget."""
+    async with opened() as hub:
+        for name in ("first", "second"):
+            ticket = hub.admit(Admission(("a",)))
+            sink = Recording()
+            hub.attach(ticket, sink)
+            subscriber = hub._clients._admission.find(ticket.number)
+            await until(lambda subscriber=subscriber: subscriber.cursor is not None)
+            sink.is_paused = True
+            await hub.publish(["a"], Event(name * 1000))
+            (feed,) = {one.feed for one in hub._clients._admission}
+        await until(lambda: feed.held_blocks == 2)
+        assert hub._feeds._held.bytes > 0
+
+        for subscriber in hub._clients._admission:
+            subscriber._sink.is_paused = False
+            subscriber.on_resumed()
+
+        assert (feed.held_blocks, feed._joined, hub._feeds._held.bytes) == (0, {}, 0)

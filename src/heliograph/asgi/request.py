@@ -21,14 +21,14 @@ def stream_request(scope: Scope) -> StreamRequest:
         scope: The scope of a connection of the type ``http``.
     """
     client = scope.get("client")
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        # Of a field that occurs several times the first one counts.
+        headers.setdefault(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
     return StreamRequest(
         method=scope["method"],
         query_string=scope["query_string"],
-        # Reversed, so that of a field that occurs several times the first one stays.
-        headers={
-            name.decode("latin-1"): value.decode("latin-1")
-            for name, value in reversed(scope["headers"])
-        },
+        headers=headers,
         address=client[0] if client else None,
         arrived_at=note_arrival(scope),
     )

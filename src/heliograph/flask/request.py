@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import NoReturn
 
-from werkzeug.exceptions import MethodNotAllowed, default_exceptions
+from werkzeug.exceptions import MethodNotAllowed
 
-from flask import current_app, request
+from flask import abort, current_app, request
 
 from ..faces import METHODS, Refusal, StreamRequest, noted_arrival
 
@@ -34,7 +34,7 @@ def has_hooks_of_its_own() -> bool:
 
 def abort_with(refusal: Refusal) -> NoReturn:
     """
-    Raise the exception of werkzeug for a refusal, so that error handlers see it.
+    Abort by the application's own aborter, so that its error handlers see the refusal.
 
     Args:
         refusal: The decision about the current request.
@@ -42,8 +42,9 @@ def abort_with(refusal: Refusal) -> NoReturn:
     Raises:
         HTTPException: Always.
     """
-    error = default_exceptions[refusal.status](description=refusal.text)
-    if isinstance(error, MethodNotAllowed):
+    try:
+        abort(refusal.status, description=refusal.text)
+    except MethodNotAllowed as error:
         # Only for a rule with methods of its own: the router refuses all others before.
         error.valid_methods = METHODS
-    raise error
+        raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..channels.feed import HEARTBEAT
 from .interface import Ticket
+from .sinks.sink import end_stream
 from .subscriber import State
 
 if TYPE_CHECKING:
@@ -161,10 +162,10 @@ class Clients:
         """
         subscriber = self._admission.find(ticket.number)
         if subscriber is None:
-            sink.close()
+            end_stream(sink)
         elif subscriber.state is not State.ADMITTED:
             _log.error("%r was used twice: the second stream is ended", ticket)
-            sink.close()
+            end_stream(sink)
         else:
             self._joining.begin(subscriber, sink)
 

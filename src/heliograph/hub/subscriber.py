@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..channels.feed import HEARTBEAT
 from ..channels.selection import Selection
+from .sinks.sink import end_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -229,16 +230,14 @@ class Subscriber:
         """
         if not self.is_open:
             return
-        self.flush(even_if_paused=True)
+        self.flush(is_alone=True, even_if_paused=True)
         sink = self._sink
         if sink is None or not self.is_open:
             self._leave(State.GONE)
             return
         self._leave(State.FINISHING)
         try:
-            if end := self.selection.framing.end:
-                sink.write(end)
-            sink.close()
+            end_stream(sink)
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
             _log.exception("cannot end a stream of %s", self.channels)
             self.drop()
@@ -264,7 +263,7 @@ class Subscriber:
         """Write what is behind the cursor: the sink was paused, and is ready for more."""
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-        self.flush()
+        self.flush(is_alone=True)
 
     def on_silent(self) -> None:
         """Write a heartbeat: the sink needs something to write, and has nothing."""
@@ -273,11 +272,13 @@ class Subscriber:
 
     # What is written.
 
-    def flush(self, *, even_if_paused: bool = False) -> int:
+    def flush(self, *, is_alone: bool = False, even_if_paused: bool = False) -> int:
         """
         Write what is behind the cursor, unless the client is slower than that.
 
         Args:
+            is_alone: Whether no pass over the feed follows, which would drop the blocks
+                that all have taken and what was joined for them.
             even_if_paused: Whether to write it to a client that is.
 
         Returns:
@@ -292,6 +293,8 @@ class Subscriber:
                 return feed.lag_bytes(cursor)
             if data := feed.take(cursor):
                 sink.write(data)
+                if is_alone:
+                    feed.trim()
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
             _log.exception("cannot send to a stream of %s", self.channels)
             self.drop()

@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import logging
 import random
 import sqlite3
 import threading
+import time
 
 import pytest
-from sqlite_files import opened, run_program
+from sqlite_files import RETENTION, opened, run_program
 
 from heliograph import Event
 from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers.sqlite.connection import Connection
+from heliograph.brokers.sqlite.news import News
+from heliograph.brokers.sqlite.writing import Writer
 
 
 async def test_two_brokers_share_a_file(path):
@@ -126,3 +131,36 @@ async def test_nothing_is_handed_on_that_is_no_longer_listened_to(path):
 
     assert head.offset == 1
     assert ear.entries[1:] == [again]
+
+
+def test_the_loop_takes_while_the_file_is_read(path):
+    """What is read then counts as news, although no more is waiting than before."""
+    own, other, reading = (Connection(path) for _ in range(3))
+    news, taken = News(reading), []
+
+    class Loop(logging.Handler):
+        def emit(self, record):
+            taken.extend(news.take(9))
+
+    news.change([("a", True)])
+    ours = Writer(own, RETENTION, time.time)
+    assert news.offer(ours.append([("a", Event("1")), ("a", Event("2"))]))
+    theirs = Writer(other, RETENTION, time.time)
+    theirs.append([("a", Event("damaged")), ("a", Event("3"))])
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE entry SET data = x'ff' WHERE data = 'damaged'")
+        connection.commit()
+
+    # That it is damaged is logged in the middle of reading: then the loop takes the others.
+    log = logging.getLogger("heliograph.brokers.sqlite")
+    loop = Loop()
+    log.addHandler(loop)
+    try:
+        assert news.read()
+    finally:
+        log.removeHandler(loop)
+
+    taken += news.take(9)
+    assert [entry.event.data for entry in taken] == ["1", "2", "3"]
+    for connection in (own, other, reading):
+        connection.close()

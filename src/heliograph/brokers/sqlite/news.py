@@ -130,8 +130,9 @@ class News:
             BrokerUnavailableError: The file cannot be read. Nothing is skipped.
         """
         with self._connection.reading() as connection, self._lock:
-            before = len(self._fresh)
-            while self._handed_on and len(self._fresh) <= before:
+            # Not the length of _fresh, which the loop shortens meanwhile.
+            added = 0
+            while self._handed_on and not added:
                 last = read_last_seq(connection)
                 rows = connection.execute(
                     f"SELECT entry.seq, {ENTRY_COLUMNS}"  # noqa: S608 - our constant
@@ -141,13 +142,12 @@ class News:
                     " ORDER BY entry.seq LIMIT ?",
                     (self._seen_seq, _NEWS_AT_ONCE),
                 ).fetchall()
-                for _, *row in rows:
-                    self._add_row(tuple(row))
+                added += sum(self._add_row(tuple(row)) for _, *row in rows)
                 full = len(rows) == _NEWS_AT_ONCE
                 self._seen_seq = rows[-1][0] if full else max(last, self._seen_seq)
                 if not full:
                     break
-            return len(self._fresh) > before
+            return added > 0
 
     def offer(self, commit: Commit) -> bool:
         """
@@ -192,7 +192,7 @@ class News:
         count = min(at_most, len(self._fresh))
         return [self._fresh.popleft() for _ in range(count)]
 
-    def _add_row(self, row: Row) -> None:
+    def _add_row(self, row: Row) -> bool:
         try:
             entry = entry_from_row(row)
         except InvalidFieldError as error:
@@ -200,17 +200,18 @@ class News:
             self._once.skipped(
                 row[0], "damaged entries", f"{self._connection.path}: {error}"
             )
-        else:
-            self._add(entry)
+            return False
+        return self._add(entry)
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Entry) -> bool:
         handed_on = self._handed_on[entry.channel]
         position = entry.position
         # What is in the head with which listening began is not new.
         if position.epoch == handed_on.epoch and position.offset <= handed_on.offset:
-            return
+            return False
         self._handed_on[entry.channel] = position
         self._fresh.append(entry)
+        return True
 
     def _resume(self, connection: sqlite3.Connection, file_id: str) -> None:
         with self._lock:

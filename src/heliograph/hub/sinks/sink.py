@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ...wire.framing import Framing
 
-__all__ = ["CLOSE_SECONDS", "PAUSE_BYTES", "Sink", "SinkClient"]
+__all__ = ["CLOSE_SECONDS", "PAUSE_BYTES", "Sink", "SinkClient", "end_stream"]
 
 # A sink is paused when the process holds more bytes for its client than this. A write of
 # the usual size fits, so that a short stall does not make a client slow.
@@ -80,3 +80,15 @@ class Sink(Protocol):
     def abort(self) -> None:
         """End the stream at once."""
         ...
+
+
+def end_stream(sink: Sink) -> None:
+    """
+    End a stream after what has been written, so that its end differs from a cut.
+
+    Args:
+        sink: How bytes reach the client.
+    """
+    if end := sink.framing.end:
+        sink.write(end)
+    sink.close()
