@@ -18,7 +18,7 @@ from flask import Flask, Request, Response, request
 from ..cors.decision import ALLOW_ORIGIN
 from ..cors.request import request_from_environ
 from ..faces.cors import judge
-from ..faces.creation_lock import creation_lock
+from ..faces.creation_lock import the_only
 from .cors_rules import AppRules
 
 if TYPE_CHECKING:
@@ -114,14 +114,7 @@ def cors_of(app: Flask, **_: object) -> AppCors:
     Args:
         app: The application. Flask's signals pass it with other arguments.
     """
-    cors = app.extensions.get(_EXTENSION)
-    if cors is None:
-        with creation_lock:
-            cors = app.extensions.get(_EXTENSION)
-            if cors is None:
-                cors = app.extensions[_EXTENSION] = AppCors(app)
-    assert isinstance(cors, AppCors)  # noqa: S101 - the key is ours
-    return cors
+    return the_only(AppCors, app.extensions, _EXTENSION, lambda: AppCors(app))
 
 
 def _current_request() -> Request:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask.json.provider import DefaultJSONProvider
 
 from ..faces import Arrivals
-from ..faces.creation_lock import creation_lock
+from ..faces.creation_lock import the_only
 from ..faces.lazy_hub import LazyHub
 from ..faces.settings import URL_KEY
 from ..servers.advice import Advice
@@ -86,11 +86,4 @@ def state_of(app: Flask) -> State:
     Raises:
         ConfigError: Listing every mistake in the ``SSE_…`` keys.
     """
-    state = app.extensions.get(_EXTENSION)
-    if state is None:
-        with creation_lock:
-            state = app.extensions.get(_EXTENSION)
-            if state is None:
-                state = app.extensions[_EXTENSION] = State(app)
-    assert isinstance(state, State)  # noqa: S101 - the key is ours
-    return state
+    return the_only(State, app.extensions, _EXTENSION, lambda: State(app))
