@@ -1,6 +1,7 @@
 """Counters that the rooms of a hub share, and a picture of them."""
 
 import dataclasses
+import inspect
 
 import pytest
 
@@ -34,4 +35,4 @@ def test_counters_begin_with_the_hub():
 def test_each_field_is_documented(kind):
     """Whoever reads a number finds out what it counts."""
     for field in dataclasses.fields(kind):
-        assert f"        {field.name}: " in kind.__doc__
+        assert f"    {field.name}: " in inspect.getdoc(kind)
