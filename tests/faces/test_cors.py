@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from heliograph.cors import CorsPolicy, CorsRequest, decide
+from heliograph.cors import CorsPolicy, CorsRequest, decide, decide_async
 from heliograph.cors.handshake import HandshakePolicy
-from heliograph.faces.cors import judge, judge_async, judge_handshake
+from heliograph.faces.cors import judge, judge_handshake, judged
 
 A = "https://a.example"
 EVIL = "https://evil.example\x1b[31m"
@@ -20,11 +20,17 @@ def log(caplog):
         yield lambda: [record.getMessage() for record in caplog.records]
 
 
+async def outcome_of(request, *, is_async):
+    if is_async:
+        return judged(POLICY, request, await decide_async(POLICY, request))
+    return judge(POLICY, request)
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_refused(log, is_async):
     """The outcome holds what led to it; what the client sent is logged escaped."""
     request = CorsRequest("GET", "/a\r\nFAKE\x1b", origin=EVIL)
-    outcome = await judge_async(POLICY, request) if is_async else judge(POLICY, request)
+    outcome = await outcome_of(request, is_async=is_async)
 
     assert outcome == (POLICY, request, decide(POLICY, request))
     (message,) = log()
@@ -38,7 +44,7 @@ async def test_refused(log, is_async):
 async def test_granted(log, is_async):
     """Nothing is logged."""
     request = CorsRequest("GET", origin=A)
-    outcome = await judge_async(POLICY, request) if is_async else judge(POLICY, request)
+    outcome = await outcome_of(request, is_async=is_async)
 
     assert outcome.decision.reason is None
     assert log() == []

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..cors import CorsPolicy
+from ..cors import CorsPolicy, decide_async
 from ..cors.handshake import HandshakePolicy
 from ..cors.request import request_from_headers
-from ..faces.cors import judge_async, judge_handshake
+from ..faces.cors import judge_handshake, judged
 from .around import Layer, put_around
 from .messages import body, start
 
@@ -91,7 +91,8 @@ class CORSMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = request_from_headers(scope["method"], scope["path"], scope["headers"])
-        outcome = await judge_async(self._policy, request)
+        decision = await decide_async(self._policy, request)
+        outcome = judged(self._policy, request, decision)
         if outcome.decision.preflight:
             await _send_answer(send, outcome.answer())
             return
@@ -154,7 +155,7 @@ class _Response:
         outcome = self.outcome
         if message["type"] == "http.response.start" and outcome is not None:
             headers: _Headers = list(message.get("headers", ()))
-            present = functools.partial(_values, headers)
+            present = _present_in(headers)
             if outcome.refuses_stream(present):
                 self._is_refused = self._is_started = True
                 await _send_answer(self._send, outcome.answer())
@@ -194,13 +195,26 @@ def _is_caused_by_refusal(error: BaseException | None) -> bool:
     return False
 
 
-def _values(headers: _Headers, name: str) -> list[str]:
-    wanted = name.lower().encode()
-    return [value.decode("latin-1") for n, value in headers if n.lower() == wanted]
+def _present_in(headers: _Headers) -> Callable[[str], Sequence[str]]:
+    """Return what returns the values of a field. Mostly there is no such field."""
+    names = {name.lower() for name, _ in headers}
+
+    def present(name: str) -> Sequence[str]:
+        wanted = _field_name(name)
+        if wanted not in names:
+            return ()
+        return [value.decode("latin-1") for n, value in headers if n.lower() == wanted]
+
+    return present
 
 
 def _encoded(fields: tuple[tuple[str, str], ...]) -> _Headers:
-    return [(name.lower().encode(), value.encode()) for name, value in fields]
+    return [(_field_name(name), value.encode()) for name, value in fields]
+
+
+@functools.cache  # of the names that policies use, not of those that clients send
+def _field_name(name: str) -> bytes:
+    return name.lower().encode()
 
 
 async def _send_answer(send: Send, answer: Answer) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ..cors import CorsPolicy, CorsRequest, Decision, decide, decide_async
+from ..cors import CorsPolicy, CorsRequest, Decision, decide
 from ..cors.outcome import Outcome
 
 if TYPE_CHECKING:
     from ..cors.handshake import HandshakePolicy
 
-__all__ = ["judge", "judge_async", "judge_handshake"]
+__all__ = ["judge", "judge_handshake", "judged"]
 
 _log = logging.getLogger("heliograph.cors")
 
@@ -28,24 +28,7 @@ def judge(policy: CorsPolicy, request: CorsRequest) -> Outcome:
         TypeError: A function among the origins is async, or returned no bool.
         Exception: What such a function raises.
     """
-    return _logged(policy, request, decide(policy, request))
-
-
-async def judge_async(policy: CorsPolicy, request: CorsRequest) -> Outcome:
-    """
-    Decide like :func:`judge`, with functions among the origins that may be async.
-
-    Cancelling leaves nothing behind.
-
-    Args:
-        policy: The policy that applies.
-        request: The request.
-
-    Raises:
-        TypeError: A function among the origins returned no bool.
-        Exception: What such a function raises.
-    """
-    return _logged(policy, request, await decide_async(policy, request))
+    return judged(policy, request, decide(policy, request))
 
 
 async def judge_handshake(
@@ -70,7 +53,18 @@ async def judge_handshake(
     return reason is None
 
 
-def _logged(policy: CorsPolicy, request: CorsRequest, decision: Decision) -> Outcome:
+def judged(policy: CorsPolicy, request: CorsRequest, decision: Decision) -> Outcome:
+    """
+    Return the outcome of a decision, and log a refusal at ``DEBUG``.
+
+    For a face that waits for :func:`~heliograph.cors.decide_async` itself: another
+    coroutine for each request would cost more than the rest of this.
+
+    Args:
+        policy: The policy that applies.
+        request: The request.
+        decision: What the policy decided about it.
+    """
     if decision.reason is not None:
         # Escaped: a line end in a path forged a line of Flask-CORS's log (CVE-2024-1681).
         _log.debug("refused %s %a: %s", request.method, request.path, decision.reason)
