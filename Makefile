@@ -32,7 +32,7 @@ test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all
 		-k 'not (asgi or hypercorn or granian or daphne or gunicorn-uvicorn)' tests/e2e/test_servers.py
 
 test-quick: $(VENV)/dev $(FETCHED)/all
-	$(BIN)/python -m pytest $(TOGETHER) -m "not server and not timeout"
+	$(BIN)/python -m pytest $(TOGETHER) -n 4 -m "not server and not timeout"
 
 # On every other Python from 3.12 on that is found.
 test-pythons: $(FETCHED)/all

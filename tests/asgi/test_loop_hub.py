@@ -39,6 +39,7 @@ async def test_closing_while_it_opens():
     assert streams._hub.hub is None
 
 
+@pytest.mark.timeout(60)  # it waits for what nobody closes
 def test_loops_that_end_without_closing(tmp_path):
     """What they had open is dropped, as test clients of frameworks do with each request."""
     streams = EventStreams(f"sqlite:///{tmp_path}/log")

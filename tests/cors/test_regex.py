@@ -14,6 +14,9 @@ from heliograph.cors.regex import (
     literal_beginning,
 )
 
+# Many examples are tried.
+pytestmark = pytest.mark.timeout(120)
+
 
 def test_flags():
     """An expression that is accepted keeps its flags."""

@@ -154,7 +154,7 @@ class OneOrder(RuleBasedStateMachine):
 OneOrder.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None
 )
-TestOneOrder = OneOrder.TestCase
+TestOneOrder = pytest.mark.timeout(120)(OneOrder.TestCase)
 
 
 @pytest.fixture

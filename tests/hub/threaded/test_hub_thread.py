@@ -123,6 +123,7 @@ def test_publish_that_takes_too_long(tmp_path):
     hub.close()
 
 
+@pytest.mark.timeout(60)  # it waits for a Redis that does not answer
 def test_a_password_is_not_shown(monkeypatch):
     """The URL in an error is without it."""
     import socket as sockets

@@ -9,6 +9,9 @@ import pytest
 
 from servers import unmeasured
 
+# Each runs a program of its own.
+pytestmark = pytest.mark.timeout(120)
+
 
 def run(program, *arguments, **options):
     """Run a program of its own; its output, and that it ended well and silently."""
