@@ -46,7 +46,7 @@ _CREDENTIALS = frozenset({b"cookie", b"authorization"})
 
 class CORSMiddleware:
     """
-    Let pages of other origins use an ASGI application.
+    Allow pages of other origins to use an ASGI application.
 
     Preflights are answered before the application sees them. The application's responses
     get the headers, including the response to an unhandled exception. If one middleware is

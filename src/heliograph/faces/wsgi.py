@@ -146,7 +146,7 @@ class _Response:
     def pulled(
         self, start_response: StartResponse, status: str, headers: list[tuple[str, str]]
     ) -> _Body:
-        """Let the thread that iterates serve the client."""
+        """Serve the client from the thread that iterates."""
         connection = self._connection
         self._hub.locate(self._ticket)
         blocks = self._hub.pull(

@@ -40,7 +40,7 @@ _View = TypeVar("_View", bound="Callable[..., Any]")
 
 class CORS:
     """
-    Let pages of other origins use an application or a blueprint.
+    Allow pages of other origins to use an application or a blueprint.
 
     ``CORS(app)``, or ``cors = CORS()`` and ``cors.init_app(app)``. Options are taken from
     the resource, else from :meth:`init_app`, else from the constructor, else from the
@@ -96,7 +96,7 @@ def cross_origin(
     *misplaced: Any, **options: Unpack[CrossOriginOptions]
 ) -> Callable[[_View], _View]:
     """
-    Let pages of other origins use a route: a decorator, below ``@app.route``.
+    Allow pages of other origins to use a route: a decorator, below ``@app.route``.
 
     It takes precedence over :class:`CORS`, for every response that the route may give:
     errors, redirects to it, and methods that it does not have, too. Decorators between

@@ -142,7 +142,7 @@ class AdmissionControl:
         self, admission: Admission, observers: Sequence[Observer]
     ) -> tuple[Subscriber, int]:
         """
-        Let a client in, and give it a slot. See :meth:`.clients.Clients.admit`.
+        Admit a client, with a slot of its own. See :meth:`.clients.Clients.admit`.
 
         Args:
             admission: The stream that the client may open.

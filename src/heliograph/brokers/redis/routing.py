@@ -176,13 +176,13 @@ class Routing(LineEvents):
             self._rerouting = asyncio.create_task(self._reroute())
 
     def on_subscribed(self, name: str) -> None:
-        """Tell a channel that its messages arrive from now on."""
+        """Report to a channel that its messages arrive from now on."""
         channel, plain = self._subscribed.get(name, (None, True))
         if channel is not None and not plain:
             channel.on_subscribed()
 
     def on_message(self, name: str, data: bytes) -> None:
-        """Give a message to its channel."""
+        """Pass a message to its channel."""
         channel, plain = self._subscribed.get(name, (None, True))
         if channel is None:
             return

@@ -103,7 +103,7 @@ def make_folder(folder: Path) -> None:
 
 def give(path: Path, like: Path) -> None:
     """
-    Give what this process has just made as root to the owner of another file.
+    Change the owner of a file that root has just made to the owner of another file.
 
     Args:
         path: A socket or an empty folder. Anything else is left alone.

@@ -275,7 +275,7 @@ class HubThread:
         self._lock.acquire()
 
     def let_opening_continue(self) -> None:
-        """Let hubs be opened again: after a fork, in the parent."""
+        """Allow hubs to be opened again: after a fork, in the parent."""
         self._lock.release()
 
     def forget_parent(self) -> None:

@@ -36,7 +36,7 @@ class Opener(Protocol):
         ...
 
     def let_opening_continue(self) -> None:
-        """Let hubs be opened again: after a fork, in the parent."""
+        """Allow hubs to be opened again: after a fork, in the parent."""
         ...
 
     def forget_parent(self) -> None:
