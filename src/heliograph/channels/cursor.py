@@ -1,0 +1,37 @@
+"""A subscriber's position in a feed, and the count of what feeds hold."""
+
+from __future__ import annotations
+
+__all__ = ["Cursor", "HeldBytes"]
+
+
+class Cursor:
+    """
+    A subscriber's position in a feed. Only its feed moves it.
+
+    Attributes:
+        block: Number of the next block to take.
+        origin: How many bytes of the feed, before compression, came before the first one
+            since which its client has received the feed and nothing else; :obj:`None` if
+            that is the next block.
+    """
+
+    __slots__ = ("block", "origin")
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self.origin: int | None = None
+
+
+class HeldBytes:
+    """
+    How many bytes some feeds hold together. A body that several of them hold counts once.
+
+    Attributes:
+        bytes: The approximate number.
+    """
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
