@@ -1,8 +1,8 @@
 """Applications with the extension, and clients of theirs in the same process."""
 
 from flask import Flask
-from heliograph import EventStreamParser
 from heliograph.flask import SSE
+from streams import StreamParser
 
 
 def make_app(tmp_path, extension=None, **config):
@@ -20,7 +20,7 @@ class Reader:
     def __init__(self, response):
         assert response.status_code == 200, response.text
         self.response = response
-        self.parser = EventStreamParser()
+        self.parser = StreamParser()
         self.events = []
         self.chunks = response.iter_encoded()
 

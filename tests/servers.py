@@ -17,8 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import streams
-from heliograph import EventStreamParser
 from programs import unmeasured, until  # noqa: F401 - tests that start servers import them from here
+from streams import StreamParser
 
 APPS = Path(__file__).parent / "apps"
 
@@ -141,7 +141,7 @@ class Stream:
         context=None,
         source=None,
     ):
-        self.parser = EventStreamParser()
+        self.parser = StreamParser()
         self.events = []
         self.body = b""
         self.socket = connect(port, context, source)

@@ -1,6 +1,7 @@
 """Clients of streams for the tests: real sockets, the package's own parser."""
 
 import asyncio
+import json
 import socket
 
 from heliograph import EventStreamParser
@@ -12,12 +13,26 @@ connections = []
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
+class StreamParser(EventStreamParser):
+    """Returns the events that were published, and keeps what ``heliograph.open`` says."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.openings = []
+
+    def feed(self, data):
+        events = super().feed(data)
+        openings = [event for event in events if event.type == "heliograph.open"]
+        self.openings += [json.loads(event.data) for event in openings]
+        return [event for event in events if event not in openings]
+
+
 class Client:
     """Reads a stream from a socket. Comments are counted, events are kept."""
 
     def __init__(self, connection):
         self.connection = connection
-        self.parser = EventStreamParser()
+        self.parser = StreamParser()
         self.events = []
         # Megabytes come in small parts: nothing that has come before is copied or searched.
         self._raw = bytearray()

@@ -37,6 +37,7 @@ BAD = [
     ("send_buffer_bytes", 1),
     ("send_buffer_bytes", 2**30 + 1),
     ("publish_waits", 1),
+    ("open_event", 0),
     ("publish_timeout_seconds", "soon"),
 ]
 

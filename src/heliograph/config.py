@@ -74,6 +74,8 @@ class HubConfig:
         publish_waits: Whether a publish waits up to ``publish_timeout_seconds`` for
             storage that is unavailable, instead of failing at once. It is retried, and
             stored once.
+        open_event: Whether a stream begins with an event ``heliograph.open``, which tells
+            a page its position. Otherwise with an id alone, which a page cannot read.
 
     Raises:
         ConfigError: Fields have the wrong type or are out of range; lists all of them.
@@ -100,6 +102,7 @@ class HubConfig:
     send_buffer_bytes: int | None = 131_072
     publish_timeout_seconds: float | None = 10.0
     publish_waits: bool = False
+    open_event: bool = True
 
     def __post_init__(self) -> None:
         found = [
@@ -107,8 +110,10 @@ class HubConfig:
             for rule in _RULES
             if (problem := rule.problem(getattr(self, rule.name)))
         ]
-        if not isinstance(self.publish_waits, bool):
-            found.append(f"publish_waits must be True or False, not {self.publish_waits!r}")
+        for name in _FLAGS:
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                found.append(f"{name} must be True or False, not {value!r}")
         if not found and self.max_event_bytes > self.max_lag_bytes:
             found.append(
                 f"max_event_bytes must be at most max_lag_bytes ({self.max_lag_bytes}),"
@@ -123,6 +128,9 @@ class HubConfig:
             )
         if found:
             raise ConfigError(found)
+
+
+_FLAGS = ("publish_waits", "open_event")
 
 
 class _Rule(NamedTuple):

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from heliograph import Event, EventStreamParser
+from heliograph.channels.cursor import HeldBytes
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import HEARTBEAT, Feed, HeldBytes, gap_block, position_block
+from heliograph.channels.feed import HEARTBEAT, Feed, gap_block
 from heliograph.channels.log import LogItem
+from heliograph.channels.opening import Opening
 from heliograph.channels.position import Position, Positions
 
 
@@ -174,16 +176,17 @@ def test_own_ids(channels, shown):
     assert (event.id == shared.positions.id) is not shown
 
 
-def test_a_place_that_is_called_otherwise():
-    """Clients are told, without an event; what follows has its place in the new life."""
+def test_a_channel_gets_a_new_epoch():
+    """Clients are told, by an event that says that nothing is missing."""
     shared = feed("a", "b")
     cursor = shared.join()
 
-    shared.rename("b", Position("f", 0))
+    shared.rename("b", Position("f", 0), Opening())
 
-    parser = EventStreamParser()
-    assert parser.feed(shared.take(cursor)) == []
-    assert Positions.parse(parser.last_event_id, ("a", "b"))["b"] == Position("f", 0)
+    (event,) = events(shared.take(cursor))
+    assert event.type == "heliograph.open"
+    assert json.loads(event.data)["resumed"] is True
+    assert Positions.parse(event.id, ("a", "b"))["b"] == Position("f", 0)
 
 
 def test_gap_event():
@@ -213,12 +216,3 @@ def test_gap_of_several_channels_is_one_event():
 
     assert json.loads(event.data)["channels"] == ["a", "b"]
     assert positions["a"].offset == 7
-
-
-def test_place_is_kept_without_an_event():
-    """A client that is cut off before its first event still knows where it was."""
-    positions = Positions({"a": Position("e", 7)})
-    parser = EventStreamParser()
-
-    assert parser.feed(position_block(positions)) == []
-    assert parser.last_event_id == positions.id

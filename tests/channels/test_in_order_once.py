@@ -11,11 +11,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from heliograph import Event, EventStreamParser
+from heliograph import Event
+from heliograph.channels.cursor import HeldBytes
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import Feed, HeldBytes, entry_block, gap_block, position_block
+from heliograph.channels.feed import Feed, entry_block, gap_block
 from heliograph.channels.log import Appended, ChannelLog, LogItem
+from heliograph.channels.opening import Opening
 from heliograph.channels.position import Position, Positions
+from streams import StreamParser
 
 CHANNELS = ("a", "b")
 
@@ -96,8 +99,8 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(target=online)
     def join(self):
-        client = Client(self.feed.join(), EventStreamParser(), [])
-        client.receive(position_block(self.feed.positions))
+        client = Client(self.feed.join(), StreamParser(), [])
+        client.receive(Opening().block(self.feed.positions, resumed=True))
         self.clients.append(client)
         return client
 
@@ -141,7 +144,7 @@ class Delivery(RuleBasedStateMachine):
             data += entry_block(item, positions)
         assert positions == self.feed.positions
         client = Client(
-            self.feed.join(), EventStreamParser(last_event_id=last_event_id), expected
+            self.feed.join(), StreamParser(last_event_id=last_event_id), expected
         )
         client.receive(data)
         assert client.expected == []

@@ -15,7 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import pytest
 
-from heliograph import EventStreamParser, HubConfig
+from heliograph import HubConfig
 from heliograph.channels.entry import id_after
 from heliograph.faces import (
     DEFAULT_CHANNEL,
@@ -36,6 +36,7 @@ from heliograph.faces import (
 )
 from heliograph.hub import HubThread
 from servers import until
+from streams import StreamParser
 
 
 class PlainWSGI:
@@ -136,7 +137,7 @@ def serving(*, config=None, **options):
 
 
 def events_of(response, count):
-    parser, events = EventStreamParser(), []
+    parser, events = StreamParser(), []
     while len(events) < count:
         line = response.readline()
         assert line, f"the stream ended after {events}"

@@ -8,12 +8,13 @@ import time
 
 import pytest
 
-from heliograph import Event, EventStreamParser, HubConfig
+from heliograph import Event, HubConfig
 from heliograph.faces import Admission, Refusal
 from heliograph.faces.wsgi import serve_stream
 from heliograph.hub import HubThread
 from heliograph.servers.advice import Advice
 from servers import until
+from streams import StreamParser
 from wsgis import connected, environ
 
 ADVICE = Advice(logging.getLogger("face"), url_setting="FACE_URL")
@@ -73,7 +74,7 @@ class Response:
 
 
 def events_of(blocks, count):
-    parser, events = EventStreamParser(), []
+    parser, events = StreamParser(), []
     while len(events) < count:
         events += parser.feed(next(blocks))
     return [event.data for event in events]
@@ -105,7 +106,7 @@ def test_taken_over(hub):
         assert lines[:2] == [b"HTTP/1.1 200 OK", b"Content-Type: text/event-stream"]
         assert lines[2].startswith(b"Date: ")
         assert lines[2].endswith(b" GMT")
-        assert lines[3:] == [b"Connection: close"]
+        assert lines[3:] == [b"Transfer-Encoding: chunked", b"Connection: close"]
         hub.publish(["a"], Event("x"))
         read(client, b"data: x")
         client.shutdown(socket.SHUT_WR)
@@ -123,8 +124,12 @@ def test_the_head_that_the_server_writes(hub):
 
         head, _, _ = read(client, b"id: ").partition(b"\r\n\r\n")
         assert head.split(b"\r\n") == [
-            b"HTTP/1.1 200 OK", b"Server: s", b"X-Middleware: m", b"Connection: close"
-        ]  # fmt: skip
+            b"HTTP/1.1 200 OK",
+            b"Server: s",
+            b"X-Middleware: m",
+            b"Transfer-Encoding: chunked",
+            b"Connection: close",
+        ]
 
 
 @pytest.mark.parametrize("is_visible", [True, False])

@@ -8,12 +8,11 @@ import pytest
 
 from heliograph import (
     Event,
-    EventStreamParser,
 )
 from heliograph.channels.position import Positions
 from heliograph.hub import Admission
 from hubs import Taking, gap_of, opened, resume
-from streams import connect, until
+from streams import StreamParser, connect, until
 
 
 async def test_who_catches_up_from_memory_lets_others_go_on():
@@ -36,7 +35,7 @@ async def test_who_catches_up_from_memory_lets_others_go_on():
             turns += 1
             await asyncio.sleep(0)
 
-        assert len(EventStreamParser().feed(sink.data)) == 20 * 64
+        assert len(StreamParser().feed(sink.data)) == 20 * 64
         assert turns > len(sink.data) / 300_000
 
 

@@ -9,6 +9,7 @@ from heliograph.hub import Admission
 from heliograph.hub.connections import Connections
 from heliograph.hub.tasks import Tasks
 from heliograph.hub.timings import Timings
+from heliograph.wire.framing import Framing
 from hubs import fill, opened
 from streams import HEAD, connect, until
 
@@ -122,7 +123,12 @@ async def test_a_fault_while_a_client_is_located(caplog):
     ours, theirs = socket.socketpair()
     with theirs:
         connections.adopt(
-            ours, HEAD, before_head=broken, on_open=None, on_failed=failed.set
+            ours,
+            HEAD,
+            Framing.CHUNKED,
+            before_head=broken,
+            on_open=None,
+            on_failed=failed.set,
         )
 
         await failed.wait()
@@ -134,16 +140,23 @@ async def test_a_fault_while_a_client_is_located(caplog):
 
 
 async def test_adopting_while_the_hub_is_closed():
-    """The client is given its head, so that it reconnects, and no task is started for it."""
+    """The client is sent a whole response, so it reconnects, and no task is started for it."""
     failed = asyncio.Event()
     tasks = Tasks()
     connections = Connections(HubConfig(), tasks)
     await connections.close(0.0)
     ours, theirs = socket.socketpair()
     with theirs:
-        connections.adopt(ours, HEAD, before_head=None, on_open=None, on_failed=failed.set)
+        connections.adopt(
+            ours,
+            HEAD,
+            Framing.CHUNKED,
+            before_head=None,
+            on_open=None,
+            on_failed=failed.set,
+        )
 
-        assert theirs.recv(99) == HEAD
+        assert theirs.recv(99) == HEAD + b"0\r\n\r\n"
         assert theirs.recv(99) == b""
     assert failed.is_set()
     assert not tasks._tasks

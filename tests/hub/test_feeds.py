@@ -110,7 +110,7 @@ async def test_heartbeat(channels):
     async with opened(heartbeat_seconds=0.05) as hub:
         client = await connect(hub, *channels).placed()
 
-        await client.wait_for(lambda c: c.body.count(b"\n:\n\n") >= 3)
+        await client.wait_for(lambda c: c.body.count(b"\n:\n") >= 3)
 
         assert client.events == []
 
@@ -124,7 +124,7 @@ async def test_heartbeats_wait_for_silence():
             await client.wait(n + 1)
             await asyncio.sleep(0.05)
 
-        assert b"\n:\n\n" not in client.body
+        assert b"\n:\n" not in client.body
 
 
 async def test_no_heartbeat():
@@ -314,7 +314,7 @@ async def test_clients_that_leave_at_a_heartbeat():
         tickets = [hub.admit(Admission(("a",))) for _ in sinks]
         for ticket, sink in zip(tickets, sinks, strict=True):
             subscriber = hub._clients._admission.find(ticket.number)
-            subscriber.begin(sink, b":\n\n", None)
+            subscriber.begin(sink, b":\n", None)
             hub._feeds.expect(subscriber)
             sink.data = b""
         sinks[0].faults.add("write")

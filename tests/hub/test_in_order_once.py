@@ -1,36 +1,50 @@
 """
-Subscribers and a feed against a plain model, at random.
+Subscribers and feeds of each framing and coding against a plain model, at random.
 
 Whatever is asked of a subscriber in whatever order, its client gets whole blocks, in order,
 a prefix of what was published for it; all of that if it finished while it followed and its
-sink works. Its observer is told once, in the step in which it is no longer open.
+sink works. zlib decodes what a client gets, each write by itself and cut anywhere. Its
+observer is told once, in the step in which it is no longer open.
 """
 
 import asyncio
+import random
+import zlib
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from heliograph import Event, EventStreamParser
+from heliograph.channels.cursor import HeldBytes
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import HEARTBEAT, Feed, HeldBytes
+from heliograph.channels.feed import HEARTBEAT, Feed
 from heliograph.channels.log import LogItem
 from heliograph.channels.position import Position, Positions
 from heliograph.channels.selection import Selection
 from heliograph.hub.subscriber import State, Subscriber
+from heliograph.wire.coding import Coding
 from heliograph.wire.framing import Framing
 from hubs import Recording
+
+# What a compressor finds again in other events, and not in the event itself.
+_random = random.Random(1)
+TEXTS = [
+    "".join(_random.choices("abcdefghijklmnop\n", k=size))
+    for size in (0, 1, 9, 50, 200, 300, 400, 500, 600, 800, 1100, 3000)
+]
 
 
 class Client:
     """A subscriber, its sink, and what the model says of it. It is an observer, too."""
 
-    def __init__(self, number, framing):
+    def __init__(self, number, framing, coding):
+        self.coding = coding
         self.subscriber = Subscriber(
             number,
             ("a",),
             None,
+            coding=coding,
             address=None,
             expires_at=None,
             admitted_at=0.0,
@@ -50,19 +64,32 @@ class Client:
     def is_sound(self):
         return not self.sink.faults
 
-    def given(self):
-        """Return the data of the events that were written, each write by itself whole."""
-        parser, writes = EventStreamParser(), list(self.sink.writes)
+    def unframed(self):
+        """Return the bytes of each write, which is one chunk if it is chunked."""
+        writes = list(self.sink.writes)
         if self.sink.framing.end and writes and writes[-1] == self.sink.framing.end:
             writes.pop()
-        data = []
         for write in writes:
             block = write
             if self.sink.framing is Framing.CHUNKED:
                 size, _, rest = write.partition(b"\r\n")
                 block = rest.removesuffix(b"\r\n")
                 assert int(size, 16) == len(block) > 0
-            assert block.endswith(b"\n\n")
+            yield block
+
+    def given(self, cut=None):
+        """Return the data of the events that were written, cut into parts of so many bytes."""
+        parser, decoder, data = EventStreamParser(), zlib.decompressobj(wbits=31), []
+        writes = list(self.unframed())
+        if cut:
+            body = b"".join(writes)
+            writes = [body[start : start + cut] for start in range(0, len(body), cut)]
+        for write in writes:
+            is_coded = self.coding is not Coding.IDENTITY
+            block = decoder.decompress(write) if is_coded else write
+            assert not decoder.unused_data
+            # Whatever was written can be decoded at once, and parsed but for a comment.
+            assert cut or block.endswith(b"\n")
             data += [event.data for event in parser.feed(block)]
         return data
 
@@ -75,12 +102,13 @@ class Subscribers(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.held = HeldBytes()
         self.feeds = {
-            framing: Feed(
+            (framing, coding): Feed(
                 Positions({"a": Position("e", 0)}),
                 self.held,
-                selection=Selection(("a",), framing),
+                selection=Selection(("a",), framing, coding),
             )
             for framing in Framing
+            for coding in Coding
         }
         self.all = []
         self.offset = 0
@@ -97,34 +125,36 @@ class Subscribers(RuleBasedStateMachine):
 
         return self.loop.run_until_complete(call())
 
-    @rule(target=clients, framing=st.sampled_from(Framing))
-    def admit(self, framing):
-        client = Client(len(self.all), framing)
+    @rule(target=clients, framing=st.sampled_from(Framing), coding=st.sampled_from(Coding))
+    def admit(self, framing, coding):
+        client = Client(len(self.all), framing, coding)
         self.all.append(client)
         return client
 
     @rule(client=clients, expires_in=st.sampled_from([None, 600.0]))
     def begin(self, client, expires_in):
         if client.subscriber.state is State.ADMITTED:
-            self.do(client.subscriber.begin, client.sink, b":\n\n", expires_in)
+            greeting = client.coding.prologue + client.coding.code((b":\n",))
+            self.do(client.subscriber.begin, client.sink, greeting, expires_in)
 
-    @rule(client=clients)
-    def give(self, client):
+    @rule(client=clients, texts=st.lists(st.sampled_from(TEXTS), max_size=3))
+    def give(self, client, texts):
         self.pages += 1
-        data = f"page{self.pages}"
+        data = [f"page{self.pages}" + text.replace("\n", "") for text in texts]
         if client.subscriber.state is State.JOINING:
-            client.expected.append(data)
-        self.do(client.subscriber.give, b"data: %b\n\n" % data.encode())
+            client.expected += data
+        blocks = [b"data: %b\n\n" % each.encode() for each in data]
+        self.do(client.subscriber.give, *blocks)
 
     @rule(client=clients)
     def follow(self, client):
         if client.subscriber.state is State.JOINING:
-            client.subscriber.follow(self.feeds[client.sink.framing])
+            client.subscriber.follow(self.feeds[client.sink.framing, client.coding])
 
-    @rule(data=st.text("xyz\n", max_size=9))
-    def append(self, data):
+    @rule(text=st.sampled_from(TEXTS))
+    def append(self, text):
         self.offset += 1
-        event = Event(f"{self.offset}:{data}")
+        event = Event(f"{self.offset}:{text}")
         item = LogItem.of(Entry("a", Position("e", self.offset), event, 0.0))
         for feed in self.feeds.values():
             feed.append(item)
@@ -159,6 +189,10 @@ class Subscribers(RuleBasedStateMachine):
         self.do(client.subscriber.on_resumed)
         if client.is_sound and client.subscriber.state is State.FOLLOWING:
             assert client.given() == client.expected
+
+    @rule(client=clients, cut=st.integers(1, 400))
+    def read_in_parts(self, client, cut):
+        assert client.given(cut) == client.given()
 
     @rule(client=clients)
     def ask_for_heartbeat(self, client):

@@ -7,7 +7,8 @@ import pytest
 from heliograph import (
     Event,
 )
-from heliograph.channels.feed import Feed, HeldBytes
+from heliograph.channels.cursor import HeldBytes
+from heliograph.channels.feed import Feed
 from heliograph.channels.position import Position, Positions
 from heliograph.hub import Admission
 from heliograph.hub.lag import LagBudget
@@ -112,7 +113,7 @@ def new_client(number, feed=None):
     subscriber = Subscriber(
         number, ("a",), None, address=None, expires_at=None, admitted_at=0.0, observers=()
     )
-    subscriber.begin(sink, b":\n\n", None)
+    subscriber.begin(sink, b":\n", None)
     if feed is not None:
         subscriber.follow(feed)
     return subscriber, sink

@@ -1,8 +1,10 @@
 """One client as a state machine: each transition, what it writes, and who is told."""
 
 import asyncio
+import random
 import socket
 import time
+import zlib
 
 import pytest
 
@@ -15,11 +17,12 @@ from heliograph.channels.selection import Selection
 from heliograph.hub import Admission
 from heliograph.hub.sinks import ConnectionSink
 from heliograph.hub.subscriber import State, Subscriber
+from heliograph.wire.coding import Coding
 from heliograph.wire.framing import Framing
 from hubs import Recording, Taking, opened
 from streams import connect, until
 
-GREETING = b":\nretry: 1\n\n"
+GREETING = b":\nretry: 1\n"
 PAGE = b"data: page\n\n"
 BLOCK = b"data: block\n\n"
 CHUNKED = Framing.CHUNKED.frame
@@ -46,14 +49,21 @@ class Raising(Told):
         raise ZeroDivisionError("a bug of an observer")
 
 
-def admitted(*observers):
+def admitted(*observers, coding=Coding.IDENTITY):
     return Subscriber(
-        1, ("a",), None, address=None, expires_at=None, admitted_at=0.0, observers=observers
+        1,
+        ("a",),
+        None,
+        coding=coding,
+        address=None,
+        expires_at=None,
+        admitted_at=0.0,
+        observers=observers,
     )
 
 
-def new_feed(framing=Framing.CHUNKED):
-    selection = Selection(("a",), framing)
+def new_feed(framing=Framing.CHUNKED, coding=Coding.IDENTITY):
+    selection = Selection(("a",), framing, coding)
     return Feed(Positions({"a": Position("e", 0)}), selection=selection)
 
 
@@ -79,7 +89,7 @@ def brought_to(state, sink):
 CALLS = {
     "begin": lambda one, sink: one.begin(sink, GREETING, None),
     "give": lambda one, sink: one.give(PAGE),
-    "give-nothing": lambda one, sink: one.give(b""),
+    "give-nothing": lambda one, sink: one.give(),
     "follow": lambda one, sink: one.follow(new_feed()),
     "finish": lambda one, sink: one.finish(),
     "drop": lambda one, sink: one.drop(),
@@ -122,6 +132,25 @@ MISTAKES = {
     *((state, "begin") for state in State if state is not ADMITTED),
     *((state, "follow") for state in State if state is not JOINING),
 }
+
+
+async def test_a_heartbeat_of_its_own_in_a_shared_window():
+    """What follows does not refer to a sequence that this client has not received."""
+    block = b"data: " + random.Random(1).randbytes(400).hex().encode() + b"\n\n"
+    feed = new_feed(Framing.IDENTITY, Coding.GZIP_WINDOW)
+    sink = Recording()
+    subscriber = admitted(coding=Coding.GZIP_WINDOW)
+    subscriber.begin(sink, Coding.GZIP_WINDOW.prologue, None)
+    subscriber.follow(feed)
+    for _ in range(2):
+        for _ in range(4):
+            feed.append_block(block)
+            subscriber.flush()
+        subscriber.on_silent()
+
+    decoded = zlib.decompressobj(wbits=31).decompress(sink.data)
+    assert decoded == 2 * (4 * block + HEARTBEAT)
+    assert len(sink.writes[4]) < len(sink.writes[1]) / 10
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from heliograph.servers.swap import response_head, swap
+from heliograph.wire.framing import Framing
 from wsgis import connected
 
 
@@ -48,7 +49,7 @@ def test_the_head_that_the_server_writes(pair):
             b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Mw: a: b\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
 
-    assert body.written_head(write) == (
+    assert body.written_head(write, Framing.IDENTITY) == (
         b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Mw: a: b\r\nConnection: close\r\n\r\n"
     )
     taken.close()
@@ -61,7 +62,7 @@ def test_no_head_yet(pair, write):
     _, accepted = pair
     taken, body = swap(accepted.fileno(), accepted)
 
-    assert body.written_head(write) is None
+    assert body.written_head(write, Framing.IDENTITY) is None
     taken.close()
     body.close()
 
@@ -158,7 +159,11 @@ def test_failure_leaves_the_connection(pair, monkeypatch):
     assert client.recv(99) == b"still the server's"
 
 
-def test_response_head():
+@pytest.mark.parametrize(
+    ("framing", "line"),
+    [(Framing.CHUNKED, [b"Transfer-Encoding: chunked"]), (Framing.IDENTITY, [])],
+)
+def test_response_head(framing, line):
     """Status and headers as given; what concerns the connection is ours to say."""
     headers = [
         ("Content-Type", "text/event-stream"),
@@ -171,7 +176,7 @@ def test_response_head():
         ("X-Name", "é"),
     ]
 
-    head = response_head("200 OK", headers)
+    head = response_head("200 OK", headers, framing)
 
     assert head.split(b"\r\n") == [
         b"HTTP/1.1 200 OK",
@@ -180,6 +185,7 @@ def test_response_head():
         b"Set-Cookie: b=2",
         b"Date: Mon, 01 Jan 2024 00:00:00 GMT",
         b"X-Name: \xe9",
+        *line,
         b"Connection: close",
         b"",
         b"",

@@ -36,9 +36,9 @@ def test_block(event, block):
 
 
 COMMENTS = [
-    pytest.param("", b":\n\n", id="empty"),
-    pytest.param("hi", b": hi\n\n", id="text"),
-    pytest.param("a\r\nb\rc\n", b": a\n: b\n: c\n:\n\n", id="every-line-is-a-comment"),
+    pytest.param("", b":\n", id="empty"),
+    pytest.param("hi", b": hi\n", id="text"),
+    pytest.param("a\r\nb\rc\n", b": a\n: b\n: c\n:\n", id="every-line-is-a-comment"),
 ]
 
 

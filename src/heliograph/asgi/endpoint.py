@@ -107,9 +107,14 @@ class StreamEndpoint:
         if isinstance(ticket, Refusal):
             await refuse(send, ticket)
             return
-        head = start(200, stream_headers(decision))
         await serve_client(
-            hub, ticket, head, receive, send, may_take_over=self._may_take_over
+            hub,
+            ticket,
+            receive,
+            send,
+            head=start(200, stream_headers(decision)),
+            coding=decision.coding,
+            may_take_over=self._may_take_over,
         )
 
     async def _decide(self, scope: Scope) -> Admission | Refusal:

@@ -15,6 +15,7 @@ from .task import serve
 if TYPE_CHECKING:
     from ..hub import Hub, Ticket
     from ..servers.asgi_types import Message, Receive, Send
+    from ..wire.coding import Coding
 
 __all__ = ["serve_client"]
 
@@ -22,10 +23,11 @@ __all__ = ["serve_client"]
 async def serve_client(
     hub: Hub,
     ticket: Ticket,
-    head: Message,
     receive: Receive,
     send: Send,
     *,
+    head: Message,
+    coding: Coding,
     may_take_over: bool,
 ) -> None:
     """
@@ -37,9 +39,10 @@ async def serve_client(
     Args:
         hub: The hub that has admitted the client.
         ticket: What the hub's ``admit`` returned.
-        head: The message with the head of the response.
         receive: The server's.
         send: The server's.
+        head: The message with the head of the response.
+        coding: The content coding of the stream, as the head says.
         may_take_over: Whether the connection may be taken over from the server.
     """
     try:
@@ -48,7 +51,7 @@ async def serve_client(
         connection = connection_of(receive, send)
         sink = None
         if may_take_over:
-            sink = await connection.take_over(hub.config, hub.greeting(ticket))
+            sink = await connection.take_over(hub.config, hub.greeting(ticket, coding))
         if sink is None:
             await serve(hub, ticket, connection, receive, send)
         else:

@@ -2,9 +2,10 @@
 One selection's events as encoded blocks, shared by all of its subscribers.
 
 A feed is an append-only list of blocks, and each subscriber has a :class:`Cursor` in it.
-There is no queue per client: the blocks between a cursor and the end are joined and framed
-once, and cursors at the same block get the same bytes. A block is dropped when the last
-cursor has passed it, so a feed whose cursors are all at the end holds nothing.
+There is no queue per client: the blocks between a cursor and the end are joined,
+compressed and framed once, and cursors at the same block get the same bytes. A block is
+dropped when the last cursor has passed it, so a feed whose cursors are all at the end holds
+nothing.
 
 Clients choose selections, and there may be as many feeds as clients. So appending an event
 costs a reference to its :class:`.log.LogItem`, whose body all feeds share; the ``id:``
@@ -23,24 +24,25 @@ from array import array
 from typing import TYPE_CHECKING
 
 from ..event import Event
+from ..wire.coding import Coding
 from ..wire.encoder import encode_body, encode_comment, encode_id
+from .cursor import Cursor, HeldBytes
+from .segments import Segments
 from .selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .log import LogItem
+    from .opening import Opening
     from .position import GapReason, Position, Positions
 
 __all__ = [
     "GAP_EVENT_TYPE",
     "HEARTBEAT",
-    "Cursor",
     "Feed",
-    "HeldBytes",
     "entry_block",
     "gap_block",
-    "position_block",
 ]
 
 GAP_EVENT_TYPE = "heliograph.gap"
@@ -49,28 +51,13 @@ HEARTBEAT = encode_comment("")
 """
 A comment, which is sent after silence. Clients ignore it (WHATWG HTML section 9.2.6).
 
-It ends in an empty line, at which httpx-sse 0.4, sseclient and aiosseclient yield an empty
-``message`` event, and @microsoft/fetch-event-source calls ``onmessage`` with empty data.
+No block of its own: several clients dispatch an empty message for a block without data (see
+:mod:`.opening`).
 """
 
 
 # The memory of a block beside its bytes: references, and the objects around it.
 _BLOCK_BYTES = 64
-
-
-def position_block(positions: Positions) -> bytes:
-    """
-    Return the block that tells a client its position, without an event.
-
-    A block without data dispatches no event, but the client keeps its id (WHATWG HTML
-    section 9.2.6; seen in Chromium 156). So a client that is disconnected before its first
-    event resumes exactly. The clients listed at :data:`HEARTBEAT` dispatch an event with
-    empty data here, too.
-
-    Args:
-        positions: The positions of the client.
-    """
-    return encode_id(positions.id) + b"\n"
 
 
 def entry_block(item: LogItem, positions: Positions) -> bytes:
@@ -120,34 +107,6 @@ def gap_block(
     return encode_id(positions.id) + encode_body(event)
 
 
-class Cursor:
-    """
-    A subscriber's position in a feed. Only its feed moves it.
-
-    Attributes:
-        block: Number of the next block to take.
-    """
-
-    __slots__ = ("block",)
-
-    def __init__(self, block: int) -> None:
-        self.block = block
-
-
-class HeldBytes:
-    """
-    How many bytes some feeds hold together. A body that several of them hold counts once.
-
-    Attributes:
-        bytes: The approximate number.
-    """
-
-    __slots__ = ("bytes",)
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-
 class _Entry:
     """The block of an entry in one feed."""
 
@@ -180,6 +139,7 @@ class Feed:
         "_id_bytes",
         "_joined",
         "_positions",
+        "_segments",
         "_starts",
         "_written",
     )
@@ -192,8 +152,14 @@ class Feed:
         selection: Selection | None = None,
     ) -> None:
         self._positions = positions
-        self._framing = (selection or Selection(positions.channels)).framing
+        selection = selection or Selection(positions.channels)
+        self._framing = selection.framing
         self._held = HeldBytes() if held is None else held
+        self._segments = (
+            None
+            if selection.coding is Coding.IDENTITY
+            else Segments(selection.coding, selection.framing, self._held, self._raw)
+        )
         # Number of a block -> how many cursors take it next. There are few keys: most
         # cursors are at the end.
         self._cursors_at: dict[int, int] = {}
@@ -261,16 +227,17 @@ class Feed:
         """
         self.append_block(gap_block({channel: (reason, go_on)}, self.positions))
 
-    def rename(self, channel: str, position: Position) -> None:
+    def rename(self, channel: str, position: Position, opening: Opening) -> None:
         """
         Append the clients' position in a channel whose head got a new epoch.
 
         Args:
             channel: One of the channels.
             position: The position of :attr:`positions` in this channel, in the new epoch.
+            opening: How clients are told their position.
         """
         self.positions.advance(channel, position)
-        self.append_block(position_block(self._positions))
+        self.append_block(opening.block(self._positions, resumed=True))
 
     def append_block(self, block: bytes) -> None:
         """
@@ -287,9 +254,21 @@ class Feed:
 
     def join(self) -> Cursor:
         """Return a cursor at the end: it takes every block that is appended from now on."""
+        if self._segments is not None:
+            self._fill(self._segments)
         end = self.end
         self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
         return Cursor(end)
+
+    def interrupt(self, cursor: Cursor) -> None:
+        """
+        Take into account that a client was sent something that is not of the feed.
+
+        Args:
+            cursor: The client's cursor. What it takes next must not refer to what the
+                client has received before.
+        """
+        cursor.origin = None
 
     def leave(self, cursor: Cursor) -> None:
         """
@@ -313,25 +292,23 @@ class Feed:
             cursor: A cursor of this feed.
 
         Returns:
-            The blocks, joined and framed; ``b""`` if the cursor is at the end. Cursors at
-            the same block get the same object.
+            The blocks, joined, compressed and framed; ``b""`` if the cursor is at the end.
+            Cursors at the same block get the same object.
         """
         start, end = cursor.block, self._first + len(self._blocks)
         if start == end:
             return b""
+        if self._segments is not None:
+            self._fill(self._segments)
+            joined = self._segments.take(cursor)
+        elif (found := self._joined.get(start)) is not None:
+            joined = found
+        else:
+            self._write_ids()
+            joined = self._joined[start] = self._framing.frame(self._raw(start, end))
         self._depart(start)
         self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
         cursor.block = end
-        joined = self._joined.get(start)
-        if joined is None:
-            self._write_ids()
-            parts: list[bytes] = []
-            for block in self._blocks[start - self._first :]:
-                if isinstance(block, bytes):
-                    parts.append(block)
-                else:
-                    parts += (block.id_line, block.item.body)
-            joined = self._joined[start] = self._framing.frame(b"".join(parts))
         return joined
 
     def lag_bytes(self, cursor: Cursor) -> int:
@@ -365,6 +342,8 @@ class Feed:
         del self._blocks[:passed]
         del self._starts[:passed]
         self._first = oldest
+        if self._segments is not None:
+            self._segments.trim(oldest)
 
     def _write_ids(self) -> None:
         """Write the missing id lines, and move the positions past their blocks."""
@@ -377,6 +356,26 @@ class Feed:
                 self._id_bytes = len(block.id_line)
                 self._held.bytes += self._id_bytes
         self._written = end
+
+    def _raw(self, start: int, end: int) -> bytes:
+        """Return the bytes of some blocks. Their id lines are written."""
+        parts: list[bytes] = []
+        for block in self._blocks[start - self._first : end - self._first]:
+            if isinstance(block, bytes):
+                parts.append(block)
+            else:
+                parts += (block.id_line, block.item.body)
+        return b"".join(parts)
+
+    def _fill(self, segments: Segments) -> None:
+        """Put the blocks that are in no segment yet into one, or into one each."""
+        end = self.end
+        if segments.end == end:
+            return
+        self._write_ids()
+        step = 1 if segments.is_of_one_block else end - segments.end
+        for start in range(segments.end, end, step):
+            segments.append(start + step, self._raw(start, start + step))
 
     def _depart(self, block: int) -> None:
         left = self._cursors_at[block] - 1

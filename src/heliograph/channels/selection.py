@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..wire.coding import Coding
 from ..wire.framing import Framing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Selection"]
 
@@ -26,3 +29,12 @@ class Selection(NamedTuple):
     channels: tuple[str, ...]
     framing: Framing = Framing.IDENTITY
     coding: Coding = Coding.IDENTITY
+
+    def wrap(self, blocks: Iterable[bytes]) -> bytes:
+        """
+        Return the bytes to send for blocks that are for one client alone.
+
+        Args:
+            blocks: Whole blocks, at least one.
+        """
+        return self.framing.frame(self.coding.code(blocks))

@@ -86,7 +86,8 @@ def serve_stream(
         # What the server's own response says of its length is not true of a stream.
         lines = [line for line in headers if line[0].lower() != "content-length"]
         # Made before anything is taken: the server can still answer if it cannot be.
-        head = response_head(status, [*lines, ("Date", formatdate(usegmt=True))])
+        date = ("Date", formatdate(usegmt=True))
+        head = response_head(status, [*lines, date], connection.framing)
         body = (
             response.taken_over(start_response, status, lines, head)
             if may_take_over
@@ -135,12 +136,12 @@ class _Response:
         connection, dummy = taken
         try:
             write = start_response(status, [*headers, ("Content-Length", "0")])
-            head = dummy.written_head(write) or head
+            head = dummy.written_head(write, self._connection.framing) or head
         except BaseException:
             # The server answers with an error, if it still can.
             dummy.give_back(connection)
             raise
-        self._hub.adopt(self._ticket, connection, head)
+        self._hub.adopt(self._ticket, connection, head, self._connection.framing)
         return _Body(dummy, self._on_close)
 
     def pulled(

@@ -163,6 +163,7 @@ class AdmissionControl:
             self._last_number,
             channels,
             admission.last_event_id,
+            coding=admission.coding,
             address=address,
             expires_at=None if admission.is_program else self._end_of(admission),
             admitted_at=asyncio.get_running_loop().time(),

@@ -16,7 +16,7 @@ import contextlib
 import heapq
 from typing import TYPE_CHECKING
 
-from ..channels.feed import entry_block, gap_block, position_block
+from ..channels.feed import entry_block, gap_block
 from ..channels.log import LogItem
 from ..channels.position import Positions
 from ..errors import InvalidStreamIdError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..channels.log import ChannelLog
+    from ..channels.opening import Opening
     from ..channels.position import GapReason, Position
     from .channel_table import ChannelTable
     from .statistics import Counters
@@ -50,6 +51,7 @@ class CatchUp:
         subscriber: A subscriber that has begun.
         table: The table in which its channels are in use.
         storage: Entries that the logs no longer hold are read from it.
+        opening: How the client is told its position.
         counters: Gap events are counted here.
     """
 
@@ -58,16 +60,21 @@ class CatchUp:
         subscriber: Subscriber,
         table: ChannelTable,
         storage: Storage,
+        opening: Opening,
         counters: Counters,
     ) -> None:
         self._subscriber = subscriber
         self._table = table
         self._storage = storage
+        self._opening = opening
         self._counters = counters
         self._logs: dict[str, ChannelLog] = {}
         self._positions: Positions
         # Gaps to announce: channel -> reason, and the position after which it continues.
         self._missing: dict[str, tuple[GapReason, Position]] = {}
+        self._is_resumed = self._is_opened = False
+        # Whether a position was moved to another epoch, and no block since has said so.
+        self._is_renamed = False
 
     async def advance(self) -> None:
         """
@@ -78,6 +85,7 @@ class CatchUp:
         for name in self._subscriber.channels:
             self._logs[name] = await self._table.log(name)
         self._positions = await self._starting_point()
+        self._is_resumed = self._subscriber.resumes and not self._missing
         while True:
             behind = [
                 name
@@ -100,12 +108,14 @@ class CatchUp:
 
     def finish(self) -> None:
         """Write the entries up to the heads. Call it in the step that joins the feed."""
-        data = self._announcement()
+        blocks = self._announcement()
         for item in _merge(
             log.after(self._positions[name]) for name, log in self._logs.items()
         ):
-            data += entry_block(item, self._positions)
-        self._subscriber.give(data + position_block(self._positions))
+            blocks.append(entry_block(item, self._positions))
+        if self._is_renamed and not blocks:
+            blocks.append(self._opening.block(self._positions, resumed=True))
+        self._subscriber.give(*blocks)
 
     async def _starting_point(self) -> Positions:
         last_event_id = self._subscriber.last_event_id
@@ -169,6 +179,7 @@ class CatchUp:
             self._missing[name] = history.gap, history.start
         else:
             # The client's position, which may have another epoch than the client sent.
+            self._is_renamed |= history.start != self._positions[name]
             self._positions.advance(name, history.start)
             if history.start.offset > log.head.offset:
                 # The client has entries that have not reached this process yet. If it
@@ -192,27 +203,35 @@ class CatchUp:
             self._table.on_restart(name, history.start, gap=gap)
 
     async def _write(self, page: list[LogItem]) -> None:
-        data = self._announcement()
+        blocks = self._announcement()
+        size = 0
         for item in page:
-            data += entry_block(item, self._positions)
-            if len(data) > _PAGE_BYTES:
-                await self._write_and_drain(data)
-                data = b""
-        await self._write_and_drain(data)
+            blocks.append(entry_block(item, self._positions))
+            size += len(blocks[-1])
+            if size > _PAGE_BYTES:
+                await self._write_and_drain(blocks)
+                blocks, size = [], 0
+        await self._write_and_drain(blocks)
 
-    async def _write_and_drain(self, data: bytes) -> None:
-        self._subscriber.give(data)
+    async def _write_and_drain(self, blocks: list[bytes]) -> None:
+        if blocks:
+            self._is_renamed = False
+        self._subscriber.give(*blocks)
         await self._subscriber.drained()
         # Yield to the loop, also if the client takes all at once and the logs hold all.
         await asyncio.sleep(0)
 
-    def _announcement(self) -> bytes:
-        if not self._missing:
-            return b""
-        data = gap_block(self._missing, self._positions)
-        self._missing = {}
-        self._counters.gaps += 1
-        return data
+    def _announcement(self) -> list[bytes]:
+        """Return the blocks that have to come before the next entries."""
+        blocks = []
+        if not self._is_opened:
+            blocks.append(self._opening.block(self._positions, resumed=self._is_resumed))
+            self._is_opened = True
+        if self._missing:
+            blocks.append(gap_block(self._missing, self._positions))
+            self._missing = {}
+            self._counters.gaps += 1
+        return blocks
 
 
 def _merge(pages: Iterable[list[LogItem]]) -> list[LogItem]:

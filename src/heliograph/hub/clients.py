@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ..channels.feed import HEARTBEAT
+from ..wire.framing import Framing
 from .interface import Ticket
 from .sinks.sink import end_stream
 from .subscriber import State
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from ..wire.coding import Coding
     from .admission import AdmissionControl
     from .connections import Connections
     from .control import Control
@@ -122,18 +124,28 @@ class Clients:
         if subscriber is not None:
             await self._joining.locate(subscriber, self._heads_seconds)
 
-    def greeting(self, ticket: Ticket) -> bytes:
+    def greeting(self, ticket: Ticket, coding: Coding) -> bytes:
         """
-        Return the first block of a client's stream, for a caller that sends it itself.
+        Return the first bytes of a client's stream, for a caller that sends them itself.
 
         Args:
-            ticket: From :meth:`admit`, before :meth:`attach`, which does not send it then.
+            ticket: From :meth:`admit`, before :meth:`attach`, which does not send them
+                then.
+            coding: The content coding of the stream, as its head says.
         """
         subscriber = self._admission.find(ticket.number)
-        # A stream that has finished needs no greeting: it ends after any block.
-        return HEARTBEAT if subscriber is None else self._joining.greet(subscriber)
+        if subscriber is None:
+            # A stream that has finished needs no greeting: it ends after any comment.
+            return coding.prologue + coding.code((HEARTBEAT,))
+        return self._joining.greet(subscriber)
 
-    def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
+    def adopt(
+        self,
+        ticket: Ticket,
+        connection: socket.socket,
+        head: bytes,
+        framing: Framing = Framing.IDENTITY,
+    ) -> None:
         """
         Serve a client over a connection of its own from now on.
 
@@ -142,10 +154,12 @@ class Clients:
             connection: The client's connection. The hub owns it from now on, and closes
                 it if it cannot be served.
             head: Bytes to send first.
+            framing: How the blocks of the stream are delimited, as the head says.
         """
         self._connections.adopt(
             connection,
             head,
+            framing,
             before_head=lambda: self.locate(ticket),
             on_open=lambda sink: self.attach(ticket, sink),
             on_failed=lambda: self._give_back(ticket),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from ..config import HubConfig
+    from ..wire.framing import Framing
     from .tasks import Tasks
 
 __all__ = ["Connections"]
@@ -49,6 +50,7 @@ class Connections:
         self,
         connection: socket.socket,
         head: bytes,
+        framing: Framing,
         *,
         before_head: Callable[[], Awaitable[None]],
         on_open: Callable[[SocketSink], None],
@@ -61,6 +63,7 @@ class Connections:
             connection: A connected socket. It belongs to the hub from now on, and is closed
                 if it cannot be opened.
             head: Bytes to send first.
+            framing: How the blocks of the stream are delimited, as the head says.
             before_head: Awaited before the head is sent.
             on_open: Called after that, with the sink for everything else.
             on_failed: Called if the connection cannot be opened.
@@ -75,11 +78,12 @@ class Connections:
             return
         if self._is_closing:
             # Nobody would wait for the task that opens it.
-            _send_head_and_close(connection, head)
+            _send_head_and_close(connection, head + framing.end)
             on_failed()
             return
         sink = SocketSink(
             head,
+            framing,
             on_open=on_open,
             on_closed=self._forget,
             close_seconds=self._close_seconds,
@@ -122,7 +126,7 @@ class Connections:
             # The hub is closed.
             if not is_located:
                 self._forget(sink)
-                _send_head_and_close(connection, head)
+                _send_head_and_close(connection, head + sink.framing.end)
             raise
         except Exception:
             if self._sockets.pop(sink, None) is not None:

@@ -17,7 +17,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from ..channels.feed import HEARTBEAT, Feed, HeldBytes
+from ..channels.cursor import HeldBytes
+from ..channels.feed import HEARTBEAT, Feed
 from ..wire.encoder import encode_body
 from .lag import LagBudget
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from ..channels.log import LogItem
+    from ..channels.opening import Opening
     from ..channels.position import GapReason, Position, Positions
     from ..channels.selection import Selection
     from ..config import HubConfig
@@ -66,11 +68,13 @@ class Feeds:
 
     Args:
         config: Limits and timings.
+        opening: How clients are told their position.
         counters: Counts entries, gaps, and subscribers dropped for their lag.
     """
 
-    def __init__(self, config: HubConfig, counters: Counters) -> None:
+    def __init__(self, config: HubConfig, opening: Opening, counters: Counters) -> None:
         self._config = config
+        self._opening = opening
         self._counters = counters
         self._held = HeldBytes()
         self._budget = LagBudget(config.max_lag_total_bytes, self._held, self._drop_lagging)
@@ -157,7 +161,10 @@ class Feeds:
 
     def on_renamed(self, channel: str, position: Position) -> None:
         """Append the position in the new epoch of a channel to all feeds of the channel."""
-        self._carry(self._feeds_of(channel), lambda feed: feed.rename(channel, position))
+        self._carry(
+            self._feeds_of(channel),
+            lambda feed: feed.rename(channel, position, self._opening),
+        )
 
     def on_passing(self, channel: str, event: Event) -> None:
         """

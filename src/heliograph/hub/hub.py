@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 
 from ..brokers import open_broker
 from ..brokers.base import Retention
+from ..channels.opening import Opening
 from ..errors import HubClosedError
 from ..retry import Availability
+from ..wire.framing import Framing
 from .admission import AdmissionControl, Slots
 from .channel_table import ChannelTable
 from .clients import Clients
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from ..channels.entry import Entry
     from ..config import HubConfig
     from ..event import Event
+    from ..wire.coding import Coding
     from .interface import Admission, Ticket
     from .sinks import Sink
     from .statistics import HubStatistics
@@ -97,7 +100,8 @@ class Hub:
         )
         storage = Storage(broker, self._availability)
         slots = Slots(config)
-        self._feeds = Feeds(config, self._counters)
+        opening = Opening(config.open_event, config.heartbeat_seconds)
+        self._feeds = Feeds(config, opening, self._counters)
         self._table = ChannelTable(
             broker, self._availability, config, self._feeds, slots.count_channels
         )
@@ -116,6 +120,7 @@ class Hub:
             self._feeds,
             storage,
             self._tasks,
+            opening=opening,
             config=config,
             counters=self._counters,
         )
@@ -244,13 +249,19 @@ class Hub:
         """Wait for the position of a client that begins now, before its head is sent."""
         await self._clients.locate(ticket)
 
-    def greeting(self, ticket: Ticket) -> bytes:
-        """Return the first block of a stream, for a caller that sends it itself."""
-        return self._clients.greeting(ticket)
+    def greeting(self, ticket: Ticket, coding: Coding) -> bytes:
+        """Return the first bytes of a stream, for a caller that sends them itself."""
+        return self._clients.greeting(ticket, coding)
 
-    def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
+    def adopt(
+        self,
+        ticket: Ticket,
+        connection: socket.socket,
+        head: bytes,
+        framing: Framing = Framing.IDENTITY,
+    ) -> None:
         """Serve a client over a connection of its own from now on."""
-        self._clients.adopt(ticket, connection, head)
+        self._clients.adopt(ticket, connection, head, framing)
 
     def attach(self, ticket: Ticket, sink: Sink) -> None:
         """Serve a client from now on. Its first bytes are written before this returns."""

@@ -12,6 +12,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..wire.coding import Coding
+from ..wire.framing import Framing
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +35,7 @@ class Admission:
     Args:
         channels: The channels, sorted, each once, all valid.
         last_event_id: The id after which the stream resumes; :obj:`None` to begin now.
+        coding: The content coding of the stream.
         expires_at: When the permission expires, and the stream finishes at the latest, in
             seconds since the epoch of Unix; :obj:`None` for no end but that of
             ``max_stream_seconds``.
@@ -47,6 +51,7 @@ class Admission:
     channels: tuple[str, ...]
     _: KW_ONLY
     last_event_id: str | None = None
+    coding: Coding = Coding.IDENTITY
     expires_at: float | None = None
     address: str | None = None
     arrived_at: int | None = None
@@ -114,7 +119,13 @@ class StreamHub(Protocol):
         """Reserve a slot for a client. See :meth:`.clients.Clients.admit`."""
         ...
 
-    def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
+    def adopt(
+        self,
+        ticket: Ticket,
+        connection: socket.socket,
+        head: bytes,
+        framing: Framing = Framing.IDENTITY,
+    ) -> None:
         """
         Serve a client over its own connection from now on. Returns at once.
 
@@ -122,6 +133,7 @@ class StreamHub(Protocol):
             ticket: From :meth:`admit`.
             connection: The hub's from now on, whatever happens.
             head: Bytes to send first.
+            framing: How the blocks of the stream are delimited, as the head says.
         """
         ...
 

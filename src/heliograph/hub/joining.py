@@ -7,12 +7,12 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from ..channels.feed import position_block
 from .catch_up import CatchUp
 
 if TYPE_CHECKING:
     import asyncio
 
+    from ..channels.opening import Opening
     from ..config import HubConfig
     from .channel_table import ChannelTable
     from .feeds import Feeds
@@ -36,6 +36,7 @@ class Joining:
         feeds: The feeds that clients follow in the end.
         storage: Entries that the logs no longer hold are read from it.
         tasks: Runs a task for each client that has missed something.
+        opening: How clients are told their position.
         config: Limits and timings.
         counters: Gap events are counted here.
     """
@@ -47,6 +48,7 @@ class Joining:
         storage: Storage,
         tasks: Tasks,
         *,
+        opening: Opening,
         config: HubConfig,
         counters: Counters,
     ) -> None:
@@ -54,6 +56,7 @@ class Joining:
         self._feeds = feeds
         self._storage = storage
         self._tasks = tasks
+        self._opening = opening
         self._config = config
         self._counters = counters
         self._under_way: dict[Subscriber, asyncio.Task[None]] = {}
@@ -93,7 +96,7 @@ class Joining:
         heads = self._table.heads(subscriber.channels)
         if heads is not None and subscriber.last_event_id in {None, heads.id}:
             # The usual case needs no task: a page that was just opened missed nothing.
-            subscriber.give(position_block(heads))
+            subscriber.give(self._opening.block(heads, resumed=subscriber.resumes))
             self._join(subscriber)
             return
         self._feeds.expect(subscriber)
@@ -101,14 +104,23 @@ class Joining:
 
     def greet(self, subscriber: Subscriber) -> bytes:
         """
-        Return the first block of a stream: a comment, and a reconnection time of its own.
+        Return the first bytes of a stream: a comment, and a reconnection time of its own.
+
+        These lines are no block of their own. Several clients dispatch an empty message for
+        a block without data (see :mod:`heliograph.channels.opening`), and a reconnection
+        time counts from the end of its line (WHATWG HTML section 9.2.6).
 
         Args:
             subscriber: Was admitted, and is greeted from now on.
+
+        Returns:
+            The lines, compressed as the stream is.
         """
         subscriber.is_greeted = True
         spread = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
-        return b":\nretry: %d\n\n" % int(self._config.retry_ms * spread)
+        lines = b":\nretry: %d\n" % int(self._config.retry_ms * spread)
+        coding = subscriber.selection.coding
+        return coding.prologue + coding.code((lines,))
 
     def on_left(self, subscriber: Subscriber) -> None:
         """Cancel the task of a subscriber that has left."""
@@ -117,7 +129,9 @@ class Joining:
             task.cancel()
 
     async def _catch_up(self, subscriber: Subscriber) -> None:
-        catch_up = CatchUp(subscriber, self._table, self._storage, self._counters)
+        catch_up = CatchUp(
+            subscriber, self._table, self._storage, self._opening, self._counters
+        )
         try:
             await catch_up.advance()
             catch_up.finish()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..channels.feed import Cursor, HeldBytes
+    from ..channels.cursor import Cursor, HeldBytes
     from .subscriber import Subscriber
 
 __all__ = ["LagBudget"]

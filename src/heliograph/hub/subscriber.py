@@ -27,12 +27,14 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..channels.feed import HEARTBEAT
 from ..channels.selection import Selection
+from ..wire.coding import Coding
 from .sinks.sink import end_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..channels.feed import Cursor, Feed
+    from ..channels.cursor import Cursor
+    from ..channels.feed import Feed
     from .sinks import Sink
 
 __all__ = ["Observer", "State", "Subscriber"]
@@ -86,6 +88,7 @@ class Subscriber:
         number: The number of the subscriber, unique in its hub.
         channels: The channels of the stream, sorted, each once.
         last_event_id: The client's position, as an id; :obj:`None` to begin now.
+        coding: The content coding of the stream.
         address: The client's address; :obj:`None` if it is not known.
         expires_at: When the stream finishes, in seconds since the epoch of Unix;
             :obj:`None` for no end.
@@ -93,7 +96,8 @@ class Subscriber:
         observers: Called when the subscriber finishes or has left.
 
     Attributes:
-        selection: The channels, and the framing that the sink needs.
+        selection: The channels, the content coding, and the framing that the sink needs.
+        resumes: Whether the client has sent an id.
         last_event_id: The id after which the stream begins; :obj:`None` for a stream that
             begins now, until its position is known.
         state: What the subscriber is doing. Only the methods below change it.
@@ -119,6 +123,7 @@ class Subscriber:
         "number",
         "page_bytes",
         "quiet_since",
+        "resumes",
         "selection",
         "state",
     )
@@ -129,14 +134,16 @@ class Subscriber:
         channels: tuple[str, ...],
         last_event_id: str | None,
         *,
+        coding: Coding = Coding.IDENTITY,
         address: str | None,
         expires_at: float | None,
         admitted_at: float,
         observers: Sequence[Observer],
     ) -> None:
         self.number = number
-        self.selection = Selection(channels)
+        self.selection = Selection(channels, coding=coding)
         self.last_event_id = last_event_id
+        self.resumes = last_event_id is not None
         self.address = address
         self.expires_at = expires_at
         self.admitted_at = admitted_at
@@ -177,7 +184,8 @@ class Subscriber:
 
         Args:
             sink: How bytes reach the client.
-            greeting: The first block; empty if it was sent by another way.
+            greeting: The first bytes, compressed as the stream is; empty if they were sent
+                by another way.
             expires_in: Seconds until the stream finishes; :obj:`None` for no end.
         """
         assert self.state is State.ADMITTED, self.state  # noqa: S101 - our invariant
@@ -196,18 +204,20 @@ class Subscriber:
             self._expiry = loop.call_later(
                 max(0.0, expires_in), self.finish, context=_NO_CONTEXT
             )
-        self.give(greeting)
+        self.quiet_since = loop.time()
+        if greeting:
+            self._write(self.selection.framing.frame(greeting))
 
-    def give(self, data: bytes) -> None:
+    def give(self, *blocks: bytes) -> None:
         """
         Write what the client missed, while it joins.
 
         Args:
-            data: Whole blocks, perhaps none.
+            blocks: Whole blocks, perhaps none.
         """
-        if data and self.state is State.JOINING:
+        if blocks and self.state is State.JOINING:
             self.quiet_since = asyncio.get_running_loop().time()
-            self._write(self.selection.framing.frame(data))
+            self._write(self.selection.wrap(blocks))
 
     def follow(self, feed: Feed) -> None:
         """
@@ -268,7 +278,9 @@ class Subscriber:
     def on_silent(self) -> None:
         """Write a heartbeat: the sink needs something to write, and has nothing."""
         if self.is_open and self._sink is not None and not self._is_paused():
-            self._write(self.selection.framing.frame(HEARTBEAT))
+            if self.cursor is not None and self.feed is not None:
+                self.feed.interrupt(self.cursor)
+            self._write(self.selection.wrap((HEARTBEAT,)))
 
     # What is written.
 

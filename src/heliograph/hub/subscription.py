@@ -6,6 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from ..channels.opening import OPEN_EVENT_TYPE
 from ..errors import HubClosedError
 from ..wire.parser import EventStreamParser
 from .interface import Admission
@@ -108,7 +109,10 @@ class Subscription:
         """Parse the next bytes, and return whether there may be more."""
         data = await self._sink.pull()
         if data is not None:
-            self._events += self._parser.feed(data)
+            # A program has its position in ``last_event_id``.
+            self._events += [
+                event for event in self._parser.feed(data) if event.type != OPEN_EVENT_TYPE
+            ]
             return True
         if self._sink.closed or self._has_left:
             return False

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..config import HubConfig
     from ..hub import Adapter
     from ..hub.sinks import ConnectionSink
+    from ..wire.framing import Framing
     from .swap import Dummy
 
 __all__ = ["AsgiConnection", "IsStopping", "WsgiConnection"]
@@ -112,6 +113,11 @@ class WsgiConnection(Protocol):
         :obj:`None` if the server hides it, or if the client shares the connection between
         several requests.
         """
+        ...
+
+    @property
+    def framing(self) -> Framing:
+        """How the blocks of a stream are delimited once the connection is taken over."""
         ...
 
     @property

@@ -26,6 +26,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from ..hub.sinks import duplicate, identity_of
+from ..wire.framing import Framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +84,9 @@ class Dummy:
             self._servers_end.setblocking(os.get_blocking(self._number))
             os.dup2(self._servers_end.fileno(), self._number, inheritable=False)
 
-    def written_head(self, write: Callable[[bytes], object] | None) -> bytes | None:
+    def written_head(
+        self, write: Callable[[bytes], object] | None, framing: Framing
+    ) -> bytes | None:
         """
         Return the head that the server writes for the response, fit for a stream.
 
@@ -92,6 +95,7 @@ class Dummy:
 
         Args:
             write: What ``start_response`` returned (PEP 3333).
+            framing: How the blocks of the stream are going to be delimited.
 
         Returns:
             :obj:`None` if the server has not written one yet: middleware may hold it back.
@@ -111,7 +115,7 @@ class Dummy:
         status_line, *lines = head.decode("latin-1").split("\r\n")
         fields = (line.partition(":") for line in lines)
         headers = [(name, value.strip()) for name, _, value in fields]
-        return response_head(status_line.partition(" ")[2], headers)
+        return response_head(status_line.partition(" ")[2], headers, framing)
 
     def give_back(self, connection: socket.socket) -> None:
         """
@@ -179,15 +183,16 @@ def _close(*sockets: socket.socket | None) -> None:
             each.close()
 
 
-def response_head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
+def response_head(
+    status: str, headers: Iterable[tuple[str, str]], framing: Framing
+) -> bytes:
     """
-    Return the head of a response whose body ends with the connection.
-
-    Not chunked: nginx asks its upstream in HTTP/1.0 unless told otherwise.
+    Return the head of a response after which the connection is closed.
 
     Args:
         status: Code and reason, as WSGI has it.
         headers: Names and values. Those about the connection are left out.
+        framing: How the blocks of the stream are delimited.
 
     Returns:
         The head with the empty line that ends it.
@@ -201,5 +206,7 @@ def response_head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
         for name, value in headers
         if name.lower() not in _NOT_OURS_TO_PASS
     ]
+    if framing is Framing.CHUNKED:
+        lines.append("Transfer-Encoding: chunked")
     lines += ["Connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1")

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..hub.sinks import client_has_left
+from ..wire.framing import Framing
 from .swap import swap
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class SocketConnection:
     ) -> None:
         self._connection = connection
         self._number = number
-        self._is_the_clients_own = environ.get("SERVER_PROTOCOL") in _PROTOCOLS
+        protocol = environ.get("SERVER_PROTOCOL")
+        self._is_the_clients_own = protocol in _PROTOCOLS
+        # RFC 9112 section 6.1: chunks only for a client that has sent HTTP/1.1.
+        self._framing = Framing.CHUNKED if protocol == "HTTP/1.1" else Framing.IDENTITY
         self._may_be_taken = (
             may_be_taken
             and environ.get("REQUEST_METHOD") == "GET"
@@ -63,6 +67,11 @@ class SocketConnection:
         """See :class:`~heliograph.servers.interface.WsgiConnection`."""
         number = self._number if self._connection is None else self._connection.fileno()
         return number if self._is_the_clients_own and number >= 0 else None
+
+    @property
+    def framing(self) -> Framing:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        return self._framing
 
     @property
     def adapter(self) -> Adapter | None:

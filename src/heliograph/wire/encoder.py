@@ -1,7 +1,7 @@
 """
 Encode events as ``text/event-stream`` bytes: the server's half of the format.
 
-A block is one event or one comment, and the blank line that ends it. Blocks can be joined
+A block is one event and the blank line that ends it, or comments. Blocks can be joined
 in any order, because WHATWG HTML section 9.2.6 resets a client's data and type at each
 blank line. Only the last event id and the reconnection time outlive a block.
 
@@ -105,10 +105,9 @@ def encode_id(id: str) -> bytes:
     """
     Encode the ``id`` line that precedes :func:`encode_body`.
 
-    Followed by an empty line it is a block of its own. It dispatches nothing, and clients
-    keep the id (WHATWG HTML section 9.2.6, the steps that dispatch an event). Some clients
-    disagree: ``@microsoft/fetch-event-source`` and ``httpx-sse`` 0.4 deliver a message
-    without data for such a block.
+    Followed by an empty line it is a block of its own, which dispatches nothing, and
+    clients keep the id (WHATWG HTML section 9.2.6, the steps that dispatch an event). Some
+    clients deliver an empty message for it (see :mod:`heliograph.channels.opening`).
 
     Args:
         id: Text without CR, LF and NUL, as :class:`~heliograph.Event` accepts it. Empty
@@ -130,7 +129,8 @@ def encode_comment(text: str) -> bytes:
         text: Any text; each of its lines becomes a comment line.
 
     Returns:
-        UTF-8 bytes, ending in exactly one blank line.
+        UTF-8 bytes, ending in LF. Comments may precede any line, so this is no block of its
+        own: several clients deliver an empty message for a block without data.
 
     Raises:
         InvalidFieldError: ``text`` is not a str or contains a lone surrogate.
@@ -147,8 +147,4 @@ def encode_comment(text: str) -> bytes:
             " UTF-8 cannot encode it",
         ) from error
     lines = [f": {line}" if line else ":" for line in _LINE_END.split(text)]
-    # The blank line makes the comment a block without data. The standard dispatches nothing
-    # for it (section 9.2.6), but @microsoft/fetch-event-source, httpx-sse 0.4, sseclient
-    # and aiosseclient deliver an empty message. None of them was seen to take a comment
-    # that ends in a single LF for a block.
-    return "\n".join([*lines, "", ""]).encode()
+    return "\n".join([*lines, ""]).encode()

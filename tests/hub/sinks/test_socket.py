@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 from heliograph.hub.sinks import SocketSink
+from heliograph.wire.framing import Framing
 from streams import HEAD, connections, until
 
 
@@ -19,7 +20,7 @@ async def test_the_life_of_a_connection(client):
         sink.attach(client)
         sink.write(b"first")
 
-    sink = SocketSink(HEAD, on_open=serve, on_closed=closed.append)
+    sink = SocketSink(HEAD, Framing.IDENTITY, on_open=serve, on_closed=closed.append)
     loop = asyncio.get_running_loop()
     await loop.connect_accepted_socket(lambda: sink, ours)
     data = b""
@@ -42,7 +43,9 @@ async def test_a_connection_that_nobody_attaches_to():
     theirs.setblocking(False)
     ours.setblocking(False)
     closed = []
-    sink = SocketSink(HEAD, on_open=SocketSink.close, on_closed=closed.append)
+    sink = SocketSink(
+        HEAD, Framing.IDENTITY, on_open=SocketSink.close, on_closed=closed.append
+    )
     loop = asyncio.get_running_loop()
     await loop.connect_accepted_socket(lambda: sink, ours)
 

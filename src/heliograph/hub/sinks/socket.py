@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from ...wire.framing import Framing
+
 __all__ = ["SocketSink"]
 
 
@@ -20,6 +22,7 @@ class SocketSink(ConnectionSink):
 
     Args:
         head: Bytes to send first: the head of the HTTP response.
+        framing: How blocks have to be delimited on the connection.
         on_open: Called with this sink when it can be attached.
         on_closed: Called with this sink, once, when the connection has been closed.
         close_seconds: See :class:`.ConnectionSink`.
@@ -30,12 +33,13 @@ class SocketSink(ConnectionSink):
     def __init__(
         self,
         head: bytes,
+        framing: Framing,
         *,
         on_open: Callable[[SocketSink], None],
         on_closed: Callable[[SocketSink], None],
         close_seconds: float = CLOSE_SECONDS,
     ) -> None:
-        super().__init__(close_seconds=close_seconds)
+        super().__init__(framing=framing, close_seconds=close_seconds)
         self._head = head
         self._on_open = on_open
         self._on_closed = on_closed

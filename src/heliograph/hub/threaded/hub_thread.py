@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...brokers import without_password
 from ...errors import BrokerUnavailableError, HubClosedError
+from ...wire.framing import Framing
 from ..hub import open_hub
 from ..timings import DEFAULT_TIMINGS, Timings
 from . import process, streams
@@ -148,7 +149,13 @@ class HubThread:
             post(give_back)
             raise HubClosedError("the hub does not answer") from error
 
-    def adopt(self, ticket: Ticket, connection: socket.socket, head: bytes) -> None:
+    def adopt(
+        self,
+        ticket: Ticket,
+        connection: socket.socket,
+        head: bytes,
+        framing: Framing = Framing.IDENTITY,
+    ) -> None:
         """
         Serve a client over its own connection from now on. Returns at once.
 
@@ -156,14 +163,15 @@ class HubThread:
             ticket: From :meth:`admit`.
             connection: The hub's from now on, whatever happens.
             head: Bytes to send first.
+            framing: How the blocks of the stream are delimited, as the head says.
         """
         hub = process.hub_of(ticket.hub)
         if hub is None:
             # Closed since: a browser reconnects after a head, and not without.
             with connection, contextlib.suppress(OSError):
-                connection.send(head)
+                connection.send(head + framing.end)
             return
-        post(hub.adopt, ticket, connection, head)
+        post(hub.adopt, ticket, connection, head, framing)
 
     def locate(self, ticket: Ticket) -> None:
         """
