@@ -25,6 +25,7 @@ def take_over(request):
         ("?lastEventId=" + "x" * 9000, [], 400, "at most 8190 characters"),
         ("", ["Last-Event-ID: " + "x" * 9000], 400, "at most 8190 characters"),
         ("?" + "&" * 1000, [], 400, "at most 1000 fields"),
+        ("?chanel=a", [], 400, "'chanel': must be spelled channel"),
         ("?token=forged", [], 403, "not signed"),
     ],
 )

@@ -76,6 +76,8 @@ def test_other_methods(method):
         ("&".join(f"channel={n}" for n in range(65)), "1 to 64 channels"),
         ("lastEventId=" + "x" * 9000, "at most 8190 characters"),
         ("&" * 1000, "at most 1000 fields"),
+        ("chanel=a&chanel=b&theme=dark", "'chanel': must be spelled channel"),
+        ("channel=a&Token=x", "'Token': must be spelled token"),
     ],
 )
 def test_bad_requests(query, words):

@@ -183,6 +183,7 @@ def test_head():
 REFUSED = [
     ("channel=%00", "GET", {}, 400, "control characters"),
     ("&" * 1000, "GET", {}, 400, "at most 1000 fields"),
+    ("chanel=a", "GET", {}, 400, "'chanel': must be spelled channel"),
     ("", "POST", {}, 405, "asked for with GET"),
     ("", "GET", {"private": True}, 403, "a signed URL is needed"),
     ("token=x", "GET", {"secret_key": "key"}, 403, "not signed"),

@@ -22,6 +22,7 @@ CHANNELS = [
     ("channel", ["sse"]),
     ("channel=", ["sse"]),
     ("other=a", ["sse"]),
+    ("_=1&datastar=%7B%7D&csrf_token=x&channel=a&channel_id=b", ["a"]),
     ("channel=a", ["a"]),
     ("channel=b&channel=a&channel=b", ["a", "b"]),
     ("channel=a,b", ["a,b"]),
@@ -57,6 +58,8 @@ BAD_QUERIES = [
     ("&".join(["channel=a"] * (MAX_QUERY_FIELDS + 1)), {}, "at most 1000 fields"),
     ("&" * MAX_QUERY_FIELDS, {}, "at most 1000 fields"),
     ("&".join(f"{n}" for n in range(100_000)), {}, "at most 1000 fields"),
+    ("theme=dark&chanel=a", {}, "'chanel': must be spelled channel"),
+    ("channel=a&last%5Fevent_id=1-1", {}, "'last_event_id': must be spelled lastEventId"),
 ]
 
 

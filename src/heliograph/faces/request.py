@@ -4,6 +4,8 @@ A request for a stream, as values that every framework can provide.
 The channels are the ``channel`` fields of the query. They are decoded strictly: bytes that
 are not UTF-8 are refused, because a hook of the application may have read them as another
 name than we would. An id is decoded as browsers decode it, and an unknown one is a gap.
+Fields with other names are the application's, unless they are misspelt
+(``field_names.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from urllib.parse import parse_qs
 
 from ..channels.names import check_selection
 from ..errors import InvalidFieldError
+from .field_names import CHANNEL, LAST_EVENT_ID, TOKEN, check_field_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,15 +66,16 @@ class StreamRequest:
         Return what the query and ``Last-Event-ID`` ask for.
 
         Raises:
-            InvalidFieldError: A channel, their number, the id, or the number of fields is
-                not valid.
+            InvalidFieldError: A channel, their number, the id, the name of a field, or the
+                number of fields is not valid.
         """
         fields = _parse(self.query_string)
-        (token, *_) = fields.get("token", [None])
+        check_field_names(fields)
+        (token, *_) = fields.get(TOKEN, [None])
         return StreamQuery(
-            channels=_channels(fields.get("channel", [])),
+            channels=_channels(fields.get(CHANNEL, [])),
             last_event_id=_last_event_id(
-                self.headers.get("last-event-id", ""), fields.get("lastEventId", [""])[0]
+                self.headers.get("last-event-id", ""), fields.get(LAST_EVENT_ID, [""])[0]
             ),
             token=token,
         )
