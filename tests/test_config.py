@@ -36,6 +36,7 @@ BAD = [
     ("dead_peer_seconds", 86_400.5),
     ("send_buffer_bytes", 1),
     ("send_buffer_bytes", 2**30 + 1),
+    ("refuse_with_status", "no"),
     ("publish_waits", 1),
     ("open_event", 0),
     ("publish_timeout_seconds", "soon"),

@@ -58,7 +58,12 @@ class HubConfig:
             gets a random value between half of this and all of it. Above 0. :obj:`None`
             sets no limit.
         retry_after_seconds: The ``Retry-After`` header, in seconds, of the 503 or 429 that
-            refuses a stream over a cap. 0 to 86,400.
+            refuses a stream over a cap. 0 to 86,400. A client that asks for
+            ``text/event-stream`` gets a stream instead that ends at once and tells it when
+            to reconnect: after between half and one and a half of this, or of 2 seconds
+            if this is less.
+        refuse_with_status: Whether such a client gets the status as well. The
+            ``EventSource`` of a browser does not reconnect then.
         linger_seconds: Seconds that a process still listens to a channel after its last
             subscriber left, so that a page that reloads needs no storage. 0 or more. A
             channel that never had an event is dropped at once if no stream of it has
@@ -97,6 +102,7 @@ class HubConfig:
     max_channels_per_address: int | None = None
     max_stream_seconds: float | None = None
     retry_after_seconds: int = 5
+    refuse_with_status: bool = False
     linger_seconds: float = 10.0
     dead_peer_seconds: float = 30.0
     send_buffer_bytes: int | None = 131_072
@@ -110,10 +116,11 @@ class HubConfig:
             for rule in _RULES
             if (problem := rule.problem(getattr(self, rule.name)))
         ]
-        for name in _FLAGS:
-            value = getattr(self, name)
-            if not isinstance(value, bool):
-                found.append(f"{name} must be True or False, not {value!r}")
+        found += [
+            f"{name} must be True or False, not {value!r}"
+            for name in _FLAGS
+            if not isinstance(value := getattr(self, name), bool)
+        ]
         if not found and self.max_event_bytes > self.max_lag_bytes:
             found.append(
                 f"max_event_bytes must be at most max_lag_bytes ({self.max_lag_bytes}),"
@@ -128,9 +135,6 @@ class HubConfig:
             )
         if found:
             raise ConfigError(found)
-
-
-_FLAGS = ("publish_waits", "open_event")
 
 
 class _Rule(NamedTuple):
@@ -173,6 +177,8 @@ _TICK = 0.001
 _DAY = 86_400
 # A stand-in for "for ever": a loop cannot wait until infinity.
 _CENTURY = 100 * 366 * _DAY
+
+_FLAGS = ("refuse_with_status", "publish_waits", "open_event")
 
 _RULES = [
     _Rule("history_events", 1),

@@ -1,6 +1,7 @@
 """Requests for streams over ASGI: who gets one, and what others are told."""
 
 import asyncio
+import re
 import sys
 import time
 
@@ -10,6 +11,8 @@ from heliograph import ConfigError, HubClosedError, HubConfig
 from heliograph.asgi import EventStreams
 from streams import until
 from uvicorns import request, serving
+
+EVENT_SOURCE = "Accept: text/event-stream"
 
 
 @pytest.fixture(params=[True, False], ids=["taken", "sent"])
@@ -163,6 +166,44 @@ async def test_caps():
         refused = await (await request(port)).ended()
         assert refused.status == 503
         assert b"retry-after: 7" in refused.raw
+        assert b"vary: Accept\r\n" in refused.raw
+
+
+async def test_an_event_source_over_a_cap():
+    """It is told when to come back, in a stream that ends, and counts as refused."""
+    config = HubConfig(max_subscribers=1, retry_after_seconds=7)
+    streams = EventStreams("memory:", config=config)
+    async with serving(streams) as port:
+        await (await request(port)).placed()
+        told = await (await request(port, "", EVENT_SOURCE)).ended()
+        assert told.status == 200
+        head, _, body = told.raw.partition(b"\r\n\r\n")
+        assert re.fullmatch(rb":\nretry: \d{4,5}\n", body)
+        assert set(head.split(b"\r\n")) >= {
+            b"content-type: text/event-stream; charset=utf-8",
+            b"content-length: %d" % len(body),
+            b"cache-control: no-store",
+            b"vary: Accept",
+        }
+        statistics = await streams.statistics()
+        assert (statistics.refused, statistics.subscribers) == (1, 1)
+        for query, method, status in OTHER_REFUSALS:
+            refused = await request(port, query, EVENT_SOURCE, method=method)
+            assert refused.status == status
+
+
+OTHER_REFUSALS = [("?channel=%00", "GET", 400), ("?token=x", "GET", 403), ("", "POST", 405)]
+
+
+async def test_refuse_with_status():
+    """An application may prefer the status for all clients."""
+    config = HubConfig(max_subscribers=1, refuse_with_status=True)
+    async with serving(EventStreams("memory:", config=config)) as port:
+        await (await request(port)).placed()
+        refused = await (await request(port, "", EVENT_SOURCE)).ended()
+        assert refused.status == 503
+        assert b"retry-after: 5" in refused.raw
+        assert b"vary:" not in refused.raw
 
 
 async def test_a_websocket_is_refused():

@@ -39,27 +39,33 @@ REFUSED = [
 async def test_on_a_loop(wanted, status, words):
     """The hub's ticket, or the refusal that its error amounts to."""
     hub = await open_hub("memory:", CONFIG)
-    ticket = admit(hub, admission("a", address="192.0.2.1"))
+    ticket = admit(hub, admission("a", address="192.0.2.1"), accept="")
     assert not isinstance(ticket, Refusal)
 
-    refusal = admit(hub, wanted)
+    refusal = admit(hub, wanted, accept="")
 
-    assert (refusal.status, refusal.headers) == (status, (("Retry-After", "7"),))
+    assert (refusal.status, refusal.headers[0]) == (status, ("Retry-After", "7"))
     assert words in refusal.text
+    assert 3500 <= admit(hub, wanted, accept="text/event-stream").retry_ms <= 10_500
+    statistics = hub.statistics()
+    assert (statistics.refused, statistics.subscribers) == (2, 1)
     await hub.close()
-    closed = admit(hub, wanted)
-    assert (closed.status, closed.headers) == (503, (("Retry-After", "1"),))
+    closed = admit(hub, wanted, accept="")
+    assert (closed.status, closed.headers[0]) == (503, ("Retry-After", "1"))
+    assert admit(hub, wanted, accept="text/event-stream").retry_ms <= 3000
 
 
 @pytest.mark.parametrize(("wanted", "status", "words"), REFUSED)
 def test_in_a_thread(wanted, status, words):
     """The same of a hub in a thread of its own."""
     hub = HubThread("memory:", CONFIG)
-    ticket = admit(hub, admission("a", address="192.0.2.1"))
+    ticket = admit(hub, admission("a", address="192.0.2.1"), accept="")
     try:
-        refusal = admit(hub, wanted)
+        refusal = admit(hub, wanted, accept="")
         assert (refusal.status, words in refusal.text) == (status, True)
+        assert admit(hub, wanted, accept="text/event-stream").status == 200
         hub.release(ticket)
-        assert hub.statistics().subscribers == 0
+        statistics = hub.statistics()
+        assert (statistics.refused, statistics.subscribers) == (2, 0)
     finally:
         hub.close()

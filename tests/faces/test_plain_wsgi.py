@@ -58,7 +58,7 @@ class PlainWSGI:
         is_head = environ["REQUEST_METHOD"] == "HEAD"
         ticket = decision
         if not is_head and not isinstance(decision, Refusal):
-            ticket = admit(self.hub, decision)
+            ticket = admit(self.hub, decision, accept=environ.get("HTTP_ACCEPT", ""))
         if isinstance(ticket, Refusal):
             status = HTTPStatus(ticket.status)
             start_response(f"{status} {status.phrase}", [*ticket.all_headers])
@@ -218,13 +218,16 @@ def test_lets_in():
 
 
 def test_caps_and_disconnect():
-    """Over a cap: 503, and when to try again. A disconnect ends the stream."""
+    """Over a cap a client is told when to try again. A disconnect ends the stream."""
     config = HubConfig(max_subscribers=1, retry_after_seconds=7)
     with serving(config=config) as (face, ask):
         response = begun(ask("channel=a"))
         refused = ask("channel=b")
         assert (refused.status, refused.headers["Retry-After"]) == (503, "7")
         assert b"has its 1 subscribers" in refused.read()
+        told = ask("channel=b", Accept="text/event-stream")
+        assert (told.status, told.headers["Vary"]) == (200, "Accept")
+        assert told.read().startswith(b":\nretry: ")
 
         face.hub.disconnect("a")
 

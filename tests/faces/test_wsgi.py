@@ -18,6 +18,7 @@ from streams import StreamParser
 from wsgis import connected, environ
 
 ADVICE = Advice(logging.getLogger("face"), url_setting="FACE_URL")
+EVENT_SOURCE = {"HTTP_ACCEPT": "text/event-stream"}
 HEADERS = [("Content-Type", "text/event-stream"), ("Content-Length", "0")]
 
 
@@ -182,9 +183,13 @@ def test_a_cap(hub):
     response = Response(hub)
 
     refusal = response.serve(environ())
+    told = response.serve(environ(**EVENT_SOURCE))
 
-    assert refusal == Refusal(503, refusal.text, (("Retry-After", "9"),))
+    assert (refusal.status, refusal.headers[0]) == (503, ("Retry-After", "9"))
     assert "subscribers already" in refusal.text
+    assert (told.status, told.text) == (200, refusal.text)
+    assert isinstance(told, Refusal)
+    assert hub.statistics().refused == 2
     assert (response.started, response.closed) == ([], 0)
     held.close()
 
@@ -205,11 +210,13 @@ def test_a_hub_that_does_not_answer():
     is_held_up.wait()
 
     refusal = Response(hub).serve(environ())
+    told = Response(hub).serve(environ(**EVENT_SOURCE))
 
     going_on.set()
     thread.join()
-    assert (refusal.status, refusal.headers) == (503, (("Retry-After", "1"),))
-    assert refusal.text == "the hub does not answer"
+    assert (refusal.status, refusal.headers[0]) == (503, ("Retry-After", "1"))
+    assert (told.status, told.text) == (200, "the hub does not answer")
+    assert refusal.text == told.text
     until(lambda: hub.statistics().subscribers == 0)
     hub.close()
 
@@ -219,8 +226,9 @@ def test_a_client_that_has_left(hub):
     with connected() as (client, accepted):
         client.close()
         refusal = Response(hub).serve(environ("gunicorn.socket", accepted))
+        told = Response(hub).serve(environ("gunicorn.socket", accepted, **EVENT_SOURCE))
 
-    assert refusal.status == 503
+    assert (refusal.status, told.status) == (503, 200)
     assert hub.statistics().subscribers == 0
 
 

@@ -1,6 +1,7 @@
 """The response that is a stream."""
 
 import gc
+import re
 
 import pytest
 
@@ -103,6 +104,72 @@ def test_caps(tmp_path):
         assert refused.headers["X-Own"] == "1"
         assert refused.mimetype == "text/plain"
         assert "'sse' has its 1 subscribers" in refused.text
+
+
+EVENT_SOURCE = {"Accept": "text/event-stream"}
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+def test_headers_of_a_refusal(tmp_path, accept):
+    """Those of hooks stay, except for the coding of a body that is not sent."""
+    app = make_app(tmp_path, SSE_MAX_SUBSCRIBERS=1)
+
+    @app.after_request
+    def add(response):
+        response.headers["X-Own"] = "1"
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers.add("Vary", "Cookie")
+        response.set_cookie("a", "b")
+        return response
+
+    with app.test_client().get("/stream") as held:
+        Reader(held).placed()
+        headers = app.test_client().get("/stream", headers={"Accept": accept}).headers
+
+    assert headers.getlist("Vary") == ["Accept-Encoding", "Cookie", "Accept"]
+    assert "Content-Encoding" not in headers
+    assert headers["X-Own"] == "1"
+    assert headers["Set-Cookie"] == "a=b; Path=/"
+
+
+def test_an_event_source_over_a_cap(tmp_path):
+    """It is told when to come back, in a stream that ends, and counts as refused."""
+    app = make_app(tmp_path, SSE_MAX_SUBSCRIBERS=1, SSE_RETRY_AFTER_SECONDS=9)
+    with app.test_client().get("/stream") as held:
+        Reader(held).placed()
+        told = app.test_client().get("/stream", headers=EVENT_SOURCE)
+
+        assert (told.status_code, told.mimetype) == (200, "text/event-stream")
+        assert told.headers["Cache-Control"] == "no-store"
+        assert "Retry-After" not in told.headers
+        assert told.content_length == len(told.data)
+        assert re.fullmatch(r":\nretry: \d{4,5}\n", told.text)
+        statistics = app.sse.statistics()
+        assert (statistics.refused, statistics.subscribers) == (1, 1)
+
+
+def test_refuse_with_status(tmp_path):
+    """An application may prefer the status for all clients."""
+    app = make_app(tmp_path, SSE_MAX_SUBSCRIBERS=1, SSE_REFUSE_WITH_STATUS=True)
+    with app.test_client().get("/stream") as held:
+        Reader(held).placed()
+        refused = app.test_client().get("/stream", headers=EVENT_SOURCE)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert refused.headers["Vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    ("query", "method", "status"),
+    [("?channel=%00", "GET", 400), ("?token=x", "GET", 403), ("", "POST", 405)],
+)
+def test_other_refusals_of_an_event_source(app, query, method, status):
+    """Trying again would not help, so it is told the status."""
+    client = app.test_client()
+
+    refused = client.open(f"/stream{query}", method=method, headers=EVENT_SOURCE)
+
+    assert refused.status_code == status
 
 
 def test_a_header_that_cannot_be_sent(app):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..faces import StreamRequest
     from ..servers.asgi_types import Receive, Scope, Send
     from .loop_hub import LoopHub
 
@@ -94,7 +95,8 @@ class StreamEndpoint:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        decision = await self._decide(scope)
+        request = stream_request(scope)
+        decision = await self._decide(request, scope)
         if isinstance(decision, Refusal):
             await refuse(send, decision)
             return
@@ -103,7 +105,7 @@ class StreamEndpoint:
             await send(body(b"", more=False))
             return
         hub = await self._hub.opened()
-        ticket = admit(hub, decision)
+        ticket = admit(hub, decision, accept=request.headers.get("accept", ""))
         if isinstance(ticket, Refusal):
             await refuse(send, ticket)
             return
@@ -117,8 +119,8 @@ class StreamEndpoint:
             may_take_over=self._may_take_over,
         )
 
-    async def _decide(self, scope: Scope) -> Admission | Refusal:
-        decision = decide(stream_request(scope), self._access, now=time.time())
+    async def _decide(self, request: StreamRequest, scope: Scope) -> Admission | Refusal:
+        decision = decide(request, self._access, now=time.time())
         if not isinstance(decision, NeedsVerdict):
             return decision
         assert self._authorizer is not None  # noqa: S101 - no verdict is needed without one

@@ -72,11 +72,12 @@ def serve_stream(
     Raises:
         UnicodeEncodeError: A header is not Latin-1, which is all that HTTP/1 can carry.
     """
+    accept = environ.get("HTTP_ACCEPT", "")
     connection = connection_of(environ)
     if connection.has_left() or connection.has_pending_output():
         # If it has left, nobody reads this.
-        return unavailable(_PIPELINED)
-    ticket = admit(hub, admission)
+        return unavailable(_PIPELINED, accept=accept, config=hub.config)
+    ticket = admit(hub, admission, accept=accept)
     if isinstance(ticket, Refusal):
         return ticket
     response = _Response(hub, ticket, connection, on_close)

@@ -66,7 +66,13 @@ class EventStream(Response):
         if not isinstance(body, Refusal):
             return body
         self.status_code = body.status
-        # Headers that hooks of the application have added stay.
-        self.headers.update(body.all_headers)
+        # Headers that hooks of the application have added stay, except for what is true of
+        # the stream's body only.
+        self.headers.remove("Content-Encoding")
+        for name, value in body.all_headers:
+            if name == "Vary":
+                self.headers.add(name, value)
+            else:
+                self.headers.set(name, value)
         self.set_data(body.body)
         return super().__call__(environ, start_response)
