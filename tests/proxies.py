@@ -1,4 +1,4 @@
-"""Proxies that are configured as the documentation says, in processes of their own."""
+"""Proxies in their own processes, configured with the files of the documentation."""
 
 import contextlib
 import shutil
@@ -13,7 +13,7 @@ from servers import free_port, until
 
 _DOCS = Path(__file__).parent.parent / "docs"
 
-# What a machine has besides: a recipe is the part that is about the application.
+# What surrounds the documentation's files, which configure only what concerns the application.
 _NGINX = """
 daemon off;
 user root;
@@ -21,7 +21,7 @@ worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 worker_shutdown_timeout {grace_seconds}s;
-events {{ worker_connections 256; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
@@ -32,7 +32,7 @@ http {{
     {text}
 }}
 """
-# The block for everything is the recipe's, and there is one.
+# A Caddyfile has one block of global options, and the documentation's file contains it.
 _CADDY = """grace_period {grace_seconds}s
 	admin off
 	auto_https off
@@ -50,6 +50,7 @@ LoadModule authz_core_module lib/apache2/modules/mod_authz_core.so
 LoadModule headers_module lib/apache2/modules/mod_headers.so
 LoadModule proxy_module lib/apache2/modules/mod_proxy.so
 LoadModule proxy_http_module lib/apache2/modules/mod_proxy_http.so
+LoadModule rewrite_module lib/apache2/modules/mod_rewrite.so
 LoadModule ssl_module lib/apache2/modules/mod_ssl.so
 Listen 127.0.0.1:{port}
 {text}
@@ -59,7 +60,7 @@ _CERTIFICATE = {
     "/etc/ssl/application.crt": "{crt}",
     "/etc/ssl/application.key": "{key}",
 }
-# Of each the file, what to exchange in it, what to put around it, and how to run it.
+# For each proxy: its file, texts to replace in it, what to put around it, and its command.
 RECIPES = {
     "nginx": (
         "nginx.conf",
@@ -80,7 +81,7 @@ RECIPES = {
         "haproxy.cfg",
         {"bind :443": "bind 127.0.0.1:{port}", "/etc/ssl/application.pem": "{both}",
          "hard-stop-after 10s": "hard-stop-after {grace_seconds}s",
-         # It looks first whether there may be so many descriptors.
+         # HAProxy does not start if the limit of descriptors is too low for maxconn.
          "maxconn 10000": "maxconn 500",
          "127.0.0.1:8000": "{upstream}"},
         "{text}",
@@ -98,7 +99,7 @@ RECIPES = {
 
 
 class Proxy(NamedTuple):
-    """A proxy that runs: how to reach it, and its process."""
+    """A running proxy: its port, the context to reach it with TLS, and its process."""
 
     port: int
     context: ssl.SSLContext
@@ -110,11 +111,17 @@ class Proxy(NamedTuple):
 
 
 @contextlib.contextmanager
-def recipe(name, folder, upstream, more=None, *, grace_seconds=10):
+def recipe(name, folder, upstream, more=None, *, grace_seconds=10, connections=256):
     """
     Run a proxy with the configuration of the documentation, in front of a server.
 
-    ``upstream``: where that is; ``more``: what else to exchange in the configuration.
+    Args:
+        name: A key of ``RECIPES``.
+        folder: A folder for the proxy's files.
+        upstream: The address of the server.
+        more: Other texts of the configuration, with what replaces them.
+        grace_seconds: How long a proxy that stops waits for its streams.
+        connections: How many connections an nginx process has at most.
     """
     file, changes, around, command = RECIPES[name]
     port = free_port()
@@ -126,6 +133,7 @@ def recipe(name, folder, upstream, more=None, *, grace_seconds=10):
         "port": port,
         "upstream": upstream,
         "grace_seconds": grace_seconds,
+        "connections": connections,
         "crt": files["one.crt"],
         "key": files["one.key"],
         "both": both,
@@ -144,16 +152,17 @@ def recipe(name, folder, upstream, more=None, *, grace_seconds=10):
 
 @contextlib.contextmanager
 def nginx(folder, text):
-    """Run nginx with this in its block for HTTP."""
+    """Run nginx with ``text`` in its http block."""
     path = folder / "nginx.conf"
-    path.write_text(_NGINX.format(folder=folder, text=text, grace_seconds=10))
+    values = {"grace_seconds": 10, "connections": 256}
+    path.write_text(_NGINX.format(folder=folder, text=text, **values))
     with running("nginx", "-e", "/dev/null", "-c", path):
         yield
 
 
 @contextlib.contextmanager
 def running(program, *arguments):
-    """Run a program that Debian may keep where only root looks for it."""
+    """Run a program that may be in /usr/sbin, which is not in every user's PATH."""
     command = [shutil.which(program) or f"/usr/sbin/{program}", *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

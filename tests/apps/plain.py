@@ -48,5 +48,6 @@ def visit():
 
 @app.after_request
 def cors(response):
-    response.headers["Access-Control-Allow-Origin"] = "https://page.example"
+    page = app.config.get("PAGE", "https://page.example")
+    response.headers["Access-Control-Allow-Origin"] = page
     return response
