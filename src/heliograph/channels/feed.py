@@ -394,3 +394,5 @@ class Feed:
     def _skip(self) -> None:
         self._first += 1
         self._written = self._first
+        if self._segments is not None:
+            self._segments.trim(self._first)

@@ -172,7 +172,7 @@ class Segments:
         del self._firsts[:passed]
         for segment in self._segments:
             segment.raw, segment.before = None, b""
-        # Blocks that no cursor was left to take are in no segment.
+        # Blocks that were dropped because there was no cursor are in no segment.
         self.end = max(self.end, oldest)
 
     def _window(self, received: int) -> int:
