@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from heliograph import ConfigError, HubConfig
+from heliograph.channels.options import RULES
 
 _CENTURY = 100 * 366 * 86_400
 
@@ -40,6 +41,10 @@ BAD = [
     ("publish_waits", 1),
     ("open_event", 0),
     ("publish_timeout_seconds", "soon"),
+    ("compression", "gzip"),
+    ("compression", True),
+    ("channels", ["a"]),
+    ("channels", None),
 ]
 
 
@@ -102,7 +107,9 @@ def test_less_for_all_than_for_one():
 
 
 OPTIONAL = [
-    field.name for field in dataclasses.fields(HubConfig) if field.type.endswith("| None")
+    field.name
+    for field in dataclasses.fields(HubConfig)
+    if field.type.endswith("| None") or field.type == "Compression"
 ]
 
 
@@ -116,3 +123,31 @@ def test_frozen():
     """A configuration that is in use cannot change."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         HubConfig().log_events = 5
+
+
+def test_channels():
+    """They are an immutable copy; what a pattern does not name is a field of the whole."""
+    written = {"a-*": {"compression": None}, "b": {}}
+    config = HubConfig(compression="blocks", channels=written)
+    written["c"] = {}
+
+    assert config.channels == {"a-*": {"compression": None}, "b": {}}
+    assert hash(config) == hash(dataclasses.replace(config))
+    for name, compression in [("a-1", None), ("b", "blocks"), ("c", "blocks")]:
+        assert config.channel_patterns.options_of(name).compression == compression
+    changed = dataclasses.replace(config, compression="shared-window")
+    assert changed.channel_patterns.options_of("b").compression == "shared-window"
+    assert changed.channel_patterns.options_of("a-1").compression is None
+
+
+def test_mistakes_of_channels():
+    """Each is one of the mistakes of the whole."""
+    with pytest.raises(ConfigError) as caught:
+        HubConfig(retry_ms=-1, compression="x", channels={"a": {"x": 1}, "": {}})
+
+    assert len(caught.value.problems) == 4
+
+
+def test_every_option_of_a_channel_is_a_field():
+    """So it has a default that an application can set."""
+    assert {*RULES} < {field.name for field in dataclasses.fields(HubConfig)}

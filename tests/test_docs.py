@@ -10,6 +10,7 @@ import pytest
 
 from heliograph import HubConfig
 from heliograph.brokers.redis.address import _OPTIONS, DEFAULT_PREFIX
+from heliograph.channels.options import COMPRESSIONS, RULES
 from heliograph.cors.names import DEFAULT_METHODS
 from heliograph.cors.policy import OPTIONS
 from heliograph.faces.settings import KEYS
@@ -56,7 +57,7 @@ def test_the_oldest_releases_are_stated():
 def test_every_key_is_documented():
     """Each with its default, and no other."""
     text = (ROOT / "docs/configuration.md").read_text()
-    table = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)`", text, re.MULTILINE))
+    table = dict(re.findall(r"^\| `(SSE_\w+)` \| `([^`]*)`", text, re.MULTILINE))
     defaults = {
         f"SSE_{field.name.upper()}": repr(field.default)
         for field in dataclasses.fields(HubConfig)
@@ -69,6 +70,16 @@ def test_every_key_is_documented():
     for key, default in defaults.items():
         assert table[key] == default, key
     assert (table["SSE_PRIVATE"], table["SSE_TAKE_OVER"]) == ("False", "True")
+
+
+def test_every_option_of_a_channel_is_documented():
+    """Each with its values, and no other."""
+    text = (ROOT / "docs/configuration.md").read_text().partition("| option |")[2]
+    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+
+    assert {*table} == {*RULES}
+    values = [value.strip('`"') for value in table["compression"].split(", ")]
+    assert values == [str(value) for value in COMPRESSIONS]
 
 
 def test_every_option_of_cors_is_documented():

@@ -12,8 +12,8 @@ SOURCE = Path(__file__).parent.parent / "src" / "heliograph"
 
 # Lowest first. A module may import from its own row and from those below.
 ROWS = [
-    {"errors", "event", "config"},
-    {"wire", "channels", "cors"},
+    {"errors", "event"},
+    {"wire", "channels", "cors", "config"},
     {"retry"},
     {"brokers"},
     {"hub"},

@@ -29,6 +29,8 @@ assert_type(EventStreamParser().reconnection_time_ms, int | None)
 Event("data", "t")  # type: ignore[call-arg]  # the rest is keyword-only
 Event(5)  # type: ignore[arg-type]  # JSON is the faces' business
 event.data = "x"  # type: ignore[misc]  # frozen
+HubConfig(compression="blocks", channels={"a-*": {"compression": None}})
+HubConfig(compression="gzip")  # type: ignore[arg-type]  # no such value
 HubConfig(heartbeat=5)  # type: ignore[call-arg]  # no such field
 
 assert_type(open_broker("memory:"), Broker)

@@ -9,9 +9,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from .channels.options import (
+    NO_PATTERNS,
+    RULES,
+    ChannelOptions,
+    ChannelPatterns,
+    Compression,
+)
 from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["HubConfig"]
 
@@ -81,6 +91,14 @@ class HubConfig:
             stored once.
         open_event: Whether a stream begins with an event ``heliograph.open``, which tells
             a page its position. Otherwise with an id alone, which a page cannot read.
+        compression: How streams may be compressed for clients that accept gzip, unless
+            ``channels`` says otherwise for one of their channels: ``"blocks"`` in blocks
+            that stand alone, ``"shared-window"`` in blocks that refer to previous ones, for
+            streams that everyone may read. :obj:`None` for not at all.
+        channels: Options of single channels: a dict of name patterns, in which ``*``
+            matches any text, and dicts of options. The one option is ``compression``. An
+            exact name counts before all patterns, then the longest pattern. The value is
+            kept as an immutable copy.
 
     Raises:
         ConfigError: Fields have the wrong type or are out of range; lists all of them.
@@ -109,6 +127,8 @@ class HubConfig:
     publish_timeout_seconds: float | None = 10.0
     publish_waits: bool = False
     open_event: bool = True
+    compression: Compression = None
+    channels: Mapping[str, Mapping[str, object]] = NO_PATTERNS
 
     def __post_init__(self) -> None:
         found = [
@@ -121,6 +141,7 @@ class HubConfig:
             for name in _FLAGS
             if not isinstance(value := getattr(self, name), bool)
         ]
+        found += self._take_channels()
         if not found and self.max_event_bytes > self.max_lag_bytes:
             found.append(
                 f"max_event_bytes must be at most max_lag_bytes ({self.max_lag_bytes}),"
@@ -135,6 +156,28 @@ class HubConfig:
             )
         if found:
             raise ConfigError(found)
+
+    @property
+    def channel_patterns(self) -> ChannelPatterns:
+        """The value of ``channels``, with which the options of a channel are looked up."""
+        assert isinstance(self.channels, ChannelPatterns)  # noqa: S101 - see _take_channels
+        return self.channels
+
+    def _take_channels(self) -> list[str]:
+        """Replace ``channels`` by an immutable value, and return what is wrong with it."""
+        given = {name: getattr(self, name) for name in RULES}
+        problems = [
+            problem
+            for name, rule in RULES.items()
+            if (problem := rule.problem(name, given[name]))
+        ]
+        defaults = ChannelOptions() if problems else ChannelOptions(**given)
+        try:
+            patterns = ChannelPatterns(self.channels, defaults)
+        except ConfigError as error:
+            return [*problems, *error.problems]
+        object.__setattr__(self, "channels", patterns)
+        return problems
 
 
 class _Rule(NamedTuple):

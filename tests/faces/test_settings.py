@@ -48,6 +48,8 @@ def test_keys():
         "SSE_HEARTBEAT_SECONDS": None,
         "SSE_MAX_SUBSCRIBERS": 7,
         "SSE_RETRY_MS": 5,
+        "SSE_COMPRESSION": "blocks",
+        "SSE_CHANNELS": {"a": {"compression": None}},
         "SSE_PRIVATE": True,
         "SSE_TAKE_OVER": False,
         "DEBUG": "yes",
@@ -55,7 +57,13 @@ def test_keys():
 
     settings = read_settings(config, folder=FOLDER)
 
-    assert settings.hub == HubConfig(heartbeat_seconds=None, max_subscribers=7, retry_ms=5)
+    assert settings.hub == HubConfig(
+        heartbeat_seconds=None,
+        max_subscribers=7,
+        retry_ms=5,
+        compression="blocks",
+        channels={"a": {"compression": None}},
+    )
     assert (settings.private, settings.take_over) == (True, False)
 
 
@@ -90,6 +98,23 @@ MISTAKES = [
     ({"SSE_URL": "http://x"}, "SSE_URL: no broker for 'http://x'; write \"sqlite:///"),
     ({"SSE_URL": "redis://h?prefix="}, "SSE_URL: redis://h: prefix must have 1 to 64"),
     ({"SSE_PUBLISH_WAITS": "yes"}, "SSE_PUBLISH_WAITS must be True or False, not 'yes'"),
+    ({"SSE_RETRY_MS": "log_bytes"}, "SSE_RETRY_MS must be a whole number, not 'log_bytes'"),
+    (
+        {"SSE_COMPRESSION": "zip"},
+        "SSE_COMPRESSION must be None, 'blocks' or 'shared-window'",
+    ),
+    (
+        {"SSE_CHANNELS": {"compression": {"compression": "zip"}}},
+        "SSE_CHANNELS['compression']['compression'] must be None, 'blocks' or",
+    ),
+    (
+        {"SSE_CHANNELS": {'it\'s "channels"*': {"compression": "zip"}}},
+        """SSE_CHANNELS['it\\'s "channels"*']['compression'] must be None, 'blocks' or""",
+    ),
+    (
+        {"SSE_CHANNELS": {"a*": {}, "*a": {}}},
+        "SSE_CHANNELS['a*'] and SSE_CHANNELS['*a'] both match 'aa' and",
+    ),
     ({"SSE_URL": 5}, "SSE_URL: a broker's URL must be str"),
     ({"A_URL": "amqp://u:secret@h"}, "A_URL: no broker for"),
     ({"A_URL": "amqp://u:secret@h"}, "SSE_URL takes precedence over it"),

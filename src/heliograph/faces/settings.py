@@ -32,6 +32,10 @@ _SQLITE = "sqlite:///"
 _PRIVATE = "SSE_PRIVATE"
 _TAKE_OVER = "SSE_TAKE_OVER"
 _HUB_KEYS = {f"{_PREFIX}{field.name.upper()}": field.name for field in fields(HubConfig)}
+# A value may be the name of a field: an option of channels is.
+_QUOTED_OR_FIELD = re.compile(
+    rf"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b({"|".join(_HUB_KEYS.values())})\b"""
+)
 
 URL_KEY = "SSE_URL"
 """Key of the URL of the channels."""
@@ -150,5 +154,7 @@ def _unknown(key: str, known: tuple[str, ...]) -> str:
 
 
 def _with_keys(problem: str) -> str:
-    names = "|".join(_HUB_KEYS.values())
-    return re.sub(rf"\b({names})\b", lambda match: f"{_PREFIX}{match[1].upper()}", problem)
+    """Return a problem with the names of fields as keys; what it quotes stays as it is."""
+    return _QUOTED_OR_FIELD.sub(
+        lambda match: f"{_PREFIX}{match[1].upper()}" if match[1] else match[0], problem
+    )
