@@ -21,6 +21,11 @@ SCOPE = {
         ({}, "headers", {}),
         ({"headers": [(b"a", b"1"), (b"b", b"2")]}, "headers", {"a": "1", "b": "2"}),
         ({"headers": [(b"a", b"1"), (b"a", b"2")]}, "headers", {"a": "1"}),
+        (
+            {"headers": [(b"accept-encoding", b"gzip"), (b"accept-encoding", b"*;q=0")]},
+            "headers",
+            {"accept-encoding": "gzip, *;q=0"},
+        ),
         ({"headers": ((b"a", b"\xc3\xa9"),)}, "headers", {"a": "\xc3\xa9"}),
         ({"headers": iter([(b"a", memoryview(b"1"))])}, "headers", {"a": "1"}),
         ({}, "address", None),
@@ -31,5 +36,5 @@ SCOPE = {
     ],
 )
 def test_values(changes, field, value):
-    """Each is there in the form that all faces share; of a header the first one counts."""
+    """Each is there in the form that all faces share; of a header the first one counts, of a list all."""
     assert getattr(stream_request(SCOPE | changes), field) == value

@@ -22,9 +22,14 @@ def stream_request(scope: Scope) -> StreamRequest:
     """
     client = scope.get("client")
     headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        # Of a field that occurs several times the first one counts.
-        headers.setdefault(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+    for octets, value in scope["headers"]:
+        name, text = bytes(octets).decode("latin-1"), bytes(value).decode("latin-1")
+        if name == "accept-encoding" and name in headers:
+            # The lines of a list are one list (RFC 9110 section 5.3), as servers of WSGI
+            # have joined them.
+            headers[name] += f", {text}"
+        # Of any other field that occurs several times the first one counts.
+        headers.setdefault(name, text)
     return StreamRequest(
         method=scope["method"],
         query_string=scope["query_string"],

@@ -50,7 +50,8 @@ class StreamRequest:
         method: The method, in capitals.
         query_string: What follows the ``?`` of the URL, percent-encoded as received.
         headers: Field names in lower case, and the values as Latin-1 text (PEP 3333). Of a
-            field that occurs several times, the first.
+            field that occurs several times, the first; of ``accept-encoding`` all, joined
+            with commas.
         address: The client's address as the server reports it; :obj:`None` if it does not.
         arrived_at: When the request arrived: a result of :func:`time.monotonic_ns`.
     """
