@@ -27,6 +27,23 @@ def test_headers(app):
         assert headers["X-Own"] == "é"
 
 
+def test_a_hook_that_names_a_coding(tmp_path):
+    """It has coded nothing, so what it says of a stream or of a refusal is not sent."""
+    app = make_app(tmp_path, SSE_MAX_SUBSCRIBERS_PER_CHANNEL=1)
+
+    @app.after_request
+    def compress(response):
+        response.headers["Content-Encoding"] = "br"
+        return response
+
+    accepting = {"Accept-Encoding": "gzip, br"}
+    with app.test_client().get("/stream", headers=accepting) as response:
+        assert "Content-Encoding" not in response.headers
+        refused = app.test_client().get("/stream", headers=accepting)
+        assert refused.status_code == 503
+        assert "Content-Encoding" not in refused.headers
+
+
 def test_head(app):
     """The head alone, and no slot is taken."""
     response = app.test_client().head("/stream")

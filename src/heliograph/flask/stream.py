@@ -52,6 +52,13 @@ class EventStream(Response):
         # gevent and waitress would send the end of a body in chunks after the head.
         if environ["REQUEST_METHOD"] != "GET" or self.status_code != 200:  # noqa: PLR2004 - OK
             return super().__call__(environ, start_response)
+        # Hooks have seen no byte of the body. One that compresses responses, as
+        # Flask-Compress does with types that are listed for it, has named a coding in which
+        # the stream is not.
+        self.headers.remove("Content-Encoding")
+        encoding = self._admission.coding.content_encoding
+        if encoding is not None:
+            self.headers.set("Content-Encoding", encoding)
         body = serve_stream(
             self._hub,
             self._admission,
