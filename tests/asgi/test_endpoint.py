@@ -158,6 +158,35 @@ async def test_a_token_expires(take_over):
         assert client.status == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ([], None),
+        (["gzip;q=0"], None),
+        (["gzip"], b"gzip"),
+        (["identity;q=0.5", "gzip"], b"gzip"),
+        (["gzip", "gzip;q=0"], None),
+    ],
+)
+async def test_codings(take_over, method, accepted, encoding):
+    """The one that the client accepts, if the channel may be compressed."""
+    config = HubConfig(channels={"a": {"compression": "blocks"}})
+    streams = EventStreams("memory:", config=config, take_over=take_over)
+    lines = [f"Accept-Encoding: {value}" for value in accepted]
+    async with serving(streams) as port:
+        coded = await request(port, "?channel=a", *lines, method=method)
+        plain = await request(port, "?channel=b", *lines, method=method)
+
+        for client, expected in [(coded, encoding), (plain, None)]:
+            head = client.raw.partition(b"\r\n\r\n")[0].split(b"\r\n")
+            assert [
+                line[18:] for line in head if line.startswith(b"content-encoding: ")
+            ] == [*([expected] if expected else [])]
+            assert b"vary: Accept-Encoding" in head
+            assert b"cache-control: no-store, no-transform" in head
+
+
 async def test_caps():
     """Over the cap: 503, and when to try again."""
     config = HubConfig(max_subscribers=1, retry_after_seconds=7)

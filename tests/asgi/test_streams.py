@@ -12,6 +12,7 @@ from heliograph import (
     BrokerUnavailableError,
     ConfigError,
     EventTooLargeError,
+    HubConfig,
     InvalidFieldError,
 )
 from heliograph.asgi import EventStreams
@@ -97,6 +98,9 @@ async def when_told(port, event):
     event.set()
 
 
+WINDOW = HubConfig(channels={"a": {"compression": "shared-window"}})
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -112,6 +116,14 @@ async def when_told(port, event):
         ({"url": "memory:", "private": "no"}, "private must be True or False, not 'no'"),
         ({"url": "memory:", "private": None}, "private must be True or False, not None"),
         ({"url": "memory:", "take_over": 1}, "take_over must be True or False, not 1"),
+        (
+            {"url": "memory:", "config": WINDOW, "private": True},
+            r"^channels\['a'\]\['compression'\] must not be 'shared-window' if private is set",
+        ),
+        (
+            {"url": "memory:", "config": WINDOW, "authorize": print},
+            "must not be 'shared-window' where an authorizer guards streams",
+        ),
         ({"url": "memory:", "cors": "https://a.example"}, "cors must be a CorsPolicy, not"),
         (
             {"url": "redis://a", "plain_channels": "sse"},

@@ -1,8 +1,9 @@
-"""What an authorizer's verdict means."""
+"""Who may open a stream, and what an authorizer's verdict means."""
 
 import pytest
 
-from heliograph.faces.access import may_listen
+from heliograph import ConfigError, HubConfig
+from heliograph.faces.access import Access, may_listen
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,51 @@ def test_a_verdict_that_is_none(verdict, private):
     """Something else is a mistake in the application, and lets nobody in."""
     with pytest.raises(TypeError, match="True, False or None, not"):
         may_listen(verdict, private=private)
+
+
+WINDOWS = [
+    ({"compression": "shared-window"}, ["compression"]),
+    (
+        {"channels": {"a*": {"compression": "shared-window"}}},
+        ["channels['a*']['compression']"],
+    ),
+    (
+        {
+            "compression": "shared-window",
+            "channels": {"a": {"compression": "shared-window"}, "b": {"compression": None}},
+        },
+        ["compression", "channels['a']['compression']"],
+    ),
+]
+
+GUARDS = [
+    ({"has_authorizer": True}, "where an authorizer guards streams"),
+    ({"private": True}, "if private is set"),
+    ({"hook_sees_one_channel": True}, "where a before_request hook guards streams"),
+]
+
+
+@pytest.mark.parametrize(("options", "settings"), WINDOWS)
+@pytest.mark.parametrize(("guard", "words"), GUARDS)
+def test_a_shared_window_for_guarded_streams(options, settings, guard, words):
+    """Each setting that asks for one is named, with the guard, the reason, and a remedy."""
+    channels = HubConfig(**options).channel_patterns
+
+    with pytest.raises(ConfigError) as caught:
+        Access(channels=channels, **guard)
+
+    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+        f"{setting} must not be 'shared-window' {words}" for setting in settings
+    ]
+    for problem in caught.value.problems:
+        assert "a length oracle" in problem
+        assert "write 'blocks'" in problem
+    assert not Access(channels=channels, keys=("key",)).is_guarded
+
+
+@pytest.mark.parametrize(("guard", "words"), GUARDS)
+def test_blocks_for_guarded_streams(guard, words):
+    """They may be compressed, in another way."""
+    config = HubConfig(compression="blocks", channels={"a": {"compression": "blocks"}})
+
+    assert Access(channels=config.channel_patterns, **guard).is_guarded

@@ -4,8 +4,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from heliograph import HubConfig
 from heliograph.faces import Access, Admission, NeedsVerdict, Refusal, StreamRequest, decide
 from heliograph.faces.tokens import make_token, signed_parameters
+from heliograph.wire.coding import Coding
 
 NOW = 1_700_000_000
 KEYS = ("old", "key")
@@ -208,3 +210,64 @@ def test_a_verdict_that_is_none():
     """It lets nobody in, and is no refusal either: the application has a mistake."""
     with pytest.raises(TypeError, match="True, False or None, not 'yes'"):
         ask(access=Access(has_authorizer=True)).settle("yes")
+
+
+def access_with(compression=None, *, channels=(), **options):
+    config = HubConfig(
+        compression=compression,
+        channels={name: {"compression": value} for name, value in channels},
+    )
+    return Access(channels=config.channel_patterns, keys=KEYS, **options)
+
+
+GZIP = {"accept-encoding": "gzip"}.items()
+MIXED = (("no", None), ("b*", "blocks"), ("w*", "shared-window"))
+
+CODINGS = [
+    ("", access_with(), Coding.IDENTITY),
+    ("", access_with("blocks"), Coding.GZIP_BLOCKS),
+    ("", access_with("shared-window"), Coding.GZIP_WINDOW),
+    # The least of what its channels allow
+    ("channel=no", access_with("blocks", channels=MIXED), Coding.IDENTITY),
+    ("channel=w1", access_with(channels=MIXED), Coding.GZIP_WINDOW),
+    ("channel=w1&channel=w2", access_with(channels=MIXED), Coding.GZIP_WINDOW),
+    ("channel=w1&channel=b", access_with(channels=MIXED), Coding.GZIP_BLOCKS),
+    ("channel=w1&channel=x", access_with(channels=MIXED), Coding.IDENTITY),
+    ("channel=w&channel=b&channel=no", access_with("blocks", channels=MIXED), Coding.IDENTITY),
+    # In private, one block for each event
+    ("channel=a", access_with("blocks", hook_sees_one_channel=True), Coding.GZIP_EVENTS),
+    (signed("a"), access_with(), Coding.IDENTITY),
+    (signed("a"), access_with("blocks"), Coding.GZIP_EVENTS),
+    (signed("a"), access_with("shared-window"), Coding.GZIP_EVENTS),
+    (signed("a"), access_with("blocks", private=True), Coding.GZIP_EVENTS),
+    (signed("a"), access_with("blocks", has_authorizer=True), Coding.GZIP_EVENTS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "access", "coding"), CODINGS)
+def test_codings(query, access, coding):
+    """By what the channels allow and who may have the stream, if the client accepts gzip."""
+    assert ask(query, access, headers=GZIP).coding is coding
+    assert ask(query, access).coding is Coding.IDENTITY
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_the_coding_of_a_stream_with_a_verdict(private):
+    """An authorizer does not know what else is in a block, so it holds one event."""
+    access = access_with("blocks", has_authorizer=True, private=private)
+
+    assert ask("", access, headers=GZIP).settle(True).coding is Coding.GZIP_EVENTS
+
+
+@pytest.mark.parametrize("guard", ["private", "has_authorizer", "hook_sees_one_channel"])
+def test_no_window_behind_a_guard(guard):
+    """Not even where the configuration was not checked."""
+    access = access_with("shared-window")
+    # As if the check had been forgotten.
+    object.__setattr__(access, guard, True)
+
+    decided = ask(signed("a"), access, headers=GZIP)
+    if guard == "has_authorizer":
+        assert ask("", access, headers=GZIP).admission.coding is Coding.GZIP_EVENTS
+
+    assert decided.coding is Coding.GZIP_EVENTS

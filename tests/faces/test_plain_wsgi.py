@@ -49,6 +49,7 @@ class PlainWSGI:
             keys=read_keys(secret_key, extra="wsgi"),
             private=private,
             has_authorizer=authorize is not None,
+            channels=hub.config.channel_patterns,
         )
 
     def __call__(self, environ, start_response):

@@ -6,7 +6,8 @@ import pytest
 
 from heliograph import ConfigError, HubConfig
 from heliograph.brokers import PlainChannels
-from heliograph.faces.settings import read_settings
+from heliograph.faces.access import Access
+from heliograph.faces.settings import access_of, read_settings
 
 FOLDER = Path("/srv/app")
 
@@ -115,6 +116,14 @@ MISTAKES = [
         {"SSE_CHANNELS": {"a*": {}, "*a": {}}},
         "SSE_CHANNELS['a*'] and SSE_CHANNELS['*a'] both match 'aa' and",
     ),
+    (
+        {"SSE_COMPRESSION": "shared-window", "SSE_PRIVATE": True},
+        "SSE_COMPRESSION must not be 'shared-window' if SSE_PRIVATE is set",
+    ),
+    (
+        {"SSE_CHANNELS": {"a": {"compression": "shared-window"}}, "SSE_PRIVATE": True},
+        "SSE_CHANNELS['a']['compression'] must not be 'shared-window' if SSE_PRIVATE is set",
+    ),
     ({"SSE_URL": 5}, "SSE_URL: a broker's URL must be str"),
     ({"A_URL": "amqp://u:secret@h"}, "A_URL: no broker for"),
     ({"A_URL": "amqp://u:secret@h"}, "SSE_URL takes precedence over it"),
@@ -153,3 +162,30 @@ def test_all_mistakes_at_once():
 
     assert len(caught.value.problems) == 6
     assert "SSE_OWN must be 1" in caught.value.problems
+
+
+def test_access():
+    """It is made of the settings, and of what only the face knows."""
+    config = {"SSE_COMPRESSION": "blocks", "SSE_PRIVATE": True}
+    settings = read_settings(config, folder=FOLDER)
+
+    access = access_of(
+        settings, keys=("key",), has_authorizer=True, hook_sees_one_channel=True
+    )
+
+    assert access == Access(
+        keys=("key",),
+        private=True,
+        has_authorizer=True,
+        hook_sees_one_channel=True,
+        channels=settings.hub.channel_patterns,
+    )
+    assert access.channels.options_of("a").compression == "blocks"
+
+
+def test_access_that_contradicts_the_settings():
+    """The error names keys, not fields."""
+    settings = read_settings({"SSE_COMPRESSION": "shared-window"}, folder=FOLDER)
+
+    with pytest.raises(ConfigError, match=r"^SSE_COMPRESSION must not be 'shared-window'"):
+        access_of(settings, has_authorizer=True)

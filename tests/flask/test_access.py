@@ -219,3 +219,69 @@ def test_an_authorizer_that_is_async(app, stream):
 
     assert app.test_client().get("/stream?channel=secret").status_code == 403
     stream("/stream?channel=a")
+
+
+WINDOW = {"SSE_CHANNELS": {"prices": {"compression": "shared-window"}}}
+NO_WINDOW = r"^SSE_CHANNELS\['prices'\]\['compression'\] must not be 'shared-window'"
+
+
+def test_a_shared_window_and_an_authorizer_that_is_there_already(tmp_path):
+    """Registering the blueprint fails."""
+    extension = SSE()
+    extension.authorizer(lambda channels: True)
+
+    with pytest.raises(ConfigError, match=f"{NO_WINDOW} where an authorizer guards"):
+        make_app(tmp_path, extension, **WINDOW)
+
+
+def test_a_shared_window_and_an_authorizer_that_comes_later(tmp_path):
+    """Its decorator fails, and still it guards."""
+    app = make_app(tmp_path, **WINDOW)
+
+    with pytest.raises(ConfigError, match=f"{NO_WINDOW} where an authorizer guards"):
+        app.sse.authorizer(lambda channels: False)
+
+    app.testing = True
+    with pytest.raises(ConfigError, match=NO_WINDOW):
+        app.test_client().get("/stream", headers={"Accept-Encoding": "gzip"})
+
+
+@pytest.mark.parametrize("guard", ["authorizer", "hook"])
+def test_a_shared_window_that_is_set_after_registering(tmp_path, guard):
+    """The first request fails: it reads the settings that hold."""
+    extension = SSE()
+    if guard == "hook":
+        extension.before_request(lambda: None)
+    app = make_app(tmp_path, extension)
+    app.config.update(WINDOW)
+    if guard == "authorizer":
+        app.sse.authorizer(lambda channels: True)
+    app.testing = True
+
+    with pytest.raises(ConfigError, match=NO_WINDOW):
+        app.test_client().get("/stream")
+
+
+@pytest.mark.parametrize("whose", ["its own", "its parent's"])
+def test_a_shared_window_and_a_hook(tmp_path, whose):
+    """A hook of the blueprint, or of one that it is nested in, guards as well."""
+    app = Flask(__name__)
+    app.config.update({"SSE_URL": "memory:"} | WINDOW)
+    extension, api = SSE(), Blueprint("api", __name__)
+    (extension if whose == "its own" else api).before_request(lambda: None)
+    api.register_blueprint(extension, name="events")
+
+    with pytest.raises(
+        ConfigError, match=f"{NO_WINDOW} where a before_request hook guards"
+    ):
+        app.register_blueprint(api)
+
+
+def test_a_shared_window_in_public(tmp_path):
+    """A signed URL guards one stream, which shares nothing; it is no mistake."""
+    app = make_app(tmp_path, **WINDOW)
+    app.before_request(lambda: None)
+
+    for url in ("/stream?channel=prices", signed(app, "prices")):
+        response = app.test_client().head(url, headers={"Accept-Encoding": "gzip"})
+        assert response.headers["Content-Encoding"] == "gzip"

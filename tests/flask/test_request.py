@@ -4,6 +4,7 @@ import pytest
 from werkzeug.exceptions import Aborter, HTTPException
 
 from flask_apps import make_app
+from heliograph.flask.request import with_parents
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
@@ -69,3 +70,11 @@ def test_an_aborter_of_the_application(tmp_path):
 
     assert response.status_code == 410
     assert "control characters" in response.text
+
+
+@pytest.mark.parametrize(
+    ("name", "names"), [("sse", ["sse"]), ("a.b.sse", ["a", "a.b", "a.b.sse"])]
+)
+def test_parents(name, names):
+    """Hooks of all of these run for a view of the blueprint."""
+    assert with_parents(name) == names

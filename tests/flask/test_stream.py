@@ -27,9 +27,34 @@ def test_headers(app):
         assert headers["X-Own"] == "é"
 
 
+@pytest.mark.parametrize("method", ["get", "head"])
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [(None, None), ("", None), ("gzip;q=0", None), ("gzip", "gzip")],
+)
+def test_codings(tmp_path, method, accepted, encoding):
+    """The one that the client accepts, if the channel may be compressed."""
+    app = make_app(tmp_path, SSE_CHANNELS={"a": {"compression": "blocks"}})
+    headers = {} if accepted is None else {"Accept-Encoding": accepted}
+
+    for query, expected in [("?channel=a", encoding), ("?channel=b", None)]:
+        with getattr(app.test_client(), method)(
+            f"/stream{query}", headers=headers
+        ) as response:
+            assert response.headers.getlist("Content-Encoding") == [
+                *([expected] if expected else [])
+            ]
+            assert response.headers["Vary"] == "Accept-Encoding"
+            assert response.headers["Cache-Control"] == "no-store, no-transform"
+
+
 def test_a_hook_that_names_a_coding(tmp_path):
     """It has coded nothing, so what it says of a stream or of a refusal is not sent."""
-    app = make_app(tmp_path, SSE_MAX_SUBSCRIBERS_PER_CHANNEL=1)
+    app = make_app(
+        tmp_path,
+        SSE_MAX_SUBSCRIBERS_PER_CHANNEL=1,
+        SSE_CHANNELS={"a": {"compression": "blocks"}},
+    )
 
     @app.after_request
     def compress(response):
@@ -37,11 +62,12 @@ def test_a_hook_that_names_a_coding(tmp_path):
         return response
 
     accepting = {"Accept-Encoding": "gzip, br"}
-    with app.test_client().get("/stream", headers=accepting) as response:
-        assert "Content-Encoding" not in response.headers
-        refused = app.test_client().get("/stream", headers=accepting)
-        assert refused.status_code == 503
-        assert "Content-Encoding" not in refused.headers
+    for query, encodings in [("?channel=a", ["gzip"]), ("?channel=b", [])]:
+        with app.test_client().get(f"/stream{query}", headers=accepting) as response:
+            assert response.headers.getlist("Content-Encoding") == encodings
+            refused = app.test_client().get(f"/stream{query}", headers=accepting)
+            assert refused.status_code == 503
+            assert "Content-Encoding" not in refused.headers
 
 
 def test_head(app):

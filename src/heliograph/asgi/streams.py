@@ -78,7 +78,8 @@ class EventStreams:
         plain_channels: See :func:`heliograph.brokers.open_broker`.
 
     Raises:
-        ConfigError: An argument is wrong.
+        ConfigError: An argument is wrong, or ``config`` asks for a shared window although
+            ``authorize`` or ``private`` guards streams.
     """
 
     def __init__(
@@ -106,13 +107,15 @@ class EventStreams:
             raise ConfigError(problems)
         url = with_plain_channels(url, plain_channels)
         check_url(url)
+        config = HubConfig() if config is None else config
         self._access = Access(
             keys=read_keys(secret_key, extra="asgi"),
             private=private,
             has_authorizer=authorize is not None,
+            channels=config.channel_patterns,
         )
         self._dumps = dumps_json if dumps is None else dumps
-        self._hub = LoopHub(url, HubConfig() if config is None else config)
+        self._hub = LoopHub(url, config)
         endpoint = StreamEndpoint(
             self._hub, self._access, authorize, may_take_over=take_over
         )

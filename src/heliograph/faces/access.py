@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..channels.options import NO_PATTERNS, ChannelPatterns
+from ..errors import ConfigError
+
 __all__ = ["Access", "may_listen"]
+
+_LENGTH_ORACLE = (
+    "events that share a window show by their compressed size what others contain (a length"
+    " oracle); write 'blocks', which compresses each event of such streams alone"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +29,39 @@ class Access:
             requests of one channel, such as those for Flask-SSE, which read the first
             ``channel`` field. Further channels would get past it, so without an authorizer
             they need a token.
+        channels: The options of channels.
+
+    Raises:
+        ConfigError: Access is guarded and ``channels`` asks for a shared window.
     """
 
     keys: tuple[str | bytes, ...] = ()
     private: bool = False
     has_authorizer: bool = False
     hook_sees_one_channel: bool = False
+    channels: ChannelPatterns = NO_PATTERNS
+
+    def __post_init__(self) -> None:
+        # When the value is built, so that no face can forget the check.
+        guards = self._guards()
+        if guards and self.channels.windows:
+            raise ConfigError(
+                f"{setting} must not be 'shared-window' {guards[0]}: {_LENGTH_ORACLE}"
+                for setting in self.channels.windows
+            )
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a stream may be refused to some of those who ask without a token."""
+        return bool(self._guards())
+
+    def _guards(self) -> list[str]:
+        guards = {
+            "where an authorizer guards streams": self.has_authorizer,
+            "if private is set": self.private,
+            "where a before_request hook guards streams": self.hook_sees_one_channel,
+        }
+        return [guard for guard, is_there in guards.items() if is_there]
 
 
 def may_listen(verdict: object, *, private: bool) -> bool:

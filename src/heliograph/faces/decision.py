@@ -4,6 +4,8 @@ Whether a client gets a stream: a pure function of the request and the settings.
 A valid token lets in without a verdict, and a token that is not valid is refused even where
 none is needed: whoever sends one expects it to count. Without a token the application's
 authorizer decides if there is one, else ``private``.
+
+An admission also says how the stream is compressed, since that depends on who may have it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidFieldError
 from ..hub import Admission
 from .access import may_listen
+from .negotiation import coding_of
 from .refusal import Refusal
 from .request import METHODS
 from .tokens import InvalidTokenError, check_token
@@ -92,6 +95,13 @@ def decide(
         expires_at=None,
         address=None if request.address in _UNIX_SOCKET else request.address,
         arrived_at=request.arrived_at,
+        coding=coding_of(
+            [access.channels.options_of(name).compression for name in query.channels],
+            request.headers.get("accept-encoding"),
+            # Guarded streams that ask for a window are refused by configuration, and yet
+            # what that overlooks must not leak. Whoever has a token is one of few.
+            is_private=access.is_guarded or query.token is not None,
+        ),
     )
     return _let_in(admission, query.token, access, now)
 

@@ -31,5 +31,7 @@ def stream_headers(admission: Admission) -> tuple[tuple[str, str], ...]:
     Args:
         admission: The stream that the client may open.
     """
-    del admission  # the headers of all streams are the same, so far
-    return _OF_ALL
+    encoding = admission.coding.content_encoding
+    if encoding is None:
+        return _OF_ALL
+    return (*_OF_ALL, ("Content-Encoding", encoding))

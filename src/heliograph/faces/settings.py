@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from ..brokers import check_url, with_plain_channels
 from ..config import HubConfig
 from ..errors import ConfigError
+from .access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..brokers import PlainChannels
 
-__all__ = ["DEFAULT_FILE", "KEYS", "URL_KEY", "Settings", "read_settings"]
+__all__ = ["DEFAULT_FILE", "KEYS", "URL_KEY", "Settings", "access_of", "read_settings"]
 
 DEFAULT_FILE = "heliograph.sqlite3"
 """Name of the embedded log in the default folder."""
@@ -33,9 +34,8 @@ _PRIVATE = "SSE_PRIVATE"
 _TAKE_OVER = "SSE_TAKE_OVER"
 _HUB_KEYS = {f"{_PREFIX}{field.name.upper()}": field.name for field in fields(HubConfig)}
 # A value may be the name of a field: an option of channels is.
-_QUOTED_OR_FIELD = re.compile(
-    rf"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b({"|".join(_HUB_KEYS.values())})\b"""
-)
+_NAMES = "|".join([*_HUB_KEYS.values(), "private"])
+_QUOTED_OR_NAME = re.compile(rf"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b({_NAMES})\b""")
 
 URL_KEY = "SSE_URL"
 """Key of the URL of the channels."""
@@ -91,7 +91,8 @@ def read_settings(
             with others.
 
     Raises:
-        ConfigError: Listing each unknown key, each invalid value, and ``problems``.
+        ConfigError: Listing each unknown key, each invalid value, each key that asks for a
+            shared window although ``SSE_PRIVATE`` is set, and ``problems``.
     """
     known = (*KEYS, *url_aliases, *own_keys)
     found = [_unknown(key, known) for key in config if _is_unknown(key, known)]
@@ -109,12 +110,47 @@ def read_settings(
     hub = HubConfig()
     try:
         hub = HubConfig(**given)
+        Access(private=private, channels=hub.channel_patterns)
     except ConfigError as error:
         found += [_with_keys(problem) for problem in error.problems]
     if found:
         raise ConfigError(found)
     url, made = _in_folder(url, folder)
     return Settings(url=url, folder=made, hub=hub, private=private, take_over=take_over)
+
+
+def access_of(
+    settings: Settings,
+    *,
+    keys: tuple[str | bytes, ...] = (),
+    has_authorizer: bool = False,
+    hook_sees_one_channel: bool = False,
+) -> Access:
+    """
+    Return who may open a stream, as far as an application has configured it.
+
+    Call this also where something becomes known that may contradict the settings, so that
+    the mistake is reported there and not when the first client comes.
+
+    Args:
+        settings: The settings of the application.
+        keys: See :class:`.Access`.
+        has_authorizer: See :class:`.Access`.
+        hook_sees_one_channel: See :class:`.Access`.
+
+    Raises:
+        ConfigError: Access is guarded, and a key asks for a shared window.
+    """
+    try:
+        return Access(
+            keys=keys,
+            private=settings.private,
+            has_authorizer=has_authorizer,
+            hook_sees_one_channel=hook_sees_one_channel,
+            channels=settings.hub.channel_patterns,
+        )
+    except ConfigError as error:
+        raise ConfigError(map(_with_keys, error.problems)) from None
 
 
 def _configured_url(config: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[str, str]:
@@ -155,6 +191,6 @@ def _unknown(key: str, known: tuple[str, ...]) -> str:
 
 def _with_keys(problem: str) -> str:
     """Return a problem with the names of fields as keys; what it quotes stays as it is."""
-    return _QUOTED_OR_FIELD.sub(
+    return _QUOTED_OR_NAME.sub(
         lambda match: f"{_PREFIX}{match[1].upper()}" if match[1] else match[0], problem
     )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from werkzeug.exceptions import MethodNotAllowed
 
-from flask import abort, current_app, request
+from flask import abort, request
 
 from ..faces import METHODS, Refusal, StreamRequest, noted_arrival
 
-__all__ = ["abort_with", "has_hooks_of_its_own", "stream_request"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flask import Flask
+
+__all__ = ["abort_with", "has_hooks", "stream_request", "with_parents"]
 
 
 def stream_request() -> StreamRequest:
@@ -26,10 +31,26 @@ def stream_request() -> StreamRequest:
     )
 
 
-def has_hooks_of_its_own() -> bool:
-    """Return whether a ``before_request`` of its blueprints guards the current request."""
-    hooks = current_app.before_request_funcs
-    return any(hooks.get(name) for name in request.blueprints)
+def has_hooks(app: Flask, blueprints: Iterable[str]) -> bool:
+    """
+    Return whether a ``before_request`` of blueprints guards their views.
+
+    Args:
+        app: The application.
+        blueprints: Names of blueprints as they are registered, of which any may guard.
+    """
+    return any(app.before_request_funcs.get(name) for name in blueprints)
+
+
+def with_parents(blueprint: str) -> list[str]:
+    """
+    Return the names of a blueprint and of those that it is nested in.
+
+    Args:
+        blueprint: The name with which it is registered, such as ``"api.sse"``.
+    """
+    parts = blueprint.split(".")
+    return [".".join(parts[: n + 1]) for n in range(len(parts))]
 
 
 def abort_with(refusal: Refusal) -> NoReturn:

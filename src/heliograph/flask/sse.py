@@ -13,20 +13,20 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Blueprint, Flask, current_app, has_app_context
+from flask import Blueprint, Flask, current_app, has_app_context, request
 
 from ..channels.entry import id_after
 from ..channels.names import check_channel
 from ..faces import (
     DEFAULT_CHANNEL,
-    Access,
     NeedsVerdict,
     Refusal,
     decide,
     event_for,
     signed_parameters,
 )
-from .request import abort_with, has_hooks_of_its_own, stream_request
+from ..faces.settings import access_of
+from .request import abort_with, has_hooks, stream_request, with_parents
 from .state import ADVICE, State, state_of
 from .stream import EventStream
 
@@ -125,11 +125,11 @@ class ServerSentEventsBlueprint(Blueprint):
         # First, since it reads the settings that decide who is admitted.
         hub = state.hub
         authorizer = self._authorizer
-        access = Access(
+        access = access_of(
+            state.settings,
             keys=state.keys,
-            private=state.settings.private,
             has_authorizer=authorizer is not None,
-            hook_sees_one_channel=has_hooks_of_its_own(),
+            hook_sees_one_channel=has_hooks(state.app, request.blueprints),
         )
         decision = decide(stream_request(), access, now=time.time())
         if isinstance(decision, NeedsVerdict):
@@ -154,8 +154,14 @@ class ServerSentEventsBlueprint(Blueprint):
 
         Returns:
             The function.
+
+        Raises:
+            ConfigError: An application with the blueprint has a shared window.
         """
+        # First, so that streams are guarded even if the error is caught.
         self._authorizer = function
+        for app in self._apps:
+            access_of(state_of(app).settings, has_authorizer=True)
         return function
 
     def url_for(self, *channels: str, expires_in: float | timedelta) -> str:
@@ -219,8 +225,13 @@ class ServerSentEventsBlueprint(Blueprint):
         app = setup.app
         assert isinstance(app, Flask)  # noqa: S101 - blueprints register with nothing else
         ADVICE.about_uwsgi()
-        self._apps[app] = f"{setup.name_prefix}.{setup.name}.stream".lstrip(".")
-        state_of(app)
+        name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
+        self._apps[app] = f"{name}.stream"
+        access_of(
+            state_of(app).settings,
+            has_authorizer=self._authorizer is not None,
+            hook_sees_one_channel=has_hooks(app, with_parents(name)),
+        )
 
     def _state(self) -> State:
         if has_app_context():
