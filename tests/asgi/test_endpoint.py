@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from starlette.middleware.gzip import GZipMiddleware
 
 from heliograph import ConfigError, HubClosedError, HubConfig
 from heliograph.asgi import EventStreams
@@ -185,6 +186,18 @@ async def test_codings(take_over, method, accepted, encoding):
             ] == [*([expected] if expected else [])]
             assert b"vary: Accept-Encoding" in head
             assert b"cache-control: no-store, no-transform" in head
+
+
+@pytest.mark.parametrize(("query", "count"), [("?channel=a", 1), ("?channel=b", 0)])
+async def test_middleware_that_compresses(query, count):
+    """It leaves a stream alone, whether the stream is compressed or not."""
+    config = HubConfig(channels={"a": {"compression": "blocks"}})
+    app = GZipMiddleware(EventStreams("memory:", config=config), minimum_size=0)
+    async with serving(app) as port:
+        client = await request(port, query, "Accept-Encoding: gzip")
+
+        assert client.raw.count(b"content-encoding: gzip") == count
+        assert client.raw.count(b"content-encoding") == count
 
 
 async def test_caps():
