@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from redises import certificates
-from servers import free_port, until
+from servers import Stream, free_port, until
 
 _DOCS = Path(__file__).parent.parent / "docs"
 
@@ -54,6 +54,15 @@ LoadModule rewrite_module lib/apache2/modules/mod_rewrite.so
 LoadModule ssl_module lib/apache2/modules/mod_ssl.so
 Listen 127.0.0.1:{port}
 {text}
+"""
+
+# As little as there can be.
+_DEFAULTS = """
+{extra}
+server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
+}}
 """
 
 _CERTIFICATE = {
@@ -158,6 +167,24 @@ def nginx(folder, text):
     path.write_text(_NGINX.format(folder=folder, text=text, **values))
     with running("nginx", "-e", "/dev/null", "-c", path):
         yield
+
+
+@contextlib.contextmanager
+def nginx_in_front_of(folder, upstream, extra=""):
+    """Run nginx with its defaults before a server, and what may be added to them."""
+    port = free_port()
+    servers = _DEFAULTS.format(port=port, upstream=upstream, extra=extra)
+    with nginx(folder, servers):
+        until(lambda: answers(port))
+        yield port
+
+
+def answers(port):
+    try:
+        with Stream(port, "/ping") as answer:
+            return answer.status == 200
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

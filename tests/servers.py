@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import zlib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -144,6 +145,7 @@ class Stream:
         self.parser = StreamParser()
         self.events = []
         self.body = b""
+        self.received = 0
         self.socket = connect(port, context, source)
         streams.connections.append(self.socket)
         lines = [f"{method} {path} HTTP/{version}", "Host: test", *headers]
@@ -164,6 +166,8 @@ class Stream:
         self.has_ended = False
         self.chunked = ("transfer-encoding", "chunked") in self.headers
         self._framed = b""
+        is_coded = self.header("content-encoding") == "gzip"
+        self._decoder = zlib.decompressobj(wbits=31) if is_coded else None
         self._take(rest)
 
     def header(self, name):
@@ -182,6 +186,10 @@ class Stream:
                 data += rest[: int(size, 16)]
                 self._framed = rest[int(size, 16) + 2 :]
                 assert not (self._framed and self.has_ended), self._framed
+        self.received += len(data)
+        if self._decoder is not None:
+            data = self._decoder.decompress(data)
+            assert not self._decoder.unused_data
         self.body += data
         if self.status == 200:
             self.events += self.parser.feed(data)
@@ -202,8 +210,9 @@ class Stream:
         return self
 
     def ended(self):
+        """Read to the end of the stream; the connection may stay."""
         with contextlib.suppress(ConnectionError):
-            while self.read():
+            while not self.has_ended and self.read():
                 pass
         return self
 
@@ -460,17 +469,26 @@ NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
 
 @contextlib.contextmanager
 def serving_with(
-    name, folder, *, threads=None, heartbeat=None, port=None, options=(), context=None
+    name,
+    folder,
+    *,
+    threads=None,
+    heartbeat=None,
+    port=None,
+    options=(),
+    context=None,
+    env=None,
 ):
     """
     Run one of them, called ``name``.
 
     ``threads``: another number of them; ``heartbeat``: seconds, where clients are noticed by
     them; ``port``: may be the path of a Unix socket;
-    ``options``: more for its command line; ``context``: for TLS.
+    ``options``: more for its command line; ``context``: for TLS; ``env``: more for its
+    environment.
     """
     command = [*(TAKEN_OVER | FALLBACK)[name], *options]
-    env = NO_TAKE_OVER if name.endswith("-fallback") else {}
+    env = {**(env or {}), **(NO_TAKE_OVER if name.endswith("-fallback") else {})}
     for option in ("--threads", "--blocking-threads"):
         if threads is not None and option in command:
             command[command.index(option) + 1] = threads

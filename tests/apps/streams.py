@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -19,10 +20,15 @@ from heliograph.asgi import EventStreams
 def _configured(prefix="APP_SSE_"):
     for name, value in os.environ.items():
         if name.startswith(prefix) and name not in {f"{prefix}TAKE_OVER", f"{prefix}URL"}:
-            yield (
-                name.removeprefix(prefix).lower(),
-                float(value) if "." in value else int(value),
-            )
+            yield name.removeprefix(prefix).lower(), _read(value)
+
+
+def _read(value):
+    # As Flask reads the environment.
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 Path(os.environ["INSTANCE"]).mkdir(exist_ok=True)

@@ -1,14 +1,11 @@
 """Behind a real nginx with its defaults, and what may be added to them."""
 
-import contextlib
-
 import pytest
 
 from browser import chromium, open_ten_streams
-from proxies import nginx, recipe
+from proxies import nginx_in_front_of, recipe
 from servers import (
     Stream,
-    free_port,
     gunicorn,
     publish,
     serving,
@@ -16,33 +13,6 @@ from servers import (
     subscribers,
     until,
 )
-
-# As little as there can be.
-DEFAULTS = """
-{extra}
-server {{
-    listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
-}}
-"""
-
-
-@contextlib.contextmanager
-def with_defaults(folder, upstream, extra):
-    port = free_port()
-    servers = DEFAULTS.format(port=port, upstream=upstream, extra=extra)
-    with nginx(folder, servers):
-        until(lambda: answers(port))
-        yield port
-
-
-def answers(port):
-    try:
-        with Stream(port, "/ping") as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
 
 EXTRAS = {
     "defaults": "",
@@ -69,7 +39,7 @@ def server(request, tmp_path_factory):
 def test_nothing_is_held_back(tmp_path, extra, server):
     """The head and each event come before the next is sent; who leaves is noticed."""
     extra = EXTRAS[extra].format(folder=tmp_path)
-    with with_defaults(tmp_path, server.port, extra) as port:
+    with nginx_in_front_of(tmp_path, server.port, extra) as port:
         with Stream(port) as stream:
             assert stream.header("content-type") == "text/event-stream; charset=utf-8"
             stream.placed()
@@ -85,7 +55,7 @@ def test_silence_is_survived(tmp_path):
     env = {"APP_SSE_HEARTBEAT_SECONDS": "1"}
     with (
         serving(command, tmp_path, env=env) as server,
-        with_defaults(tmp_path, server.port, "proxy_read_timeout 3s;") as port,
+        nginx_in_front_of(tmp_path, server.port, "proxy_read_timeout 3s;") as port,
         Stream(port) as stream,
     ):
         # The greeting is such a line, too.
