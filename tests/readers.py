@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+import zlib
 
-from heliograph import EventStreamParser
+from streams import StreamParser
 
 
 class Reader:
     """
     A client that is cut off at random.
 
-    ``ports`` are of servers, any of which will do; events are JSON, a channel and a number.
+    ``ports`` are of servers, any of which will do; events are JSON, a channel and a number;
+    ``asks_for_gzip``: the server has to compress then.
     """
 
-    def __init__(self, ports, channels):
+    def __init__(self, ports, channels, *, asks_for_gzip=False):
+        self.asks_for_gzip = asks_for_gzip
         self.ports = ports
         self.channels = channels
         self.last_event_id = None
@@ -48,12 +51,17 @@ class Reader:
             head = f"GET /stream?{query} HTTP/1.1\r\nHost: test\r\n"
             if self.last_event_id:
                 head += f"Last-Event-ID: {self.last_event_id}\r\n"
+            if self.asks_for_gzip:
+                head += "Accept-Encoding: gzip\r\n"
             writer.write(f"{head}\r\n".encode())
-            answer = await reader.readuntil(b"\r\n\r\n")
-            assert answer.startswith(b"HTTP/1.1 200"), answer
+            answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert answer.startswith(b"http/1.1 200"), answer
+            assert (b"content-encoding: gzip" in answer) is self.asks_for_gzip
             self.connections += 1
-            parser = EventStreamParser(last_event_id=self.last_event_id or "")
-            while data := await reader.read(1 << 16):
+            parser = StreamParser(last_event_id=self.last_event_id or "")
+            decoder = zlib.decompressobj(wbits=31)
+            async for part in _parts(reader, b"transfer-encoding: chunked" in answer):
+                data = decoder.decompress(part) if self.asks_for_gzip else part
                 for event in parser.feed(data):
                     self.take(event)
                 self.last_event_id = parser.last_event_id
@@ -69,6 +77,16 @@ class Reader:
             return
         channel, n = json.loads(event.data)
         self.record[channel].append(n)
+
+
+async def _parts(reader, is_chunked):
+    """Yield the parts of a body."""
+    if not is_chunked:
+        while data := await reader.read(1 << 16):
+            yield data
+        return
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        yield (await reader.readexactly(size + 2))[:-2]
 
 
 async def stop(readers, tasks):

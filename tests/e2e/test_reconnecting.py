@@ -18,7 +18,7 @@ SECONDS = 2
 
 @pytest.mark.timeout(200)
 async def test_every_record_is_complete(tmp_path, chance):
-    """In order, without a hole, without a duplicate, for each of them."""
+    """In order, without a hole, without a duplicate, for each of them; half are compressed."""
     command = gunicorn(
         "plain:app",
         "--workers",
@@ -30,10 +30,15 @@ async def test_every_record_is_complete(tmp_path, chance):
         "--log-level",
         "warning",
     )
-    with serving(command, tmp_path, env={"APP_SSE_RETRY_MS": "0"}) as server:
+    env = {"APP_SSE_RETRY_MS": "0", "APP_SSE_COMPRESSION": "shared-window"}
+    with serving(command, tmp_path, env=env) as server:
         readers = [
-            Reader([server.port], chance.sample(CHANNELS, chance.choice([1, 1, 2, 5, 20])))
-            for _ in range(CLIENTS)
+            Reader(
+                [server.port],
+                chance.sample(CHANNELS, chance.choice([1, 1, 2, 5, 20])),
+                asks_for_gzip=bool(n % 2),
+            )
+            for n in range(CLIENTS)
         ]
         ending = asyncio.Event()
         tasks = [asyncio.create_task(reader.run(chance, ending)) for reader in readers]
