@@ -34,8 +34,10 @@ def test_any_size(coding, size, make):
 
     assert decoder.decompress(coded) == data
     assert not decoder.eof
-    # What cannot be compressed costs five bytes for each 64 KiB.
-    assert len(coded) <= size + 5 * (size // 65_535 + 1)
+    # What cannot be compressed costs a stored block for each 2 KiB, and the flush.
+    assert len(coded) <= size + 5 * (size // 2048 + 2)
+    # At which Go's decoder returns what it has.
+    assert coded.endswith(b"\x00\x00\xff\xff") or not size
 
 
 @given(
@@ -80,9 +82,15 @@ def test_a_block_that_refers_to_what_was_before(size):
     assert size == 1 or len(coded) < 25
 
 
-def test_small_blocks_are_stored():
+@pytest.mark.parametrize("size", [1, 2, 20, 200])
+def test_what_does_not_get_shorter_is_stored(size):
     """Where compressing would cost more than it saves."""
-    assert deflate(b":\n") == b"\x00\x02\x00\xfd\xff:\n"
+    data = noise(size, 3)
+    stored = b"\x00" + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little")
+    flushed = b"\x00\x00\x00\xff\xff"
+
+    assert len(deflate(data)) <= len(stored + data + flushed)
+    assert size < 200 or deflate(data) == stored + data + flushed
 
 
 def test_names():

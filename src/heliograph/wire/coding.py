@@ -34,12 +34,6 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 _LEVEL = 6
 
-# Below this size Huffman's codes and the five bytes of a flush cost more than they save.
-_SMALLEST_BYTES = 60
-
-# A stored block (RFC 1951 section 3.2.4) has a length of 16 bits.
-_STORED_BYTES = 65_535
-
 # The logarithm of zlib's window, and its memory level: for short texts the usual 256 KiB
 # cost more time than the compression.
 _SMALL_BYTES = 4_096
@@ -102,37 +96,20 @@ def deflate(data: bytes, before: bytes = b"") -> bytes:
     """
     if not data:
         return b""
-    stored = _stored(data)
-    if not before and len(data) < _SMALLEST_BYTES:
-        return stored
     bits, memory = _compressor(len(data) + len(before))
-    # Of zlib only the sum matters, of which most is the dictionary, if there is one.
     compressor = (
         zlib.compressobj(_LEVEL, zlib.DEFLATED, bits, memory, zdict=before)
         if before
         else zlib.compressobj(_LEVEL, zlib.DEFLATED, bits, memory)
     )
-    # A full flush ends at a byte, and a decoder returns everything up to it.
-    coded = compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)
-    return min(coded, stored, key=len)
+    # What does not get shorter becomes a stored block by itself. A full flush appends an
+    # empty one (RFC 1951 section 3.2.4), so the blocks end at a byte. It is also at an empty
+    # stored block that Go's decoder returns what it has: a stored block with data alone is
+    # held back until the next one.
+    return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 
 def _compressor(size: int) -> tuple[int, int]:
     if size <= _SMALL_BYTES:
         return _SMALL_COMPRESSOR
     return _MEDIUM_COMPRESSOR if size <= _MEDIUM_BYTES else _LARGE_COMPRESSOR
-
-
-def _stored(data: bytes) -> bytes:
-    """Return blocks that hold data as it is: one byte, twice the length, the data."""
-    blocks = []
-    for start in range(0, len(data), _STORED_BYTES):
-        part = data[start : start + _STORED_BYTES]
-        size = len(part)
-        blocks += [
-            b"\x00",
-            size.to_bytes(2, "little"),
-            (size ^ 0xFFFF).to_bytes(2, "little"),
-            part,
-        ]
-    return b"".join(blocks)
