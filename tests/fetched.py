@@ -4,14 +4,17 @@ Distributions of other packages that tests unpack or run.
 `tools/fetch` fetches them when the environment is set up: nothing is fetched while tests run.
 """
 
+import base64
 import hashlib
 import re
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
 _TESTS = Path(__file__).parent
 PINS = _TESTS / "fetched.txt"
+NPM_PINS = _TESTS / "fetched_npm.txt"
 FOLDER = _TESTS.parent / ".fetched"
 
 
@@ -55,13 +58,55 @@ def program(name, member, target, folder=FOLDER, pins=PINS):
     return unpacked
 
 
+def modules(target, folder=FOLDER / "npm", pins=NPM_PINS):
+    """
+    Unpack all packages for JavaScript.
+
+    Args:
+        target: The folder for the packages, which is created: each has a folder in it.
+        folder: Where the fetched files are.
+        pins: The file with their hashes.
+
+    Returns:
+        The version of each package, by the name of its folder.
+    """
+    files = {_integrity(path): path for path in sorted(folder.glob("*"))}
+    versions = {}
+    for line in pins.read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        name, package, integrity = line.split()
+        if integrity not in files:
+            raise FileNotFoundError(
+                f"no file in {folder} is the {package} that {pins} pins:"
+                " run `make .fetched/clients`"
+            )
+        versions[name] = package.rpartition("@")[2]
+        with (
+            tarfile.open(files[integrity]) as archive,
+            tempfile.TemporaryDirectory(dir=target.parent) as unpacked,
+        ):
+            archive.extractall(unpacked, filter="data")
+            (package_folder,) = Path(unpacked).iterdir()
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            package_folder.rename(target / name)
+    return versions
+
+
+def _integrity(path):
+    """Return the hash of a file as npm writes it; of anything else an empty string."""
+    if not path.is_file():
+        return ""
+    return f"sha512-{base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()}"
+
+
 def _path(name, folder, pins):
     """Return the path of the file with the hash that is pinned, whatever its name is."""
     digest = re.search(
         rf"^{re.escape(name)}==.*\n *--hash=sha256:(\w+)$", pins.read_text(), re.MULTILINE
     )[1]
     for path in sorted(folder.glob("*")):
-        if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
             return path
     raise FileNotFoundError(
         f"no file in {folder} is the {name} that {pins} pins: run `make .fetched/all`"

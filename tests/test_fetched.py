@@ -1,5 +1,6 @@
 """What tests unpack or run is the file that is pinned."""
 
+import base64
 import hashlib
 import io
 import os
@@ -63,3 +64,44 @@ def test_another_file(pin, tmp_path):
         FileNotFoundError, match=r"is the a that .*: run `make \.fetched/all`"
     ):
         fetched.sources("a", tmp_path / "target", folder, pins)
+
+
+def _packed(names):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    return data.getvalue()
+
+
+def _npm_pin(folder, data):
+    folder.mkdir()
+    (folder / "folder").mkdir()
+    (folder / "file.tgz").write_bytes(data)
+    pins = folder.parent / "fetched_npm.txt"
+    digest = base64.b64encode(hashlib.sha512(data).digest()).decode()
+    pins.write_text(f"# a comment\n@a/b @a/b@1.2.3 sha512-{digest}\n")
+    return folder, pins
+
+
+def test_modules(tmp_path):
+    """Each package has its folder, whatever the one in its file is called."""
+    where = _npm_pin(tmp_path / "files", _packed(["package/index.js", "package/lib/a.js"]))
+
+    versions = fetched.modules(tmp_path / "modules", *where)
+
+    assert versions == {"@a/b": "1.2.3"}
+    assert (tmp_path / "modules/@a/b/index.js").is_file()
+    assert (tmp_path / "modules/@a/b/lib/a.js").is_file()
+
+
+def test_another_module(tmp_path):
+    """The error names what is missing, and the command that fetches it."""
+    folder, pins = _npm_pin(tmp_path / "files", b"what was pinned")
+    (folder / "file.tgz").write_bytes(b"something else")
+
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"is the @a/b@1\.2\.3 that .*: run `make \.fetched/clients`",
+    ):
+        fetched.modules(tmp_path / "modules", folder, pins)

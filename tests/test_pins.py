@@ -82,3 +82,13 @@ def test_all_that_is_needed_is_pinned():
 
     assert len(installed) > 50
     assert installed.items() <= pins("constraints.txt").items()
+
+
+def test_every_npm_package_has_its_integrity():
+    """And no address."""
+    lines = (ROOT / "tests/fetched_npm.txt").read_text().splitlines()
+    pinned = [line for line in lines if not line.startswith("#")]
+
+    assert pinned == sorted(pinned)
+    for line in pinned:
+        assert re.fullmatch(r"\S+ (@[\w-]+/)?[\w.-]+@\d+(\.\d+)+ sha512-[\w+/]{86}==", line)
