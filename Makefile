@@ -21,9 +21,9 @@ TOGETHER := -n 3 --dist loadgroup --no-loadscope-reorder -p tools.retest
 demo: $(VENV)/demo
 	$(BIN)/heliograph demo
 
-test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all
+test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all $(FETCHED)/clients
 	sh tools/debian_packages chromium redis-server redis-tools nginx openssl iproute2 \
-		apache2-bin libapache2-mod-wsgi-py3 caddy haproxy
+		apache2-bin libapache2-mod-wsgi-py3 caddy haproxy curl
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(TOGETHER)
 	$(BIN)/coverage combine --quiet
@@ -77,6 +77,14 @@ $(OLDEST)/pip: constraints-oldest.txt requirements-pip.txt
 
 $(FETCHED)/all: $(VENV)/pip tests/fetched.txt
 	sh tools/fetch $(BIN)/pip tests/fetched.txt $(FETCHED)
+	touch $@
+
+# Clients that are not Python's. A machine may have Node and Go from elsewhere than Debian.
+$(FETCHED)/clients: tests/fetched_npm.txt tests/clients/in_go.go
+	command -v npm >/dev/null || sh tools/debian_packages nodejs npm
+	command -v go >/dev/null || sh tools/debian_packages golang-go
+	sh tools/fetch_npm tests/fetched_npm.txt $(FETCHED)/npm
+	go build -o $(FETCHED)/client-in-go tests/clients/in_go.go
 	touch $@
 
 $(VENV)/demo: $(VENV)/pip pyproject.toml
