@@ -222,14 +222,15 @@ def with_losses(text: str, how: str) -> str:
 
 
 def over_ways(cells: dict[str, str]) -> str:
-    """Return the value that most ways have, then each other with its ways."""
+    """Return the value that most ways without gzip have, then each other with its ways."""
     ways: dict[str, list[str]] = {}
     for way, value in cells.items():
         if value:
             ways.setdefault(value, []).append(way)
     if not ways:
         return "—"
-    usual = max(ways, key=lambda value: len(ways[value]))
+    plain = {value: [way for way in ways[value] if " with " not in way] for value in ways}
+    usual = max(ways, key=lambda value: len(plain[value]))
     others = [f"{value} ({listed(ways[value], cells)})" for value in ways if value != usual]
     return "; ".join([usual, *others])
 

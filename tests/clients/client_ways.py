@@ -21,6 +21,8 @@ _ENV = {
     "APP_SSE_HEARTBEAT_SECONDS": "1",
     "APP_SSE_RETRY_MS": "200",
 }
+_BLOCKS = {"APP_SSE_COMPRESSION": "blocks"}
+_WINDOW = {"APP_SSE_COMPRESSION": "shared-window"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ WAYS = [
     Way("uvicorn", uvicorn("clients_asgi:app")),
     Way("hypercorn", hypercorn("clients_asgi:app")),
     Way("nginx", _GTHREAD, behind_nginx=True),
+    Way("gunicorn with gzip", _GTHREAD, _BLOCKS, gzip=True),
+    Way("gunicorn with a window", _GTHREAD, _WINDOW, gzip=True),
+    Way("generator with gzip", _GTHREAD, {**NO_TAKE_OVER, **_WINDOW}, gzip=True),
+    Way("uvicorn with gzip", uvicorn("clients_asgi:app"), _WINDOW, gzip=True),
+    Way("hypercorn with gzip", hypercorn("clients_asgi:app"), _WINDOW, gzip=True),
+    Way("nginx with gzip", _GTHREAD, _WINDOW, behind_nginx=True, gzip=True),
 ]
 
 
