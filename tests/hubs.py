@@ -6,6 +6,7 @@ import json
 
 from heliograph import (
     Event,
+    EventStreamParser,
     HubConfig,
 )
 from heliograph.brokers import Retention, open_broker
@@ -91,6 +92,16 @@ class Recording(Taking):
     def abort(self):
         self.calls.append("abort")
         self.fail("abort")
+
+
+def opening_of(client):
+    """Return what the opening says: the first event of a stream, and the only one of its type."""
+    opening, *others = EventStreamParser().feed(client.body)
+    assert opening.type == "heliograph.open"
+    assert "heliograph.open" not in {event.type for event in others}
+    found = json.loads(opening.data)
+    assert found["id"] == opening.id
+    return found
 
 
 async def gap_of(client):

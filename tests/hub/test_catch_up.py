@@ -2,16 +2,22 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 
 import pytest
 
 from heliograph import (
     Event,
+    HubConfig,
 )
-from heliograph.channels.position import Positions
+from heliograph.brokers import Retention
+from heliograph.brokers.memory import MemoryBroker
+from heliograph.channels.position import Position, Positions
 from heliograph.hub import Admission
-from hubs import Taking, gap_of, opened, resume
+from heliograph.hub.hub import Hub
+from heliograph.hub.timings import DEFAULT_TIMINGS
+from hubs import Taking, gap_of, opened, opening_of, resume
 from streams import StreamParser, connect, until
 
 
@@ -92,6 +98,9 @@ async def test_resume_far_behind(sqlite):
             assert [n for n in got if int(n) % 2 == parity] == [
                 f"{n:04}" for n in range(parity, 1000, 2)
             ]
+        # The opening is before the first page, and before no other.
+        assert opening_of(back)["id"] == client.parser.last_event_id
+        assert opening_of(back)["resumed"] is True
 
 
 @pytest.mark.parametrize("junk", ["junk", "x" * 5000, "é", "a.b.c", "0", "\x01"])
@@ -108,7 +117,7 @@ async def test_junk_is_a_gap(url, junk):
 
 
 async def test_id_of_another_selection_is_a_gap(url):
-    """It is not misread as a place in these channels."""
+    """It is not misread as a position in these channels."""
     async with opened(url) as hub:
         other = await connect(hub, "a", "c").placed()
 
@@ -181,9 +190,64 @@ async def test_storage_lost_under_an_open_stream(tmp_path, sqlite):
         assert json.loads(gap.data) == {"channels": ["a"], "reasons": {"a": "epoch"}}
         assert [first.data, *(e.data for e in rest)] == ["old", "new", "newer"]
         assert hub.statistics().gaps == 1
-        # Whoever comes back with a place in the new life is understood.
+        # A position in the new epoch is understood.
         back = await (await resume(hub, client, "a")).placed()
         assert back.events == []
+
+
+@pytest.mark.parametrize("open_event", [True, False])
+async def test_a_new_epoch_without_a_loss(url, open_event):
+    """Open streams are told their position in it, by an event that a page can read."""
+    async with opened(url, open_event=open_event) as hub:
+        client = await connect(hub, "a", "b").placed()
+        start = client.parser.last_event_id
+
+        hub._table.on_restart("a", Position("new", 0), gap=False)
+        await client.wait_for(lambda one: one.parser.last_event_id != start)
+
+        position = client.parser.last_event_id
+        assert Positions.parse(position, ("a", "b"))["a"] == Position("new", 0)
+        assert client.events == []
+        found = [(says["id"], says["resumed"]) for says in client.parser.openings]
+        assert found == [(start, False), (position, True)][: 2 * open_event]
+
+
+class Remembering(MemoryBroker):
+    """A broker that knows former epochs of its channels, as Redis's does after a failover."""
+
+    renamed = frozenset()
+
+    async def read(self, channel, after, limit):
+        if after is not None:
+            after = Position(self._start.epoch, after.offset)
+        history = await super().read(channel, after, limit)
+        if channel not in self.renamed:
+            return history
+        start, head = (Position("new", p.offset) for p in (history.start, history.head))
+        return dataclasses.replace(history, start=start, head=head)
+
+
+async def test_a_client_of_a_former_epoch():
+    """It is told its position in the new one, also if it has missed nothing after that."""
+    broker = Remembering(Retention(events=9, seconds=1e6))
+    hub = Hub(broker, HubConfig(log_events=1), timings=DEFAULT_TIMINGS)
+    await hub.open()
+    client = await connect(hub, "a", "b").placed()
+    # They are a whole page, so the other channel is read after it was written.
+    for _ in range(2):
+        await hub.publish(["a"], Event("x" * 60_000))
+    broker.renamed = {"b"}
+    hub._table.on_restart("b", Position("new", 0), gap=False)
+
+    back = await resume(hub, client, "a", "b")
+    await back.wait_for(lambda one: len(one.parser.openings) == 2)
+
+    first, second = back.parser.openings
+    assert (first["id"], first["resumed"]) == (client.parser.last_event_id, True)
+    assert (second["id"], second["resumed"]) == (back.parser.last_event_id, True)
+    assert Positions.parse(second["id"], ("a", "b"))["b"] == Position("new", 0)
+    assert len(back.events) == 2
+    await hub.close()
 
 
 async def test_a_client_from_a_later_life(tmp_path, sqlite):
@@ -239,7 +303,7 @@ async def test_own_ids_with_several_channels(url):
 
 
 async def test_an_ambiguous_own_id_is_a_gap(url):
-    """Given twice, an id is no place."""
+    """An id that two events have is no position."""
     async with opened(url) as hub:
         for _ in range(2):
             await hub.publish(["a"], Event("x", id="same"))

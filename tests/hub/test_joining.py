@@ -9,19 +9,77 @@ from heliograph import (
     BrokerUnavailableError,
     Event,
 )
-from heliograph.channels.position import Positions
-from hubs import opened, resume
+from heliograph.channels.position import Position, Positions
+from hubs import gap_of, opened, opening_of, resume
 from streams import HEAD, connect, until
 
 
-async def test_first_bytes_come_at_once(url):
-    """Head, comment, reconnection time and place come before any event."""
-    async with opened(url, retry_ms=1000) as hub:
+@pytest.mark.parametrize("open_event", [True, False])
+async def test_first_bytes_come_at_once(url, open_event):
+    """Head, comment, reconnection time and position come before any event, in one block."""
+    async with opened(url, retry_ms=1000, open_event=open_event) as hub:
         client = await connect(hub, "a").placed()
 
     assert client.raw.startswith(HEAD + b":\nretry: ")
     assert 500 <= client.parser.reconnection_time_ms <= 1500
     assert Positions.parse(client.parser.last_event_id, ("a",))["a"].offset == 0
+    (block, rest) = client.body.split(b"\n\n")
+    assert (block.count(b"\nretry: "), block.count(b"\nid: "), rest) == (1, 1, b"")
+    assert block.count(b"\nevent: heliograph.open\n") == open_event
+    assert block.count(b"\ndata: ") == open_event
+
+
+def id_at(epoch, offset, *others):
+    return Positions({name: Position(epoch, offset) for name in ("a", *others)}).id
+
+
+# (the client's id, by the epoch; offset in the opening, whether it says that the stream resumes,
+# reason of a gap; data of what follows). The events 1 to 6 were published, 4 to 6 are kept, and
+# the fifth has an id of its publisher. Add a row, not a test.
+OPENINGS = {
+    "now": (lambda _: None, 6, False, None, ""),
+    "nothing-missed": (lambda epoch: id_at(epoch, 6), 6, True, None, ""),
+    "missed": (lambda epoch: id_at(epoch, 4), 4, True, None, "56"),
+    "own-id": (lambda _: "own", 5, True, None, "6"),
+    "trimmed": (lambda epoch: id_at(epoch, 1), 1, True, "trimmed", "456"),
+    "epoch": (lambda _: id_at("e", 6), 6, True, "epoch", "456"),
+    "ahead": (lambda epoch: id_at(epoch, 9), 9, True, "unknown", ""),
+    "junk": (lambda _: "junk", 6, False, "unknown", ""),
+    "other-channels": (lambda epoch: id_at(epoch, 6, "b"), 6, False, "unknown", ""),
+}
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+async def test_opening(url, opening):
+    """It comes first and once, and who is cut off right after it resumes from its id."""
+    last_event_id, offset, resumed, reason, missed = OPENINGS[opening]
+    async with opened(url, events=3, log_events=3, heartbeat_seconds=7.0) as hub:
+        for n in range(1, 7):
+            event = Event(str(n), id="own" if n == 5 else None)
+            (entry,) = await hub.publish(["a"], event)
+        epoch = entry.position.epoch
+
+        client = await connect(hub, "a", last_event_id=last_event_id(epoch)).placed()
+        if reason is not None:
+            assert await gap_of(client) == {"a": reason}
+        await client.wait(len(missed) + (reason is not None))
+        says = opening_of(client)
+        again = await connect(hub, "a", last_event_id=says["id"]).placed()
+        await hub.publish(["a"], Event("live"))
+
+        assert says == {
+            "id": id_at("e" if opening == "epoch" else epoch, offset),
+            "channels": ["a"],
+            "resumed": resumed,
+            "heartbeat_seconds": 7.0,
+        }
+        # What is missing for an unknown id is not repeated: the opening has a new position.
+        for one, has_gap in ((client, reason is not None), (again, resumed and reason)):
+            if has_gap:
+                assert await gap_of(one) == {"a": reason}
+            await one.wait(bool(has_gap) + len(missed) + 1)
+            assert one.data[bool(has_gap) :] == [*missed, "live"]
+        assert opening_of(again)["resumed"] is True
 
 
 async def test_jitter():
@@ -50,7 +108,7 @@ async def test_resume_misses_nothing(url):
 
 
 async def test_resume_without_having_seen_an_event(url):
-    """Whoever was cut off before the first event comes back to the very place."""
+    """A client that was cut off before its first event resumes from the opening."""
     async with opened(url) as hub:
         client = await connect(hub, "a").placed()
         client.leave()
@@ -117,6 +175,9 @@ async def test_streams_open_while_the_broker_is_away(tmp_path, caplog):
         folder.mkdir()
 
         await client.placed()
+        # The heartbeats before it, too, are no block of their own.
+        assert client.body.count(b"\n\n") == 1
+        assert opening_of(client)["resumed"] is False
         await hub.publish(["a"], Event("y"))
         assert [e.data for e in await client.wait(1)] == ["y"]
         assert hub.statistics().broker_available is True
@@ -124,7 +185,7 @@ async def test_streams_open_while_the_broker_is_away(tmp_path, caplog):
 
 
 async def test_closing_while_the_broker_is_away(tmp_path):
-    """A client that has yet to be given its place is given its head, so that it comes back."""
+    """A client that waits for its position gets the head of its response, so it reconnects."""
     async with opened(f"sqlite:///{tmp_path}/missing/log") as hub:
         client = connect(hub, "a")
         await asyncio.sleep(0)  # it begins to wait
