@@ -103,9 +103,8 @@ def deflate(data: bytes, before: bytes = b"") -> bytes:
         else zlib.compressobj(_LEVEL, zlib.DEFLATED, bits, memory)
     )
     # What does not get shorter becomes a stored block by itself. A full flush appends an
-    # empty one (RFC 1951 section 3.2.4), so the blocks end at a byte. It is also at an empty
-    # stored block that Go's decoder returns what it has: a stored block with data alone is
-    # held back until the next one.
+    # empty one (RFC 1951 section 3.2.4), so the blocks end at a byte. Go's decoder returns
+    # what it has at an empty stored block: one with data alone is held back until the next.
     return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 
