@@ -57,11 +57,13 @@ Listen 127.0.0.1:{port}
 """
 
 # As little as there can be.
+_BY_HTTP = "proxy_pass http://127.0.0.1:{upstream};"
+BY_UWSGI = "include /etc/nginx/uwsgi_params; uwsgi_pass 127.0.0.1:{upstream};"
 _DEFAULTS = """
 {extra}
 server {{
     listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
+    location / {{ {way} }}
 }}
 """
 
@@ -170,10 +172,15 @@ def nginx(folder, text):
 
 
 @contextlib.contextmanager
-def nginx_in_front_of(folder, upstream, extra=""):
-    """Run nginx with its defaults before a server, and what may be added to them."""
+def nginx_in_front_of(folder, upstream, extra="", *, way=_BY_HTTP):
+    """
+    Run nginx with its defaults before a server, and what may be added to them.
+
+    ``way``: how nginx reaches the server.
+    """
     port = free_port()
-    servers = _DEFAULTS.format(port=port, upstream=upstream, extra=extra)
+    way = way.format(upstream=upstream)
+    servers = _DEFAULTS.format(port=port, way=way, extra=extra)
     with nginx(folder, servers):
         until(lambda: answers(port))
         yield port

@@ -26,6 +26,11 @@ SCOPE = {
             "headers",
             {"accept-encoding": "gzip, *;q=0"},
         ),
+        (
+            {"headers": [(b"accept", b"text/plain"), (b"accept", b"text/event-stream")]},
+            "headers",
+            {"accept": "text/plain, text/event-stream"},
+        ),
         ({"headers": ((b"a", b"\xc3\xa9"),)}, "headers", {"a": "\xc3\xa9"}),
         ({"headers": iter([(b"a", memoryview(b"1"))])}, "headers", {"a": "1"}),
         ({}, "address", None),

@@ -1,9 +1,11 @@
 """Behind a real nginx with its defaults, and what may be added to them."""
 
+import urllib.request
+
 import pytest
 
 from browser import chromium, open_ten_streams
-from proxies import nginx_in_front_of, recipe
+from proxies import BY_UWSGI, nginx_in_front_of, recipe
 from servers import (
     Stream,
     gunicorn,
@@ -12,6 +14,7 @@ from servers import (
     serving_with,
     subscribers,
     until,
+    uwsgi,
 )
 
 EXTRAS = {
@@ -79,3 +82,31 @@ def test_ten_streams_in_one_tab(tmp_path):
             publish(server, "hello", f"c{n}")
         page.wait_for_function("got.length === 10")
         assert sorted(page.evaluate("got")) == [f"{n} hello" for n in range(10)]
+
+
+@pytest.mark.parametrize("headers", [[], ["Accept-Encoding: gzip"]], ids=["", "gzip"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        uwsgi("plain:app", "--socket", "127.0.0.1:{port}"),
+        gunicorn("plain:app", "--worker-class", "gthread", "--protocol", "uwsgi"),
+    ],
+    ids=["uwsgi", "gunicorn"],
+)
+def test_the_protocol_uwsgi(tmp_path, command, headers):
+    """A body has no chunks there, whatever the client of nginx speaks."""
+    env = {"APP_SSE_COMPRESSION": "blocks"}
+    with (
+        serving(command, tmp_path, env=env, ready=None) as server,
+        nginx_in_front_of(tmp_path, server.port, way=BY_UWSGI) as port,
+        Stream(port, headers=headers) as stream,
+    ):
+        stream.placed()
+        assert stream.body.startswith(b":\nretry: ")
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/publish",
+            data=b'"x"',
+            headers={"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request).close()
+        assert stream.wait(1)[0].data == "x"

@@ -61,8 +61,10 @@ KILLED_BY_TERM = {
     "uwsgi-http",
 }
 
-# They close connections without ending the responses.
-CUT_BY_TERM = KILLED_BY_TERM | {"daphne", "granian", "granian-wsgi", "mod-wsgi"}
+# They close connections without ending the responses, or their process may end before.
+CUT_BY_TERM = KILLED_BY_TERM | {
+    "daphne", "granian", "granian-wsgi", "mod-wsgi", "uwsgi-http-socket",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[*TAKEN_OVER, *FALLBACK])

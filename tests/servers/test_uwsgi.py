@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from heliograph.servers.uwsgi import connection_of, is_about_to_fork, runs_no_threads
+from heliograph.wire.framing import Framing
 from wsgis import changes_hands, connected, environ
 
 
@@ -32,6 +33,21 @@ def test_the_connection_changes_hands(start):
     with connected() as (client, accepted):
         start("http-socket", descriptor=accepted.fileno())
         changes_hands(connection_of(OF_UWSGI, None), client, accepted)
+
+
+@pytest.mark.parametrize(
+    ("options", "framing"),
+    [
+        (["http-socket"], Framing.CHUNKED),
+        (["http"], Framing.CHUNKED),
+        (["socket"], Framing.IDENTITY),
+        (["http", "uwsgi-socket"], Framing.IDENTITY),
+    ],
+)
+def test_chunks_are_for_http(start, options, framing):
+    """Who speaks the protocol uwsgi would take them for a part of the body."""
+    start(*options)
+    assert connection_of(OF_UWSGI, None).framing is framing
 
 
 OTHERWISE = ["https-socket", "gevent", "async", "http-raw-socket", "fastcgi-socket"]

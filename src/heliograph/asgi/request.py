@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["stream_request"]
 
+_LISTS = frozenset({"accept", "accept-encoding"})
+
 
 def stream_request(scope: Scope) -> StreamRequest:
     """
@@ -24,7 +26,7 @@ def stream_request(scope: Scope) -> StreamRequest:
     headers: dict[str, str] = {}
     for octets, value in scope["headers"]:
         name, text = bytes(octets).decode("latin-1"), bytes(value).decode("latin-1")
-        if name == "accept-encoding" and name in headers:
+        if name in _LISTS and name in headers:
             # The lines of a list are one list (RFC 9110 section 5.3), as servers of WSGI
             # have joined them.
             headers[name] += f", {text}"

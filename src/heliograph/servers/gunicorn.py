@@ -9,6 +9,7 @@ runs a coroutine of the worker's protocol.
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,11 @@ def wsgi_connection_of(
     for key in _ENVIRON_KEYS:
         connection = environ.get(key)
         if isinstance(connection, socket.socket):
-            return SocketConnection(environ, connection, is_stopping=is_stopping)
+            # gunicorn imports it where that is the protocol of its workers, and only there.
+            is_http = "gunicorn.uwsgi.parser" not in sys.modules
+            return SocketConnection(
+                environ, connection, is_http=is_http, is_stopping=is_stopping
+            )
     return None
 
 

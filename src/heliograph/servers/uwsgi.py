@@ -28,6 +28,11 @@ _NOT_TO_BE_TAKEN = (
     "suwsgi",
 )
 
+# Options for sockets of HTTP, of which uWSGI's own router passes on whatever it gets, and
+# for those of the protocol uwsgi.
+_HTTP = frozenset({"http", "http-socket", "http11-socket", "https"})
+_NOT_HTTP = frozenset({"socket", "uwsgi-socket", "upwsgi-socket", "map-socket"})
+
 
 def connection_of(
     environ: WSGIEnvironment, is_stopping: IsStopping | None
@@ -48,8 +53,12 @@ def connection_of(
 
     if any(part in name for name in uwsgi.opt for part in _NOT_TO_BE_TAKEN):
         return None
+    # Which socket a request came from is not reported.
+    is_http = bool(_HTTP & set(uwsgi.opt)) and not _NOT_HTTP & set(uwsgi.opt)
     number = int(uwsgi.connection_fd())
-    return SocketConnection(environ, number=number, is_stopping=is_stopping)
+    return SocketConnection(
+        environ, number=number, is_http=is_http, is_stopping=is_stopping
+    )
 
 
 def runs_no_threads() -> bool:

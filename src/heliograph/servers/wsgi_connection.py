@@ -33,6 +33,9 @@ class SocketConnection:
         connection: The server's object for the connection, if it can be seen.
         number: The descriptor, where there is no such object.
         may_be_taken: Whether the server goes on without its connection.
+        is_http: Whether HTTP is spoken on the connection. In the protocol uwsgi the body
+            is what comes until the connection ends: nginx would take chunks for a part of
+            it, although ``SERVER_PROTOCOL`` says what the client of nginx speaks.
         adapter: What can reach the client where nothing else can.
         is_stopping: What tells whether the server was told to stop.
     """
@@ -44,6 +47,7 @@ class SocketConnection:
         *,
         number: int = -1,
         may_be_taken: bool = True,
+        is_http: bool = True,
         adapter: Adapter | None = None,
         is_stopping: IsStopping | None = None,
     ) -> None:
@@ -52,7 +56,8 @@ class SocketConnection:
         protocol = environ.get("SERVER_PROTOCOL")
         self._is_the_clients_own = protocol in _PROTOCOLS
         # RFC 9112 section 6.1: chunks only for a client that has sent HTTP/1.1.
-        self._framing = Framing.CHUNKED if protocol == "HTTP/1.1" else Framing.IDENTITY
+        has_chunks = is_http and protocol == "HTTP/1.1"
+        self._framing = Framing.CHUNKED if has_chunks else Framing.IDENTITY
         self._may_be_taken = (
             may_be_taken
             and environ.get("REQUEST_METHOD") == "GET"
