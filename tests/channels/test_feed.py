@@ -13,9 +13,9 @@ from heliograph.channels.opening import Opening
 from heliograph.channels.position import Position, Positions
 
 
-def item(channel, offset, **fields):
+def item(channel, offset, *, epoch="e", **fields):
     entry = Entry(
-        channel, Position("e", offset), Event(f"{channel}{offset}", **fields), 0.0
+        channel, Position(epoch, offset), Event(f"{channel}{offset}", **fields), 0.0
     )
     return LogItem.of(entry)
 
@@ -187,6 +187,28 @@ def test_a_channel_gets_a_new_epoch():
     assert event.type == "heliograph.open"
     assert json.loads(event.data)["resumed"] is True
     assert Positions.parse(event.id, ("a", "b"))["b"] == Position("f", 0)
+
+
+def test_many_channels_get_new_epochs():
+    """Clients are told once, unless the next event has the positions anyway."""
+    names = [f"c{n}" for n in range(9)]
+    shared = feed(*names)
+    cursor = shared.join()
+
+    for name in names:
+        shared.rename(name, Position("f", 0), Opening())
+    (told,) = events(shared.take(cursor))
+    for name in names:
+        shared.rename(name, Position("g", 0), Opening())
+        shared.append(item(name, 1, epoch="g"))
+    followed = events(shared.take(cursor))
+    shared.trim()
+
+    assert told.type == "heliograph.open"
+    assert {Positions.parse(told.id, names)[name].epoch for name in names} == {"f"}
+    assert [event.type for event in followed] == ["message"] * 9
+    assert followed[-1].id == shared.positions.id
+    assert shared.held_blocks == 0
 
 
 def test_gap_event():

@@ -17,6 +17,7 @@ from heliograph.faces.field_names import (
 OTHERS = """
 _ t ts v q cb callback datastar csrf_token csrf-token csrfToken _token x_token X-Token xtoken ctoken
 access_token accessToken auth_token id_token refresh_token tokenId token_id token_type taken tokyo toker
+tokens token1 tokenX
 ten tone woken broken api_key apikey key signature nonce since cursor page session user user_id sid
 lang locale theme room topic topics stream streams event events type types filter retry id lastId
 last_id last last_seen lastSeen lastSeenId lastEvent last_event lastEventAt lastEventTime last_event_time
@@ -30,14 +31,14 @@ MISSPELT = {
     CHANNEL: """
     chanel chanell channell channnel chnanel chanenl cahnnel chennel channle channe channl channls
     chamnel channels Channel CHANNEL Channels channe1 chan_nel channel_ channel[] channel[0] channels[]
-    channel1 channel_1 channel.
+    channel1 channel_1 channel. ?channel ??channel amp;channel amp;chanel channels[0]
     """,
     LAST_EVENT_ID: """
     lastEventID LastEventId lasteventid last_event_id last-event-id Last-Event-ID lastEventIds last_event_ids
     lastEvenId lastEventd lastEvetnId last_evnt_id lastEventI lastEvntId lasEventId last_eventId
     lastEventId[]
     """,
-    TOKEN: "tokens Token TOKEN tokn tokken toke toen token[] token_",
+    TOKEN: "?token amp;token tokken Token TOKEN tokn tokken toke toen token[] token_",
 }
 
 
@@ -76,6 +77,14 @@ def test_each_single_mistake(ours):
 def test_names_of_attackers():
     """They may be long, and consist of anything."""
     check_field_names(
-        ["c" * 1_000_000, "c" + "-" * 30 + "hannel", "\udcff", "\0", "C\udcff"]
+        [
+            "c" * 1_000_000,
+            "?" * 1_000_000,
+            "amp;" * 9,
+            "c" + "-" * 30 + "hannel",
+            "\udcff",
+            "\0",
+            "C\udcff",
+        ]
     )
     check_field_names(f"c{''.join(rest)}" for rest in permutations("aeiouy"))

@@ -31,6 +31,15 @@ async def test_a_position_is_refused_as_an_own_id(url):
             await hub.publish(["b", "a"], Event("x", id=position))
 
 
+@pytest.mark.parametrize("type", ["heliograph.open", "heliograph.gap", "heliograph.x"])
+async def test_types_of_our_own_are_refused(url, type):
+    """A page would take the event for what we say of its stream."""
+    async with opened(url) as hub:
+        with pytest.raises(InvalidFieldError, match=r"must not begin with 'heliograph\.'"):
+            await hub.publish(["a"], Event("x", type=type))
+        await hub.publish(["a"], Event("x", type="heliograph"))
+
+
 async def test_own_ids_are_bounded(url):
     """A client has to send an id back in a header."""
     async with opened(url) as hub:

@@ -117,6 +117,15 @@ class _Entry:
         self.id_line = b""
 
 
+class _Rename:
+    """A block in one feed that is needed if no entry follows it."""
+
+    __slots__ = ("opening",)
+
+    def __init__(self, opening: Opening) -> None:
+        self.opening = opening
+
+
 class Feed:
     """
     The blocks of one selection.
@@ -163,7 +172,7 @@ class Feed:
         # Number of a block -> how many cursors take it next. There are few keys: most
         # cursors are at the end.
         self._cursors_at: dict[int, int] = {}
-        self._blocks: list[bytes | _Entry] = []
+        self._blocks: list[bytes | _Entry | _Rename] = []
         self._starts = array("q")
         self._first = self._written = 0
         self._end_bytes = 0
@@ -231,13 +240,23 @@ class Feed:
         """
         Append the clients' position in a channel whose head got a new epoch.
 
+        Nothing is sent for it if an entry follows before the next pass, since its id has
+        the position, too: on Redis each new channel gets its epoch with its first event.
+
         Args:
             channel: One of the channels.
             position: The position of :attr:`positions` in this channel, in the new epoch.
             opening: How clients are told their position.
         """
+        if self._blocks and isinstance(self._blocks[-1], _Rename):
+            # The ids before that block are written, and it will have this position as well.
+            self._positions.advance(channel, position)
+            return
         self.positions.advance(channel, position)
-        self.append_block(opening.block(self._positions, resumed=True))
+        if self._cursors_at:
+            self._push(_Rename(opening), self._id_bytes)
+        else:
+            self._skip()
 
     def append_block(self, block: bytes) -> None:
         """
@@ -334,11 +353,11 @@ class Feed:
             self._held.bytes -= _BLOCK_BYTES
             if isinstance(block, bytes):
                 self._held.bytes -= len(block)
-                continue
-            self._held.bytes -= len(block.id_line)
-            block.item.holders -= 1
-            if not block.item.holders:
-                self._held.bytes -= len(block.item.body)
+            elif isinstance(block, _Entry):
+                self._held.bytes -= len(block.id_line)
+                block.item.holders -= 1
+                if not block.item.holders:
+                    self._held.bytes -= len(block.item.body)
         del self._blocks[:passed]
         del self._starts[:passed]
         self._first = oldest
@@ -350,21 +369,31 @@ class Feed:
         end = self._first + len(self._blocks)
         if self._written == end:
             return
-        for block in self._blocks[self._written - self._first :]:
-            if not isinstance(block, bytes):
+        start = self._written - self._first
+        rename: tuple[int, _Rename] | None = None
+        for at, block in enumerate(self._blocks[start:], start):
+            if isinstance(block, _Entry):
                 block.id_line = _id_line(block.item, self._positions)
                 self._id_bytes = len(block.id_line)
                 self._held.bytes += self._id_bytes
+                rename = None
+            elif isinstance(block, _Rename):
+                self._blocks[at], rename = b"", (at, block)
+        if rename is not None:
+            at, renamed = rename
+            told = renamed.opening.block(self._positions, resumed=True)
+            self._blocks[at] = told
+            self._held.bytes += len(told)
         self._written = end
 
     def _raw(self, start: int, end: int) -> bytes:
         """Return the bytes of some blocks. Their id lines are written."""
         parts: list[bytes] = []
         for block in self._blocks[start - self._first : end - self._first]:
-            if isinstance(block, bytes):
-                parts.append(block)
-            else:
+            if isinstance(block, _Entry):
                 parts += (block.id_line, block.item.body)
+            elif isinstance(block, bytes):
+                parts.append(block)
         return b"".join(parts)
 
     def _fill(self, segments: Segments) -> None:
@@ -384,7 +413,7 @@ class Feed:
         else:
             del self._cursors_at[block]
 
-    def _push(self, block: bytes | _Entry, size: int) -> None:
+    def _push(self, block: bytes | _Entry | _Rename, size: int) -> None:
         self._held.bytes += _BLOCK_BYTES
         self._starts.append(self._end_bytes)
         self._blocks.append(block)

@@ -63,4 +63,6 @@ class Opening(NamedTuple):
             "resumed": resumed,
             "heartbeat_seconds": self.heartbeat_seconds,
         }
-        return id_line + encode_body(Event(json.dumps(data), type=OPEN_EVENT_TYPE))
+        return id_line + encode_body(
+            Event(json.dumps(data, ensure_ascii=False), type=OPEN_EVENT_TYPE)
+        )

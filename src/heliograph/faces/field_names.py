@@ -9,9 +9,11 @@ Names are compared by their letters and digits, in lower case: ``last_event_id``
 ``channel[]`` (an array, as jQuery and axios write it) are mistakes of habit. What remains
 may differ in one letter: missing, one too many, wrong, or in another place. The first
 letter has to be right, as it mostly is in mistyped words: so ``ctoken``, ``x_token`` and
-``_token`` are the application's. In ``token`` no letter may be wrong or in another place,
-because of ``taken``. Rejected: the ratio of :mod:`difflib`, which takes ``lastSeenId`` for
-``lastEventId``, and 30 ms for a query of 1,000 fields.
+``_token`` are the application's. In ``token`` no letter may be wrong, in another place or
+appended, because of ``taken`` and ``tokens``, of which streams of language models have a
+number. What a URL that was put together wrongly leaves before a name (``?``, ``amp;``) and
+an index behind it (``[0]``) do not count. Rejected: the ratio of :mod:`difflib`, which
+takes ``lastSeenId`` for ``lastEventId``, and 30 ms for a query of 1,000 fields.
 """
 
 from __future__ import annotations
@@ -38,8 +40,10 @@ TOKEN = "token"  # noqa: S105 - a name
 _NAMES = (CHANNEL, LAST_EVENT_ID, TOKEN)
 
 _NOT_COMPARED = re.compile("[^a-z0-9]")
+_BEFORE = re.compile(r"^(?:[? ]|amp;)+")
+_INDEX = re.compile(r"\[[^\]]*\]$")
 
-# In shorter names a wrong letter makes another word.
+# In shorter names a wrong letter, or one more at the end, makes another word.
 _LONG_ENOUGH = 6
 
 # No longer name is compared: clients may send names of any length.
@@ -70,15 +74,19 @@ def check_field_names(names: Iterable[str]) -> None:
 
 
 def _nearest(name: str) -> str | None:
+    name = _INDEX.sub("", _BEFORE.sub("", name))
     letters = _NOT_COMPARED.sub("", name)
     for ours, whole, shortened in _COMPARED:
         if not name.startswith(whole[0]) or abs(len(letters) - len(whole)) > 1:
             continue
-        if letters == whole or letters in shortened or whole in _shortened(letters):
+        is_long = len(whole) >= _LONG_ENOUGH
+        if letters == whole or letters in shortened:
+            return ours
+        if whole in _shortened(letters) and (is_long or letters[:-1] != whole):
             return ours
         # A letter is wrong, or in another place, if one can be left out of each name so
         # that the rest is the same.
-        is_comparable = len(letters) == len(whole) >= _LONG_ENOUGH
+        is_comparable = is_long and len(letters) == len(whole)
         if is_comparable and not shortened.isdisjoint(_shortened(letters)):
             return ours
     return None

@@ -29,6 +29,8 @@ __all__ = ["Publishing"]
 # Clients send an id back in a header, and servers allow those some thousand bytes.
 _MAX_ID_BYTES = 1_024
 
+_RESERVED = "heliograph."
+
 
 class Publishing:
     """
@@ -61,12 +63,19 @@ class Publishing:
         Raises:
             EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
             InvalidFieldError: Its id is over 1,024 bytes, or reads as a position in one of
-                the channels.
+                the channels; or its type is reserved.
             BrokerUnavailableError: Storage failed, or took longer than
                 ``publish_timeout_seconds``; then the event may or may not be there.
         """
         if not body_fits(event, self._config.max_event_bytes):
             raise EventTooLargeError(self._config.max_event_bytes)
+        if (event.type or "").startswith(_RESERVED):
+            raise InvalidFieldError(
+                "type",
+                event.type,
+                f"must not begin with {_RESERVED!r}: a page would take the event for one of"
+                " Heliograph's own",
+            )
         names = list(dict.fromkeys(channels))
         for name in names:
             _check_own_id(name, event)
