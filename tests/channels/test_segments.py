@@ -218,9 +218,25 @@ def test_no_block_refers_to_what_its_client_has_not_received(window, short):
     flush(feed, clients, noise(20_000, 0), before)
     late = Client(Coding.GZIP_WINDOW, feed)
     clients.append(late)
-    flush(feed, clients, noise(window, 2)[: window - short])
+    flush(feed, clients, noise(window, 2)[: window - short - 10])
+    flush(feed, clients, noise(5, 3))
 
     flush(feed, clients, before + before[:5])
 
     assert late.got.endswith(before + before[:5])
     assert not short or clients[0].sizes[-1] < 20
+
+
+def test_a_client_with_bytes_of_its_own_leaves_the_window():
+    """Until it has received enough again, whatever it has received before."""
+    feed, clients = following(Coding.GZIP_WINDOW, 2)
+    blocks = [noise(5_000, 1), noise(5_000, 2), noise(300, 3)]
+    flush(feed, clients, *blocks)
+    flush(feed, clients, noise(300, 4))
+    _, alone = clients
+    feed.interrupt(alone.cursor)
+    alone.receive(Coding.GZIP_WINDOW.code((HEARTBEAT,)))
+
+    flush(feed, clients, blocks[-1])
+
+    assert all(client.got.endswith(blocks[-1]) for client in clients)

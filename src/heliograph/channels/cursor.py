@@ -14,12 +14,16 @@ class Cursor:
         origin: How many bytes of the feed, before compression, came before the first one
             since which its client has received the feed and nothing else; :obj:`None` if
             that is the next block.
+        is_settled: Whether its client gets the same bytes as any other settled one at the
+            same block. Only a client of a shared window is not, until it has received as
+            much as the window holds.
     """
 
-    __slots__ = ("block", "origin")
+    __slots__ = ("block", "is_settled", "origin")
 
-    def __init__(self, block: int) -> None:
+    def __init__(self, block: int, *, is_settled: bool = True) -> None:
         self.block = block
+        self.is_settled = is_settled
         self.origin: int | None = None
 
 

@@ -37,13 +37,7 @@ if TYPE_CHECKING:
     from .opening import Opening
     from .position import GapReason, Position, Positions
 
-__all__ = [
-    "GAP_EVENT_TYPE",
-    "HEARTBEAT",
-    "Feed",
-    "entry_block",
-    "gap_block",
-]
+__all__ = ["GAP_EVENT_TYPE", "HEARTBEAT", "Feed", "entry_block", "gap_block"]
 
 GAP_EVENT_TYPE = "heliograph.gap"
 
@@ -144,6 +138,7 @@ class Feed:
         "_end_bytes",
         "_first",
         "_framing",
+        "_has_window",
         "_held",
         "_id_bytes",
         "_joined",
@@ -163,6 +158,7 @@ class Feed:
         self._positions = positions
         selection = selection or Selection(positions.channels)
         self._framing = selection.framing
+        self._has_window = selection.coding is Coding.GZIP_WINDOW
         self._held = HeldBytes() if held is None else held
         self._segments = (
             None
@@ -178,7 +174,7 @@ class Feed:
         self._end_bytes = 0
         # The size of the last id line, as an estimate for the next one.
         self._id_bytes = 0
-        # Number of a block -> the blocks from it to the end, joined, for one flush pass.
+        # Number of a block -> what settled cursors take there, for one flush pass.
         self._joined: dict[int, bytes] = {}
 
     @property
@@ -277,7 +273,7 @@ class Feed:
             self._fill(self._segments)
         end = self.end
         self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
-        return Cursor(end)
+        return Cursor(end, is_settled=not self._has_window)
 
     def interrupt(self, cursor: Cursor) -> None:
         """
@@ -288,6 +284,7 @@ class Feed:
                 client has received before.
         """
         cursor.origin = None
+        cursor.is_settled = not self._has_window
 
     def leave(self, cursor: Cursor) -> None:
         """
@@ -317,14 +314,17 @@ class Feed:
         start, end = cursor.block, self._first + len(self._blocks)
         if start == end:
             return b""
-        if self._segments is not None:
-            self._fill(self._segments)
-            joined = self._segments.take(cursor)
-        elif (found := self._joined.get(start)) is not None:
-            joined = found
-        else:
-            self._write_ids()
-            joined = self._joined[start] = self._framing.frame(self._raw(start, end))
+        # For most cursors of a pass nothing but this look-up.
+        joined = self._joined.get(start) if cursor.is_settled else None
+        if joined is None:
+            if self._segments is None:
+                self._write_ids()
+                joined = self._framing.frame(self._raw(start, end))
+            else:
+                self._fill(self._segments)
+                joined = self._segments.take(cursor)
+            if cursor.is_settled:
+                self._joined[start] = joined
         self._depart(start)
         self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
         cursor.block = end

@@ -146,6 +146,8 @@ class Segments:
         if cursor.origin is None:
             cursor.origin = segment.start
         received = segment.start - cursor.origin
+        if received >= WINDOW_BYTES[-1]:
+            cursor.is_settled = True
         # What fits a client is the same for all that have received enough.
         key = (start, min(received, WINDOW_BYTES[-1]) if self._has_windows else 0)
         joined = self._joined.get(key)
