@@ -34,12 +34,11 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 _LEVEL = 6
 
-# The logarithm of zlib's window, and its memory level: for short texts the usual 256 KiB
-# cost more time than the compression.
+# The logarithm of zlib's window, and its memory level. For a short text it takes longer to
+# clear the usual 256 KiB than to compress it; for a long one a small table of hashes costs
+# up to a quarter more time.
 _SMALL_BYTES = 4_096
 _SMALL_COMPRESSOR = (-12, 5)
-_MEDIUM_BYTES = 32_768
-_MEDIUM_COMPRESSOR = (-15, 6)
 _LARGE_COMPRESSOR = (-15, 8)
 
 
@@ -96,7 +95,8 @@ def deflate(data: bytes, before: bytes = b"") -> bytes:
     """
     if not data:
         return b""
-    bits, memory = _compressor(len(data) + len(before))
+    is_small = len(data) + len(before) <= _SMALL_BYTES
+    bits, memory = _SMALL_COMPRESSOR if is_small else _LARGE_COMPRESSOR
     compressor = (
         zlib.compressobj(_LEVEL, zlib.DEFLATED, bits, memory, zdict=before)
         if before
@@ -106,9 +106,3 @@ def deflate(data: bytes, before: bytes = b"") -> bytes:
     # empty one (RFC 1951 section 3.2.4), so the blocks end at a byte. Go's decoder returns
     # what it has at an empty stored block: one with data alone is held back until the next.
     return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)
-
-
-def _compressor(size: int) -> tuple[int, int]:
-    if size <= _SMALL_BYTES:
-        return _SMALL_COMPRESSOR
-    return _MEDIUM_COMPRESSOR if size <= _MEDIUM_BYTES else _LARGE_COMPRESSOR
