@@ -7,6 +7,11 @@ compares every byte of every stream and checks that events come in order, withou
 
     python bench/fanout.py [--streams 1000 5000] [--seconds 5]
 
+A third one, by itself: what chunks cost. The same hub serves plain and chunked streams in
+turns, as many events as it can send easily; its processor time for each delivery is compared.
+
+    python bench/fanout.py --framing chunked [--streams 1000 5000] [--seconds 5] [--rounds 7]
+
 Machines are noisy: read the ratios, not the figures.
 """
 
@@ -14,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import multiprocessing
 import os
@@ -26,12 +32,15 @@ import time
 from heliograph import Event, EventStreamParser, HubConfig
 from heliograph.brokers import Retention, open_broker
 from heliograph.hub import Admission, Hub
+from heliograph.wire.framing import Framing
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 PADDING = "x" * 40
 # Deliveries a second that are offered to find the limit.
 OFFERED = 40_000_000
 QUIET_EVENTS_PER_SECOND = 10
+# And to compare what one costs: a core can do more.
+EASY = 50_000
 
 
 def event_data(n):
@@ -69,7 +78,7 @@ async def wait_for(pipe, word):
     assert pipe.recv() == word
 
 
-async def heliograph_server(port_pipe, events_per_second):
+async def heliograph_server(port_pipe, events_per_second, framing=Framing.IDENTITY):
     config = HubConfig(
         heartbeat_seconds=None, max_subscribers=20_000, max_subscribers_per_channel=20_000
     )
@@ -78,7 +87,9 @@ async def heliograph_server(port_pipe, events_per_second):
     accepting = asyncio.create_task(
         accept_all(
             port_pipe,
-            lambda connection: hub.adopt(hub.admit(Admission(("a",))), connection, HEAD),
+            lambda connection: hub.adopt(
+                hub.admit(Admission(("a",))), connection, HEAD, framing
+            ),
         )
     )
     await wait_for(port_pipe, "begin")
@@ -126,6 +137,14 @@ async def queue_server(port_pipe, events_per_second):
     await accepting
 
 
+# The sizes of chunks are no lines that an event stream knows, and do no harm.
+FRAMINGS = {
+    f"heliograph, {framing.value}": (
+        functools.partial(heliograph_server, framing=framing),
+        False,
+    )
+    for framing in Framing
+}
 SERVERS = {
     "heliograph, asyncio": (heliograph_server, False),
     "heliograph, uvloop": (heliograph_server, True),
@@ -135,7 +154,7 @@ SERVERS = {
 
 
 def run_server(name, port_pipe, events_per_second):
-    function, with_uvloop = SERVERS[name]
+    function, with_uvloop = (SERVERS | FRAMINGS)[name]
     if with_uvloop:
         import uvloop
 
@@ -232,19 +251,27 @@ class Load:
         return sum(self.position.values())
 
 
-def run_load(port, streams, seconds, pipe, results, quiet):
+def processor_seconds(pid):
+    # What clock_getcpuclockid(3) returns for a process: Python has it for threads only.
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def run_load(port, streams, seconds, pipe, results, quiet, server):
     load = Load(port, streams)
     pipe.send("ready")
     load.run(1.5)
     load.measure = quiet
     before, began = load.received(), time.monotonic()
+    spent = processor_seconds(server)
     load.run(seconds)
     took = time.monotonic() - began
+    spent = processor_seconds(server) - spent
     received = load.received() - before
     load.measure = False
     # Streams are identical and events of one size: bytes tell how many were delivered.
     size = (load.base + len(load.reference)) / max(1, load.next_n)
-    results.send((received / size / took, load.latencies, load.next_n))
+    deliveries = received / size
+    results.send((deliveries / took, load.latencies, spent / deliveries))
 
 
 def measure(name, streams, events_per_second, seconds, *, quiet):
@@ -255,7 +282,15 @@ def measure(name, streams, events_per_second, seconds, *, quiet):
     server.start()
     load = context.Process(
         target=run_load,
-        args=(server_pipe.recv(), streams, seconds, load_end, load_end, quiet),
+        args=(
+            server_pipe.recv(),
+            streams,
+            seconds,
+            load_end,
+            load_end,
+            quiet,
+            server.pid,
+        ),
     )
     load.start()
     load_end.close()
@@ -269,15 +304,43 @@ def measure(name, streams, events_per_second, seconds, *, quiet):
         server.join()
 
 
+def compare_framings(options):
+    """Print what a delivery costs in chunks, beside one without, in turns."""
+    print(f"microseconds of the processor for each delivery, {EASY:,} a second; ratio")
+    for streams in options.streams:
+        ratios = []
+        for _ in range(options.rounds):
+            costs = {}
+            # The second one of a round goes first in the next.
+            for name in sorted(FRAMINGS, reverse=len(ratios) % 2 == 1):
+                _, _, costs[name] = measure(
+                    name, streams, EASY / streams, options.seconds, quiet=False
+                )
+            plain, chunked = (costs[name] * 1e6 for name in FRAMINGS)
+            ratios.append(chunked / plain)
+            print(
+                f"{streams:>5} streams: identity {plain:.2f}, chunked {chunked:.2f},"
+                f" ratio {ratios[-1]:.3f}",
+                flush=True,
+            )
+        print(f"{streams:>5} streams: median ratio {statistics.median(ratios):.3f}"
+              f" ({min(ratios):.3f} to {max(ratios):.3f})")  # fmt: skip
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--streams", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--framing", choices=["chunked"])
     options = parser.parse_args()
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores,"
         f" load {os.getloadavg()[0]:.1f}"
     )
+    if options.framing is not None:
+        compare_framings(options)
+        return
     print(
         f"\n{'saturated, deliveries a second':40}",
         *(f"{n:>8} streams" for n in options.streams),

@@ -98,3 +98,11 @@ def test_names():
     assert Coding.IDENTITY.content_encoding is None
     assert Coding.IDENTITY.prologue == b""
     assert {coding.content_encoding for coding in GZIP} == {"gzip"}
+
+
+@pytest.mark.parametrize("coding", GZIP)
+def test_what_many_clients_have_missed(coding):
+    """It is compressed once: the second client gets the same object."""
+    page = [text(40_000)]
+
+    assert coding.code(page) is coding.code([b"".join(page)])

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import zlib
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ class Coding(Enum):
         if self is Coding.IDENTITY:
             return b"".join(blocks)
         if self is Coding.GZIP_EVENTS:
-            return b"".join([deflate(block) for block in blocks])
-        return deflate(b"".join(blocks))
+            return b"".join([_deflate_again(block) for block in blocks])
+        return _deflate_again(b"".join(blocks))
 
 
 def deflate(data: bytes, before: bytes = b"") -> bytes:
@@ -106,3 +107,8 @@ def deflate(data: bytes, before: bytes = b"") -> bytes:
     # empty one (RFC 1951 section 3.2.4), so the blocks end at a byte. Go's decoder returns
     # what it has at an empty stored block: one with data alone is held back until the next.
     return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)
+
+
+# When many clients resume at once, as after a restart, most have missed the same: a page of
+# 64 KiB takes 2 ms. So the last ones are kept, 10 MB at most unless events are larger.
+_deflate_again = lru_cache(maxsize=128)(deflate)
