@@ -238,3 +238,16 @@ def test_gap_of_several_channels_is_one_event():
 
     assert json.loads(event.data)["channels"] == ["a", "b"]
     assert positions["a"].offset == 7
+
+
+def test_a_client_joins_between_two_new_epochs():
+    """It is told of the second one, too."""
+    shared = feed("a", "b")
+    first = shared.join()
+    shared.rename("a", Position("f", 0), Opening())
+    second = shared.join()
+    shared.rename("b", Position("f", 0), Opening())
+
+    for cursor in (first, second):
+        *_, told = events(shared.take(cursor))
+        assert Positions.parse(told.id, ("a", "b"))["b"] == Position("f", 0)

@@ -42,6 +42,7 @@ LOOK_UPS = [
     ({"ab*ba": "blocks"}, "aba", "default"),
     ({"*a*b*": "blocks"}, "xaxbx", "blocks"),
     ({"*a*b*": "blocks"}, "ba", "default"),
+    ({"*ab*b*": "blocks"}, "abx", "default"),
     ({"a*bc*c": "blocks"}, "abc", "default"),
     ({"a*bc*c": "blocks"}, "abbcc", "blocks"),
     ({"a.b": "blocks"}, "axb", "default"),

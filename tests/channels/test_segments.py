@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from heliograph.channels.cursor import HeldBytes
 from heliograph.channels.feed import HEARTBEAT, Feed
 from heliograph.channels.position import Position, Positions
-from heliograph.channels.segments import WINDOW_BYTES
+from heliograph.channels.segments import MAX_WINDOW_BYTES, WINDOW_BYTES
 from heliograph.channels.selection import Selection
 from heliograph.wire.coding import Coding
 from heliograph.wire.framing import Framing
@@ -166,7 +166,8 @@ def test_the_window_grows_with_what_was_received(window):
     while len(client.got) < window:
         flush(feed, [client], noise(min(100, window // 8), len(client.got)))
     # As far back as the window of this size reaches, and no further.
-    flush(feed, [client], noise(0, 0) + client.got[-window : -window + 200])
+    reach = min(window, 32_000)
+    flush(feed, [client], client.got[-reach : -reach + 200])
     found = client.sizes[-1]
     flush(feed, [client], noise(100, "new"))
 
@@ -210,21 +211,23 @@ def test_blocks_are_the_same_object_for_all():
 
 
 @pytest.mark.parametrize("window", WINDOW_BYTES[1:])
-@pytest.mark.parametrize("short", [40, 0])
-def test_no_block_refers_to_what_its_client_has_not_received(window, short):
+@pytest.mark.parametrize("is_full", [False, True])
+def test_no_block_refers_to_what_its_client_has_not_received(window, is_full):
     """A window is used from the byte on which fills it."""
     feed, clients = following(Coding.GZIP_WINDOW)
     before = noise(20, 1)
     flush(feed, clients, noise(20_000, 0), before)
     late = Client(Coding.GZIP_WINDOW, feed)
     clients.append(late)
+    # zlib looks back a little less far than 32 KiB.
+    short = 0 if is_full else 40 if window < 30_000 else 300
     flush(feed, clients, noise(window, 2)[: window - short - 10])
     flush(feed, clients, noise(5, 3))
 
     flush(feed, clients, before + before[:5])
 
     assert late.got.endswith(before + before[:5])
-    assert not short or clients[0].sizes[-1] < 20
+    assert is_full or clients[0].sizes[-1] < 20
 
 
 def test_a_client_with_bytes_of_its_own_leaves_the_window():
@@ -240,3 +243,50 @@ def test_a_client_with_bytes_of_its_own_leaves_the_window():
     flush(feed, clients, blocks[-1])
 
     assert all(client.got.endswith(blocks[-1]) for client in clients)
+
+
+def test_what_feeds_refer_to_is_bounded():
+    """Clients choose selections: beyond the limit a feed sends blocks without a window."""
+    held = HeldBytes()
+    feeds = [new_feed(Coding.GZIP_WINDOW, held) for _ in range(600)]
+    clients = [Client(Coding.GZIP_WINDOW, feed) for feed in feeds]
+    block = noise(16_000, 1)
+    for _ in range(3):
+        for feed, client in zip(feeds, clients, strict=True):
+            flush(feed, [client], block)
+
+    assert held.window_bytes <= MAX_WINDOW_BYTES
+    assert clients[0].sizes[-1] < 500
+    assert clients[-1].sizes[-1] > 10_000
+    for feed, client in zip(feeds, clients, strict=True):
+        assert client.got == 3 * block
+        feed.leave(client.cursor)
+    assert (held.bytes, held.window_bytes) == (0, 0)
+
+
+def test_clients_that_joined_at_different_times_share_a_variant():
+    """What is kept for a pass depends on the windows, not on how many clients there are."""
+    feed, clients = following(Coding.GZIP_WINDOW)
+    for n in range(40):
+        flush(feed, clients, noise(20, n))
+        clients.append(Client(Coding.GZIP_WINDOW, feed))
+    for n in range(2):
+        feed.append_block(noise(300, n))
+        clients.append(Client(Coding.GZIP_WINDOW, feed))
+
+    taken = [feed.take(client.cursor) for client in clients]
+
+    assert len({id(data) for data in taken}) <= len(WINDOW_BYTES) + 2
+
+
+def test_a_client_that_reads_nothing_makes_no_pass_longer():
+    """Only the segments of the last pass are looked at."""
+    feed, (stuck, reader) = following(Coding.GZIP_BLOCKS, 2)
+    for n in range(50):
+        flush(feed, [reader], noise(20, n))
+
+    segments = feed._segments
+    assert segments._fresh == len(segments._segments) == 50
+    assert all(each.raw is None for each in segments._segments)
+    stuck.receive(feed.take(stuck.cursor))
+    assert stuck.got == reader.got

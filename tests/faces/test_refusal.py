@@ -29,7 +29,7 @@ def test_whole_stream():
     assert refusal.all_headers == (
         ("Content-Type", "text/event-stream; charset=utf-8"),
         ("Content-Length", str(len(refusal.body))),
-        ("Cache-Control", "no-store"),
+        ("Cache-Control", "no-store, no-transform"),
         ("Vary", "Accept"),
     )
     parser = EventStreamParser()

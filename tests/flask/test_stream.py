@@ -70,6 +70,22 @@ def test_a_hook_that_names_a_coding(tmp_path):
             assert "Content-Encoding" not in refused.headers
 
 
+def test_a_hook_that_answers_otherwise(tmp_path):
+    """What it sends is not compressed, and is not said to be."""
+    app = make_app(tmp_path, SSE_COMPRESSION="blocks")
+
+    @app.after_request
+    def deny(response):
+        response.status_code = 403
+        response.set_data("denied")
+        return response
+
+    answer = app.test_client().get("/stream", headers={"Accept-Encoding": "gzip"})
+
+    assert answer.text == "denied"
+    assert "Content-Encoding" not in answer.headers
+
+
 def test_head(app):
     """The head alone, and no slot is taken."""
     response = app.test_client().head("/stream")
@@ -183,7 +199,7 @@ def test_an_event_source_over_a_cap(tmp_path):
         told = app.test_client().get("/stream", headers=EVENT_SOURCE)
 
         assert (told.status_code, told.mimetype) == (200, "text/event-stream")
-        assert told.headers["Cache-Control"] == "no-store"
+        assert told.headers["Cache-Control"] == "no-store, no-transform"
         assert "Retry-After" not in told.headers
         assert told.content_length == len(told.data)
         assert re.fullmatch(r":\nretry: \d{4,5}\n", told.text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import zlib
 
 import pytest
 
@@ -10,6 +11,7 @@ from heliograph import (
     Event,
 )
 from heliograph.channels.position import Position, Positions
+from heliograph.wire.coding import Coding
 from hubs import gap_of, opened, opening_of, resume
 from streams import HEAD, connect, until
 
@@ -235,3 +237,26 @@ async def test_a_fault_of_ours_ends_the_stream(monkeypatch, caplog):
         assert hub.statistics().subscribers == 0
     assert client.events == []
     assert "a bug" in caplog.text
+
+
+@pytest.mark.parametrize("coding", Coding)
+async def test_a_compressed_stream(coding):
+    """From its first byte on, also if it ends before it has begun."""
+    async with opened() as hub:
+        client = connect(hub, "a", coding=coding)
+        await client.wait_for(lambda c: len(c.body) > 100)
+        late = connect(hub, "a", coding=coding)
+        greeting = hub.greeting(late.ticket, coding)
+        await hub.disconnect("a")
+        await client.ended()
+        await until(lambda: hub.statistics().subscribers == 0)
+        ended = hub.greeting(late.ticket, coding)
+
+    for body, beginning in [
+        (client.body, b":\nretry: "),
+        (greeting, b":\n"),
+        (ended, b":\n"),
+    ]:
+        decoder = zlib.decompressobj(wbits=31)
+        plain = body if coding is Coding.IDENTITY else decoder.decompress(body)
+        assert plain.startswith(beginning)

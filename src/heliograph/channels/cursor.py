@@ -32,10 +32,11 @@ class HeldBytes:
     How many bytes some feeds hold together. A body that several of them hold counts once.
 
     Attributes:
-        bytes: The approximate number.
+        bytes: The approximate number, of what is behind cursors.
+        window_bytes: How many bytes are kept besides, to which compressed blocks refer.
     """
 
-    __slots__ = ("bytes",)
+    __slots__ = ("bytes", "window_bytes")
 
     def __init__(self) -> None:
-        self.bytes = 0
+        self.bytes = self.window_bytes = 0

@@ -244,7 +244,8 @@ class Feed:
             position: The position of :attr:`positions` in this channel, in the new epoch.
             opening: How clients are told their position.
         """
-        if self._blocks and isinstance(self._blocks[-1], _Rename):
+        is_last = self._blocks and isinstance(self._blocks[-1], _Rename)
+        if is_last and self.end not in self._cursors_at:
             # The ids before that block are written, and it will have this position as well.
             self._positions.advance(channel, position)
             return
@@ -294,6 +295,8 @@ class Feed:
             cursor: A cursor of this feed that has not left.
         """
         self._depart(cursor.block)
+        if self._segments is not None and not self._cursors_at:
+            self._segments.release()
         if self._blocks and self._first not in self._cursors_at:
             self.trim()
 

@@ -96,7 +96,10 @@ def unavailable(
     # Spread, so that clients that were refused together do not reconnect together.
     seconds = max(retry_after_seconds, _MIN_RETRY_SECONDS) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
     return Refusal(
-        200, text, (("Cache-Control", "no-store"), vary), retry_ms=round(1000 * seconds)
+        200,
+        text,
+        (("Cache-Control", "no-store, no-transform"), vary),
+        retry_ms=round(1000 * seconds),
     )
 
 

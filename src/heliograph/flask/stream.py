@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EventStream"]
 
+_CODING = "Content-Encoding"
+
 
 class EventStream(Response):
     """
@@ -39,7 +41,9 @@ class EventStream(Response):
     def __init__(
         self, hub: StreamHub, admission: Admission, *, may_take_over: bool
     ) -> None:
-        super().__init__(headers=[*stream_headers(admission)])
+        # The coding is added when the server calls: a hook may exchange status and body.
+        fields = stream_headers(admission)
+        super().__init__(headers=[each for each in fields if each[0] != _CODING])
         self._hub = hub
         self._admission = admission
         self._may_take_over = may_take_over
@@ -48,17 +52,19 @@ class EventStream(Response):
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Serve the stream. See PEP 3333."""
-        # To HEAD with a length of 0, though GET has none (RFC 9110 section 8.6): without,
-        # gevent and waitress would send the end of a body in chunks after the head.
-        if environ["REQUEST_METHOD"] != "GET" or self.status_code != 200:  # noqa: PLR2004 - OK
+        if self.status_code != 200:  # noqa: PLR2004 - OK
             return super().__call__(environ, start_response)
         # Hooks have seen no byte of the body. One that compresses responses, as
         # Flask-Compress does with types that are listed for it, has named a coding in which
         # the stream is not.
-        self.headers.remove("Content-Encoding")
+        self.headers.remove(_CODING)
         encoding = self._admission.coding.content_encoding
         if encoding is not None:
-            self.headers.set("Content-Encoding", encoding)
+            self.headers.set(_CODING, encoding)
+        # To HEAD with a length of 0, though GET has none (RFC 9110 section 8.6): without,
+        # gevent and waitress would send the end of a body in chunks after the head.
+        if environ["REQUEST_METHOD"] != "GET":
+            return super().__call__(environ, start_response)
         body = serve_stream(
             self._hub,
             self._admission,
@@ -75,7 +81,7 @@ class EventStream(Response):
         self.status_code = body.status
         # Headers that hooks of the application have added stay, except for what is true of
         # the stream's body only.
-        self.headers.remove("Content-Encoding")
+        self.headers.remove(_CODING)
         for name, value in body.all_headers:
             if name == "Vary":
                 self.headers.add(name, value)
