@@ -137,7 +137,7 @@ async def queue_server(port_pipe, events_per_second):
     await accepting
 
 
-# The sizes of chunks are no lines that an event stream knows, and do no harm.
+# The head does not say that there are chunks; the load is told.
 FRAMINGS = {
     f"heliograph, {framing.value}": (
         functools.partial(heliograph_server, framing=framing),
@@ -166,7 +166,11 @@ def run_server(name, port_pipe, events_per_second):
 class Load:
     """Connections that are all given the same bytes, and a check that they are."""
 
-    def __init__(self, port, streams, request=b"GET / HTTP/1.1\r\n\r\n"):
+    def __init__(
+        self, port, streams, request=b"GET / HTTP/1.1\r\n\r\n", *, is_chunked=False
+    ):
+        # Of each connection what has come of a chunk that is not whole.
+        self.parts = {} if is_chunked else None
         self.selector = selectors.DefaultSelector()
         self.parser = EventStreamParser()
         self.next_n = 0
@@ -196,10 +200,28 @@ class Load:
                 continue
             assert size, "a stream has ended"
             data = bytes(self.buffer[:size])
+            if self.parts is not None:
+                data = self.without_chunks(connection, data)
             if connection in self.beginning:
                 self.begin(connection, data)
             else:
                 self.take(connection, data)
+
+    def without_chunks(self, connection, data):
+        data = self.parts.get(connection, b"") + data
+        head, found, rest = data.partition(b"\r\n\r\n")
+        body = b""
+        if found and data.startswith(b"HTTP/"):
+            body, data = head + found, rest
+        while b"\r\n" in data:
+            size, _, rest = data.partition(b"\r\n")
+            end = int(size, 16)
+            if len(rest) < end + 2:
+                break
+            body += rest[:end]
+            data = rest[end + 2 :]
+        self.parts[connection] = data
+        return body
 
     def begin(self, connection, data):
         # Everything up to the place is the client's own.
@@ -256,8 +278,8 @@ def processor_seconds(pid):
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def run_load(port, streams, seconds, pipe, results, quiet, server):
-    load = Load(port, streams)
+def run_load(port, streams, seconds, pipe, results, quiet, server, is_chunked):
+    load = Load(port, streams, is_chunked=is_chunked)
     pipe.send("ready")
     load.run(1.5)
     load.measure = quiet
@@ -290,6 +312,7 @@ def measure(name, streams, events_per_second, seconds, *, quiet):
             load_end,
             quiet,
             server.pid,
+            name == f"heliograph, {Framing.CHUNKED.value}",
         ),
     )
     load.start()
