@@ -5,9 +5,10 @@ import json
 import pytest
 
 from heliograph import Event, EventStreamParser
+from heliograph.channels.blocks import HEARTBEAT, gap_block
 from heliograph.channels.cursor import HeldBytes
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import HEARTBEAT, Feed, gap_block
+from heliograph.channels.feed import Feed
 from heliograph.channels.log import LogItem
 from heliograph.channels.opening import Opening
 from heliograph.channels.position import Position, Positions

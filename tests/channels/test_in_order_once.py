@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from heliograph import Event
+from heliograph.channels.blocks import entry_block, gap_block
 from heliograph.channels.cursor import HeldBytes
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import Feed, entry_block, gap_block
+from heliograph.channels.feed import Feed
 from heliograph.channels.log import Appended, ChannelLog, LogItem
 from heliograph.channels.opening import Opening
 from heliograph.channels.position import Position, Positions

@@ -20,8 +20,9 @@ from hypothesis.stateful import (
     rule,
 )
 
+from heliograph.channels.blocks import HEARTBEAT
 from heliograph.channels.cursor import HeldBytes
-from heliograph.channels.feed import HEARTBEAT, Feed
+from heliograph.channels.feed import Feed
 from heliograph.channels.position import Position, Positions
 from heliograph.channels.segments import MAX_WINDOW_BYTES, WINDOW_BYTES
 from heliograph.channels.selection import Selection

@@ -7,7 +7,7 @@ import pytest
 from heliograph import (
     Event,
 )
-from heliograph.channels.feed import HEARTBEAT
+from heliograph.channels.blocks import HEARTBEAT
 from heliograph.channels.position import Position, Positions
 from heliograph.channels.selection import Selection
 from heliograph.hub import Admission

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from heliograph import Event, EventStreamParser
+from heliograph.channels.blocks import HEARTBEAT
 from heliograph.channels.cursor import HeldBytes
 from heliograph.channels.entry import Entry
-from heliograph.channels.feed import HEARTBEAT, Feed
+from heliograph.channels.feed import Feed
 from heliograph.channels.log import LogItem
 from heliograph.channels.position import Position, Positions
 from heliograph.channels.selection import Selection

@@ -11,7 +11,8 @@ import pytest
 from heliograph import (
     Event,
 )
-from heliograph.channels.feed import HEARTBEAT, Feed
+from heliograph.channels.blocks import HEARTBEAT
+from heliograph.channels.feed import Feed
 from heliograph.channels.position import Position, Positions
 from heliograph.channels.selection import Selection
 from heliograph.hub import Admission

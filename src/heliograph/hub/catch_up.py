@@ -16,7 +16,7 @@ import contextlib
 import heapq
 from typing import TYPE_CHECKING
 
-from ..channels.feed import entry_block, gap_block
+from ..channels.blocks import entry_block, gap_block
 from ..channels.log import LogItem
 from ..channels.position import Positions
 from ..errors import InvalidStreamIdError

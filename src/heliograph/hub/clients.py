@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ..channels.feed import HEARTBEAT
+from ..channels.blocks import HEARTBEAT
 from ..wire.framing import Framing
 from .interface import Ticket
 from .sinks.sink import end_stream

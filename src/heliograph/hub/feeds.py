@@ -17,8 +17,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from ..channels.blocks import HEARTBEAT
 from ..channels.cursor import HeldBytes
-from ..channels.feed import HEARTBEAT, Feed
+from ..channels.feed import Feed
 from ..wire.encoder import encode_body
 from .lag import LagBudget
 

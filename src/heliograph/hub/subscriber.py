@@ -25,7 +25,7 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ..channels.feed import HEARTBEAT
+from ..channels.blocks import HEARTBEAT
 from ..channels.selection import Selection
 from ..wire.coding import Coding
 from .sinks.sink import end_stream

@@ -1,0 +1,81 @@
+"""The blocks of a stream, as bytes: an entry's event, a gap event, a heartbeat."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ..event import Event
+from ..wire.encoder import encode_body, encode_comment, encode_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .log import LogItem
+    from .position import GapReason, Position, Positions
+
+__all__ = ["GAP_EVENT_TYPE", "HEARTBEAT", "entry_block", "gap_block", "id_line"]
+
+GAP_EVENT_TYPE = "heliograph.gap"
+
+HEARTBEAT = encode_comment("")
+"""
+A comment, which is sent after silence. Clients ignore it (WHATWG HTML section 9.2.6).
+
+No block of its own: several clients dispatch an empty message for a block without data (see
+:mod:`.opening`).
+"""
+
+
+def entry_block(item: LogItem, positions: Positions) -> bytes:
+    """
+    Move positions past an entry, and return the block of its event.
+
+    Args:
+        item: The next entry of one of the channels.
+        positions: The positions of a client before the entry. Moved past it.
+
+    Returns:
+        The bytes of one event. Its id is the publisher's own if the stream has this channel
+        alone: a stream of several channels needs the positions in all of them.
+    """
+    return id_line(item, positions) + item.body
+
+
+def id_line(item: LogItem, positions: Positions) -> bytes:
+    """
+    Move positions past an entry, and return the ``id:`` line of its event.
+
+    Args:
+        item: The next entry of one of the channels.
+        positions: The positions of a client before the entry. Moved past it.
+    """
+    entry = item.entry
+    positions.advance(entry.channel, entry.position)
+    own_id = entry.event.id
+    if own_id is None or len(positions.channels) > 1:
+        return encode_id(positions.id)
+    return encode_id(own_id)
+
+
+def gap_block(
+    gaps: Mapping[str, tuple[GapReason, Position]], positions: Positions
+) -> bytes:
+    """
+    Move positions past missing entries, and return the event that announces the gap.
+
+    Args:
+        gaps: For each channel with a gap, its reason, and the position after which the
+            stream continues.
+        positions: The positions of a client. Moved past the gaps.
+
+    Returns:
+        The bytes of one ``heliograph.gap`` event. Its JSON data has ``channels`` (a sorted
+        list) and ``reasons`` (an object: channel to reason).
+    """
+    for channel, (_, position) in gaps.items():
+        positions.advance(channel, position)
+    reasons = {channel: gaps[channel][0] for channel in sorted(gaps)}
+    data = json.dumps({"channels": list(reasons), "reasons": reasons})
+    event = Event(data, type=GAP_EVENT_TYPE)
+    return encode_id(positions.id) + encode_body(event)
