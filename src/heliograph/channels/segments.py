@@ -3,8 +3,9 @@ The blocks of a feed, compressed once for all of its cursors.
 
 A segment is a run of blocks that are compressed together. It begins where at least one
 cursor was when its blocks were appended, so no cursor ever begins inside of one, and each
-block is in one segment only: what is compressed depends on what is published, not on how
-many clients there are or how far behind they are.
+block is in one segment only: how much is compressed depends on what is published, and not
+on how many clients there are or how far behind they are. Clients that join make segments
+shorter.
 
 Of a segment there are variants. The first refers to nothing before it and fits every
 client. The others refer to the last bytes before the segment, up to the size of a window,
@@ -116,7 +117,7 @@ class Segments:
         self._raw_of = raw_of
         self._segments: list[_Segment] = []
         self._firsts: list[int] = []
-        # How many segments are of earlier passes.
+        # The index of the first segment of this pass.
         self._fresh = 0
         self._raw_bytes = 0
         # The last bytes of the feed, for segments to come.
