@@ -13,7 +13,7 @@ from heliograph import (
 from heliograph.channels.position import Position, Positions
 from heliograph.wire.coding import Coding
 from hubs import gap_of, opened, opening_of, resume
-from streams import HEAD, connect, until
+from streams import HEAD, StreamParser, connect, until
 
 
 @pytest.mark.parametrize("open_event", [True, False])
@@ -260,3 +260,30 @@ async def test_a_compressed_stream(coding):
         decoder = zlib.decompressobj(wbits=31)
         plain = body if coding is Coding.IDENTITY else decoder.decompress(body)
         assert plain.startswith(beginning)
+
+
+@pytest.mark.parametrize("coding", Coding)
+async def test_a_stream_that_is_cut_anywhere(coding):
+    """Its client has the first events, each whole, and resumes after the last one of them."""
+    async with opened() as hub:
+        client = connect(hub, "a", coding=coding)
+        await until(lambda: len(hub._feeds) == 1)
+        for n in range(9):
+            await hub.publish(["a"], Event(f"{n} {'some text ' * (3 * n)}"))
+        await until(lambda: hub.statistics().entries == 9)
+        await hub.disconnect("a")
+        body = (await client.ended()).body
+
+    ids = {"": -1}
+    for end in range(len(body) + 1):
+        decoder = zlib.decompressobj(wbits=31)
+        parser, part = StreamParser(), body[:end]
+        events = parser.feed(
+            part if coding is Coding.IDENTITY else decoder.decompress(part)
+        )
+
+        assert [int(event.data.split()[0]) for event in events] == list(range(len(events)))
+        last = len(events) - 1 if parser.openings else -1
+        assert ids.setdefault(parser.last_event_id, last) == last
+    assert len(events) == 9
+    assert len(ids) == 11
