@@ -101,8 +101,12 @@ def test_names():
 
 
 @pytest.mark.parametrize("coding", GZIP)
-def test_what_many_clients_have_missed(coding):
-    """It is compressed once: the second client gets the same object."""
-    page = [text(40_000)]
+@pytest.mark.parametrize(("count", "size"), [(1, 40_000), (16, 65_000), (500, 177)])
+def test_what_many_clients_have_missed(count, size, coding):
+    """It is compressed once, also if one client resumes after the other."""
+    blocks = [text(size + n) for n in range(count)]
+    first = [coding.code([block]) for block in blocks]
 
-    assert coding.code(page) is coding.code([b"".join(page)])
+    second = [coding.code([bytes(bytearray(block))]) for block in blocks]
+
+    assert all(after is before for before, after in zip(first, second, strict=True))

@@ -109,6 +109,13 @@ def deflate(data: bytes, before: bytes = b"") -> bytes:
     return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 
-# When many clients resume at once, as after a restart, most have missed the same: a page of
-# 64 KiB takes 2 ms. So the last ones are kept, 10 MB at most unless events are larger.
-_deflate_again = lru_cache(maxsize=128)(deflate)
+# When many clients resume, as after a restart, most have missed the same: a page of 64 KiB
+# takes 2 ms. So what was compressed last is kept, 13 MB at most if no event is larger than
+# a page. Of small events as many are kept as a client has usually missed: the next one may
+# resume when it has been sent all of them.
+_deflate_small = lru_cache(maxsize=1024)(deflate)
+_deflate_large = lru_cache(maxsize=32)(deflate)
+
+
+def _deflate_again(data: bytes) -> bytes:
+    return (_deflate_small if len(data) <= _SMALL_BYTES else _deflate_large)(data)
