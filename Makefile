@@ -54,6 +54,7 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python bench/fanout.py
+	$(BIN)/python bench/fanout.py --framing chunked
 	$(BIN)/python bench/compression.py
 	$(BIN)/python bench/cors.py
 	$(BIN)/python bench/redis.py
