@@ -224,7 +224,7 @@ async def test_an_event_source_over_a_cap():
         assert set(head.split(b"\r\n")) >= {
             b"content-type: text/event-stream; charset=utf-8",
             b"content-length: %d" % len(body),
-            b"cache-control: no-store",
+            b"cache-control: no-store, no-transform",
             b"vary: Accept",
         }
         statistics = await streams.statistics()
