@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 # Long, for a busy machine: only a client that does not do what it is to do takes all of it.
-PROMPT_SECONDS = 8
+PROMPT_SECONDS = 30
 RECONNECT_SECONDS = 15
 
 _REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
