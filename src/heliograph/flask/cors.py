@@ -70,7 +70,7 @@ class CORS:
 
     def init_app(self, app: Flask | Blueprint, **options: Unpack[CorsOptions]) -> None:
         """
-        Let pages of other origins use an application or a blueprint.
+        Allow pages of other origins to use an application or a blueprint.
 
         Args:
             app: An application, configured already, or a blueprint that is not
