@@ -81,27 +81,24 @@ def serve_stream(
     if isinstance(ticket, Refusal):
         return ticket
     response = _Response(hub, ticket, connection, on_close)
+    # What the server's own response says of its length is not true of a stream.
+    lines = [line for line in headers if line[0].lower() != "content-length"]
     try:
         advice.about_connections(environ, ticket.at_address)
         advice.about_memory(environ, hub.url)
-        # What the server's own response says of its length is not true of a stream.
-        lines = [line for line in headers if line[0].lower() != "content-length"]
         # Made before anything is taken: the server can still answer if it cannot be.
         date = ("Date", formatdate(usegmt=True))
         head = response_head(status, [*lines, date], connection.framing)
-        body = (
-            response.taken_over(start_response, status, lines, head)
-            if may_take_over
-            else None
-        )
-        if body is None:
-            if may_take_over:
-                advice.about_waiting(environ, connection)
-            body = response.pulled(start_response, status, lines)
+        if may_take_over:
+            body = response.taken_over(start_response, status, lines, head)
+            if body is not None:
+                return body
+            advice.about_waiting(environ, connection)
+        return response.pulled(start_response, status, lines)
     except BaseException:
+        # Not logged: the server does that. Only the slot is ours.
         hub.release(ticket)
         raise
-    return body
 
 
 class _Response:
