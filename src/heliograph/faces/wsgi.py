@@ -81,11 +81,11 @@ def serve_stream(
     if isinstance(ticket, Refusal):
         return ticket
     response = _Response(hub, ticket, connection, on_close)
-    # What the server's own response says of its length is not true of a stream.
-    lines = [line for line in headers if line[0].lower() != "content-length"]
     try:
         advice.about_connections(environ, ticket.at_address)
         advice.about_memory(environ, hub.url)
+        # What the server's own response says of its length is not true of a stream.
+        lines = [line for line in headers if line[0].lower() != "content-length"]
         # Made before anything is taken: the server can still answer if it cannot be.
         date = ("Date", formatdate(usegmt=True))
         head = response_head(status, [*lines, date], connection.framing)
