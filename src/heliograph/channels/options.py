@@ -221,13 +221,13 @@ def _problems_of(patterns: object) -> list[str]:
     problems: list[str] = []
     valid: list[str] = []
     for pattern, options in patterns.items():
-        place = f"channels[{pattern!r}]"
+        setting = f"channels[{pattern!r}]"
         found = _problem_of_pattern(pattern)
         if found is None:
             valid.append(pattern)
         else:
-            problems.append(f"{place}: {found}")
-        problems += _problems_of_options(place, options)
+            problems.append(f"{setting}: {found}")
+        problems += _problems_of_options(setting, options)
     return [*problems, *_overlaps(valid)]
 
 
@@ -242,10 +242,10 @@ def _problem_of_pattern(pattern: object) -> str | None:
     return None
 
 
-def _problems_of_options(place: str, options: object) -> Iterator[str]:
+def _problems_of_options(setting: str, options: object) -> Iterator[str]:
     if not isinstance(options, Mapping):
         yield (
-            f"{place} must be a dict of options, not {options!r}: write"
+            f"{setting} must be a dict of options, not {options!r}: write"
             " {'compression': 'blocks'}"
         )
         return
@@ -253,8 +253,8 @@ def _problems_of_options(place: str, options: object) -> Iterator[str]:
         rule = RULES.get(option)
         if rule is None:
             nearest = difflib.get_close_matches(str(option), RULES, 1, cutoff=0.0)[0]
-            yield f"{place}[{option!r}] is no option; did you mean {nearest!r}?"
-        elif problem := rule.problem(f"{place}[{option!r}]", value):
+            yield f"{setting}[{option!r}] is no option; did you mean {nearest!r}?"
+        elif problem := rule.problem(f"{setting}[{option!r}]", value):
             yield problem
 
 
