@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "heliograph"
 ROWS = [
     {"errors", "event"},
     {"wire", "channels", "cors", "config"},
-    {"retry"},
+    {"retry", "native"},
     {"brokers"},
     {"hub"},
     {"servers"},
@@ -122,7 +122,7 @@ def test_below_the_faces_there_is_no_framework(path):
 
     allowed = {
         "faces/tokens.py": {"itsdangerous"},
-        "hub/threaded/loop.py": {"uvloop"},
+        "hub/threaded/event_loop.py": {"uvloop"},
         "servers/uwsgi.py": {"uwsgi"},
     }
     if path.parts[:2] == ("brokers", "contract"):

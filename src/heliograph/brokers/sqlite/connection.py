@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ... import native
 from ...errors import BrokerUnavailableError, ConfigError
 from .private_files import PRIVATE, has_more_rights, limit_rights, make_file
 from .schema import ensure_schema, read_file_id, renew_copy
@@ -214,7 +215,7 @@ class Connection:
                 }
                 if not is_lock or time.monotonic() > deadline:
                     raise
-            time.sleep(_LOCK_RETRY_SECONDS)
+            native.original("time", "sleep")(_LOCK_RETRY_SECONDS)
 
 
 def _primary_code(error: Exception) -> int:

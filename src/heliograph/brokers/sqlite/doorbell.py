@@ -20,6 +20,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ... import native
 from .private_files import change_mode, give
 from .trust import bells_problem, is_shared
 
@@ -190,7 +191,9 @@ def _ring_one(sender: socket.socket, folder: Path, name: str) -> None:
 
 
 def _datagram_socket() -> socket.socket:
-    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bell: socket.socket = native.original("socket", "socket")(
+        socket.AF_UNIX, socket.SOCK_DGRAM
+    )
     bell.setblocking(False)  # noqa: FBT003 - no keyword
     return bell
 

@@ -21,10 +21,10 @@ is either in the head that it returns, or is added later.
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ... import native
 from ...channels.position import Position
 from ...errors import BrokerUnavailableError, InvalidFieldError
 from ..once import OnceLog
@@ -65,7 +65,7 @@ class News:
         self._connection = connection
         connection.on_connected = self._resume
         # By way of the module, because gevent may have patched it since we were imported.
-        self._lock = threading.Lock()
+        self._lock = native.RLock()
         # Entries that are to be handed on, the next one in front.
         self._fresh: deque[Entry] = deque()
         # Up to which ``seq`` the file has been followed, and which file that was.

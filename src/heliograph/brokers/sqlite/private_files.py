@@ -13,9 +13,9 @@ import errno
 import logging
 import os
 import stat
-import threading
 from pathlib import Path
 
+from ... import native
 from ...errors import ConfigError
 from .trust import NO_MODES, SHARED_BITS, check_files, excess, octal, present_files
 
@@ -34,7 +34,7 @@ PRIVATE = 0o600
 
 _log = logging.getLogger("heliograph.brokers.sqlite")
 
-_making_file = threading.Lock()
+_making_file = native.RLock()
 
 
 def make_file(path: Path, mode: int) -> Path:

@@ -15,18 +15,19 @@ not notice that a child is another process: its parent could remove the log that
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
-import queue
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from ... import native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    _Calls: TypeAlias = queue.SimpleQueue[
+    _Calls: TypeAlias = native.SimpleQueue[
         tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None
     ]
 
@@ -49,16 +50,14 @@ class Worker:
 
     def __init__(self, name: str, release: Callable[[], None]) -> None:
         self._release = release
-        self._busy = threading.Lock()
+        self._busy = native.RLock()
         self._loop = asyncio.get_running_loop()
-        # By way of the module, because gevent may have patched it since we were imported:
-        # the thread is a greenlet then, and the queue has to be one of gevent's.
-        self._calls: _Calls = queue.SimpleQueue()
+        self._calls: _Calls = native.SimpleQueue()
         # The thread does not keep its worker, which ends it when it is dropped.
         self._dropped = weakref.finalize(self, self._calls.put, None)
         self._dropped.atexit = False
         arguments = (self._calls, self._busy, self._loop, release)
-        threading.Thread(target=_work, args=arguments, name=name, daemon=True).start()
+        native.start_thread(functools.partial(_work, *arguments), name)
         _workers.add(self)
 
     async def run(self, function: Callable[..., _Result], *args: object) -> _Result:
@@ -102,7 +101,7 @@ class Worker:
 
 def _work(
     calls: _Calls,
-    busy: threading.Lock,
+    busy: native.RLock,
     loop: asyncio.AbstractEventLoop,
     release: Callable[[], None],
 ) -> None:

@@ -8,6 +8,8 @@ import select
 import socket
 from typing import TYPE_CHECKING
 
+from ... import native
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,9 +34,9 @@ CLIENT_LEFT = getattr(select, "POLLRDHUP", 0)
 
 
 def can_see_clients() -> bool:
-    """Return whether the ``poll`` of this process tells when a client closes its half."""
-    # That of gevent's patches looks for what can be read or written only.
-    return bool(CLIENT_LEFT) and not select.poll.__module__.startswith("gevent")
+    """Return whether a thread that waits can be told when a client closes its half."""
+    # What gevent and eventlet put there looks for what can be read or written only.
+    return bool(CLIENT_LEFT) and not (native.gevent() or native.eventlet())
 
 
 def client_has_left(number: int) -> bool:
@@ -45,11 +47,12 @@ def client_has_left(number: int) -> bool:
         number: The connection's descriptor.
 
     Returns:
-        False where :func:`can_see_clients` is.
+        False where ``poll`` does not tell.
     """
-    if not can_see_clients():
+    if not CLIENT_LEFT:
         return False
-    poll = select.poll()
+    # Greenlets are not kept waiting: this does not wait.
+    poll = native.original("select", "poll")()
     # Not POLLIN: bytes of a pipelined request say nothing.
     poll.register(number, CLIENT_LEFT)
     return bool(poll.poll(0))
@@ -114,7 +117,8 @@ def duplicate(number: int) -> socket.socket:
     blocks = os.get_blocking(number)
     copy = os.dup(number)
     try:
-        connection = socket.socket(fileno=copy)
+        # The original: what replaces it belongs to the loop of the thread that made it.
+        connection: socket.socket = native.original("socket", "socket")(fileno=copy)
     except BaseException:
         os.close(copy)
         raise

@@ -7,10 +7,10 @@ import contextlib
 import os
 import select
 import socket
-import threading
 import time
 from typing import TYPE_CHECKING
 
+from ... import native
 from ...wire.framing import Framing
 from .descriptors import CLIENT_LEFT, borrowed, identity_of
 from .sink import CLOSE_SECONDS, PAUSE_BYTES
@@ -56,7 +56,7 @@ class PullSink:
         self._identity = None if descriptor is None else identity_of(descriptor)
         # Reentrant: the garbage collector may close a generator, and so call release(), at
         # any time.
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._chunks: list[bytes] = []
         self._size = 0
         self._ended = False
@@ -150,8 +150,9 @@ class PullSink:
 
     def _take(self) -> bytes | None:
         with self._lock:
+            # The original: eventlet's waits where this one raises.
             with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_reader, 4096)
+                native.original("os", "read")(self._wake_reader, 4096)
             if not self._chunks:
                 return None if self._ended else b""
             data = b"".join(self._chunks)
@@ -163,6 +164,10 @@ class PullSink:
         return data
 
     def _wait(self, seconds: float) -> bool:
+        if native.eventlet():
+            # It has no poll(), and would see only whether there is something to read.
+            select.select([self._wake_reader], [], [], min(seconds, _MAX_POLL_MS / 1000))
+            return True
         client = self._descriptor
         poll = select.poll()
         poll.register(self._wake_reader, select.POLLIN)
@@ -176,4 +181,4 @@ class PullSink:
     def _wake(self) -> None:
         if self._wake_writer >= 0:
             with contextlib.suppress(BlockingIOError):
-                os.write(self._wake_writer, b"!")
+                native.original("os", "write")(self._wake_writer, b"!")

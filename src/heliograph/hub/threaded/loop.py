@@ -1,5 +1,8 @@
 """
-The one event loop of a process, in a thread of its own, and calls to it.
+The one event loop of a process, in an OS thread of its own, and calls to it.
+
+The thread is the operating system's, also where gevent or eventlet make greenlets of
+threads: asyncio has one running loop for each OS thread, and this one is only ours.
 
 What runs on the loop has a context of its own (PEP 567): that of a request holds the
 request, with everything that depends on it, and a stream would keep it while it is open.
@@ -7,20 +10,25 @@ request, with everything that depends on it, and a stream would keep it while it
 
 from __future__ import annotations
 
+import _queue
 import asyncio
-import concurrent.futures
 import contextlib
 import contextvars
+import logging
 import os
-import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ... import native
 from ...errors import HubClosedError
+from .event_loop import new_event_loop
+from .waiting import new_waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 __all__ = ["CLOSE_SECONDS", "LoopThread", "post", "run"]
+
+_log = logging.getLogger("heliograph.hub")
 
 _Result = TypeVar("_Result")
 
@@ -35,24 +43,85 @@ class LoopThread:
     Attributes:
         loop: Is running.
         process: The id of the process that has started it.
-        thread: Where it runs.
+        calls: Those that somebody waits for.
     """
 
     def __init__(self) -> None:
-        self.loop = contextvars.Context().run(_new_loop)
+        self.loop = contextvars.Context().run(new_event_loop)
         self.process = os.getpid()
-        self.thread = threading.Thread(target=self._run, name="heliograph-hub", daemon=True)
-        self.thread.start()
+        self.calls: set[_Call[Any]] = set()
+        self._is_stopping = False
+        self._ended: native.SimpleQueue[None] = native.SimpleQueue()
+        native.start_thread(self._run, "heliograph-hub")
 
     def stop(self) -> None:
         """End the loop, and wait for its thread."""
+        self._is_stopping = True
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(CLOSE_SECONDS)
+        with contextlib.suppress(_queue.Empty):
+            self._ended.get(timeout=CLOSE_SECONDS)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while not self._is_stopping:
+            try:
+                self.loop.run_forever()
+            except BaseException:  # noqa: BLE001 - logged; all streams depend on this thread
+                # SystemExit in a callback, or what somebody raises in this thread: the loop
+                # has not lost anything, and continues with the next callback.
+                _log.exception(
+                    "an exception has ended the loop of the hub; it is restarted"
+                )
         self.loop.close()
+        for call in tuple(self.calls):
+            call.give_up()
+        self._ended.put(None)
+
+
+class _Call(Generic[_Result]):
+    """
+    A coroutine that runs on the loop, and the caller that waits for its result.
+
+    Args:
+        coroutine: Runs from :meth:`begin` on.
+    """
+
+    def __init__(self, coroutine: Coroutine[None, None, _Result]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[_Result] | None = None
+        self._waiter = new_waiter()
+
+    def begin(self) -> None:
+        """Run the coroutine. Called on the loop."""
+        self._task = asyncio.get_running_loop().create_task(self._coroutine)
+        self._task.add_done_callback(self._end)
+
+    def cancel(self) -> None:
+        """Cancel the coroutine. Called on the loop, after :meth:`begin`."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def give_up(self) -> None:
+        """End the wait without a result: the loop has ended."""
+        self._waiter.wake()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Return whether the wait is over within some seconds; :obj:`None` is for ever."""
+        return self._waiter.wait(seconds)
+
+    def result(self) -> _Result:
+        """Return or raise what the coroutine has, after the wait."""
+        if self._task is None:
+            self._coroutine.close()
+        elif self._task.done() and not self._task.cancelled():
+            return self._task.result()
+        raise HubClosedError("the hub was closed before it could answer")
+
+    def _end(self, task: asyncio.Task[_Result]) -> None:
+        # Looked at: asyncio would log the exception of a call that nobody waits for.
+        if not task.cancelled():
+            task.exception()
+        self._waiter.wake()
 
 
 class _Process:
@@ -63,13 +132,13 @@ class _Process:
         current: :obj:`None` until it is needed.
         has_ended: Whether no other may be started.
         starting: Held while one is started. Reentrant: the garbage collector may drop a
-            hub, and so come here, at any moment.
+            hub, and so come here, at any moment; so may a signal handler.
     """
 
     def __init__(self) -> None:
         self.current: LoopThread | None = None
         self.has_ended = False
-        self.starting = threading.RLock()
+        self.starting = native.RLock()
 
 
 process = _Process()
@@ -79,36 +148,46 @@ def run(coroutine: Coroutine[None, None, _Result], seconds: float | None) -> _Re
     """
     Run a coroutine on the loop, which is started if there is none, and wait for it.
 
+    Other greenlets of the caller's thread continue meanwhile.
+
     Args:
         coroutine: Closed if it cannot be run.
-        seconds: How long to wait; :obj:`None` for ever. Then the coroutine is cancelled.
+        seconds: How long to wait; :obj:`None` for ever. Then the coroutine is cancelled, as
+            it is when an exception ends the wait.
 
     Returns:
         Its result.
 
     Raises:
         TimeoutError: It took longer.
-        HubClosedError: The process is about to end.
+        HubClosedError: The process is about to end, or the hub was closed meanwhile.
         RuntimeError: Called from the loop's own thread, or in a process that was forked
             without Python being told.
     """
     try:
         current = _started()
-        if threading.current_thread() is current.thread:
+        if asyncio._get_running_loop() is current.loop:  # noqa: SLF001 - None where there is none
             raise RuntimeError(  # noqa: TRY301 - all that fails here closes the coroutine
                 "called from the hub's own thread, which would wait for itself"
             )
-        future = contextvars.Context().run(
-            asyncio.run_coroutine_threadsafe, coroutine, current.loop
-        )
+        call = _Call(coroutine)
+        # First: a loop that ends from now on ends the wait.
+        current.calls.add(call)
     except BaseException:
         coroutine.close()
         raise
+    is_over = False
     try:
-        return future.result(seconds)
-    except concurrent.futures.TimeoutError:
-        future.cancel()
-        raise
+        if not _post(current, call.begin):
+            call.give_up()
+        is_over = call.wait(seconds)
+    finally:
+        current.calls.discard(call)
+        if not is_over:
+            _post(current, call.cancel)
+    if not is_over:
+        raise TimeoutError(f"no answer from the hub within {seconds} seconds")
+    return call.result()
 
 
 def post(function: Callable[..., None], *args: object) -> None:
@@ -124,9 +203,17 @@ def post(function: Callable[..., None], *args: object) -> None:
     current = process.current
     if current is None:
         return
-    # The loop is closed when the process ends; there is nothing to do then.
-    with contextlib.suppress(RuntimeError):
-        current.loop.call_soon_threadsafe(function, *args, context=contextvars.Context())
+    _post(current, function, *args)
+
+
+def _post(current: LoopThread, function: Callable[..., None], *args: object) -> bool:
+    context = contextvars.Context()
+    try:
+        current.loop.call_soon_threadsafe(function, *args, context=context)
+    except RuntimeError:
+        # The loop is closed when the process ends; there is nothing to do then.
+        return False
+    return True
 
 
 def _started() -> LoopThread:
@@ -141,15 +228,3 @@ def _started() -> LoopThread:
                 " not told: start uWSGI with --lazy-apps"
             )
         return process.current
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    # gevent replaces the thread by a greenlet, in which uvloop would block the worker.
-    if type(threading.current_thread()).__module__.startswith("gevent"):
-        return asyncio.new_event_loop()
-    try:
-        import uvloop  # noqa: PLC0415 - optional, and not before it is needed
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
