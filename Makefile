@@ -29,7 +29,7 @@ test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all $(FETCHED)/clients
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(OLDEST)/bin/python -m pytest $(TOGETHER) -m oldest \
-		-k 'not (asgi or hypercorn or granian or daphne or gunicorn-uvicorn)' tests/e2e/test_servers.py
+		-k 'not (asgi or hypercorn or granian or daphne or gunicorn-uvicorn or eventlet)' tests/e2e/test_servers.py
 
 test-quick: $(VENV)/dev $(FETCHED)/all
 	$(BIN)/python -m pytest $(TOGETHER) -n 4 -m "not server and not timeout"

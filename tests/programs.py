@@ -1,6 +1,9 @@
 """What tests need that start programs, and no servers."""
 
 import os
+import subprocess
+import sys
+import textwrap
 import time
 
 
@@ -15,6 +18,29 @@ def unmeasured():
         for name, value in os.environ.items()
         if not name.startswith("COVERAGE_")
     }
+
+
+def run(program, *arguments, warnings="error", **options):
+    """Run a program of its own; its output, and that it ended well and silently."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            warnings,
+            "-c",
+            textwrap.dedent(program),
+            *map(str, arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+        env=unmeasured(),
+        **options,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout
 
 
 def until(condition, seconds=20):

@@ -17,6 +17,7 @@ import zlib
 from importlib.metadata import version
 from pathlib import Path
 
+import fetched
 import streams
 from programs import unmeasured, until  # noqa: F401 - tests that start servers import them from here
 from streams import StreamParser
@@ -351,6 +352,11 @@ def gevent_pywsgi(app, *options):
     return [sys.executable, "on_gevent.py", app, "{port}", *options]
 
 
+def eventlet_wsgi(app, *options):
+    """The command line of eventlet's own server."""
+    return [sys.executable, "on_eventlet.py", app, "{port}", *options]
+
+
 def mod_wsgi():
     """The command line of Apache with the application of ``plain.py`` in mod_wsgi."""
     # Neither serves as root, and another user has to reach the checkout all the same.
@@ -433,6 +439,12 @@ TAKEN_OVER = {
     "werkzeug-debug": werkzeug("plain", "--debug"),
     "gevent-pywsgi": gevent_pywsgi("plain:app"),
     "gevent-pywsgi-not-patched": gevent_pywsgi("plain:app", "--not-patched"),
+    "gunicorn-eventlet": [
+        argument
+        for argument in gunicorn("plain:app", "--worker-class", "eventlet")
+        if argument != "--no-control-socket"
+    ],
+    "eventlet": eventlet_wsgi("plain:app"),
     "uvicorn-httptools": uvicorn("streams:app", "--http", "httptools", "--loop", "asyncio"),
     "uvicorn-h11": uvicorn("streams:app", "--http", "h11", "--loop", "asyncio"),
     "uvicorn-uvloop": uvicorn("streams:app", "--http", "httptools", "--loop", "uvloop"),
@@ -462,9 +474,19 @@ FALLBACK = {
     "granian": granian("streams:app", "--interface", "asgi", "--workers-kill-timeout", "1"),
     "daphne": daphne("streams:app"),
 }
+_GUNICORN_23 = {
+    "PYTHONPATH": str(fetched.FOLDER / "gunicorn-23.0.0-py3-none-any.whl"),
+    "PYTHONWARNINGS": "ignore",
+}
 # They do not say that a client has left: heartbeats have to find out.
 BLIND = {"mod-wsgi", "granian-wsgi"}
 NO_TAKE_OVER = {"APP_SSE_TAKE_OVER": "false"}
+
+
+def environment_of(name):
+    """What the command line of one of them expects in its environment."""
+    # gunicorn has no worker for eventlet since release 26.
+    return _GUNICORN_23 if name == "gunicorn-eventlet" else {}
 
 
 @contextlib.contextmanager
@@ -492,7 +514,7 @@ def serving_with(
     for option in ("--threads", "--blocking-threads"):
         if threads is not None and option in command:
             command[command.index(option) + 1] = threads
-    env = {**env, "WORKERS": threads or "10"}
+    env = {**env, **environment_of(name), "WORKERS": threads or "10"}
     if heartbeat is not None and name in BLIND:
         env["APP_SSE_HEARTBEAT_SECONDS"] = str(heartbeat)
     if isinstance(port, Path):

@@ -30,6 +30,8 @@ NAMES = {
     "werkzeug-debug": ("`flask run --debug`", "werkzeug"),
     "gevent-pywsgi": ("gevent, `pywsgi`", "gevent"),
     "gevent-pywsgi-not-patched": ("gevent, `pywsgi`, without `monkey`", "gevent"),
+    "gunicorn-eventlet": ("gunicorn, `eventlet`", "gunicorn==23.0.0"),
+    "eventlet": ("eventlet, `eventlet.wsgi`", "eventlet"),
     "uvicorn-httptools": ("uvicorn, httptools", "uvicorn"),
     "uvicorn-h11": ("uvicorn, h11", "uvicorn"),
     "uvicorn-uvloop": ("uvicorn, httptools and uvloop", "uvicorn"),
@@ -99,7 +101,9 @@ def row(measured: dict[str, float | str]) -> str:
 
 
 def version_of(package: str) -> str:
-    """Give the version of a package, of Python or else of Debian."""
+    """Return the version in the name of a package, or that of Python's or Debian's."""
+    if "==" in package:
+        return package.partition("==")[2]
     if package != "mod_wsgi":
         return version(package)
     command = ["dpkg-query", "--show", "--showformat=${Version}", "libapache2-mod-wsgi-py3"]

@@ -96,12 +96,11 @@ def start_thread(function: Callable[[], object], name: str) -> None:
 
 def _original_of_eventlet(module: str) -> ModuleType:
     patcher = import_module("eventlet.patcher")
-    select: ModuleType = patcher.original("select")
-    if module == "selectors":
-        # That of patcher.original() was loaded without epoll and poll.
-        return _module(patcher.import_patched("selectors", ("select", select)))
-    return select if module == "select" else _module(patcher.original(module))
-
-
-def _module(module: ModuleType) -> ModuleType:
-    return module
+    # It loads the module once more, and selectors has only what it finds in select.
+    replaced = import_module("select")
+    sys.modules["select"] = patcher.original("select")
+    try:
+        original: ModuleType = patcher.original(module)
+    finally:
+        sys.modules["select"] = replaced
+    return original

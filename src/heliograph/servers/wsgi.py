@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import a2wsgi, gevent, gunicorn, uwsgi, waitress, werkzeug
+from . import a2wsgi, eventlet, gevent, gunicorn, uwsgi, waitress, werkzeug
 from .stopping import stopping_process
 from .wsgi_connection import SocketConnection
 
@@ -34,6 +34,7 @@ def connection_of(environ: WSGIEnvironment) -> WsgiConnection:
         or werkzeug.connection_of(environ, is_stopping)
         or waitress.connection_of(environ, is_stopping)
         or gevent.connection_of(environ, is_stopping)
+        or eventlet.connection_of(environ, is_stopping)
         or uwsgi.connection_of(environ, is_stopping)
         or a2wsgi.connection_of(environ, is_stopping)
         or SocketConnection(environ, is_stopping=is_stopping)

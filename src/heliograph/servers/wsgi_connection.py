@@ -114,7 +114,10 @@ def plain_sockets() -> tuple[type[socket.socket], ...]:
     """
     Return the classes of sockets that have no state beside their descriptor.
 
-    A program may run gevent's server without letting it replace :class:`socket.socket`.
+    A program may run a server of gevent or eventlet without letting it replace
+    :class:`socket.socket`.
     """
-    module = sys.modules.get("gevent.socket")
-    return (socket.socket,) if module is None else (socket.socket, module.socket)
+    of_others = (
+        sys.modules.get(name) for name in ("gevent.socket", "eventlet.green.socket")
+    )
+    return (socket.socket, *(module.socket for module in of_others if module is not None))

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextvars
+import gc
 import threading
 
 import pytest
 
+import programs
 from heliograph.hub.threaded import loop
 from heliograph.hub.threaded.loop import LoopThread, post, run
 
@@ -79,6 +81,121 @@ def test_what_takes_too_long():
         run(slow(), 0.01)
 
     assert cancelled.wait(10)
+
+
+def test_a_wait_that_an_exception_ends():
+    """Ctrl-C in the caller's thread, for example: what it waited for is cancelled."""
+    out = programs.run(
+        """
+        import asyncio, signal, threading
+        from heliograph.hub.threaded.loop import run
+
+        async def slow():
+            main = threading.main_thread().ident
+            signal.pthread_kill(main, signal.SIGINT)
+            try:
+                await asyncio.sleep(600)
+            finally:
+                cancelled.set()
+
+        cancelled = threading.Event()
+        try:
+            run(slow(), 600)
+        except KeyboardInterrupt:
+            print(cancelled.wait(30))
+        """
+    )
+
+    assert out == "True\n"
+
+
+@pytest.mark.parametrize("kind", ["uvloop", "asyncio"])
+def test_an_exception_that_ends_the_loop(kind):
+    """It is logged, and the loop runs again: nothing that it was given is lost."""
+    out = programs.run(
+        """
+        import asyncio, logging, sys
+        if sys.argv[1] == "asyncio":
+            sys.modules["uvloop"] = None
+        from heliograph.hub.threaded.loop import post, run
+
+        logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+
+        async def wait():
+            await asyncio.sleep(0.01)
+            return "done"
+
+        async def leave():
+            post(sys.exit, "a reason")
+            return await wait()
+
+        print(run(leave(), 30))
+        print(run(wait(), 30))
+        """,
+        kind,
+    )
+
+    assert out.startswith(
+        "ERROR an exception has ended the loop of the hub; it is restarted"
+    )
+    assert "SystemExit: a reason" in out
+    assert out.endswith("\ndone\ndone\n")
+
+
+def test_a_loop_that_ends_while_somebody_waits(monkeypatch):
+    """They are told, also who comes when it has ended."""
+    from heliograph import HubClosedError
+
+    monkeypatch.setattr(loop, "process", loop._Process())
+    loop.process.current = current = LoopThread()
+    waits = threading.Event()
+
+    async def for_ever():
+        waits.set()
+        await asyncio.get_running_loop().create_future()
+
+    def end():
+        waits.wait(30)
+        current.stop()
+
+    threading.Thread(target=end).start()
+    with pytest.raises(HubClosedError, match="closed before it could answer"):
+        run(for_ever(), None)
+    with pytest.raises(HubClosedError, match="closed before it could answer"):
+        run(request(), None)
+
+
+def test_what_is_cancelled_in_the_loop():
+    """The caller is told in a word that it knows."""
+    from heliograph import HubClosedError
+
+    async def cancelled():
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    with pytest.raises(HubClosedError, match="closed before it could answer"):
+        run(cancelled(), 30)
+
+
+def test_an_error_that_nobody_waits_for(caplog):
+    """Of a call that was given up: asyncio does not complain about it."""
+    ended = threading.Event()
+
+    async def fail():
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            raise ZeroDivisionError("a bug") from None
+        finally:
+            ended.set()
+
+    with pytest.raises(TimeoutError):
+        run(fail(), 0.01)
+    assert ended.wait(30)
+    run(request(), 30)
+    gc.collect()
+
+    assert "never retrieved" not in caplog.text
 
 
 def test_an_error():

@@ -1,39 +1,13 @@
 """Lazy, fork-safe, closed with the process."""
 
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
-from servers import unmeasured
+from programs import run
 
 # Each runs a program of its own.
 pytestmark = pytest.mark.timeout(120)
-
-
-def run(program, *arguments, **options):
-    """Run a program of its own; its output, and that it ended well and silently."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
-            textwrap.dedent(program),
-            *map(str, arguments),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-        env=unmeasured(),
-        **options,
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    return done.stdout
 
 
 def test_nothing_starts_before_it_is_needed(url):
