@@ -14,12 +14,12 @@ import _queue
 import asyncio
 import contextlib
 import contextvars
-import logging
 import os
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ... import native
 from ...errors import HubClosedError
+from ...logs import Logger
 from .event_loop import new_event_loop
 from .waiting import new_waiter
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CLOSE_SECONDS", "LoopThread", "post", "run"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 _Result = TypeVar("_Result")
 
@@ -60,9 +60,11 @@ class LoopThread:
         self.loop.call_soon_threadsafe(self.loop.stop)
         with contextlib.suppress(_queue.Empty):
             self._ended.get(timeout=CLOSE_SECONDS)
+        native.call_handed_over()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
+        self.loop.set_exception_handler(_on_exception)
         while not self._is_stopping:
             try:
                 self.loop.run_forever()
@@ -76,6 +78,11 @@ class LoopThread:
         for call in tuple(self.calls):
             call.give_up()
         self._ended.put(None)
+
+
+def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # It writes to the log, whose handlers may wait for greenlets.
+    native.hand_over(loop.default_exception_handler, context)
 
 
 class _Call(Generic[_Result]):
