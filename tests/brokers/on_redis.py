@@ -46,6 +46,23 @@ def commands_counter(*servers):
     return cost_of
 
 
+def damager(server, fields):
+    """Return a function that replaces fields of an entry."""
+
+    async def damage(broker, entry):
+        key = broker._names.keys(entry.channel).events
+        with server.client() as client:
+            rows = client.xrange(key)
+            # Only all of a stream can be written anew: its numbers have to grow.
+            client.delete(key)
+            for number, row in rows:
+                if number == f"{entry.position.offset}-0":
+                    row.update(fields)
+                client.xadd(key, row, id=number)
+
+    return damage
+
+
 @contextlib.asynccontextmanager
 async def opened(
     url, listener=None, retention=RETENTION, plain_channels=None, clock=None, **timings

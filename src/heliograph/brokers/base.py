@@ -15,6 +15,12 @@ then, so that a position of a former numbering is recognised instead of being mi
 **Retention.** History is bounded by a number of events and an age, for each channel. The
 oldest entries are removed first.
 
+**Damage.** An entry that cannot be read, because another program or a failing disk has
+changed it, is skipped, and the broker stays available: no method raises an error for it.
+:meth:`Broker.read` reports the gap ``"trimmed"``, as for entries that were removed; a
+listener sees the hole in the offsets before the next entry. The log says once for a channel
+which entry was skipped: a warning with the channel and the offset.
+
 **Cost.** Reading, finding and listening store nothing, also for channels without entries,
 because visitors choose the names of channels. The cost of :meth:`Broker.find` does not
 depend on the size of history; that of :meth:`Broker.read` is bounded by its limit.
@@ -224,6 +230,9 @@ class Broker(Protocol):
             The entries after ``after``. If ``after`` cannot be honoured, ``gap`` says why.
             With the gap ``"epoch"`` or ``"trimmed"``, the entries begin with the oldest one
             that a client at ``after`` cannot have seen; with ``"unknown"``, there are none.
+            A page ends before a damaged entry, and the next page begins after it, with the
+            gap ``"trimmed"``. If all entries of a page are damaged it is empty, and its
+            ``start`` is the last of them, from which the caller reads on.
 
         Raises:
             BrokerUnavailableError: Storage failed.
@@ -243,7 +252,7 @@ class Broker(Protocol):
 
         Returns:
             The position of the entry; :obj:`None` if no entry in history has the id, or
-            several have.
+            several have. For the id of a damaged entry either is right.
 
         Raises:
             BrokerUnavailableError: Storage failed.

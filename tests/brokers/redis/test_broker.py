@@ -4,7 +4,7 @@ import asyncio
 import platform
 
 import pytest
-from on_redis import RETENTION, WEEK, commands_counter, opened
+from on_redis import RETENTION, WEEK, commands_counter, damager, opened
 
 import fetched
 from heliograph import BrokerUnavailableError, Event, HubConfig
@@ -48,6 +48,13 @@ class TestRedis(BrokerContract):
     @pytest.fixture
     def cost_of(self, server):
         return commands_counter(server)
+
+    @pytest.fixture(
+        params=[{"event": "{bad"}, {"event": "[]"}, {"at": "nan"}],
+        ids=["no-json", "no-event", "no-time"],
+    )
+    def damage(self, server, request):
+        return damager(server, request.param)
 
 
 class TestSentinel(BrokerContract):

@@ -30,15 +30,27 @@ except ModuleNotFoundError as error:
 
 # Before they are imported: failed assertions then show the values that were compared, as in
 # test files, whose names pytest recognises.
-pytest.register_assert_rewrite(f"{__name__}.history", f"{__name__}.listening")
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{name}" for name in ("damage", "history", "listening"))
+)
 
-from .fixtures import CostOf, ManualClock, NewBroker, RecordingListener, offsets  # noqa: E402
+from .damage import DamageContract  # noqa: E402
+from .fixtures import (  # noqa: E402
+    CostOf,
+    Damage,
+    ManualClock,
+    NewBroker,
+    RecordingListener,
+    offsets,
+)
 from .history import HistoryContract  # noqa: E402
 from .listening import ListeningContract  # noqa: E402
 
 __all__ = [
     "BrokerContract",
     "CostOf",
+    "Damage",
+    "DamageContract",
     "HistoryContract",
     "ListeningContract",
     "ManualClock",
@@ -48,12 +60,12 @@ __all__ = [
 ]
 
 
-class BrokerContract(HistoryContract, ListeningContract):
+class BrokerContract(HistoryContract, ListeningContract, DamageContract):
     """
     Tests of the contract that :class:`heliograph.brokers.Broker` states.
 
-    A subclass whose name begins with ``Test`` overrides one fixture, and should override a
-    second one:
+    A subclass whose name begins with ``Test`` overrides the first of these fixtures, and
+    should override the others:
 
     ``new_broker``
         Returns a :class:`NewBroker`. All brokers that one test makes with it use the same
@@ -62,4 +74,9 @@ class BrokerContract(HistoryContract, ListeningContract):
     ``cost_of``
         Returns a :class:`CostOf`. Without it the tests that bound the cost of
         :meth:`~heliograph.brokers.Broker.find` are skipped.
+
+    ``damage``
+        Returns a :class:`Damage`; give it ``params`` for several kinds of damage. Without
+        it the tests of entries that cannot be read are skipped. A broker that keeps nothing
+        outside of its process does not need it.
     """

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ContractFixtures",
     "CostOf",
+    "Damage",
     "ManualClock",
     "NewBroker",
     "Open",
@@ -59,6 +60,22 @@ class CostOf(Protocol):
         Returns:
             Any measure that grows with the amount of history looked at, such as rows read
             or commands run; below 100 for a call that looks at one entry.
+        """
+        ...
+
+
+class Damage(Protocol):
+    """Damages what is stored."""
+
+    async def __call__(self, broker: Broker, entry: Entry, /) -> None:
+        """
+        Make an entry unreadable where it is stored, as another program or a disk could.
+
+        The entry keeps its offset, and its channel keeps its head.
+
+        Args:
+            broker: Open; has stored the entry.
+            entry: Is in history.
         """
         ...
 
@@ -189,7 +206,7 @@ def offsets(history: History) -> list[int]:
 
 
 class ContractFixtures:
-    """The fixtures of all tests of the contract. A subclass overrides the first two."""
+    """The fixtures of all tests of the contract. A subclass overrides the first three."""
 
     # In the strict mode of pytest-asyncio, which is its default, tests have to be marked.
     pytestmark = pytest.mark.asyncio
@@ -203,6 +220,11 @@ class ContractFixtures:
     def cost_of(self) -> CostOf:
         """Return what measures the cost of a call; see :class:`CostOf`."""
         pytest.skip("override the fixture cost_of to test the cost of find")
+
+    @pytest.fixture
+    def damage(self) -> Damage:
+        """Return what damages an entry; see :class:`Damage`."""
+        pytest.skip("override the fixture damage to test entries that cannot be read")
 
     @pytest_asyncio.fixture
     async def opened(self, new_broker: NewBroker) -> AsyncIterator[Open]:
