@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sqlite3
 
 from heliograph import (
     Event,
@@ -113,6 +114,18 @@ async def gap_of(client):
 def held_by(hub):
     """Bytes that a hub holds for clients that are behind."""
     return hub._feeds._held.bytes + sum(s.unsent_bytes for s in hub._clients._admission)
+
+
+def damage(path, channel, *offsets):
+    """Make entries in a file of SQLite unreadable."""
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        for offset in offsets:
+            changed = connection.execute(
+                "UPDATE entry SET type = char(10) WHERE offset = ? AND channel_id ="
+                " (SELECT id FROM channel WHERE name = ?)",
+                (offset, channel),
+            )
+            assert changed.rowcount == 1
 
 
 async def fill(hub, subscriber):

@@ -17,7 +17,7 @@ from heliograph.channels.position import Position, Positions
 from heliograph.hub import Admission
 from heliograph.hub.hub import Hub
 from heliograph.hub.timings import DEFAULT_TIMINGS
-from hubs import Taking, gap_of, opened, opening_of, resume
+from hubs import Taking, damage, gap_of, opened, opening_of, resume
 from streams import StreamParser, connect, until
 
 
@@ -142,6 +142,29 @@ async def test_trimmed_history_is_a_gap(url):
         # The gap is behind the client: it is not told again.
         again = await (await resume(hub, back, "a", "b")).placed()
         assert again.events == []
+
+
+@pytest.mark.parametrize("damaged", [[2], [3, 4], [5], [2, 4], [2, 3, 4, 5]], ids=str)
+async def test_damaged_entries_are_a_gap(tmp_path, sqlite, damaged):
+    """A client that resumes across them gets a gap event for each run, and all the others."""
+    async with opened(sqlite) as hub, opened(sqlite, log_events=1) as other:
+        entries = [(await hub.publish(["a"], Event(str(n))))[0] for n in range(1, 6)]
+        damage(tmp_path / "log", "a", *damaged)
+        start = Positions({"a": entries[0].position}).id
+
+        expected = [str(n) for n in range(2, 6) if n not in damaged]
+        gaps = sum(n - 1 not in damaged for n in damaged)
+        for each in (hub, other, hub, other):
+            # At first the channel's log begins after them, and later it does not reach back.
+            client = await connect(each, "a", last_event_id=start).placed()
+            await hub.publish(["a"], Event("next"))
+            expected.append("next")
+            events = await client.wait(len(expected) + gaps)
+            gap_events = [event for event in events if event.type == "heliograph.gap"]
+            assert [e.data for e in events if e not in gap_events] == expected
+            assert len(gap_events) == gaps
+            assert each.statistics().broker_available
+            client.leave()
 
 
 async def test_gap_ids_go_on_from_the_gap(url):

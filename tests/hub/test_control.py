@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 from heliograph import (
     Event,
     HubConfig,
@@ -11,7 +13,7 @@ from heliograph.brokers import Retention
 from heliograph.brokers.memory import MemoryBroker
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.hub import Hub
-from hubs import opened
+from hubs import damage, opened
 from streams import HEAD, connect, until
 
 
@@ -109,6 +111,20 @@ async def test_more_commands_than_are_read(tmp_path):
         await connect(other, "x", arrived_at=before).ended()
         await connect(other, "x", arrived_at=time.monotonic_ns()).placed()
     await hub.close()
+
+
+@pytest.mark.parametrize("damaged", [[1], [2], [3], [1, 2, 3]], ids=str)
+async def test_damaged_commands_count_as_missed(tmp_path, sqlite, damaged):
+    """Who arrived before the hub is authorised again: the command may have been for them."""
+    before = time.monotonic_ns()
+    async with opened(sqlite) as one:
+        for name in ("a", "b", "c"):
+            await one.disconnect(name)
+        damage(tmp_path / "log", "\x01heliograph.control", *damaged)
+        async with opened(sqlite) as other:
+            await connect(other, "x", arrived_at=before).ended()
+            await connect(other, "x", arrived_at=time.monotonic_ns()).placed()
+            assert other.statistics().broker_available
 
 
 async def test_disconnect_while_storage_is_away(tmp_path):

@@ -118,23 +118,28 @@ class Control:
     async def _obey_earlier(self) -> None:
         since = time.time() - self._seconds_back
         head = (await self._table.log(_CHANNEL)).head
+        after: Position | None
         after = Position(head.epoch, max(0, head.offset - _READ_AT_MOST))
+        if (await self._storage.read(_CHANNEL, after, 0)).gap is not None:
+            # Trimmed. From the oldest on a gap means commands that cannot be read.
+            after = None
         at_most = min(_READ_AT_MOST, self._config.history_events)
-        count, is_complete = 0, False
+        count, is_complete, is_damaged = 0, False, False
         while True:
             history = await self._storage.read(_CHANNEL, after, _READ_AT_ONCE)
+            is_damaged |= history.gap is not None
             for entry in history.entries:
                 if entry.published_at >= since:
                     self._obey(entry.event)
                 else:
-                    is_complete = True
-            if not history.entries:
+                    is_complete, is_damaged = True, False
+            if not history.entries and history.gap is None:
                 break
             count += len(history.entries)
-            after = history.entries[-1].position
+            after = history.entries[-1].position if history.entries else history.start
         # Commands that were trimmed for their age do not matter; those that were trimmed
         # for their number do.
-        if count >= at_most and not is_complete:
+        if is_damaged or (count >= at_most and not is_complete):
             self._finish_all()
 
     # Events of the channel of commands. See ChannelEvents.

@@ -63,7 +63,7 @@ class Storage:
             "append", partial(self._broker.append, channel, event)
         )
 
-    async def read(self, channel: str, after: Position, limit: int) -> History:
+    async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Return what follows a position. See :meth:`.Broker.read`."""
         return await self._availability.retry(
             "read", partial(self._broker.read, channel, after, limit)
