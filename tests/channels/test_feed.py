@@ -9,9 +9,13 @@ from heliograph.channels.blocks import HEARTBEAT, gap_block
 from heliograph.channels.cursor import HeldBytes
 from heliograph.channels.entry import Entry
 from heliograph.channels.feed import Feed
+from heliograph.channels.joined import MAX_JOINED_BYTES
 from heliograph.channels.log import LogItem
 from heliograph.channels.opening import Opening
 from heliograph.channels.position import Position, Positions
+from heliograph.channels.selection import Selection
+from heliograph.wire.coding import Coding
+from heliograph.wire.framing import Framing
 
 
 def item(channel, offset, *, epoch="e", **fields):
@@ -51,13 +55,57 @@ def test_what_is_joined_is_kept_for_one_pass():
     cursors = []
     for n in range(1, 101):
         shared.append(item("a", n))
-        cursors.append(shared.join())
+        cursors += [shared.join(), shared.join()]
     for cursor in cursors:
         shared.take(cursor)
         shared.trim()
 
     assert not shared._joined
     assert len(events(shared.take(first))) == 100
+
+
+@pytest.mark.parametrize("coding", Coding)
+def test_what_is_joined_is_bounded(coding, chance):
+    """With cursors at many blocks it would grow with the square of their number."""
+    selection = Selection(("a",), Framing.CHUNKED, coding)
+    shared = Feed(Positions({"a": Position("e", 0)}), selection=selection)
+    cursors = []
+    for _ in range(300):
+        cursors += [shared.join(), shared.join()]
+        shared.append_block(chance.randbytes(1024).hex().encode())
+    first, second = cursors[::2], cursors[1::2]
+
+    for cursor in (*first, *second):
+        shared.take(cursor)
+        assert sum(map(len, shared._joined.values())) <= MAX_JOINED_BYTES
+
+
+def test_a_value_that_is_larger_than_the_bound_is_shared():
+    """A large event is joined and framed once, whatever its size."""
+    shared = feed("a")
+    cursors = [shared.join() for _ in range(3)]
+    shared.append_block(b"x" * MAX_JOINED_BYTES)
+    shared.append_block(b"y")
+
+    first, *others = [shared.take(cursor) for cursor in cursors]
+
+    assert all(other is first for other in others)
+    shared.trim()
+    assert not shared._joined
+
+
+def test_what_no_other_cursor_takes_is_not_kept():
+    """Clients that are behind by different numbers of blocks share nothing."""
+    shared = feed("a")
+    cursors = []
+    for n in range(1, 9):
+        cursors.append(shared.join())
+        shared.append(item("a", n))
+
+    for cursor in cursors:
+        shared.take(cursor)
+
+    assert not shared._joined
 
 
 def test_a_single_block_is_not_copied():

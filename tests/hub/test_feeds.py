@@ -348,3 +348,25 @@ async def test_who_has_caught_up_leaves_nothing_in_the_feed():
             subscriber.on_resumed()
 
         assert (feed.held_blocks, feed._joined, hub._feeds._held.bytes) == (0, {}, 0)
+
+
+async def test_clients_that_are_behind_by_different_events_share_what_they_get():
+    """In a pass those at the same block come one after the other: more is not kept."""
+    at_different = 12
+    async with opened(max_lag_bytes=2**26) as hub:
+        *sinks, witness = [Recording() for _ in range(3 * at_different + 1)]
+        for sink in (*sinks, witness):
+            hub.attach(hub.admit(Admission(("a",))), sink)
+        await until(lambda: all(b"heliograph.open" in sink.data for sink in sinks))
+        for n in range(at_different):
+            for sink in sinks[n::at_different]:
+                sink.is_paused = True
+            await hub.publish(["a"], Event("x" * 200_000, type=f"t{n}"))
+            await until(lambda n=n: b"event: t%d\n" % n in witness.writes[-1])
+        for sink in sinks:
+            sink.is_paused = False
+
+        await hub.publish(["a"], Event("last"))
+        await until(lambda: all(b"data: last" in sink.writes[-1] for sink in sinks))
+
+        assert len({id(sink.writes[-1]) for sink in sinks}) == at_different

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from ..wire.coding import Coding
 from .blocks import gap_block, id_line
 from .cursor import Cursor, HeldBytes
+from .joined import JoinedBlocks
 from .segments import Segments
 from .selection import Selection
 
@@ -98,10 +99,14 @@ class Feed:
         self._framing = selection.framing
         self._has_window = selection.coding is Coding.GZIP_WINDOW
         self._held = HeldBytes() if held is None else held
+        # Number of a block -> what settled cursors take there. Others need more of a key.
+        self._joined = JoinedBlocks()
         self._segments = (
             None
             if selection.coding is Coding.IDENTITY
-            else Segments(selection.coding, selection.framing, self._held, self._raw)
+            else Segments(
+                selection.coding, selection.framing, self._held, self._joined, self._raw
+            )
         )
         # Number of a block -> how many cursors take it next. There are few keys: most
         # cursors are at the end.
@@ -112,8 +117,6 @@ class Feed:
         self._end_bytes = 0
         # The size of the last id line, as an estimate for the next one.
         self._id_bytes = 0
-        # Number of a block -> what settled cursors take there, for one flush pass.
-        self._joined: dict[int, bytes] = {}
 
     @property
     def positions(self) -> Positions:
@@ -135,6 +138,11 @@ class Feed:
     def held_blocks(self) -> int:
         """How many blocks at least one cursor has not passed."""
         return len(self._blocks)
+
+    @property
+    def places(self) -> int:
+        """At how many different blocks the cursors are."""
+        return len(self._cursors_at)
 
     @property
     def cursors(self) -> int:
@@ -258,14 +266,16 @@ class Feed:
         # For most cursors of a pass nothing but this look-up.
         joined = self._joined.get(start) if cursor.is_settled else None
         if joined is None:
+            # What no other cursor is going to take is not kept.
+            is_shared = self._cursors_at[start] > 1
             if self._segments is None:
                 self._write_ids()
                 joined = self._framing.frame(self._raw(start, end))
+                if is_shared:
+                    self._joined.keep(start, joined)
             else:
                 self._fill(self._segments)
-                joined = self._segments.take(cursor)
-            if cursor.is_settled:
-                self._joined[start] = joined
+                joined = self._segments.take(cursor, is_shared=is_shared)
         self._depart(start)
         self._cursors_at[end] = self._cursors_at.get(end, 0) + 1
         cursor.block = end
@@ -285,7 +295,7 @@ class Feed:
 
     def trim(self) -> None:
         """Drop the blocks that every cursor has passed, and what was joined for a pass."""
-        self._joined.clear()
+        self._joined.forget()
         oldest = min(self._cursors_at, default=self.end)
         passed = oldest - self._first
         if oldest > self._written:
@@ -359,7 +369,7 @@ class Feed:
         self._starts.append(self._end_bytes)
         self._blocks.append(block)
         self._end_bytes += size
-        self._joined.clear()
+        self._joined.forget()
 
     def _skip(self) -> None:
         self._first += 1

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..wire.framing import Framing
     from .cursor import Cursor, HeldBytes
+    from .joined import JoinedBlocks
 
 __all__ = ["MAX_WINDOW_BYTES", "WINDOW_BYTES", "Segments"]
 
@@ -80,6 +81,8 @@ class Segments:
         coding: The content coding; not the identity.
         framing: How the blocks are delimited on the connections.
         held: Compressed bytes are counted here while they are held.
+        joined: Keeps what is taken, until the feed empties it: by the number of the first
+            block for settled cursors, else by that and the windows.
         raw_of: Returns the bytes of the blocks from one number up to another one, which
             the feed still holds.
 
@@ -108,6 +111,7 @@ class Segments:
         coding: Coding,
         framing: Framing,
         held: HeldBytes,
+        joined: JoinedBlocks,
         raw_of: Callable[[int, int], bytes],
     ) -> None:
         self.is_of_one_block = coding is Coding.GZIP_EVENTS
@@ -122,8 +126,7 @@ class Segments:
         self._raw_bytes = 0
         # The last bytes of the feed, for segments to come.
         self._before = b""
-        # What cursors take, for one flush pass.
-        self._joined: dict[tuple[int, tuple[int, ...]], bytes] = {}
+        self._joined = joined
         self.end = 0
 
     def append(self, end: int, raw: bytes) -> None:
@@ -142,17 +145,15 @@ class Segments:
         if self._has_windows:
             self._keep((self._before + raw)[-WINDOW_BYTES[-1] :])
         self.end = end
-        self._joined.clear()
 
-    def take(self, cursor: Cursor) -> bytes:
+    def take(self, cursor: Cursor, *, is_shared: bool) -> bytes:
         """
         Return the blocks between a cursor and the end, compressed and framed.
 
         Args:
             cursor: A cursor at the beginning of a segment.
-
-        Returns:
-            Cursors at the same block for which the same variants fit get the same object.
+            is_shared: Whether other cursors are at the same block. Those for which the same
+                variants fit get the same object then.
         """
         start = cursor.block
         index = bisect_left(self._firsts, start)
@@ -163,11 +164,14 @@ class Segments:
             cursor.is_settled = True
         taken = self._segments[index:]
         windows = tuple([self._window(each.start - cursor.origin) for each in taken])
-        joined = self._joined.get((start, windows))
+        # Settled cursors do not even need their windows: their feed has looked.
+        key = start if cursor.is_settled else (start, windows)
+        joined = self._joined.get(key)
         if joined is None:
             coded = map(self._variant, taken, windows)
             joined = self._framing.frame(b"".join(coded))
-            self._joined[start, windows] = joined
+            if is_shared:
+                self._joined.keep(key, joined)
         return joined
 
     def trim(self, oldest: int) -> None:
@@ -177,7 +181,6 @@ class Segments:
         Args:
             oldest: The number of the oldest block that a cursor has not passed.
         """
-        self._joined.clear()
         passed = bisect_left(self._firsts, oldest)
         for segment in self._segments[:passed]:
             self._held.bytes -= _SEGMENT_BYTES + sum(map(len, segment.variants.values()))

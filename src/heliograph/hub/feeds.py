@@ -24,7 +24,7 @@ from ..wire.encoder import encode_body
 from .lag import LagBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from ..channels.log import LogItem
     from ..channels.opening import Opening
@@ -44,6 +44,10 @@ _log = logging.getLogger("heliograph.hub")
 _WRITES_BETWEEN_YIELDS = 256
 _WRITES_FOR_A_FEED = 4
 
+# With cursors at more blocks than this, those at the same one are flushed one after the
+# other: what is joined is kept for a few of them only (:mod:`heliograph.channels.joined`).
+_PLACES_IN_ANY_ORDER = 8
+
 # Heartbeats are exact to a tenth of their interval, and to a second if that is longer.
 _TICKS_PER_HEARTBEAT = 10
 _TICK_SECONDS_AT_MOST = 1.0
@@ -58,6 +62,17 @@ class _Audience:
         self.feed = feed
         self.subscribers: dict[Subscriber, None] = {}
         self.quiet_since = now
+
+    def in_order(self) -> Sequence[Subscriber]:
+        """Return the subscribers in the order in which they are flushed."""
+        if self.feed.places <= _PLACES_IN_ANY_ORDER:
+            return tuple(self.subscribers)
+        return sorted(self.subscribers, key=_block_of)
+
+
+def _block_of(subscriber: Subscriber) -> int:
+    cursor = subscriber.cursor
+    return 0 if cursor is None else cursor.block
 
 
 class Feeds:
@@ -268,7 +283,7 @@ class Feeds:
         audience.quiet_since = asyncio.get_running_loop().time()
         self._writes += _WRITES_FOR_A_FEED
         max_lag_bytes = self._config.max_lag_bytes
-        for subscriber in tuple(audience.subscribers):
+        for subscriber in audience.in_order():
             # A subscriber that has left while the pass yielded writes nothing.
             if subscriber.flush() > max_lag_bytes:
                 self._drop_lagging(subscriber)
