@@ -125,6 +125,20 @@ async def test_a_slow_subscription_that_is_disconnected():
         assert len(got) < 50
 
 
+async def test_an_event_of_any_size():
+    """Whatever could be published is returned, also by a process with a larger limit."""
+    config = HubConfig(max_event_bytes=40 * 2**20, max_lag_bytes=80 * 2**20)
+    async with (
+        EventStreams("memory:", config=config) as streams,
+        streams.subscribe() as events,
+    ):
+        await streams.publish("x" * (17 * 2**20))
+        await streams.publish("small")
+
+        assert len((await anext(events)).data) == 17 * 2**20
+        assert (await anext(events)).data == "small"
+
+
 async def test_a_subscription_takes_a_slot():
     """Among the caps, as streams do."""
     async with EventStreams("memory:", config=HubConfig(max_subscribers=1)) as streams:

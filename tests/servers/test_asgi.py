@@ -68,7 +68,7 @@ def test_a_server_that_does_not_tell(receive):
 async def test_a_uvicorn_hidden_from_the_first(monkeypatch):
     """Its signal handler says whether it is to stop."""
     server = uvicorn.Server(uvicorn.Config(None))
-    server.servers = []
+    server.servers, server.started = [], True
     before = signal.getsignal(signal.SIGTERM)
     try:
         signal.signal(signal.SIGTERM, server.handle_exit)

@@ -20,13 +20,16 @@ def handled_by():
 def test_uvicorn(handled_by):
     """It is to stop when it was told to, and when it has closed what it listens on."""
     server = uvicorn.Server(uvicorn.Config(None))
-    server.servers = []
     handled_by(server.handle_exit)
 
     is_stopping = stopping_process()
 
     assert is_stopping == stopping_process()
+    # Until it has started it listens on nothing either: a lifespan may subscribe.
+    assert not is_stopping()
+    server.servers, server.started = [], True
     assert is_stopping()
+    assert is_stopping == stopping_process()
 
 
 def test_gunicorn(handled_by):

@@ -27,6 +27,7 @@ from ..faces import (
     read_keys,
     signed_parameters,
 )
+from ..servers.stopping import stopping_process
 from .cors import CORSMiddleware
 from .endpoint import StreamEndpoint
 from .loop_hub import LoopHub
@@ -168,6 +169,10 @@ class EventStreams:
 
         ``async with streams.subscribe("news") as events: async for event in events: …``
 
+        The iteration ends when the streams are closed, when a channel is disconnected, and
+        when the server is told to stop: uvicorn waits for a response that iterates, and
+        closes the streams only after that.
+
         Args:
             channels: 1 to 64 channels; ``sse`` if there is none.
             last_event_id: The id after which to resume; :obj:`None` for what is published
@@ -189,7 +194,9 @@ class EventStreams:
                 "last_event_id", last_event_id, "must be a str, or None"
             )
         hub = await self._hub.opened()
-        async with hub.subscribe(names, last_event_id=last_event_id) as subscription:
+        async with hub.subscribe(
+            names, last_event_id=last_event_id, is_stopping=stopping_process()
+        ) as subscription:
             yield subscription
 
     def query(self, *channels: str, expires_in: float | timedelta) -> str:

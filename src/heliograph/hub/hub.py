@@ -206,7 +206,11 @@ class Hub:
 
     @contextlib.asynccontextmanager
     async def subscribe(
-        self, channels: tuple[str, ...], *, last_event_id: str | None = None
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None = None,
+        is_stopping: Callable[[], bool] | None = None,
     ) -> AsyncIterator[Subscription]:
         """
         Take the events of some channels, within a block.
@@ -215,6 +219,7 @@ class Hub:
             channels: Sorted, each once, all valid.
             last_event_id: After which to begin; :obj:`None` for what is published from the
                 beginning of the block on.
+            is_stopping: See :class:`.subscription.Subscription`.
 
         Yields:
             The events, in order and once.
@@ -225,7 +230,7 @@ class Hub:
         """
         if self._clients.is_finishing:
             raise HubClosedError("the process is about to end")
-        subscription = Subscription(self, channels, last_event_id)
+        subscription = Subscription(self, channels, last_event_id, is_stopping)
         try:
             await subscription.locate()
             yield subscription

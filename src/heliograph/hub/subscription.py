@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +14,8 @@ from .interface import Admission
 from .sinks import TaskSink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..event import Event
     from .interface import Ticket
     from .sinks import Sink
@@ -27,6 +30,8 @@ class _Hub(Protocol):
 
     def attach(self, ticket: Ticket, sink: Sink) -> None: ...
 
+    def finish_when(self, ticket: Ticket, is_stopping: Callable[[], bool]) -> None: ...
+
     def release(self, ticket: Ticket) -> None: ...
 
 
@@ -37,7 +42,15 @@ class Subscription:
     If the program is too slow it is disconnected and resumes from its position, as a client
     does: no more than ``max_lag_bytes`` are held for it, and no event is lost. A gap in a
     channel's history is an event of the type ``heliograph.gap``. The iteration ends when
-    the hub is closed, or the streams of a channel are finished (``disconnect``).
+    the hub is closed, the server stops, or the streams of a channel are finished
+    (``disconnect``).
+
+    Args:
+        hub: Is open.
+        channels: Sorted, each once, all valid.
+        last_event_id: After which to begin; :obj:`None` to begin now.
+        is_stopping: Returns whether the server of this process was told to stop;
+            :obj:`None` if that is not known.
 
     Attributes:
         last_event_id: The id with which to subscribe again, to resume after the last event
@@ -45,11 +58,16 @@ class Subscription:
     """
 
     def __init__(
-        self, hub: _Hub, channels: tuple[str, ...], last_event_id: str | None
+        self,
+        hub: _Hub,
+        channels: tuple[str, ...],
+        last_event_id: str | None,
+        is_stopping: Callable[[], bool] | None = None,
     ) -> None:
         self.last_event_id = last_event_id or ""
         self._hub = hub
         self._channels = channels
+        self._is_stopping = is_stopping
         # When it was disconnected for its lag: a later ``disconnect`` of a channel ends it.
         self._cut_off_at: int | None = None
         self._events: deque[Event] = deque()
@@ -97,10 +115,14 @@ class Subscription:
         )
         ticket = self._hub.admit(admission)
         # Only now: a caller that was refused can try again from the same position.
-        self._parser = EventStreamParser()
+        # Without a limit: what arrives is what a publisher was allowed to publish, perhaps
+        # one in another process with a larger max_event_bytes.
+        self._parser = EventStreamParser(max_event_bytes=sys.maxsize)
         self._ticket = ticket
         self._sink = TaskSink(on_aborted=self._on_cut_off)
         self._hub.attach(ticket, self._sink)
+        if self._is_stopping is not None:
+            self._hub.finish_when(ticket, self._is_stopping)
 
     def _on_cut_off(self) -> None:
         self._cut_off_at = time.monotonic_ns()

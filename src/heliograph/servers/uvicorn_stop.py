@@ -190,8 +190,9 @@ class _IsStopping:
 
     def __call__(self) -> bool:
         # With a limit of requests it stops without a signal.
-        return self.server.should_exit or not any(
-            listening.is_serving() for listening in self.server.servers
+        return self.server.should_exit or (
+            self.server.started
+            and not any(listening.is_serving() for listening in self.server.servers)
         )
 
 
@@ -208,7 +209,9 @@ def stopping_server(server: Any) -> IsStopping | None:
     is_known = (
         any(kind.__module__.startswith("uvicorn.server") for kind in type(server).__mro__)
         and isinstance(getattr(server, "should_exit", None), bool)
-        and isinstance(getattr(server, "servers", None), list)
+        and isinstance(getattr(server, "started", None), bool)
+        # It has none before it has started, while a lifespan may subscribe.
+        and (not server.started or isinstance(getattr(server, "servers", None), list))
     )
     return _IsStopping(server) if is_known else None
 
