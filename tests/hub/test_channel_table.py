@@ -8,8 +8,10 @@ from heliograph import (
 )
 from heliograph.brokers import Retention
 from heliograph.brokers.memory import MemoryBroker
+from heliograph.channels.entry import Entry
+from heliograph.channels.position import Position
 from heliograph.hub import Admission, Hub
-from hubs import opened, resume
+from hubs import gap_of, opened, resume
 from streams import connect, until
 
 
@@ -84,3 +86,20 @@ async def test_a_broker_that_cannot_stop_listening(caplog):
     assert hub.statistics().subscribers == 0
     assert caplog.text.count("cannot stop listening") == 5
     await hub.close()
+
+
+async def test_an_entry_that_cannot_be_taken(caplog):
+    """Those of other channels in the same call arrive, and in its own there is a gap."""
+    async with opened() as hub:
+        clients = [await connect(hub, name).placed() for name in ("a", "b")]
+        damaged, *others = [
+            Entry(name, Position(hub._table.heads([name])[name].epoch, n), Event("x"), 0.0)
+            for name, n in (("a", 1), ("b", 1), ("a", 2))
+        ]
+        object.__setattr__(damaged.event, "data", "\ud800")
+
+        hub._table.on_entries([damaged, *others])
+
+        assert await gap_of(clients[0]) == {"a": "trimmed"}
+        assert (await clients[1].wait(1))[0].data == "x"
+        assert caplog.text.count("cannot take an entry of 'a'") == 1

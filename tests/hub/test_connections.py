@@ -5,7 +5,9 @@ import contextlib
 import socket
 
 from heliograph import Event, HubConfig
-from heliograph.hub import Admission
+from heliograph.brokers import Retention
+from heliograph.brokers.memory import MemoryBroker
+from heliograph.hub import Admission, Hub
 from heliograph.hub.connections import Connections
 from heliograph.hub.tasks import Tasks
 from heliograph.hub.timings import Timings
@@ -160,3 +162,18 @@ async def test_adopting_while_the_hub_is_closed():
         assert theirs.recv(99) == b""
     assert failed.is_set()
     assert not tasks._tasks
+
+
+async def test_a_connection_that_cannot_be_ended(caplog):
+    """The hub is closed all the same, with its broker."""
+    hub = Hub(MemoryBroker(Retention(events=9, seconds=9.0)), HubConfig())
+    await hub.open()
+    await connect(hub, "a").placed()
+    (sink,) = hub.connections._sockets
+    transport, sink._transport = sink._transport, "no transport"
+
+    await hub.close()
+
+    transport.abort()
+    assert hub._broker._listener is None
+    assert "cannot end a connection of a stream" in caplog.text

@@ -86,27 +86,50 @@ async def test_a_channel_that_is_dropped_no_longer_counts_as_failing(tmp_path):
 
 
 class Refusing(MemoryBroker):
-    """A broker of somebody else's, whose ``listen`` raises before there is anything to await."""
+    """
+    A broker of somebody else's, whose ``listen`` fails.
 
-    def __init__(self, error, *, times):
+    ``how`` is when: before there is anything to await, in a coroutine, in a future; or it
+    returns nothing that can be awaited.
+    """
+
+    def __init__(self, error, *, times, how="at-once"):
         super().__init__(Retention(events=9, seconds=9.0))
-        self.error, self.times = error, times
+        self.error, self.times, self.how = error, times, how
 
     def listen(self, channel):
-        if channel == "a" and self.times:
-            self.times -= 1
+        if channel != "a" or not self.times:
+            return super().listen(channel)
+        self.times -= 1
+        if self.how == "at-once":
             raise self.error
-        return super().listen(channel)
+        if self.how == "coroutine":
+            return self.fail()
+        if self.how == "future":
+            failed = asyncio.get_running_loop().create_future()
+            failed.set_exception(self.error)
+            return failed
+        return None
+
+    async def fail(self):
+        raise self.error
 
 
 @pytest.mark.parametrize(
-    "error", [BrokerUnavailableError("somewhere", "no"), ZeroDivisionError("a bug")]
+    ("how", "error"),
+    [
+        ("at-once", BrokerUnavailableError("somewhere", "no")),
+        ("at-once", ZeroDivisionError("a bug")),
+        ("coroutine", ZeroDivisionError("a bug")),
+        ("future", ZeroDivisionError("a bug")),
+        ("nothing", TypeError("a coroutine was expected")),
+    ],
 )
-async def test_a_broker_that_raises_at_once(caplog, error):
-    """Its call is repeated as one that fails later is, and other channels are not held up."""
+async def test_a_broker_that_raises(caplog, how, error):
+    """Its call is repeated, and other channels are not held up."""
     listening = asyncio.Queue()
     availability = Availability(LOG, new_backoff=CountedBackoff)
-    broker = Refusing(error, times=3)
+    broker = Refusing(error, times=3, how=how)
     await broker.open(Nobody())
     queue = ListenQueue(
         broker, availability, lambda name, start: listening.put_nowait(name)
@@ -117,7 +140,9 @@ async def test_a_broker_that_raises_at_once(caplog, error):
 
     assert [await listening.get(), await listening.get()] == ["b", "a"]
     assert availability.available
-    assert ("a bug" in caplog.text) is isinstance(error, ZeroDivisionError)
+    is_logged = "cannot listen to 'a', trying again" in caplog.text
+    assert is_logged is not isinstance(error, BrokerUnavailableError)
+    assert not is_logged or str(error) in caplog.text
     queue.close()
     await broker.close()
 

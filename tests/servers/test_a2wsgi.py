@@ -25,8 +25,8 @@ def client_of(receive):
 
 
 @pytest.mark.parametrize("fails", [True, False])
-async def test_the_end_of_a_client(fails):
-    """It has left when the server says so, or can no longer be asked."""
+async def test_the_end_of_a_client(fails, caplog):
+    """It has left when the server says so, or can no longer be asked, which is logged."""
     messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
 
     async def receive():
@@ -39,6 +39,7 @@ async def test_the_end_of_a_client(fails):
     await left.wait()
 
     assert fails == bool(messages)
+    assert fails == ("cannot ask whether a client has left" in caplog.text)
 
 
 async def test_a_connection_that_is_seen():

@@ -6,8 +6,10 @@ import socket
 
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from heliograph.asgi import EventStreams
+from heliograph.servers.uvicorn_stop import Stop
 from streams import until
 from uvicorns import request, serving
 
@@ -195,3 +197,14 @@ async def test_a_task_while_uvicorn_stops(parser, caplog):
     await client.ended()
     assert client.data == ["last"]
     assert "graceful shutdown exceeded" not in caplog.text
+
+
+def test_a_stream_that_cannot_be_told(caplog):
+    """The others are told, and uvicorn goes on with its own stop."""
+    state, told = ServerState(), []
+    stop = Stop(state)
+    with stop.telling(None, lambda: 1 / 0), stop.telling(None, lambda: told.append(1)):
+        stop.shutdown()
+
+    assert told == [1]
+    assert caplog.text.count("cannot tell a stream that uvicorn stops") == 1

@@ -283,8 +283,11 @@ class ChannelTable:
                 continue  # the channel was dropped meanwhile
             if channel.log is None:
                 channel.early.append(entry)
-            else:
+                continue
+            try:
                 self._append(channel, channel.log, entry, now)
+            except Exception:  # noqa: BLE001 - logged; entries of other channels must arrive
+                _log.exception("cannot take an entry of %r", entry.channel)
 
     def on_restart(self, name: str, start: Position, *, gap: bool) -> None:
         """

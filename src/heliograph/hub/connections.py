@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from .sinks import SocketSink, tune_socket
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .tasks import Tasks
 
 __all__ = ["Connections"]
+
+_log = logging.getLogger("heliograph.hub")
 
 
 class Connections:
@@ -105,7 +108,10 @@ class Connections:
                     self._closed.clear()
                     await self._closed.wait()
         for sink in tuple(self._sockets):
-            sink.abort()
+            try:
+                sink.abort()
+            except Exception:  # noqa: BLE001 - logged; the hub has to be closed all the same
+                _log.exception("cannot end a connection of a stream")
 
     async def _open(
         self,

@@ -112,13 +112,13 @@ class ListenQueue:
     def _listen(self, name: str) -> asyncio.Future[Position]:
         try:
             call = self._broker.listen(name)
+            if isinstance(call, asyncio.Future):
+                return call
+            return asyncio.create_task(call, context=contextvars.Context())
         except Exception as error:  # noqa: BLE001 - as one that is raised when it is awaited
             failed: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
             failed.set_exception(error)
             return failed
-        if isinstance(call, asyncio.Future):
-            return call
-        return asyncio.create_task(call, context=contextvars.Context())
 
     def _on_done(self, name: str, call: asyncio.Future[Position]) -> None:
         error = None if call.cancelled() else call.exception()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from .transport import transport_of, tune_transport
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from .interface import IsStopping
 
 __all__ = ["ClientBehindA2wsgi", "connection_of"]
+
+_log = logging.getLogger("heliograph.servers")
 
 # How often uvicorn is asked for what it does not tell.
 _LOOK_SECONDS = 1.0
@@ -107,6 +110,8 @@ class ClientBehindA2wsgi:
                     if asking.result()["type"] == "http.disconnect":
                         return
                     asking = None
+        except Exception:  # noqa: BLE001 - the boundary of a task
+            _log.exception("cannot ask whether a client has left: its stream is ended")
         finally:
             if asking is not None:
                 asking.cancel()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import weakref
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ __all__ = [
     "stop_of",
     "stopping_server",
 ]
+
+_log = logging.getLogger("heliograph.servers")
 
 MODULES = frozenset(
     {"uvicorn.protocols.http.h11_impl", "uvicorn.protocols.http.httptools_impl"}
@@ -115,7 +118,10 @@ class Stop:
         self._has_begun = True
         self._connections.discard(self)
         for on_stop in tuple(self._on_stops):
-            on_stop()
+            try:
+                on_stop()
+            except Exception:  # noqa: BLE001 - logged; uvicorn and other streams have to stop
+                _log.exception("cannot tell a stream that uvicorn stops")
 
     def _was_told(self) -> bool:
         # Where the server can be seen: signals are handled in the main thread only.

@@ -184,3 +184,12 @@ async def test_listened_to_again_at_once(server):
             await there.append("a", Event("x"))
             await ear.wait_for_entries(heard)
             here.unlisten("a")
+
+
+async def test_a_fault_while_it_begins_to_listen(server):
+    """The caller gets it, instead of an error that says that the channel was closed."""
+    async with opened(server.url) as broker:
+        broker._storage._names = None
+
+        with pytest.raises(AttributeError):
+            await broker.listen("a")

@@ -48,3 +48,23 @@ async def test_endings_are_waited_for():
     await endings.wait()
 
     assert done == [None]
+
+
+async def test_an_ending_that_fails(caplog):
+    """It is logged, and no other one is held up."""
+    endings, done = Endings(), []
+
+    async def fail():
+        raise ZeroDivisionError("a bug")
+
+    async def work():
+        done.append(True)
+
+    endings.add(fail())
+    endings.add(work())
+    await endings.wait()
+    await asyncio.sleep(0)
+
+    assert done == [True]
+    assert "cannot stop listening" in caplog.text
+    assert "a bug" in caplog.text

@@ -8,6 +8,7 @@ import pytest
 from sqlite_files import opened
 
 from heliograph import Event
+from heliograph.brokers import Retention
 from heliograph.brokers.contract import BrokerContract, RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.brokers.sqlite.broker import SqliteTimings
@@ -86,6 +87,27 @@ async def test_a_sweep_is_made_now_and_then(path, caplog):
         logging.getLogger("heliograph.brokers.sqlite").removeHandler(handler)
 
     assert str(path) in caplog.text
+
+
+async def test_a_sweep_survives_a_fault(path, caplog):
+    """Whatever fails, what is too old is removed later."""
+    faults = [ZeroDivisionError("a bug of a clock")] * 3
+    times = []
+
+    def clock():
+        if times and faults:
+            raise faults.pop()
+        times.append(1e9)
+        return sum(times)
+
+    timings = SqliteTimings(sweep_seconds=0.01)
+    retention = Retention(events=9, seconds=1.0)
+    async with opened(path, retention=retention, clock=clock, timings=timings) as broker:
+        await broker.append("a", Event("x"))
+        while (await broker.read("a", None, 9)).entries:
+            await asyncio.sleep(0.01)
+
+    assert caplog.text.count("cannot remove old events, trying again") == 3
 
 
 async def test_a_bell_that_was_removed_is_hung_again(path):

@@ -192,7 +192,7 @@ class ListenedChannel:
             self.seen = (await self._storage.read(self.name, None, 0)).head
             if not ready.done():
                 ready.set_result(self.seen.position)
-        except BrokerUnavailableError as error:
+        except Exception as error:  # noqa: BLE001 - handed to the caller, which logs a fault
             if not ready.done():
                 ready.set_exception(error)
             return

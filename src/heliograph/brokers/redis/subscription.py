@@ -8,6 +8,7 @@ This one ends when its connection does.
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 __all__ = ["Message", "Subscription", "connection_errors"]
+
+_log = logging.getLogger("heliograph.brokers.redis")
 
 
 @contextmanager
@@ -125,4 +128,7 @@ class Subscription:
 
     async def close(self) -> None:
         """Disconnect; whoever waits for a message gets an error."""
-        await self._connection.disconnect(nowait=True)
+        try:
+            await self._connection.disconnect(nowait=True)
+        except Exception:  # noqa: BLE001 - the connection is given up, and a line goes on
+            _log.debug("cannot disconnect from Redis", exc_info=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 __all__ = ["Endings", "cancel"]
+
+_log = logging.getLogger("heliograph.brokers.redis")
 
 # Between two cancellations of one task.
 _CANCEL_AGAIN_SECONDS = 0.1
@@ -40,12 +43,17 @@ class Endings:
         Run a coroutine in a task of its own.
 
         Args:
-            ending: One that raises nothing.
+            ending: What it raises is logged.
         """
         # In an empty context: a caller's may hold a request with all that belongs to it.
         task = asyncio.create_task(ending, context=contextvars.Context())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("cannot stop listening to a channel", exc_info=task.exception())
 
     async def wait(self) -> None:
         """Wait until all of it is done, also what is added meanwhile."""

@@ -323,6 +323,8 @@ class SqliteBroker(Broker):
                     pass
             except BrokerUnavailableError as error:
                 _log.warning("cannot remove old events, trying again: %s", error)
+            except Exception:  # noqa: BLE001 - the boundary of a task: history would only grow
+                _log.exception("cannot remove old events, trying again")
 
     def _hang_bell(self) -> None:
         try:
