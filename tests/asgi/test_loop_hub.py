@@ -39,6 +39,27 @@ async def test_closing_while_it_opens():
     assert streams._hub.hub is None
 
 
+async def test_a_request_is_cancelled_as_the_hub_is_open():
+    """The hub is kept for the next request, and closed with the streams."""
+    before = asyncio.all_tasks()
+    streams = EventStreams("memory:")
+    publishing = asyncio.create_task(streams.publish("x"))
+    await asyncio.sleep(0)
+    (opening,) = asyncio.all_tasks() - before - {publishing}
+    while not opening.done():
+        await asyncio.sleep(0)
+
+    publishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+
+    hub = streams._hub.hub
+    await streams.publish("x")
+    assert hub is streams._hub.hub is not None
+    await streams.close()
+    assert asyncio.all_tasks() == before
+
+
 @pytest.mark.timeout(60)  # it waits for what nobody closes
 def test_loops_that_end_without_closing(tmp_path):
     """What they had open is dropped, as test clients of frameworks do with each request."""

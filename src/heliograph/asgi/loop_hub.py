@@ -48,13 +48,9 @@ class LoopHub:
         self._enter_loop()
         async with self._changing:
             if self.hub is None:
-                opening = open_hub(
-                    self._url,
-                    self._config,
-                    previous_closed_at=self._closed_at,
-                )
                 # The hub would keep the context of the request that comes first (PEP 567).
-                self.hub = await asyncio.create_task(opening, context=contextvars.Context())
+                await asyncio.create_task(self._open(), context=contextvars.Context())
+            assert self.hub is not None  # noqa: S101 - it has just been opened
             return self.hub
 
     async def close(self) -> None:
@@ -70,6 +66,13 @@ class LoopHub:
             self._closed_at = time.monotonic_ns()
             if hub is not None:
                 await hub.close()
+
+    async def _open(self) -> None:
+        # Kept in the step in which it is open: whoever has asked for it may be cancelled
+        # in that moment, and nobody could close it.
+        self.hub = await open_hub(
+            self._url, self._config, previous_closed_at=self._closed_at
+        )
 
     def _enter_loop(self) -> None:
         loop = asyncio.get_running_loop()
