@@ -110,3 +110,14 @@ def test_what_many_clients_have_missed(count, size, coding):
     second = [coding.code([bytes(bytearray(block))]) for block in blocks]
 
     assert all(after is before for before, after in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(200_000, True), (300_000, False)])
+def test_what_is_kept_is_bounded(size, is_kept):
+    """A page is compressed once for many clients that resume; a large event is not kept."""
+    data = noise(size)
+
+    first, second = [Coding.GZIP_BLOCKS.code([data]) for _ in range(2)]
+
+    assert first == second
+    assert (first is second) is is_kept

@@ -110,12 +110,15 @@ def deflate(data: bytes, before: bytes = b"") -> bytes:
 
 
 # When many clients resume, as after a restart, most have missed the same: a page of 64 KiB
-# takes 2 ms. So what was compressed last is kept, 13 MB at most if no event is larger than
-# a page. Of small events as many are kept as a client has usually missed: the next one may
-# resume when it has been sent all of them.
+# takes 2 ms. So what was compressed last is kept, but nothing large: 24 MiB at most, with
+# what it was made of. Of small events as many are kept as a client has usually missed: the
+# next one may resume when it has been sent all of them.
+_LARGEST_KEPT_BYTES = 256 * 1024
 _deflate_small = lru_cache(maxsize=1024)(deflate)
 _deflate_large = lru_cache(maxsize=32)(deflate)
 
 
 def _deflate_again(data: bytes) -> bytes:
+    if len(data) > _LARGEST_KEPT_BYTES:
+        return deflate(data)
     return (_deflate_small if len(data) <= _SMALL_BYTES else _deflate_large)(data)
