@@ -121,3 +121,28 @@ async def test_what_is_read():
     assert history.head == await storage.find("a", "mine") == second.position
     assert await storage.find("a", "yours") is None
     await broker.close()
+
+
+class Counting(MemoryBroker):
+    """A broker that counts the pages that are read at once."""
+
+    reading = most = 0
+
+    async def read(self, channel, after, limit):
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        await asyncio.sleep(0.001)
+        self.reading -= 1
+        return await super().read(channel, after, limit)
+
+
+async def test_a_crowd_that_resumes():
+    """Few pages are read at a time, however many clients ask."""
+    broker = Counting(RETENTION)
+    await broker.append("a", Event("x"))
+    storage, _ = storage_of(broker)
+
+    pages = await asyncio.gather(*(storage.read("a", None, 9) for _ in range(500)))
+
+    assert all(len(page.entries) == 1 for page in pages)
+    assert broker.most == 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["Storage"]
 
 
+# Pages that a hub reads at once. A crowd resumes after a restart, and a page is held in
+# several forms at a time: as the storage sent it, as entries, and encoded.
+_PAGES_AT_ONCE = 32
+
+
 class Storage:
     """
     Calls to a broker that are repeated until it can do them.
@@ -29,6 +35,7 @@ class Storage:
     def __init__(self, broker: Broker, availability: Availability) -> None:
         self._broker = broker
         self._availability = availability
+        self._reading = asyncio.Semaphore(_PAGES_AT_ONCE)
 
     @property
     def resource(self) -> str:
@@ -66,8 +73,13 @@ class Storage:
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Return what follows a position. See :meth:`.Broker.read`."""
         return await self._availability.retry(
-            "read", partial(self._broker.read, channel, after, limit)
+            "read", partial(self._read, channel, after, limit)
         )
+
+    async def _read(self, channel: str, after: Position | None, limit: int) -> History:
+        # One try, so that those that wait for storage keep no other client from it.
+        async with self._reading:
+            return await self._broker.read(channel, after, limit)
 
     async def find(self, channel: str, event_id: str) -> Position | None:
         """Return the position of a publisher's own id. See :meth:`.Broker.find`."""

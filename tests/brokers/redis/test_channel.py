@@ -5,7 +5,7 @@ import logging
 import shutil
 
 import pytest
-from on_redis import appended, opened
+from on_redis import appended, kept_away, opened
 
 from heliograph import BrokerUnavailableError, Event, HubConfig
 from heliograph.brokers.contract import RecordingListener
@@ -193,3 +193,35 @@ async def test_a_fault_while_it_begins_to_listen(server):
 
         with pytest.raises(AttributeError):
             await broker.listen("a")
+
+
+async def test_many_channels_catch_up(server):
+    """After a reconnect few pages are held at a time, each of bounded size."""
+    ear = RecordingListener()
+    channels = [f"c{n}" for n in range(50)]
+    async with opened(server.url, ear) as here, opened(server.url) as there:
+        for name in channels:
+            await here.listen(name)
+        held, most, sizes = 0, 0, []
+
+        async def watched(channel, *args, take=here._storage.read):
+            nonlocal held, most
+            held, most = held + 1, max(most, held + 1)
+            try:
+                page = await take(channel, *args)
+            finally:
+                held -= 1
+            sizes.append(sum(len(one.event.data) for one in page.history.entries))
+            return page
+
+        here._storage.read = watched
+        with kept_away(here, server):
+            for _ in range(3):
+                event = Event("x" * 100_000)
+                await asyncio.gather(*(there.append(name, event) for name in channels))
+        await ear.wait_for_entries(150)
+
+    for name in channels:
+        assert ear.offsets(name) == [1, 2, 3]
+    assert 1 < most <= 32
+    assert max(sizes) <= 300_000

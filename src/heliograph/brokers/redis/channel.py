@@ -234,12 +234,14 @@ class ListenedChannel:
             assert seen is not None  # noqa: S101 - set before anything can be missing
             after = seen.position
             try:
-                page = await self._storage.read(self.name, after, _PAGE, seen)
+                async with self._storage.paging:
+                    page = await self._storage.read(self.name, after, _PAGE, seen)
+                    is_last = await self._take_page(page, after)
             except BrokerUnavailableError as error:
                 _log.debug("channel %r: %s", self.name, error)
                 await asyncio.sleep(backoff.next_seconds())
                 continue
-            if await self._take_page(page, after):
+            if is_last:
                 return
 
     async def _take_page(self, page: Page, after: Position) -> bool:

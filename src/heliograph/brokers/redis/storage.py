@@ -7,6 +7,7 @@ what is missing makes a gap.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,8 +40,11 @@ __all__ = ["Page", "Storage"]
 # A channel without history is forgotten after this, and then begins another life.
 _FORGET_CHANNEL_SECONDS = 30 * 86_400
 
-# Size of a page, whoever asks for it.
-_PAGE_BYTES = 1_048_576
+# Size of a page, whoever asks for it: several times what a client is given at once.
+_PAGE_BYTES = 262_144
+
+# Pages that are read or handed on at once, for channels that catch up.
+_PAGES_AT_ONCE = 32
 
 
 class Page(NamedTuple):
@@ -74,6 +78,8 @@ class Storage:
 
     Attributes:
         seen: The last known position of each channel.
+        paging: Held by a channel while it reads and hands on a page. All channels catch up
+            after a reconnect, and would hold a page each.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class Storage:
         once: OnceLog,
     ) -> None:
         self.seen = LastSeen()
+        self.paging = asyncio.Semaphore(_PAGES_AT_ONCE)
         self._once = once
         self._address = address
         self._topology = topology
