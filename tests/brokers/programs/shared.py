@@ -44,6 +44,14 @@ async def share(url):
     say("closed")
 
 
+def say_when_connecting():
+    def hook(event, _):
+        if event == "sqlite3.connect":
+            say("connecting")
+
+    sys.addaudithook(hook)
+
+
 def hang(folder, mode):
     bell = Doorbell(Path(folder), int(mode, 8))
     say("hung")
@@ -60,6 +68,9 @@ def main(user, own_group, shared_group, umask, role, *arguments):
     os.setuid(int(user))
     match role:
         case "share":
+            asyncio.run(share(*arguments))
+        case "share-step-by-step":
+            say_when_connecting()
             asyncio.run(share(*arguments))
         case "make":
             make_folder(Path(arguments[0]))

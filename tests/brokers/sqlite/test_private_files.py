@@ -243,6 +243,23 @@ def test_two_users_share_a_file(shared, umask):
 
 
 @as_root
+def test_a_file_whose_rights_come_a_moment_later(shared):
+    """SQLite makes the -shm with the umask's rights and then adds those of the group."""
+    url = f"sqlite:///{shared}/log?mode=0660"
+    with program(ANN, "share", url) as one:
+        assert said(one) == "listening True"
+        (shared / "log-shm").chmod(0o640)
+        with program(BOB, "share-step-by-step", url) as other:
+            assert said(other) == said(other) == "connecting"
+            (shared / "log-shm").chmod(0o660)
+            while (line := said(other)) == "connecting":
+                pass
+            assert line == "listening True"
+            go_on(one, other)
+            assert said(one) == f"from {ANN} from {BOB}"
+
+
+@as_root
 @pytest.mark.parametrize("mode", ["0600", "0660"])
 @pytest.mark.parametrize("umask", ["022", "077"])
 def test_root_comes_first(shared, mode, umask):

@@ -8,6 +8,7 @@ path has become another, the next transaction connects anew.
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -34,6 +35,12 @@ _LARGEST_INTEGER = 2**63 - 1
 # SQLite's own waiting backs off to 100 ms and is unfair to whoever came first.
 _LOCK_TIMEOUT_SECONDS = 5.0
 _LOCK_RETRY_SECONDS = 0.001
+
+# SQLite makes the files beside the database with the rights that the umask leaves, and adds
+# those of the group a moment later. A process of another user that connects in between
+# cannot write them. How long to connect again, and the longest time between two tries.
+_ACCESS_TIMEOUT_SECONDS = 0.5
+_ACCESS_RETRY_SECONDS = 0.02
 
 # What the write-ahead log is cut down to after a burst.
 _LOG_BYTES = 8 * 1024 * 1024
@@ -123,7 +130,7 @@ class Connection:
         if self._connection is not None and self._inode == _inode(self.path):
             return self._connection
         self.close()
-        self._connection = self._when_unlocked(self._connect)
+        self._connection = self._when_accessible(self._connect)
         return self._connection
 
     def close(self) -> None:
@@ -192,6 +199,7 @@ class Connection:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+            _check_writable(connection)
             if inode is not None:
                 renew_copy(connection, inode[1])
             file_id = read_file_id(connection)
@@ -202,6 +210,18 @@ class Connection:
             raise
         self._inode, self.file_id = inode, file_id
         return connection
+
+    def _when_accessible(self, function: Callable[[], _Result]) -> _Result:
+        deadline = time.monotonic() + _ACCESS_TIMEOUT_SECONDS
+        while True:
+            try:
+                return self._when_unlocked(function)
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) not in _NO_ACCESS or time.monotonic() > deadline:
+                    raise
+            # At random: SQLite opens the -shm again once no connection of this process has
+            # it, so two connections must not take turns.
+            time.sleep(random.uniform(0, _ACCESS_RETRY_SECONDS))  # noqa: S311 - no secret
 
     def _when_unlocked(self, function: Callable[[], _Result]) -> _Result:
         deadline = time.monotonic() + self._lock_timeout_seconds
@@ -216,6 +236,23 @@ class Connection:
                 if not is_lock or time.monotonic() > deadline:
                     raise
             native.original("time", "sleep")(_LOCK_RETRY_SECONDS)
+
+
+def _check_writable(connection: sqlite3.Connection) -> None:
+    """
+    Raise if the connection can only read.
+
+    SQLite connects if it may only read the -shm. Such a connection stays as it is, and the
+    others of this process share its -shm, so appends would fail until all are closed.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        # Another process writes, which is found out after the right to do so.
+        if _primary_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise
+    else:
+        connection.execute("ROLLBACK")
 
 
 def _primary_code(error: Exception) -> int:
