@@ -21,7 +21,7 @@ TOGETHER := -n 3 --dist loadgroup --no-loadscope-reorder -p tools.retest
 demo: $(VENV)/demo
 	$(BIN)/heliograph demo
 
-test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all $(FETCHED)/clients
+test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all $(FETCHED)/clients $(FETCHED)/old-sqlite.so
 	sh tools/debian_packages chromium redis-server redis-tools nginx openssl iproute2 \
 		apache2-bin libapache2-mod-wsgi-py3 caddy haproxy curl
 	$(BIN)/coverage erase
@@ -31,11 +31,11 @@ test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all $(FETCHED)/clients
 	$(OLDEST)/bin/python -m pytest $(TOGETHER) -m oldest \
 		-k 'not (asgi or hypercorn or granian or daphne or gunicorn-uvicorn or eventlet)' tests/e2e/test_servers.py
 
-test-quick: $(VENV)/dev $(FETCHED)/all
+test-quick: $(VENV)/dev $(FETCHED)/all $(FETCHED)/old-sqlite.so
 	$(BIN)/python -m pytest $(TOGETHER) -n 4 -m "not server and not timeout"
 
 # On every other Python from 3.12 on that is found.
-test-pythons: $(FETCHED)/all
+test-pythons: $(FETCHED)/all $(FETCHED)/old-sqlite.so
 	@set -e; \
 	pythons=$$(sh tools/pythons $(PYTHON)); \
 	echo "other Pythons that were found:" $${pythons:-none}; \
@@ -88,6 +88,13 @@ $(FETCHED)/clients: tests/fetched_npm.txt tests/clients/in_go.go
 	sh tools/fetch_npm tests/fetched_npm.txt $(FETCHED)/npm
 	go build -o $(FETCHED)/client-in-go tests/clients/in_go.go
 	touch $@
+
+# A library that Python loads instead of the system's, in one test.
+$(FETCHED)/old-sqlite.so: tests/fetched_sqlite.txt tools/build_sqlite
+	command -v npm >/dev/null || sh tools/debian_packages nodejs npm
+	command -v cc >/dev/null || sh tools/debian_packages gcc libc6-dev
+	sh tools/fetch_npm tests/fetched_sqlite.txt $(FETCHED)/sqlite
+	sh tools/build_sqlite $(FETCHED)/sqlite/better-sqlite3-*.tgz $@
 
 $(VENV)/demo: $(VENV)/pip pyproject.toml
 	$(BIN)/$(INSTALL) -c constraints.txt -e '.[flask]'

@@ -16,7 +16,7 @@ import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import BrokerUnavailableError
+from .errors import BrokerUnavailableError, ConfigError
 
 if TYPE_CHECKING:
     import logging
@@ -135,10 +135,11 @@ class Availability:
 
         Raises:
             BrokerUnavailableError: The function raised it.
+            ConfigError: Likewise.
         """
         try:
             result = await function()
-        except BrokerUnavailableError as error:
+        except (BrokerUnavailableError, ConfigError) as error:
             self.on_failure(operation, str(error))
             raise
         self.on_success(operation)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph import BrokerUnavailableError, Event
+from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention
 from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
@@ -53,6 +53,20 @@ def run_program(name, *arguments, **options):
 
 def inode(path):
     return path.stat().st_ino
+
+
+def spoil(path):
+    """Replace a database by a file that is none, as a program with a wrong path may."""
+    other = path.with_name("other")
+    other.write_text("this is certainly not a database" * 100)
+    other.replace(path)
+
+
+async def expect_refused(path, words):
+    """What will not pass by itself is a mistake of the configuration, found at the start."""
+    with pytest.raises(ConfigError, match=words) as caught:
+        await SqliteBroker(path, RETENTION).open(RecordingListener())
+    assert str(path) in str(caught.value)
 
 
 async def expect_unavailable(broker, path, words):

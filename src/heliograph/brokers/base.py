@@ -26,9 +26,11 @@ because visitors choose the names of channels. The cost of :meth:`Broker.find` d
 depend on the size of history; that of :meth:`Broker.read` is bounded by its limit.
 
 **Errors.** All methods except :meth:`Broker.open` and :meth:`Broker.close` raise
-:class:`~heliograph.errors.BrokerUnavailableError` and nothing else. A broker recovers by
-itself, so it may be used again after that. The entries that it then passes to the listener
-have no hole, or begin with a new epoch or an offset that shows the hole.
+:class:`~heliograph.errors.BrokerUnavailableError` and nothing else; :meth:`Broker.append`
+may raise :class:`~heliograph.errors.ConfigError`, too, which callers do not repeat. A
+broker recovers by itself, so it may be used again after that. The entries that it then
+passes to the listener have no hole, or begin with a new epoch or an offset that shows the
+hole.
 
 **Loops.** A broker belongs to the event loop that opened it, and does not block it.
 """
@@ -212,6 +214,8 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailableError: Storage failed. The entry may have been stored.
+            ConfigError: Storage refuses the append, as it would refuse it again. The entry
+                was not stored.
         """
         ...
 

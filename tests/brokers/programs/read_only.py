@@ -4,8 +4,9 @@ import asyncio
 import os
 import sys
 
-from heliograph import BrokerUnavailableError, Event
+from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers import Retention
+from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 
 
@@ -13,12 +14,11 @@ async def main(path, user):
     os.setgid(int(user))
     os.setuid(int(user))
     broker = SqliteBroker(path, Retention(events=9, seconds=9))
-    await broker.open(lambda entries: None)
     try:
+        await broker.open(RecordingListener())
         await broker.append("a", Event("x"))
-    except BrokerUnavailableError as error:
-        print(error)
-    await broker.close()
+    except (BrokerUnavailableError, ConfigError) as error:
+        print(type(error).__name__, error)
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -5,7 +5,7 @@ import logging
 from functools import partial
 
 import pytest
-from sqlite_files import opened
+from sqlite_files import opened, spoil
 
 from heliograph import Event
 from heliograph.brokers import Retention
@@ -68,7 +68,6 @@ class TestSqliteWithoutBells(SqliteContract):
 
 async def test_a_sweep_is_made_now_and_then(path, caplog):
     """It is repeated, and survives a file that cannot be used."""
-    path.write_text("no database at all, and long enough to be one" * 99)
     seen = asyncio.Event()
     caplog.set_level(logging.WARNING)
     loop = asyncio.get_running_loop()
@@ -82,6 +81,7 @@ async def test_a_sweep_is_made_now_and_then(path, caplog):
     logging.getLogger("heliograph.brokers.sqlite").addHandler(handler)
     try:
         async with opened(path, timings=SqliteTimings(sweep_seconds=0.01)):
+            spoil(path)
             await seen.wait()
     finally:
         logging.getLogger("heliograph.brokers.sqlite").removeHandler(handler)

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 
 import pytest
-from sqlite_files import opened
+from sqlite_files import opened, spoil
 
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers.contract import RecordingListener
@@ -42,9 +42,9 @@ async def test_news_before_a_crowd(path):
 @pytest.mark.parametrize("is_damaged", [False, True])
 async def test_nothing_is_kept_of_what_is_not_listened_to(path, is_damaged):
     """Channels whose call was cancelled at any time, or failed, cost no memory."""
-    if is_damaged:
-        path.write_text("no database at all, and long enough to be one" * 99)
     async with opened(path) as broker:
+        if is_damaged:
+            spoil(path)
         for turns in range(10):
             calls = {name: broker.listen(name) for name in (f"a{turns}", f"b{turns}")}
             for _ in range(turns):

@@ -10,9 +10,17 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlite_files import expect_unavailable, inode, opened, read_all, run_program
+from sqlite_files import (
+    expect_refused,
+    expect_unavailable,
+    inode,
+    opened,
+    read_all,
+    run_program,
+    spoil,
+)
 
-from heliograph import BrokerUnavailableError, Event
+from heliograph import BrokerUnavailableError, ConfigError, Event
 from heliograph.brokers.contract import RecordingListener, offsets
 from heliograph.brokers.sqlite.broker import SqliteTimings
 from heliograph.channels.position import Position
@@ -82,18 +90,36 @@ async def test_a_process_that_ends_takes_nothing_away(path):
 
 
 async def test_corrupt_file(path):
-    """A file that is no database says so, and the broker lives on."""
-    path.write_text("this is certainly not a database" * 100)
+    """A file that is no database is refused; one that becomes none can be replaced."""
+    spoil(path)
+    await expect_refused(path, "not a database")
+    path.unlink()
     async with opened(path) as broker:
-        await expect_unavailable(broker, path, ["not a database"])
-        with pytest.raises(BrokerUnavailableError):
-            await broker.listen("a")
-        with pytest.raises(BrokerUnavailableError):
-            await broker.find("a", "x")
+        await broker.append("a", Event("x"))
+        spoil(path)
 
-        path.unlink()
+        # Whoever appends is not to wait for something that does not pass.
+        with pytest.raises(ConfigError, match="not a database"):
+            await broker.append("a", Event("x"))
+        for call in (broker.read("a", None, 1), broker.listen("a"), broker.find("a", "x")):
+            with pytest.raises(BrokerUnavailableError, match="not a database"):
+                await call
+        for found in path.parent.glob(f"{path.name}*"):
+            if found.is_file():
+                found.unlink()
 
         assert (await broker.append("a", Event("x"))).position.offset == 1
+
+
+async def test_a_statement_that_is_not_understood(path):
+    """It is no failure that passes: as with a library that is too old."""
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("ALTER TABLE entry RENAME TO another")
+
+        with pytest.raises(ConfigError, match=rf"entry.*SQLite {sqlite3.sqlite_version}"):
+            await broker.append("a", Event("x"))
 
 
 async def test_corrupt_pages(path):

@@ -23,7 +23,7 @@ from users import (
     with_mode,
 )
 
-from heliograph import BrokerUnavailableError, ConfigError, Event
+from heliograph import ConfigError, Event
 from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.brokers.sqlite.private_files import change_mode, give, make_folder
@@ -122,9 +122,8 @@ async def test_files_of_other_programs(folder, make, before, asked):
     path.chmod(before)
     contents = path.read_bytes()
 
-    async with opened(path, mode=asked) as broker:
-        with pytest.raises(BrokerUnavailableError, match=r"another program|not a database"):
-            await broker.append("a", Event("x"))
+    with pytest.raises(ConfigError, match=r"another program|not a database"):
+        await SqliteBroker(path, RETENTION, mode=asked).open(RecordingListener())
 
     assert modes(folder)[""] == oct(before)
     assert path.read_bytes() == contents

@@ -5,7 +5,7 @@ import contextlib
 import sqlite3
 
 import pytest
-from sqlite_files import expect_unavailable, opened
+from sqlite_files import expect_refused, opened
 
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers.contract import RecordingListener
@@ -105,8 +105,7 @@ async def test_database_of_another_program(path):
         other.execute("CREATE TABLE theirs (x)")
         other.commit()
 
-    async with opened(path) as broker:
-        await expect_unavailable(broker, path, ["another program"])
+    await expect_refused(path, "another program")
 
 
 async def test_layout_of_a_later_version(path):
@@ -116,5 +115,4 @@ async def test_layout_of_a_later_version(path):
     with contextlib.closing(sqlite3.connect(path)) as later:
         later.execute("PRAGMA user_version = 99")
 
-    async with opened(path) as broker:
-        await expect_unavailable(broker, path, ["layout 99"])
+    await expect_refused(path, "layout 99")

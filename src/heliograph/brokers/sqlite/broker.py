@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ...errors import BrokerUnavailableError
+from ...errors import BrokerUnavailableError, ConfigError
 from ..base import Broker, History, Listener, Retention
 from .changes import Changes
 from .connection import Connection
@@ -131,16 +131,14 @@ class SqliteBroker(Broker):
             listener: Called with new entries of the channels listened to.
 
         Raises:
-            ConfigError: The file cannot be trusted (:mod:`.private_files`).
+            ConfigError: The file cannot be trusted (:mod:`.trust`) or used
+                (:mod:`.failures`), and that will not pass.
         """
         self._listener = listener
         self._write_thread = Worker("heliograph-sqlite-write", self._writing.close)
         self._read_thread = Worker("heliograph-sqlite-read", self._reading.close)
         try:
             await self._read_thread.run(self._reading.check)
-        except OSError:
-            # The first call tries again and reports it: it may pass.
-            pass
         except BaseException:
             self._write_thread.close()
             self._read_thread.close()
@@ -321,7 +319,7 @@ class SqliteBroker(Broker):
             try:
                 while await self._write_thread.run(self._writer.sweep):
                     pass
-            except BrokerUnavailableError as error:
+            except (BrokerUnavailableError, ConfigError) as error:
                 _log.warning("cannot remove old events, trying again: %s", error)
             except Exception:  # noqa: BLE001 - the boundary of a task: history would only grow
                 _log.exception("cannot remove old events, trying again")

@@ -7,7 +7,6 @@ path has become another, the next transaction connects anew.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import sqlite3
 import time
@@ -17,9 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ... import native
 from ...errors import BrokerUnavailableError, ConfigError
-from .private_files import PRIVATE, has_more_rights, limit_rights, make_file
+from .failures import failure, is_lock, lacks_access
+from .private_files import PRIVATE, limit_rights, make_file
 from .schema import ensure_schema, read_file_id, renew_copy
-from .trust import access_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,14 +38,11 @@ _LOCK_RETRY_SECONDS = 0.001
 # SQLite makes the files beside the database with the rights that the umask leaves, and adds
 # those of the group a moment later. A process of another user that connects in between
 # cannot write them. How long to connect again, and the longest time between two tries.
-_ACCESS_TIMEOUT_SECONDS = 0.5
+_ACCESS_TIMEOUT_SECONDS = 1.0
 _ACCESS_RETRY_SECONDS = 0.02
 
 # What the write-ahead log is cut down to after a burst.
 _LOG_BYTES = 8 * 1024 * 1024
-
-# SQLite's codes where a right is missing, and not only there.
-_NO_ACCESS = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 class Connection:
@@ -83,18 +79,20 @@ class Connection:
 
     def check(self) -> None:
         """
-        Check the file before it is needed, and make it if it is missing.
+        Connect before it is needed, and make the file if it is missing.
+
+        What is wrong and may pass is not reported: the first call tries again.
 
         Raises:
-            ConfigError: It cannot be trusted, or its rights cannot be taken away.
-            OSError: It cannot be looked at or made now.
+            ConfigError: The file cannot be trusted or used, and that will not pass.
         """
-        real = make_file(self.path, self._mode)
-        if not has_more_rights(real, self._mode):
-            return
-        # What else is wrong may pass, and is reported by the first call that needs it.
-        with contextlib.suppress(sqlite3.Error):
+        try:
             self.connected()
+        except (sqlite3.Error, OSError, ConfigError) as error:
+            self._discard()
+            problem = failure(error, self.path, self._mode)
+            if isinstance(problem, ConfigError):
+                raise problem from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -102,7 +100,8 @@ class Connection:
         Open a transaction that no other process writes beside.
 
         Raises:
-            BrokerUnavailableError: The file cannot be written. Nothing was stored.
+            BrokerUnavailableError: The file cannot be written now. Nothing was stored.
+            ConfigError: It cannot be written, and that will not pass. Nothing was stored.
         """
         with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
@@ -113,10 +112,15 @@ class Connection:
         Open a transaction that reads. Its first statement takes one snapshot for all.
 
         Raises:
-            BrokerUnavailableError: The file cannot be read.
+            BrokerUnavailableError: The file cannot be read. Those who read wait, also for
+                somebody who mends it.
         """
-        with self._transaction("BEGIN") as connection:
-            yield connection
+        try:
+            with self._transaction("BEGIN") as connection:
+                yield connection
+        except ConfigError as error:
+            reason = "; ".join(error.problems).removeprefix(f"{self.path}: ")
+            raise BrokerUnavailableError(str(self.path), reason) from error
 
     def connected(self) -> sqlite3.Connection:
         """
@@ -152,20 +156,8 @@ class Connection:
                     connection.execute("ROLLBACK")
                 raise
         except (sqlite3.Error, OSError, ConfigError) as error:
-            # Also a file that came later and cannot be trusted: another may come.
             self._discard()
-            raise BrokerUnavailableError(str(self.path), self._reason(error)) from error
-
-    def _reason(self, error: Exception) -> str:
-        if isinstance(error, OSError):
-            return error.strerror or str(error)
-        if isinstance(error, ConfigError):
-            return "; ".join(error.problems)
-        if _primary_code(error) in _NO_ACCESS:
-            problem = access_problem(self.path, self._mode)
-            if problem is not None:
-                return f"{error}: {problem}"
-        return str(error)
+            raise failure(error, self.path, self._mode) from error
 
     def _discard(self) -> None:
         try:
@@ -217,7 +209,7 @@ class Connection:
             try:
                 return self._when_unlocked(function)
             except sqlite3.OperationalError as error:
-                if _primary_code(error) not in _NO_ACCESS or time.monotonic() > deadline:
+                if not lacks_access(error) or time.monotonic() > deadline:
                     raise
             # At random: SQLite opens the -shm again once no connection of this process has
             # it, so two connections must not take turns.
@@ -229,11 +221,7 @@ class Connection:
             try:
                 return function()
             except sqlite3.OperationalError as error:
-                is_lock = _primary_code(error) in {
-                    sqlite3.SQLITE_BUSY,
-                    sqlite3.SQLITE_LOCKED,
-                }
-                if not is_lock or time.monotonic() > deadline:
+                if not is_lock(error) or time.monotonic() > deadline:
                     raise
             native.original("time", "sleep")(_LOCK_RETRY_SECONDS)
 
@@ -249,15 +237,10 @@ def _check_writable(connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
         # Another process writes, which is found out after the right to do so.
-        if _primary_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        if not is_lock(error):
             raise
     else:
         connection.execute("ROLLBACK")
-
-
-def _primary_code(error: Exception) -> int:
-    # The low byte is the primary code; the others say, for example, which lock it was.
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from ... import native
 from ...errors import ConfigError
-from .trust import NO_MODES, SHARED_BITS, check_files, excess, octal, present_files
+from .trust import NO_MODES, SHARED_BITS, check_files, excess, present_files
+from .users import octal
 
 __all__ = [
     "PRIVATE",
     "change_mode",
     "give",
-    "has_more_rights",
     "limit_rights",
     "make_file",
     "make_folder",
@@ -124,19 +124,6 @@ def give(path: Path, like: Path) -> None:
             _give(held, like.stat())
     finally:
         os.close(descriptor)
-
-
-def has_more_rights(real: Path, mode: int) -> bool:
-    """
-    Return whether a database, or a file beside it, gives more rights than were asked for.
-
-    Args:
-        real: The file, with all links followed.
-        mode: The most rights that it may give.
-    """
-    if not hasattr(os, "geteuid"):
-        return False
-    return any(excess(status, mode) for _, status in present_files(real))
 
 
 def limit_rights(real: Path, mode: int) -> None:

@@ -16,7 +16,6 @@ Other programs can write anything into a column, so every value that is read is 
 from __future__ import annotations
 
 import math
-import sqlite3
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...channels.entry import Entry
@@ -24,8 +23,10 @@ from ...channels.position import Position
 from ...errors import BrokerUnavailableError, InvalidFieldError
 from ...event import Event
 from ..epoch import new_epoch
+from .failures import ForeignFileError
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
 __all__ = [
@@ -87,7 +88,7 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
         connection: A new connection, outside of a transaction.
 
     Raises:
-        sqlite3.DatabaseError: The file is another program's, or has the layout of another
+        ForeignFileError: The file is another program's, or has the layout of another
             version. Nothing was written.
     """
     if _has_schema(connection):
@@ -208,9 +209,10 @@ def _has_schema(connection: sqlite3.Connection) -> bool:
     if not tables and not application_id:
         return False
     if application_id != _APPLICATION_ID:
-        raise sqlite3.DatabaseError("a database of another program")
+        raise ForeignFileError("a database of another program; write another path")
     if version != _SCHEMA_VERSION:
-        raise sqlite3.DatabaseError(
-            f"has layout {version}, this version of Heliograph knows {_SCHEMA_VERSION}"
+        raise ForeignFileError(
+            f"has layout {version}, this version of Heliograph knows {_SCHEMA_VERSION};"
+            " write another path, or use the version that made it"
         )
     return True

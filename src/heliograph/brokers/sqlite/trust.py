@@ -30,16 +30,15 @@ import stat
 from pathlib import Path
 
 from ...errors import ConfigError
+from .users import belongs, octal
 
 __all__ = [
     "NO_MODES",
     "SHARED_BITS",
-    "access_problem",
     "bells_problem",
     "check_files",
     "excess",
     "is_shared",
-    "octal",
     "present_files",
 ]
 
@@ -102,29 +101,6 @@ def check_files(path: Path, mode: int) -> Path:
     return real
 
 
-def access_problem(path: Path, mode: int) -> str | None:
-    """
-    Return which right SQLite lacks to use a database; :obj:`None` if it is none of these.
-
-    Args:
-        path: The file.
-        mode: The rights that it should give.
-    """
-    if not hasattr(os, "geteuid"):
-        return None
-    real = Path(os.path.realpath(path))
-    for found, status in present_files(real):
-        if status.st_uid != os.geteuid() and not _may_write(found):
-            hint = f"that user has to chmod {mode:04o} it, or to write mode={mode:04o}, too"
-            return f"{found} (mode {octal(status)}) {_belongs(status)}; {hint}"
-    if not _may_write(real.parent):
-        return (
-            f"user {os.geteuid()} may not write to the folder {real.parent}, where SQLite"
-            " makes files beside the database"
-        )
-    return None
-
-
 def bells_problem(folder: Path, mode: int) -> str | None:
     """
     Return why doorbells must not be used in a folder; :obj:`None` if they may be.
@@ -144,7 +120,7 @@ def bells_problem(folder: Path, mode: int) -> str | None:
     if not hasattr(os, "geteuid"):
         return None
     if not _is_ours(status, folder.parent.stat(), mode):
-        return f"{folder} {_belongs(status)}; remove it, and it will be made again"
+        return f"{folder} {belongs(status)}; remove it, and it will be made again"
     if status.st_mode & stat.S_IWOTH:
         return f"everybody may write to {folder} (mode {octal(status)}); remove it"
     return None
@@ -173,16 +149,6 @@ def excess(status: os.stat_result, mode: int) -> int:
     return status.st_mode & SHARED_BITS & ~mode
 
 
-def octal(status: os.stat_result) -> str:
-    """
-    Return a mode as messages show it.
-
-    Args:
-        status: The file's.
-    """
-    return f"{stat.S_IMODE(status.st_mode):04o}"
-
-
 def _follow(path: Path) -> tuple[Path, list[str | None]]:
     """Return the target of a path, and what on the way another user may have put there."""
     problems: list[str | None] = []
@@ -204,7 +170,7 @@ def _follow(path: Path) -> tuple[Path, list[str | None]]:
             break
         if folder.st_mode & stat.S_IWOTH and status.st_uid not in {os.geteuid(), 0}:
             problems.append(
-                f"{found} {_belongs(status)}, and everybody may write to {here};"
+                f"{found} {belongs(status)}, and everybody may write to {here};"
                 " use another folder"
             )
             is_reported = True
@@ -238,12 +204,12 @@ def _link_problem(
         return None
     if os.geteuid() == 0:
         return (
-            f"{link} is a link and {_belongs(status)}; root follows no links of others:"
+            f"{link} is a link and {belongs(status)}; root follows no links of others:"
             f" write where it leads, chown -h 0 it, or {_run_as(status)}"
         )
     where = "a file that does not exist" if target is None else "a file of another user"
     return (
-        f"{link} is a link to {where}, and {_belongs(status)}; write where it leads, or"
+        f"{link} is a link to {where}, and {belongs(status)}; write where it leads, or"
         f" chown -h {os.geteuid()} it"
     )
 
@@ -274,7 +240,7 @@ def _file_problem(
         if os.geteuid() == 0:
             # The other remedies would take the file from that user.
             hint = f"{_run_as(status)}, or use another file"
-        return f"{path} {_belongs(status)}; {hint}"
+        return f"{path} {belongs(status)}; {hint}"
     if status.st_mode & stat.S_IWOTH:
         return (
             f"everybody may write {path} (mode {octal(status)}), so what is in it may be"
@@ -283,7 +249,7 @@ def _file_problem(
     if excess(status, mode) and os.geteuid() not in {status.st_uid, 0}:
         return (
             f"others may read or write {path} (mode {octal(status)}), which"
-            f" {_belongs(status)}; its owner has to chmod {mode:04o} it or, if it is meant,"
+            f" {belongs(status)}; its owner has to chmod {mode:04o} it or, if it is meant,"
             ' you have to say so in the URL: "sqlite:///…?mode=0664"'
         )
     return None
@@ -323,22 +289,11 @@ def _is_ours(status: os.stat_result, folder: os.stat_result, mode: int) -> bool:
     return is_shared(mode) and (status.st_uid == 0 or status.st_gid in groups)
 
 
-def _may_write(path: Path) -> bool:
-    effective = os.access in os.supports_effective_ids
-    return os.access(path, os.R_OK | os.W_OK, effective_ids=effective)
-
-
 def _status(path: Path) -> os.stat_result | None:
     try:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _belongs(status: os.stat_result) -> str:
-    return (
-        f"belongs to user {status.st_uid} and not to user {os.geteuid()}, as whom this runs"
-    )
 
 
 def _run_as(status: os.stat_result) -> str:

@@ -83,6 +83,7 @@ class Writer:
 
         Raises:
             BrokerUnavailableError: None of them is stored.
+            ConfigError: Likewise, and none will be until the file is another.
         """
         with self._connection.writing() as connection:
             now = self._clock()
@@ -171,12 +172,14 @@ class Writer:
                     f"{self._connection.path}: {error}",
                 )
                 return channel_id, _begin_anew(connection, channel_id)
-        cursor = connection.execute(
+        # No RETURNING, which SQLite has from 3.35 on: supported systems have older ones.
+        channel_id = connection.execute(
             "INSERT INTO channel (name, epoch, head, published_at)"
-            " SELECT ?, epoch, 0, ? FROM meta RETURNING id, epoch",
+            " SELECT ?, epoch, 0, ? FROM meta",
             (name, now),
-        )
-        channel_id, epoch = cursor.fetchone()
+        ).lastrowid
+        assert channel_id is not None  # noqa: S101 - a row was inserted
+        (epoch,) = connection.execute("SELECT epoch FROM meta").fetchone()
         return channel_id, Position(epoch, 0)
 
     def _trim_aged(self, connection: sqlite3.Connection, now: float, at_most: int) -> int:
