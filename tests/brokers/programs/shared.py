@@ -7,15 +7,18 @@ Says what it does; each line that it reads lets it go on.
 import asyncio
 import os
 import select
+import socket
 import sys
 from pathlib import Path
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
-from heliograph.brokers import open_broker
+from heliograph.brokers import Retention, open_broker
 from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.brokers.sqlite.doorbell import Doorbell, ring
 from heliograph.brokers.sqlite.private_files import make_folder
+
+RETENTION = Retention(events=9, seconds=60)
 
 
 def say(*words):
@@ -42,6 +45,21 @@ async def share(url):
     line()
     await broker.close()
     say("closed")
+
+
+async def lose_bells(path):
+    ear = RecordingListener()
+    broker = SqliteBroker(path, RETENTION)
+    await broker.open(ear)
+    await broker.listen("a")
+    bells = Path(f"{path}-bells")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(str(bells / "dead"))
+    os.chmod(bells, 0o500)  # noqa: PTH101 - nothing else runs here
+    await broker.append("a", Event("x"))
+    say("stored", len(await ear.wait_for_entries(1)))
+    await broker.close()
+    say("closed", len(os.listdir(bells)))
 
 
 def say_when_connecting():
@@ -72,6 +90,8 @@ def main(user, own_group, shared_group, umask, role, *arguments):
         case "share-step-by-step":
             say_when_connecting()
             asyncio.run(share(*arguments))
+        case "lose-bells":
+            asyncio.run(lose_bells(*arguments))
         case "make":
             make_folder(Path(arguments[0]))
             say("made")

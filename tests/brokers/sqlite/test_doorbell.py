@@ -86,7 +86,8 @@ def test_only_dead_sockets_are_removed(folder):
     bells = folder / "log-bells"
     bells.mkdir(mode=0o700)
     (bells / "file").touch()
-    (bells / "folder").mkdir()
+    (bells / "@eaDir").mkdir()
+    os.mkfifo(bells / "pipe")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind(str(folder / "outside"))
         (bells / "link").symlink_to(folder / "outside")
@@ -95,7 +96,15 @@ def test_only_dead_sockets_are_removed(folder):
 
     ring(bells, 0o600)
 
-    assert {found.name for found in bells.iterdir()} == {"file", "folder", "link"}
+    assert {found.name for found in bells.iterdir()} == {"file", "@eaDir", "link", "pipe"}
+
+
+@as_root
+def test_bells_that_cannot_be_removed(shared):
+    """What is stored is stored: whoever publishes learns nothing of it, and can close."""
+    with program(ANN, "lose-bells", shared / "log") as one:
+        assert said(one) == "stored 1"
+        assert said(one) == "closed 2"
 
 
 @as_root

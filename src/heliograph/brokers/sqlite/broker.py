@@ -245,8 +245,13 @@ class SqliteBroker(Broker):
         self, batch: list[tuple[str, Event, asyncio.Future[Entry]]], own_bell: str | None
     ) -> tuple[list[Entry], bool]:
         commit = self._writer.append([(channel, event) for channel, event, _ in batch])
-        is_fresh = self._news.offer(commit)
-        ring(self._bells, self._mode, but=own_bell)
+        is_fresh = False
+        try:
+            is_fresh = self._news.offer(commit)
+            ring(self._bells, self._mode, but=own_bell)
+        except Exception:  # noqa: BLE001 - logged; the reason follows
+            # The events are stored: for an error, publishers would store them again.
+            _log.exception("cannot tell listeners of new events in %s", self._path)
         return commit.entries, is_fresh
 
     async def _follow(self) -> None:

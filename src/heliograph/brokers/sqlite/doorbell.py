@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import secrets
 import socket
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Doorbell", "UntrustedBellsError", "ring"]
+
+_log = logging.getLogger("heliograph.brokers.sqlite")
 
 # sun_path has 108 bytes on Linux, 104 elsewhere, with a NUL at the end.
 _LONGEST_ADDRESS = 100
@@ -84,7 +87,7 @@ class Doorbell:
 
     def is_hung(self) -> bool:
         """Return whether the socket still exists: its folder may have been removed."""
-        return self._path.exists()
+        return os.path.exists(self._path)  # noqa: PTH110 - Path.exists() may raise
 
     def silence(self) -> None:
         """Discard all rings so far."""
@@ -103,31 +106,29 @@ def ring(folder: Path, mode: int, *, but: str | None = None) -> None:
     """
     Ring every doorbell in a folder, and remove those of dead processes.
 
+    Called after a commit, so that nothing that is wrong here may be an error: listeners
+    also poll.
+
     Args:
         folder: The folder of doorbells. It need not exist.
         mode: The rights that the file gives.
         but: The name of a doorbell that is not rung; :obj:`None` to ring all.
     """
+    if not hasattr(socket, "AF_UNIX"):
+        return
     try:
         if bells_problem(folder, mode) is not None:
             return
         with os.scandir(folder) as found:
-            # Only sockets and pipes are left. A link could lead to those of other programs.
-            names = [
-                entry.name
-                for entry in found
-                if entry.name != but
-                and not entry.is_symlink()
-                and not entry.is_file(follow_symlinks=False)
-                and not entry.is_dir(follow_symlinks=False)
-            ]
-    except OSError:
-        return
-    if not names or not hasattr(socket, "AF_UNIX"):
-        return
-    with _datagram_socket() as sender:
-        for name in names:
-            _ring_one(sender, folder, name)
+            names = [entry.name for entry in found if entry.name != but]
+        bells = [name for name in names if _is_socket(folder / name)]
+        if bells:
+            with _datagram_socket() as sender:
+                for name in bells:
+                    _ring_one(sender, folder, name)
+    except OSError as error:
+        # Such as too many open files.
+        _log.debug("cannot ring the doorbells in %s: %s", folder, error)
 
 
 def _make_folder(folder: Path, mode: int) -> None:
@@ -175,7 +176,24 @@ def _let_ring(path: Path, mode: int) -> None:
 def _take_down(bell: socket.socket, path: Path, process: int) -> None:
     bell.close()
     if process == os.getpid():
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
         path.unlink(missing_ok=True)
+    except OSError as error:
+        # The folder has lost the right to write. Whoever rings tries it again.
+        _log.debug("cannot remove the doorbell %s: %s", path, error)
+
+
+def _is_socket(path: Path) -> bool:
+    # NAS systems put folders of their own into each folder, and a link could lead to the
+    # sockets of other programs: what is no socket here is not ours.
+    try:
+        return stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return False  # just removed
 
 
 def _ring_one(sender: socket.socket, folder: Path, name: str) -> None:
@@ -183,7 +201,7 @@ def _ring_one(sender: socket.socket, folder: Path, name: str) -> None:
         with _address(folder, name) as address:
             sender.sendto(b"!", address)
     except ConnectionRefusedError:
-        (folder / name).unlink(missing_ok=True)
+        _remove(folder / name)
     except OSError:
         # Full (it has been rung already), just removed, or without the right to ring: the
         # listener also polls.
