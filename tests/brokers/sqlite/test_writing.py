@@ -43,6 +43,44 @@ async def test_sweep_without_publishing(path):
         assert (history.gap, history.head.offset) == ("epoch", 0)
 
 
+# What a clock that should show 1,000,000 shows for each event, with a history of ten seconds,
+# and the events that are left some seconds later. Add a row, not a test.
+TIMES = {
+    "right": ([0, 1, 2, 8], 13, [4]),
+    "future": ([1e8, 1, 2, 8], 13, [4]),
+    "future-last": ([1, 1e8, 8], 13, [2, 3]),
+    "only-future": ([1e8, 1e8], 13, [1, 2]),
+    "many-from-the-future": ([1e8] * 500 + [1], 13, []),
+    "past-for-a-moment": ([5, -1e5, 6], 13, [1, 2, 3]),
+    "past-first": ([-1e5, 6], 13, [2]),
+    "back-for-good": ([0, 1, -1e5, -1e5 + 8], -1e5 + 13, [4]),
+}
+
+
+@pytest.mark.parametrize(("times", "now", "left"), TIMES.values(), ids=TIMES.keys())
+@pytest.mark.parametrize("channels", ["a", "ab"])
+async def test_clocks_that_were_wrong(path, times, now, left, channels):
+    """One event with a wrong time keeps nothing too old, and removes nothing that is not."""
+    clock = ManualClock()
+    start = clock.now
+    retention = Retention(events=1_000, seconds=10)
+    async with opened(path, retention=retention, clock=clock) as broker:
+        entries = []
+        for number, seconds in enumerate(times):
+            clock.now = start + seconds
+            channel = channels[number % len(channels)]
+            entries.append(await broker.append(channel, Event("x")))
+        clock.now = start + now
+        await broker._write_thread.run(broker._writer.sweep)
+
+        kept = [
+            e for name in channels for e in (await broker.read(name, None, 999)).entries
+        ]
+
+    numbers = sorted(entries.index(entry) + 1 for entry in kept)
+    assert numbers == left
+
+
 async def test_a_large_sweep_leaves_room_for_others(path):
     """Old events are removed some at a time."""
     clock = ManualClock()

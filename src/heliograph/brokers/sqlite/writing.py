@@ -124,7 +124,8 @@ class Writer:
                     "DELETE FROM entry WHERE channel_id = ? AND offset <= ?",
                     (channel_id, head.offset - self._retention.events),
                 )
-            self._trim_aged(connection, now, len(batch) + _AGED_PER_BATCH)
+            aged = len(batch) + _AGED_PER_BATCH
+            self._trim_aged(connection, now, aged, look_at=aged)
         return Commit(
             entries=entries,
             after_seq=before if is_consecutive else None,
@@ -143,7 +144,8 @@ class Writer:
         """
         with self._connection.writing() as connection:
             now = self._clock()
-            if self._trim_aged(connection, now, _AGED_PER_SWEEP) == _AGED_PER_SWEEP:
+            removed = self._trim_aged(connection, now, _AGED_PER_SWEEP, look_at=-1)
+            if removed == _AGED_PER_SWEEP:
                 return True
             forgotten = connection.execute(
                 "DELETE FROM channel WHERE published_at < ? AND NOT EXISTS"
@@ -182,19 +184,46 @@ class Writer:
         (epoch,) = connection.execute("SELECT epoch FROM meta").fetchone()
         return channel_id, Position(epoch, 0)
 
-    def _trim_aged(self, connection: sqlite3.Connection, now: float, at_most: int) -> int:
+    def _trim_aged(
+        self, connection: sqlite3.Connection, now: float, at_most: int, *, look_at: int
+    ) -> int:
+        """
+        Remove entries that are too old, from the first of the file on.
+
+        A clock that was wrong for a while has left times that are not in order. A time in
+        the future tells nothing: such an entry is as old as the next one with a time that
+        is possible. Nothing is removed after an entry that is not too old, so that a clock
+        that was in the past for a moment removes no history.
+
+        Args:
+            connection: In a transaction that writes.
+            now: The time.
+            at_most: How many entries to remove.
+            look_at: How many to look at; -1 for all.
+
+        Returns:
+            How many were removed.
+        """
         oldest_allowed = now - self._retention.seconds
-        aged = 0
+        last_aged = None
         for seq, published_at in connection.execute(
-            "SELECT seq, published_at FROM entry ORDER BY seq LIMIT ?", (at_most,)
+            "SELECT seq, published_at FROM"
+            " (SELECT seq, published_at FROM entry ORDER BY seq LIMIT ?)"
+            # What is no time was written by another program, and counts as old.
+            " WHERE published_at <= ? OR typeof(published_at) != 'real'"
+            " ORDER BY seq LIMIT ?",
+            (look_at, now, at_most),
         ):
-            # A value that is no time was written by another program, and counts as old.
             if isinstance(published_at, float) and published_at >= oldest_allowed:
                 break
-            aged, last_aged = aged + 1, seq
-        if aged:
-            connection.execute("DELETE FROM entry WHERE seq <= ?", (last_aged,))
-        return aged
+            last_aged = seq
+        if last_aged is None:
+            return 0
+        return connection.execute(
+            "DELETE FROM entry WHERE seq IN"
+            " (SELECT seq FROM entry WHERE seq <= ? ORDER BY seq LIMIT ?)",
+            (last_aged, at_most),
+        ).rowcount
 
 
 def _begin_anew(connection: sqlite3.Connection, channel_id: int) -> Position:
