@@ -21,6 +21,7 @@ from ..cors.request import request_from_headers
 from ..faces.cors import judge_handshake, judged
 from .around import Layer, put_around
 from .messages import body, start
+from .naming import name_as_function
 
 if TYPE_CHECKING:
     from ..cors.outcome import Answer, Outcome
@@ -75,6 +76,7 @@ class CORSMiddleware:
             raise TypeError(
                 f"policy: {policy!r} is not a CorsPolicy; write CorsPolicy(origins=…)"
             )
+        name_as_function(self)
         self._app = app
         self._policy = policy
         self._handshakes = HandshakePolicy(policy)

@@ -31,6 +31,7 @@ from ..servers.stopping import stopping_process
 from .cors import CORSMiddleware
 from .endpoint import StreamEndpoint
 from .loop_hub import LoopHub
+from .naming import name_as_function
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -106,6 +107,7 @@ class EventStreams:
         ]
         if problems:
             raise ConfigError(problems)
+        name_as_function(self)
         url = with_plain_channels(url, plain_channels)
         check_url(url)
         config = HubConfig() if config is None else config
