@@ -66,7 +66,9 @@ def test_address(reported, address):
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "get"])
 def test_other_methods(method):
     """The refusal says which methods there are, whatever else is wrong."""
-    expected = Refusal(405, "streams are asked for with GET", (("Allow", "GET, HEAD"),))
+    expected = Refusal(
+        405, "a stream must be requested with GET", (("Allow", "GET, HEAD"),)
+    )
     assert ask("channel=%00", Access(private=True), method=method) == expected
 
 

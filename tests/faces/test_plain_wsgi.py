@@ -185,7 +185,7 @@ REFUSED = [
     ("channel=%00", "GET", {}, 400, "control characters"),
     ("&" * 1000, "GET", {}, 400, "at most 1000 fields"),
     ("chanel=a", "GET", {}, 400, "'chanel': must be spelled channel"),
-    ("", "POST", {}, 405, "asked for with GET"),
+    ("", "POST", {}, 405, "requested with GET"),
     ("", "GET", {"private": True}, 403, "a signed URL is needed"),
     ("token=x", "GET", {"secret_key": "key"}, 403, "not signed"),
     ("", "GET", {"authorize": lambda channels, environ: False}, 403, "not allowed"),

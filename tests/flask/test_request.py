@@ -24,6 +24,17 @@ def test_a_rule_with_other_methods(tmp_path):
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD"}
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+def test_a_view_without_get(tmp_path, method):
+    """No client could ever open its stream, so the developer is told what to write."""
+    app = make_app(tmp_path)
+    app.testing = True
+    app.add_url_rule("/own", "own", app.sse.stream, methods=[method])
+
+    with pytest.raises(RuntimeError, match=rf"'own' .* to {method}: .*@app.get\('/own'\)"):
+        app.test_client().open("/own", method=method)
+
+
 BAD_QUERIES = [
     ("?channel=a%00", {}, "control characters"),
     ("?channel=%FF", {}, "lone surrogates"),

@@ -84,7 +84,7 @@ def decide(
     if request.method not in METHODS:
         # RFC 9110 section 15.5.6: the response must say which methods there are.
         allow = ("Allow", ", ".join(METHODS))
-        return Refusal(405, "streams are asked for with GET", (allow,))
+        return Refusal(405, "a stream must be requested with GET", (allow,))
     try:
         query = request.query()
     except InvalidFieldError as error:

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-__all__ = ["abort_with", "has_hooks", "stream_request", "with_parents"]
+__all__ = [
+    "abort_with",
+    "check_view",
+    "has_hooks",
+    "stream_request",
+    "with_parents",
+]
 
 
 def stream_request() -> StreamRequest:
@@ -28,6 +34,23 @@ def stream_request() -> StreamRequest:
         headers={name.lower(): value for name, value in request.headers},
         address=request.remote_addr,
         arrived_at=time.monotonic_ns() if arrived_at is None else arrived_at,
+    )
+
+
+def check_view() -> None:
+    """
+    Check that the view of the current request can return a stream.
+
+    Raises:
+        RuntimeError: No client could open the stream: the view's rule takes no GET.
+    """
+    rule = request.url_rule
+    if rule is None or not rule.methods or "GET" in rule.methods:
+        return
+    raise RuntimeError(
+        f"the view {rule.endpoint!r} returns a stream to {request.method}: a stream is the"
+        " response to GET, since that is what an EventSource sends. Return the stream from"
+        f" a view of its own, such as @app.get({rule.rule!r}), and publish from this one"
     )
 
 

@@ -26,7 +26,13 @@ from ..faces import (
     signed_parameters,
 )
 from ..faces.settings import access_of
-from .request import abort_with, has_hooks, stream_request, with_parents
+from .request import (
+    abort_with,
+    check_view,
+    has_hooks,
+    stream_request,
+    with_parents,
+)
 from .state import ADVICE, State, state_of
 from .stream import EventStream
 
@@ -120,7 +126,9 @@ class ServerSentEventsBlueprint(Blueprint):
         Raises:
             HTTPException: 400 for an invalid channel or id, 403 for a client that is
                 refused, or the exception that the authorizer has raised.
+            RuntimeError: The view that returns the stream takes no GET.
         """
+        check_view()
         state = self._state()
         # First, since it reads the settings that decide who is admitted.
         hub = state.hub
