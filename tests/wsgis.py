@@ -25,16 +25,31 @@ def changes_hands(connection, client, accepted):
     """Check that we write to the client, and that whatever the server does hits the dummy."""
     number = accepted.fileno()
 
-    taken, body = connection.take_over()
+    assert connection.may_be_taken
+    taken, dummy = connection.take_over()
 
     with taken:
         assert accepted.fileno() == number
         accepted.sendall(b"HTTP/1.1 200 OK\r\n\r\nfrom the server")
-        assert list(body) == []
-        body.close()
+        dummy.close()
         accepted.shutdown(socket.SHUT_RDWR)
         accepted.close()
         taken.sendall(b"from us")
         assert client.recv(99) == b"from us"
         client.sendall(b"to us")
         assert taken.recv(99) == b"to us"
+
+
+def comes_back(connection, client, accepted):
+    """Check that the server gets its connection again, with all that it has written."""
+    taken, dummy = connection.take_over()
+    accepted.sendall(b"HTTP/1.1 500 Internal Server Error\r\n\r\n")
+
+    connection.give_back(taken, dummy)
+
+    accepted.sendall(b"written later")
+    accepted.shutdown(socket.SHUT_WR)
+    got = b""
+    while data := client.recv(99):
+        got += data
+    assert got == b"HTTP/1.1 500 Internal Server Error\r\n\r\nwritten later"

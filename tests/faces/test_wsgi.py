@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 import time
+import zlib
 
 import pytest
 
@@ -13,6 +14,7 @@ from heliograph.faces import Admission, Refusal
 from heliograph.faces.wsgi import serve_stream
 from heliograph.hub import HubThread
 from heliograph.servers.advice import Advice
+from heliograph.wire.coding import Coding
 from servers import until
 from streams import StreamParser
 from wsgis import connected, environ
@@ -32,8 +34,9 @@ def hub():
 class Response:
     """A response to one request, as a face has it and a server calls it."""
 
-    def __init__(self, hub, *, may_take_over=True, headers=HEADERS):
+    def __init__(self, hub, *, may_take_over=True, headers=HEADERS, coding=Coding.IDENTITY):
         self.hub = hub
+        self.coding = coding
         self.may_take_over = may_take_over
         self.headers = headers
         self.closed = 0
@@ -60,6 +63,7 @@ class Response:
             expires_at=None,
             address=None,
             arrived_at=time.monotonic_ns(),
+            coding=self.coding,
         )
         return serve_stream(
             self.hub,
@@ -81,6 +85,12 @@ def events_of(blocks, count):
     return [event.data for event in events]
 
 
+def decoded(data, coding):
+    if coding is Coding.IDENTITY:
+        return data
+    return zlib.decompressobj(wbits=31).decompress(data)
+
+
 def read(client, until_bytes):
     got = b""
     while until_bytes not in got:
@@ -90,39 +100,24 @@ def read(client, until_bytes):
     return got
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Middleware: m\r\n\r\n"
+
+
 def test_taken_over(hub):
-    """The hub has the connection; the server has an empty response, and closes it."""
+    """The hub has the connection, with the head that the server has written."""
     response = Response(hub)
     with connected() as (client, accepted):
         body = response.serve(environ("gunicorn.socket", accepted))
 
+        # Middleware may exchange it until the server writes the head.
+        assert response.started == [("200 OK", HEADERS[:1])]
+        accepted.sendall(HEAD + next(body))
         assert list(body) == []
+        assert response.closed == 0
+        accepted.sendall(b"the end of the body")
         body.close()
         accepted.close()
         assert response.closed == 1
-        # With a length, so that the server frames no end of a body.
-        assert response.started == [("200 OK", HEADERS)]
-        head, _, _ = read(client, b"id: ").partition(b"\r\n\r\n")
-        lines = head.split(b"\r\n")
-        assert lines[:2] == [b"HTTP/1.1 200 OK", b"Content-Type: text/event-stream"]
-        assert lines[2].startswith(b"Date: ")
-        assert lines[2].endswith(b" GMT")
-        assert lines[3:] == [b"Transfer-Encoding: chunked", b"Connection: close"]
-        hub.publish(["a"], Event("x"))
-        read(client, b"data: x")
-        client.shutdown(socket.SHUT_WR)
-        until(lambda: hub.statistics().subscribers == 0)
-
-
-def test_the_head_that_the_server_writes(hub):
-    """It counts, because middleware may have added to it on the way."""
-    response = Response(hub)
-    with connected() as (client, accepted):
-        response.write = lambda data: accepted.sendall(
-            b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Middleware: m\r\nContent-Length: 0\r\n\r\n"
-        )
-        response.serve(environ("gunicorn.socket", accepted)).close()
-
         head, _, _ = read(client, b"id: ").partition(b"\r\n\r\n")
         assert head.split(b"\r\n") == [
             b"HTTP/1.1 200 OK",
@@ -131,6 +126,62 @@ def test_the_head_that_the_server_writes(hub):
             b"Transfer-Encoding: chunked",
             b"Connection: close",
         ]
+        hub.publish(["a"], Event("x"))
+        read(client, b"data: x")
+        client.shutdown(socket.SHUT_WR)
+        until(lambda: hub.statistics().subscribers == 0)
+
+
+@pytest.mark.parametrize("coding", [Coding.IDENTITY, Coding.GZIP_BLOCKS])
+def test_middleware_that_changes_the_body(hub, coding):
+    """The server has its connection again, and its thread serves the whole stream."""
+    response = Response(hub, coding=coding)
+    with connected() as (client, accepted):
+        body = response.serve(environ("gunicorn.socket", accepted))
+        written = next(body)
+        accepted.sendall(HEAD + b"changed" + written)
+
+        while b"id: " not in decoded(written, coding):
+            written += next(body)
+
+        assert decoded(written, coding).startswith(b":\n:\nretry: ")
+        assert hub.statistics().subscribers == 1
+        assert read(client, b"changed").startswith(HEAD)
+        body.close()
+        assert response.closed == 1
+        accepted.sendall(b"still the server's")
+        read(client, b"still the server's")
+    assert hub.statistics().subscribers == 0
+
+
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_middleware_that_answers_otherwise(hub, how):
+    """It has asked for the first bytes, and the server has its connection again."""
+    response = Response(hub)
+    with connected() as (client, accepted):
+        body = response.serve(environ("gunicorn.socket", accepted))
+        next(body)
+        accepted.sendall(b"HTTP/1.1 500 Internal Server Error")
+
+        if how == "close":
+            body.close()
+        del body
+        gc.collect()
+
+        read(client, b"HTTP/1.1 500 Internal Server Error")
+        until(lambda: hub.statistics().subscribers == 0)
+
+
+def test_a_connection_that_is_closed_in_between(hub):
+    """The server keeps it, and serves it as it can."""
+    response = Response(hub)
+    with connected() as (_, accepted):
+        body = response.serve(environ("gunicorn.socket", accepted))
+        accepted.close()
+
+        assert next(body, None) != b":\n"
+        body.close()
+    assert hub.statistics().subscribers == 0
 
 
 @pytest.mark.parametrize("is_visible", [True, False])
@@ -271,6 +322,7 @@ def test_no_descriptors_left(hub, monkeypatch):
     with connected() as (_, accepted):
         monkeypatch.setattr("heliograph.servers.swap.duplicate", dup)
         body = response.serve(environ("gunicorn.socket", accepted))
+        assert next(body).startswith(b":\nretry: ")
         monkeypatch.undo()
 
         hub.publish(["a"], Event("x"))

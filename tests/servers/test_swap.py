@@ -2,6 +2,9 @@
 
 import os
 import socket
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,51 +23,110 @@ def test_a_server_that_reads_on_finds_the_end(pair):
     """It does not wait for another request."""
     _, accepted = pair
 
-    taken, body = swap(accepted.fileno(), accepted)
+    taken, dummy = swap(accepted.fileno(), accepted)
 
     assert accepted.recv(99) == b""
     taken.close()
-    body.close()
+    dummy.close()
 
 
 def test_descriptors_are_not_inherited(pair):
     """A program that is started does not keep the client's connection open."""
     _, accepted = pair
 
-    taken, body = swap(accepted.fileno(), accepted)
+    taken, dummy = swap(accepted.fileno(), accepted)
 
     assert not taken.get_inheritable()
     assert not accepted.get_inheritable()
     taken.close()
-    body.close()
+    dummy.close()
 
 
-def test_the_head_that_the_server_writes(pair):
+HEAD = b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Mw: a: b\r\nContent-Length: 9\r\n\r\n"
+CHUNKED = HEAD.replace(b"Content-Length: 9", b"Transfer-Encoding: Chunked")
+COMMENT = b":" + b"x" * 9 + b"\n"
+
+WRITTEN = [
+    pytest.param([HEAD + COMMENT], True, id="at-once"),
+    pytest.param([HEAD, COMMENT], True, id="one-after-the-other"),
+    pytest.param([CHUNKED + b"b\r\n", COMMENT, b"\r\n"], True, id="a-chunk"),
+    pytest.param([CHUNKED + b"B\r\n" + COMMENT + b"\r\n"], True, id="capital-digits"),
+    pytest.param([], False, id="nothing"),
+    pytest.param([HEAD[:-2]], False, id="half-a-head"),
+    pytest.param([HEAD], False, id="a-head-alone"),
+    pytest.param([HEAD + COMMENT.upper()], False, id="changed"),
+    pytest.param([HEAD + COMMENT + b"\n"], False, id="more"),
+    pytest.param([CHUNKED + COMMENT], False, id="no-chunk"),
+]
+
+
+@pytest.mark.parametrize(("written", "is_known"), WRITTEN)
+def test_the_head_that_the_server_writes(pair, monkeypatch, written, is_known):
     """With what middleware has added, less what concerns the server's own connection."""
+    monkeypatch.setattr("heliograph.servers.swap._HEAD_SECONDS", 0.1)
     _, accepted = pair
-    taken, body = swap(accepted.fileno(), accepted)
+    taken, dummy = swap(accepted.fileno(), accepted)
 
-    def write(data):
-        accepted.sendall(
-            b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Mw: a: b\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
+    for data in written:
+        accepted.sendall(data)
 
-    assert body.written_head(write, Framing.IDENTITY) == (
+    assert dummy.written_head(COMMENT, Framing.IDENTITY) == (
         b"HTTP/1.1 200 OK\r\nServer: s\r\nX-Mw: a: b\r\nConnection: close\r\n\r\n"
+        if is_known
+        else None
     )
     taken.close()
-    body.close()
+    dummy.close()
 
 
-@pytest.mark.parametrize("write", [None, lambda data: None])
-def test_no_head_yet(pair, write):
-    """Middleware that holds it back does not hold us up."""
+def test_a_head_that_another_thread_writes(pair):
+    """It is waited for."""
     _, accepted = pair
-    taken, body = swap(accepted.fileno(), accepted)
+    taken, dummy = swap(accepted.fileno(), accepted)
+    timer = threading.Timer(0.05, accepted.sendall, [HEAD + COMMENT])
+    timer.start()
 
-    assert body.written_head(write, Framing.IDENTITY) is None
+    assert dummy.written_head(COMMENT, Framing.IDENTITY) is not None
+    timer.join()
     taken.close()
-    body.close()
+    dummy.close()
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_a_connection_that_is_given_back(pair, blocks):
+    """It is as it was, and nothing that the server has written is lost."""
+    client, accepted = pair
+    accepted.setblocking(blocks)
+    written = os.urandom(100_000)
+    taken, dummy = swap(accepted.fileno(), accepted)
+    # More than the server writes of a stream before it is asked for the next block.
+    accepted.sendall(written)
+
+    with ThreadPoolExecutor() as executor:
+        giving = executor.submit(dummy.give_back, taken)
+        got = b""
+        while len(got) < len(written):
+            got += client.recv(1 << 16)
+        giving.result()
+
+    assert got == written
+    assert os.get_blocking(accepted.fileno()) is blocks
+    accepted.sendall(b"later")
+    assert client.recv(99) == b"later"
+
+
+def test_a_connection_that_is_given_back_to_a_client_that_has_left(pair):
+    """The server will see it."""
+    client, accepted = pair
+    taken, dummy = swap(accepted.fileno(), accepted)
+    accepted.sendall(HEAD)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+    dummy.give_back(taken)
+
+    with pytest.raises(ConnectionError):
+        accepted.sendall(b"x")
 
 
 def test_a_number_that_has_become_another_connections_is_not_taken(pair, monkeypatch):
@@ -137,11 +199,11 @@ def test_the_dummy_blocks_as_the_connection_does(pair, blocks):
     _, accepted = pair
     accepted.setblocking(blocks)
 
-    taken, body = swap(accepted.fileno(), accepted)
+    taken, dummy = swap(accepted.fileno(), accepted)
 
     assert os.get_blocking(accepted.fileno()) is blocks
     taken.close()
-    body.close()
+    dummy.close()
 
 
 def test_failure_leaves_the_connection(pair, monkeypatch):

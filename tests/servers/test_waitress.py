@@ -8,7 +8,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 
 from heliograph.servers.waitress import connection_of
-from wsgis import changes_hands, connected, environ
+from wsgis import changes_hands, comes_back, connected, environ
 
 
 @pytest.fixture
@@ -34,6 +34,15 @@ def test_the_connection_changes_hands(pair):
     assert connection.descriptor == accepted.fileno()
     assert not connection.has_pending_output()
     changes_hands(connection, client, accepted)
+
+
+def test_the_connection_comes_back(pair):
+    """With what waitress has written meanwhile, in any of its threads."""
+    client, accepted = pair
+    channel, connection = channel_of(accepted)
+
+    comes_back(connection, client, accepted)
+    assert channel.outbuf_lock.acquire(blocking=False)
 
 
 def test_unsent_output(pair):

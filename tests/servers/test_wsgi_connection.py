@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from heliograph.servers.wsgi_connection import SocketConnection
-from wsgis import changes_hands, connected, environ
+from wsgis import changes_hands, comes_back, connected, environ
 
 
 @pytest.fixture
@@ -32,6 +32,13 @@ def test_a_number_is_taken_over(pair):
     changes_hands(SocketConnection(environ(), number=accepted.fileno()), client, accepted)
 
 
+def test_a_connection_comes_back(pair):
+    """With what the server has written meanwhile."""
+    client, accepted = pair
+
+    comes_back(SocketConnection(environ(), accepted), client, accepted)
+
+
 NOT_TAKEN = [
     pytest.param({"REQUEST_METHOD": "HEAD"}, {}, id="head"),
     pytest.param({"REQUEST_METHOD": "POST"}, {}, id="post"),
@@ -46,7 +53,9 @@ def test_not_taken(pair, changes, options):
     """Whatever is not known to work stays the server's, and works as before."""
     client, accepted = pair
 
-    assert SocketConnection(environ(**changes), accepted, **options).take_over() is None
+    connection = SocketConnection(environ(**changes), accepted, **options)
+    assert not connection.may_be_taken
+    assert connection.take_over() is None
 
     accepted.sendall(b"the server's")
     assert client.recv(99) == b"the server's"

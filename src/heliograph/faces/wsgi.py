@@ -1,9 +1,17 @@
 """
 A WSGI response that becomes a stream, for any framework.
 
-Two ways lead to the client. If the server lets go of its connection, the hub gets it and
-the server gets an empty response (``swap.py``), so the stream holds no thread. Otherwise
-the server's thread pulls the stream from the hub, block by block.
+Two ways lead to the client. If the server lets go of its connection, the hub gets it, so
+the stream holds no thread. Otherwise the server's thread pulls the stream from the hub,
+block by block.
+
+**How a connection is taken over.** The body that the server gets swaps the connection for a
+dummy (``swap.py``) when it is first asked for bytes, and yields a comment. PEP 3333 has the
+server write the head and the comment before it asks for more. By then all middleware has
+had its say, also one that calls ``start_response`` late: so the head in the dummy is the
+head that the client gets, and the body ends for the server. If the dummy has no head, or
+something else than the comment, a middleware keeps or changes what is sent. Then the server
+gets its connection again, with what it has written, and its thread pulls.
 
 An admitted client holds a slot until it is adopted, or until its response is closed or
 collected. Each way out of this module gives the slot to one of these.
@@ -12,7 +20,6 @@ collected. Each way out of this module gives the slot to one of these.
 from __future__ import annotations
 
 import weakref
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from ..servers.swap import response_head
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
     from ..hub import Admission, StreamHub, Ticket
     from ..servers.advice import Advice
     from ..servers.interface import WsgiConnection
+    from ..servers.swap import Dummy
+    from ..wire.coding import Coding
 
 __all__ = ["serve_stream"]
 
@@ -34,6 +43,9 @@ _PIPELINED = (
     "a stream was asked for before the previous response on its connection was read: read"
     " that first, or use another connection"
 )
+
+# A comment (WHATWG HTML section 9.2.6): if the server keeps its connection, clients get it.
+_COMMENT = b":\n"
 
 
 def serve_stream(
@@ -51,8 +63,7 @@ def serve_stream(
     """
     Serve a stream as the body of a response to GET.
 
-    Call this when the server calls the response, after all hooks of the application: the
-    head that is sent is the one given here.
+    Call this when the server calls the response, after all hooks of the application.
 
     Args:
         hub: Serves the stream.
@@ -80,84 +91,108 @@ def serve_stream(
     ticket = admit(hub, admission, accept=accept)
     if isinstance(ticket, Refusal):
         return ticket
-    response = _Response(hub, ticket, connection, on_close)
     try:
         advice.about_connections(environ, ticket.at_address)
         advice.about_memory(environ, hub.url)
         # What the server's own response says of its length is not true of a stream.
         lines = [line for line in headers if line[0].lower() != "content-length"]
-        # Made before anything is taken: the server can still answer if it cannot be.
-        date = ("Date", formatdate(usegmt=True))
-        head = response_head(status, [*lines, date], connection.framing)
-        if may_take_over:
-            body = response.taken_over(start_response, status, lines, head)
-            if body is not None:
-                return body
-            advice.about_waiting(environ, connection)
-        return response.pulled(start_response, status, lines)
+        # Checked before anything is taken: the server can still answer if it cannot be.
+        response_head(status, lines, connection.framing)
+        client = _Client(hub, ticket, connection, admission.coding)
+        if may_take_over and connection.may_be_taken:
+            blocks = client.handed_over(lambda: advice.about_waiting(environ, connection))
+        else:
+            if may_take_over:
+                advice.about_waiting(environ, connection)
+            # Now, since there are servers that send the head before they ask for a body.
+            hub.locate(ticket)
+            blocks = client.pulled()
+        body = _Body(client, blocks, on_close)
+        start_response(status, lines)
     except BaseException:
         # Not logged: the server does that. Only the slot is ours.
         hub.release(ticket)
         raise
+    return body
 
 
-class _Response:
-    """An admitted client, on the way to one of two bodies."""
+class _Client:
+    """
+    An admitted client, on one of two ways.
+
+    Attributes:
+        is_adopted: Whether the hub has the connection.
+    """
 
     def __init__(
-        self,
-        hub: StreamHub,
-        ticket: Ticket,
-        connection: WsgiConnection,
-        on_close: Callable[[], None],
+        self, hub: StreamHub, ticket: Ticket, connection: WsgiConnection, coding: Coding
     ) -> None:
         self._hub = hub
         self._ticket = ticket
         self._connection = connection
-        self._on_close = on_close
+        self._coding = coding
+        self._dummy: Dummy | None = None
+        self.is_adopted = False
 
-    def taken_over(
-        self,
-        start_response: StartResponse,
-        status: str,
-        headers: list[tuple[str, str]],
-        head: bytes,
-    ) -> _Body | None:
-        """Hand the connection to the hub. None if the server keeps it."""
+    def handed_over(self, on_kept: Callable[[], None]) -> Iterator[bytes]:
+        """
+        Hand the connection to the hub when the server has written the head.
+
+        Args:
+            on_kept: Called if the server keeps its connection.
+
+        Yields:
+            A comment, for the dummy; the stream, if the server keeps its connection.
+        """
+        connection, prologue = self._connection, b""
         try:
-            taken = self._connection.take_over()
+            taken = connection.take_over()
         except OSError:
             # No descriptors are left, so the server's own has to do.
             taken = None
-        if taken is None:
-            return None
-        connection, dummy = taken
-        try:
-            write = start_response(status, [*headers, ("Content-Length", "0")])
-            head = dummy.written_head(write, self._connection.framing) or head
-        except BaseException:
-            # The server answers with an error, if it still can.
-            dummy.give_back(connection)
-            raise
-        self._hub.adopt(self._ticket, connection, head, self._connection.framing)
-        return _Body(dummy, self._on_close)
-
-    def pulled(
-        self, start_response: StartResponse, status: str, headers: list[tuple[str, str]]
-    ) -> _Body:
-        """Serve the client from the thread that iterates."""
-        connection = self._connection
+        if taken is not None:
+            clients, dummy = taken
+            prologue = self._coding.prologue
+            comment = prologue + self._coding.code((_COMMENT,))
+            head = None
+            try:
+                yield comment
+                head = dummy.written_head(comment, connection.framing)
+            finally:
+                if head is None:
+                    connection.give_back(clients, dummy)
+            if head is not None:
+                # Closed with the response, since the server ends the body in between.
+                self._dummy = dummy
+                self.is_adopted = True
+                self._hub.adopt(self._ticket, clients, head, connection.framing)
+                return
+        on_kept()
         self._hub.locate(self._ticket)
-        blocks = self._hub.pull(
+        for block in self.pulled():
+            # A stream has one, which the comment has begun with.
+            yield block.removeprefix(prologue)
+            prologue = b""
+
+    def pulled(self) -> Iterator[bytes]:
+        """Return the stream, for the thread that iterates."""
+        connection = self._connection
+        return self._hub.pull(
             self._ticket,
             connection.descriptor,
             connection.adapter,
             connection.is_stopping,
         )
-        body = _Body(blocks, self._on_close)
-        body.release_when_dropped(self._hub, self._ticket)
-        start_response(status, headers)
-        return body
+
+    def release(self) -> None:
+        """Release the slot, unless the hub serves the client."""
+        if not self.is_adopted:
+            self._hub.release(self._ticket)
+
+    def close(self) -> None:
+        """Let what the server writes from now on fail."""
+        if self._dummy is not None:
+            self._dummy.close()
 
 
 class _Body:
@@ -168,24 +203,20 @@ class _Body:
     this, and what is dropped gives its slot back.
 
     Args:
-        blocks: The body. Closed with it, if it can be closed.
+        client: Released when this is closed or collected. A generator that was never
+            started has nothing to run when it is closed, and a response that is dropped on
+            its way to the server is not closed at all.
+        blocks: The body: a generator.
         on_close: Called when the server closes the response.
     """
 
-    def __init__(self, blocks: Iterable[bytes], on_close: Callable[[], None]) -> None:
-        self._source = blocks
-        self._blocks = iter(blocks)
+    def __init__(
+        self, client: _Client, blocks: Iterator[bytes], on_close: Callable[[], None]
+    ) -> None:
+        self._client = client
+        self._blocks = blocks
         self._on_close = on_close
-        self._release: weakref.finalize[..., _Body] | None = None
-
-    def release_when_dropped(self, hub: StreamHub, ticket: Ticket) -> None:
-        """
-        Release a slot when the response is closed or collected.
-
-        A generator that was never started has nothing to run when it is closed, and a
-        response that is dropped on its way to the server is not closed at all.
-        """
-        self._release = weakref.finalize(self, hub.release, ticket)
+        self._release = weakref.finalize(self, client.release)
         self._release.atexit = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -197,10 +228,10 @@ class _Body:
     def close(self) -> None:
         """Close the stream and then the response. WSGI servers call this (PEP 3333)."""
         try:
-            close = getattr(self._source, "close", None)
+            close = getattr(self._blocks, "close", None)
             if close is not None:
                 close()
         finally:
-            if self._release is not None:
-                self._release()
+            self._release()
+            self._client.close()
             self._on_close()

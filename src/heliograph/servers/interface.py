@@ -154,17 +154,36 @@ class WsgiConnection(Protocol):
         """
         ...
 
+    @property
+    def may_be_taken(self) -> bool:
+        """
+        Whether :meth:`take_over` may succeed.
+
+        False for anything but a GET, an unknown server, TLS that ends in the server, and a
+        process that ends with the response.
+        """
+        ...
+
     def take_over(self) -> tuple[socket.socket, Dummy] | None:
         """
-        Take the connection of a GET request from its server.
+        Take the connection of a request from its server, before a response has begun.
 
         Returns:
-            The client's connection, which belongs to the caller from now on, and the body
-            that the server gets instead. :obj:`None` if this connection must not be taken:
-            not a GET, an unknown server, TLS that ends in the server, a process that ends
-            with the response, or a connection that the server is closing.
+            The client's connection, which belongs to the caller from now on, and what the
+            server writes to instead. :obj:`None` if this connection must not be taken, or
+            if the server is closing it.
 
         Raises:
             OSError: The process has no descriptors left. The server keeps its connection.
+        """
+        ...
+
+    def give_back(self, connection: socket.socket, dummy: Dummy) -> None:
+        """
+        Return a connection to its server, with all that the server has written meanwhile.
+
+        Args:
+            connection: From :meth:`take_over`. Not the caller's any more.
+            dummy: Likewise.
         """
         ...

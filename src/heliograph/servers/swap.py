@@ -29,12 +29,16 @@ from ..hub.sinks import duplicate, identity_of
 from ..wire.framing import Framing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
 
 __all__ = ["Dummy", "response_head", "swap"]
 
 # More than a head may have.
 _HEAD_BYTES = 65_536
+
+# A server writes the head before it asks for more (PEP 3333), or has another thread write
+# it. This is how long that thread may need; a middleware that keeps the head needs longer.
+_HEAD_SECONDS = 1.0
 
 # Headers about the connection between the server and its client: ours is another one.
 # RFC 9110 section 7.6.1, RFC 9112 section 6.
@@ -54,7 +58,7 @@ _NOT_OURS_TO_PASS = frozenset(
 
 class Dummy:
     """
-    The empty response that the server writes instead of the stream, into a socket pair.
+    A socket pair, into which the server writes the head of a stream, and an empty body.
 
     The server's end stays writable until the server closes the response.
 
@@ -72,6 +76,7 @@ class Dummy:
         self._peer = peer
         self._number = number
         self._identity = identity_of(servers_end.fileno())
+        self._written = b""
 
     def put(self) -> None:
         """
@@ -84,59 +89,66 @@ class Dummy:
             self._servers_end.setblocking(os.get_blocking(self._number))
             os.dup2(self._servers_end.fileno(), self._number, inheritable=False)
 
-    def written_head(
-        self, write: Callable[[bytes], object] | None, framing: Framing
-    ) -> bytes | None:
+    def written_head(self, comment: bytes, framing: Framing) -> bytes | None:
         """
-        Return the head that the server writes for the response, fit for a stream.
+        Return the head that the server has written for the response, fit for a stream.
 
         Middleware may have added headers on their way to the server, so what the server
-        writes is what counts.
+        has written is what counts.
 
         Args:
-            write: What ``start_response`` returned (PEP 3333).
+            comment: What the server was given for the beginning of the body.
             framing: How the blocks of the stream are going to be delimited.
 
         Returns:
-            :obj:`None` if the server has not written one yet: middleware may hold it back.
+            :obj:`None` if the server has not written a head and the comment: middleware
+            keeps the comment, or has changed it, as one that compresses does.
         """
-        if not callable(write):
-            return None
-        # Does not wait for us to read: nothing else is in the pair, and a head fits in.
-        write(b"")
-        self._peer.setblocking(False)  # noqa: FBT003 - no keyword
-        written = b""
-        with contextlib.suppress(BlockingIOError):
-            while data := self._peer.recv(_HEAD_BYTES):
-                written += data
-        head, end, _ = written.partition(b"\r\n\r\n")
-        if not end:
-            return None
-        status_line, *lines = head.decode("latin-1").split("\r\n")
-        fields = (line.partition(":") for line in lines)
-        headers = [(name, value.strip()) for name, _, value in fields]
-        return response_head(status_line.partition(" ")[2], headers, framing)
+        while True:
+            head, end, body = self._written.partition(b"\r\n\r\n")
+            if end:
+                status_line, *lines = head.decode("latin-1").split("\r\n")
+                fields = [line.partition(":") for line in lines]
+                headers = [(name, value.strip()) for name, _, value in fields]
+                expected = _bodies(comment, headers)
+                if body in expected:
+                    return response_head(status_line.partition(" ")[2], headers, framing)
+                if not any(each.startswith(body) for each in expected):
+                    return None
+            if not self._read(_HEAD_SECONDS):
+                return None
 
     def give_back(self, connection: socket.socket) -> None:
         """
-        Return the connection to the server, before it has written anything.
+        Return the connection to the server, with all that the server has written.
 
         Args:
             connection: From :func:`swap`. Closed here, which does not close it for the
                 client.
         """
-        # The server may have closed the dummy, and the number be another connection's.
-        if identity_of(self._number) == self._identity:
-            os.dup2(connection.fileno(), self._number, inheritable=False)
-        connection.close()
+        while self._read(0):
+            pass
+        with connection:
+            _send_all(connection, self._written)
+            # The server may have closed the dummy, and the number be another connection's.
+            if identity_of(self._number) == self._identity:
+                os.dup2(connection.fileno(), self._number, inheritable=False)
         self.close()
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
-
     def close(self) -> None:
-        """Close our end: what the server writes now fails. Servers call this (PEP 3333)."""
+        """Close our end: what the server writes now fails."""
         self._peer.close()
+
+    def _read(self, seconds: float) -> bool:
+        """Read what the server has written; False if there is nothing in time."""
+        # Not select.poll(): eventlet removes it.
+        self._peer.settimeout(seconds)
+        try:
+            data = self._peer.recv(_HEAD_BYTES)
+        except OSError:
+            return False
+        self._written += data
+        return bool(data)
 
 
 def swap(
@@ -175,6 +187,27 @@ def swap(
         _close(servers_end, peer, taken)
         raise
     return taken, dummy
+
+
+def _bodies(comment: bytes, headers: Iterable[tuple[str, str]]) -> list[bytes]:
+    """Return what a server may write of a comment: itself, or a chunk of a body."""
+    for name, value in headers:
+        if name.lower() == "transfer-encoding" and value.lower() == "chunked":
+            # RFC 9112 section 7.1. The size has digits of either case.
+            sizes = b"%x" % len(comment), b"%X" % len(comment)
+            return [b"%b\r\n%b\r\n" % (size, comment) for size in sizes]
+    return [comment]
+
+
+def _send_all(connection: socket.socket, data: bytes) -> None:
+    """Send what a server has written, whether the server lets its sockets block or not."""
+    # Nobody else uses the connection now, but its mode is the server's.
+    blocks = os.get_blocking(connection.fileno())
+    connection.settimeout(_HEAD_SECONDS)
+    # An error is of a client that has left, or takes nothing: the server will see it, too.
+    with contextlib.suppress(OSError):
+        connection.sendall(data)
+    os.set_blocking(connection.fileno(), blocks)
 
 
 def _close(*sockets: socket.socket | None) -> None:

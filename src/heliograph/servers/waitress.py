@@ -70,6 +70,12 @@ class WaitressConnection(SocketConnection):
             is_idle = self._channel.connected and not self._channel.total_outbufs_len
             return super().take_over() if is_idle else None
 
+    def give_back(self, connection: socket.socket, dummy: Dummy) -> None:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        # No thread of waitress writes meanwhile.
+        with self._channel.outbuf_lock:
+            super().give_back(connection, dummy)
+
 
 def connection_of(
     environ: WSGIEnvironment, is_stopping: IsStopping | None

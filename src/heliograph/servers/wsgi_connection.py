@@ -102,12 +102,21 @@ class SocketConnection:
         """Return False: only waitress sends from other threads than the request's."""
         return False
 
+    @property
+    def may_be_taken(self) -> bool:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        return self.descriptor is not None and self._may_be_taken
+
     def take_over(self) -> tuple[socket.socket, Dummy] | None:
         """See :class:`~heliograph.servers.interface.WsgiConnection`."""
         number = self.descriptor
         if number is None or not self._may_be_taken:
             return None
         return swap(number, self._connection)
+
+    def give_back(self, connection: socket.socket, dummy: Dummy) -> None:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        dummy.give_back(connection)
 
 
 def plain_sockets() -> tuple[type[socket.socket], ...]:
