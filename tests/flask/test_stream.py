@@ -4,8 +4,12 @@ import gc
 import re
 
 import pytest
+import werkzeug
+from flask_compress import Compress
 
+import flask
 from flask_apps import Reader, make_app
+from heliograph.flask import SSE
 from servers import until
 
 
@@ -84,6 +88,137 @@ def test_a_hook_that_answers_otherwise(tmp_path):
 
     assert answer.text == "denied"
     assert "Content-Encoding" not in answer.headers
+
+
+class Own(flask.Response):
+    """A class of an application, as many have one."""
+
+    default_mimetype = "application/json"
+
+
+class Changing(flask.Response):
+    """One that changes what is sent when it is called."""
+
+    def __call__(self, environ, start_response):
+        self.headers["X-Own"] = "1"
+        return super().__call__(environ, start_response)
+
+
+def forced(response):
+    return werkzeug.Response.force_type(response)
+
+
+def copied(response):
+    return flask.Response(response.get_data(), response.status, response.headers)
+
+
+def wrapped(response):
+    return flask.Response(response.iter_encoded(), headers=list(response.headers))
+
+
+def replaced(response):
+    response.response = [b"something else"]
+    return response
+
+
+CHANGES = [
+    *[({"response_class": kind}, None) for kind in (Own, Changing, werkzeug.Response)],
+    *[({}, hook) for hook in (forced, copied, wrapped, replaced)],
+]
+
+
+@pytest.mark.parametrize(("attributes", "hook"), CHANGES)
+def test_what_an_application_makes_of_its_responses(app, stream, attributes, hook):
+    """Whatever class a response has, and whatever body: it is the stream."""
+    vars(app).update(attributes)
+    if hook is not None:
+        app.after_request(hook)
+
+    reader = stream()
+
+    app.sse.publish("x")
+    assert reader.wait(1)[0].data == "x"
+    assert reader.response.mimetype == "text/event-stream"
+    assert ("X-Own" in reader.response.headers) is (
+        attributes == {"response_class": Changing}
+    )
+
+
+def test_what_hooks_see(app, stream):
+    """A streamed response of unknown length, which can be read without waiting."""
+    seen = []
+
+    @app.after_request
+    def look(response):
+        seen.append((response.is_streamed, response.content_length))
+        seen.append((response.get_data(), response.headers.get("Content-Encoding")))
+        return response
+
+    stream(headers={"Accept-Encoding": "gzip"})
+
+    assert seen == [(True, None), (b"", None)]
+
+
+CONDITIONS = [
+    {"If-None-Match": "*"},
+    {"If-Match": '"x"'},
+    {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
+    {"Range": "bytes=0-0", "If-Range": '"x"'},
+]
+
+
+@pytest.mark.parametrize("conditions", CONDITIONS)
+def test_conditions(app, stream, conditions):
+    """No hook answers that the client has the stream already."""
+
+    @app.after_request
+    def validate(response):
+        response.add_etag()
+        response.last_modified = 0
+        return response.make_conditional(flask.request, True, 99)
+
+    headers = stream(headers=conditions).response.headers
+
+    assert not {"ETag", "Last-Modified", "Accept-Ranges", "Content-Length"} & set(
+        headers.keys()
+    )
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "br, zstd, deflate"])
+def test_flask_compress(tmp_path, accepted):
+    """It compresses a body that is not sent, and nothing is said of that."""
+    app = make_app(tmp_path, COMPRESS_MIMETYPES=["text/event-stream"], COMPRESS_MIN_SIZE=0)
+    Compress(app)
+
+    with app.test_client().get("/stream", headers={"Accept-Encoding": accepted}) as got:
+        assert "Content-Encoding" not in got.headers
+        Reader(got).placed()
+
+
+def test_an_application_without_the_blueprint():
+    """The layer that serves streams is added with it, so the error says what to write."""
+    app = flask.Flask(__name__)
+    app.config["SSE_URL"] = "memory:"
+    app.testing = True
+    app.add_url_rule("/own", "own", SSE().stream)
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="serves no streams: register the blueprint"):
+            app.test_client().get("/own")
+
+
+def test_an_application_in_another_one(tmp_path):
+    """Its streams pass a response of the outer application."""
+    inner = make_app(tmp_path)
+    outer = flask.Flask("outer")
+
+    @outer.get("/stream")
+    def stream():
+        return flask.Response.from_app(inner, flask.request.environ)
+
+    with outer.test_client().get("/stream") as response:
+        assert response.mimetype == "text/event-stream"
+        Reader(response).placed()
 
 
 def test_head(app):

@@ -15,10 +15,10 @@ A face translates between one framework and this layer, and decides nothing itse
 To publish, it passes what the developer gave to :func:`event_for`. The functions above take
 the time as an argument, do no I/O and read no clock.
 
-A face under WSGI also uses :class:`Arrivals` around its application,
-:mod:`heliograph.faces.settings` and :mod:`heliograph.faces.lazy_hub`, which read the keys
-of the application and create its hub, and :mod:`heliograph.faces.wsgi`, which serves the
-stream.
+A face under WSGI also uses :class:`Arrivals` and
+:class:`~heliograph.faces.stream_layer.StreamLayer` around its application, which serves the
+streams that views offer, and :mod:`heliograph.faces.settings` and
+:mod:`heliograph.faces.lazy_hub`, which read the keys of the application and create its hub.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from .request import (
     with_parents,
 )
 from .state import ADVICE, State, state_of
-from .stream import EventStream
+from .stream import event_stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -131,7 +131,7 @@ class ServerSentEventsBlueprint(Blueprint):
         check_view()
         state = self._state()
         # First, since it reads the settings that decide who is admitted.
-        hub = state.hub
+        _ = state.hub
         authorizer = self._authorizer
         access = access_of(
             state.settings,
@@ -146,7 +146,7 @@ class ServerSentEventsBlueprint(Blueprint):
             decision = decision.settle(verdict)
         if isinstance(decision, Refusal):
             abort_with(decision)
-        return EventStream(hub, decision, may_take_over=state.settings.take_over)
+        return event_stream(state, decision)
 
     def authorizer(self, function: _Authorizer) -> _Authorizer:
         """
@@ -235,8 +235,10 @@ class ServerSentEventsBlueprint(Blueprint):
         ADVICE.about_uwsgi()
         name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
         self._apps[app] = f"{name}.stream"
+        state = state_of(app)
+        state.serve_streams()
         access_of(
-            state_of(app).settings,
+            state.settings,
             has_authorizer=self._authorizer is not None,
             hook_sees_one_channel=has_hooks(app, with_parents(name)),
         )

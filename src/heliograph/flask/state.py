@@ -12,6 +12,7 @@ from ..faces import Arrivals
 from ..faces.creation_lock import the_only
 from ..faces.lazy_hub import LazyHub
 from ..faces.settings import URL_KEY
+from ..faces.stream_layer import StreamLayer
 from ..servers.advice import Advice
 from .settings import read_settings
 
@@ -47,7 +48,13 @@ class State:
     def __init__(self, app: Flask) -> None:
         self.app = app
         self._lazy_hub = LazyHub(partial(read_settings, app), ADVICE)
-        app.wsgi_app = Arrivals(app.wsgi_app)  # type: ignore[method-assign]  # Flask documents this
+        self._serves_streams = False
+
+    def serve_streams(self) -> None:
+        """Put the layer around the application that serves its streams, once."""
+        if not self._serves_streams:
+            self._serves_streams = True
+            self.app.wsgi_app = Arrivals(StreamLayer(self.app.wsgi_app))  # type: ignore[method-assign]  # Flask documents this
 
     @property
     def hub(self) -> StreamHub:
