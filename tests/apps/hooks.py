@@ -1,6 +1,8 @@
 """An application whose hooks, response class and middleware do to responses what they can."""
 
 import gzip
+import os
+from pathlib import Path
 
 from flask_compress import Compress
 from plain import app
@@ -8,6 +10,7 @@ from webob import Request as WebObRequest
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from flask import Response, request
+from heliograph.flask import sse
 
 
 class OwnResponse(Response):
@@ -52,6 +55,21 @@ def copy(response):
 
 
 Compress(app)
+
+
+def note(what):
+    """Write to a file what tests look at when the server has ended."""
+    with Path(os.environ["INSTANCE"] + "-present").open("a") as file:
+        file.write(what)
+
+
+@app.get("/present")
+def present():
+    response = sse.stream()
+    response.call_on_close(lambda: note("-"))
+    note("+")
+    return response
+
 
 inner = app.wsgi_app
 

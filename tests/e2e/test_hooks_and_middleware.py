@@ -21,15 +21,19 @@ CONDITIONS = [
 ]
 
 
+def with_hooks(name):
+    """The command line of a server with the application of ``hooks.py``."""
+    return [
+        "hooks:app" if part == "plain:app" else "hooks" if part == "plain" else part
+        for part in TAKEN_OVER[name]
+    ]
+
+
 @pytest.fixture(scope="module", params=WSGI)
 def server(request, tmp_path_factory):
     """A server that tests leave as they have found it."""
-    command = [
-        "hooks:app" if part == "plain:app" else "hooks" if part == "plain" else part
-        for part in TAKEN_OVER[request.param]
-    ]
     folder = tmp_path_factory.mktemp(request.param)
-    with serving(command, folder) as server:
+    with serving(with_hooks(request.param), folder) as server:
         yield server
 
 
@@ -72,3 +76,21 @@ def test_middleware_that_changes_the_body(server):
         publish(server, "x")
         assert stream.wait(1)[0].data == "x"
         assert stream.body.count(b": changed\n") > 2
+
+
+@pytest.mark.parametrize("take_over", ["true", "false"])
+@pytest.mark.parametrize("name", ["gunicorn-gthread", "gunicorn-gevent"])
+def test_what_is_called_on_close(tmp_path, name, take_over):
+    """When the stream has ended, also by the end of the server: presence is counted so."""
+    present = tmp_path / "instance-present"
+    env = {"APP_SSE_TAKE_OVER": take_over}
+    with serving(with_hooks(name), tmp_path, env=env) as server:
+        streams = [server.stream("/present").placed() for _ in range(3)]
+        assert present.read_text() == "+++"
+
+        streams[0].close()
+        until(lambda: present.read_text() == "+++-")
+
+        server.stop()
+        assert present.read_text() == "+++---"
+        assert "Traceback" not in server.log_text()

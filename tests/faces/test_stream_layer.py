@@ -76,6 +76,7 @@ def offering(hub, answer, coding=Coding.IDENTITY):
             admission=Admission(("a",), coding=coding),
             may_take_over=True,
             advice=ADVICE,
+            has_callbacks=lambda body: True,
         )
         return answer(offer_stream(environ, offer), start_response)
 

@@ -6,10 +6,12 @@ import re
 import pytest
 import werkzeug
 from flask_compress import Compress
+from werkzeug.wsgi import ClosingIterator
 
 import flask
 from flask_apps import Reader, make_app
 from heliograph.flask import SSE
+from heliograph.flask.stream import _has_callbacks, _NoBytes
 from servers import until
 
 
@@ -193,6 +195,36 @@ def test_flask_compress(tmp_path, accepted):
     with app.test_client().get("/stream", headers={"Accept-Encoding": accepted}) as got:
         assert "Content-Encoding" not in got.headers
         Reader(got).placed()
+
+
+class Closing(werkzeug.Response):
+    """One with work of its own to do when it is closed."""
+
+    def close(self):
+        super().close()
+
+
+def response_with(callback=None, kind=werkzeug.Response, body=None):
+    response = kind(_NoBytes() if body is None else body)
+    if callback is not None:
+        response.call_on_close(callback)
+    return response.get_app_iter({"REQUEST_METHOD": "GET"})
+
+
+CALLBACKS = [
+    pytest.param(response_with(), False, id="none"),
+    pytest.param(response_with(print), True, id="call_on_close"),
+    pytest.param(response_with(kind=Closing), True, id="a-class"),
+    pytest.param(response_with(body=(each for each in [])), True, id="a-generator"),
+    pytest.param(ClosingIterator([], print), True, id="of-middleware"),
+    pytest.param([], True, id="of-an-unknown-kind"),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), CALLBACKS)
+def test_callbacks(body, expected):
+    """What has none need not be kept for as long as its stream."""
+    assert _has_callbacks(body) is expected
 
 
 def test_an_application_without_the_blueprint():

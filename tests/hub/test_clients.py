@@ -44,6 +44,7 @@ USES = {
     "release": lambda hub, ticket: hub.release(ticket),
     "finish": lambda hub, ticket: hub.finish(ticket),
     "finish_when": lambda hub, ticket: hub.finish_when(ticket, lambda: True),
+    "when_left": lambda hub, ticket: hub.when_left(ticket, lambda: None),
 }
 
 
@@ -67,6 +68,28 @@ async def test_a_ticket_whose_client_has_left(end, use, framing):
         assert (sink.calls, sink.data, client.raw) == (["close"], framing.end, HEAD)
         assert hub.statistics().subscribers == 0
         assert not hub._clients._admission._slots._streams
+
+
+@pytest.mark.parametrize("end", [*ENDS, "left"])
+async def test_when_a_client_has_left(end):
+    """A function is called once, whatever the reason; at once if it has left before."""
+    called = []
+    async with opened() as hub:
+        ticket = hub.admit(Admission(("a",)))
+        ours, client = pair()
+        hub.adopt(ticket, ours, HEAD)
+        await client.placed()
+
+        hub.when_left(ticket, lambda: called.append("then"))
+        assert called == []
+        if end == "left":
+            client.leave()
+        else:
+            ENDS[end](hub, ticket)
+        await until(lambda: called)
+        hub.when_left(ticket, lambda: called.append("at once"))
+
+        assert called == ["then", "at once"]
 
 
 async def test_a_ticket_of_another_hub():

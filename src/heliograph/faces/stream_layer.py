@@ -17,6 +17,7 @@ the body that they saw is not true of the stream, and not sent.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -81,12 +82,16 @@ class StreamOffer:
         admission: The stream that the client may open.
         may_take_over: Whether the connection may be taken over from the server.
         advice: Logs a warning if the set-up is going to cause problems.
+        has_callbacks: Returns whether something happens when a body is closed that the
+            application has returned. If so, the body is kept for as long as its stream,
+            which takes some 2 KB.
     """
 
     hub: StreamHub
     admission: Admission
     may_take_over: bool
     advice: Advice
+    has_callbacks: Callable[[object], bool]
 
 
 def offer_stream(environ: WSGIEnvironment, offer: StreamOffer) -> _Headers:
@@ -214,6 +219,7 @@ class _Exchange:
             # waitress would send the end of a body in chunks after the head.
             self._start_response(status, [*coded, ("Content-Length", "0")])
             return body
+        on_close = partial(_close, body) if offer.has_callbacks(body) else None
         try:
             served = serve_stream(
                 offer.hub,
@@ -222,7 +228,7 @@ class _Exchange:
                 self._start_response,
                 status=status,
                 headers=coded,
-                on_close=lambda: _close(body),
+                on_close=on_close,
                 may_take_over=offer.may_take_over,
                 advice=offer.advice,
             )

@@ -56,7 +56,7 @@ def serve_stream(
     *,
     status: str,
     headers: Iterable[tuple[str, str]],
-    on_close: Callable[[], None],
+    on_close: Callable[[], None] | None,
     may_take_over: bool,
     advice: Advice,
 ) -> Iterable[bytes] | Refusal:
@@ -72,7 +72,9 @@ def serve_stream(
         start_response: From the server.
         status: Code and reason, such as ``"200 OK"``.
         headers: Names and values. A ``Content-Length`` is ignored.
-        on_close: Called when the server closes the response. Not for a refusal.
+        on_close: Called when the stream has ended. Where the hub has the connection, that
+            is in another thread, which it may hold up; otherwise in the one in which the
+            server closes the response. Not called for a refusal. :obj:`None` for nothing.
         may_take_over: Whether the connection may be taken over from the server.
         advice: Logs a warning if the set-up is going to cause problems.
 
@@ -98,7 +100,7 @@ def serve_stream(
         lines = [line for line in headers if line[0].lower() != "content-length"]
         # Checked before anything is taken: the server can still answer if it cannot be.
         response_head(status, lines, connection.framing)
-        client = _Client(hub, ticket, connection, admission.coding)
+        client = _Client(hub, ticket, connection, admission.coding, on_close)
         if may_take_over and connection.may_be_taken:
             blocks = client.handed_over(lambda: advice.about_waiting(environ, connection))
         else:
@@ -107,7 +109,7 @@ def serve_stream(
             # Now, since there are servers that send the head before they ask for a body.
             hub.locate(ticket)
             blocks = client.pulled()
-        body = _Body(client, blocks, on_close)
+        body = _Body(client, blocks)
         start_response(status, lines)
     except BaseException:
         # Not logged: the server does that. Only the slot is ours.
@@ -117,22 +119,22 @@ def serve_stream(
 
 
 class _Client:
-    """
-    An admitted client, on one of two ways.
-
-    Attributes:
-        is_adopted: Whether the hub has the connection.
-    """
+    """An admitted client, on one of two ways."""
 
     def __init__(
-        self, hub: StreamHub, ticket: Ticket, connection: WsgiConnection, coding: Coding
+        self,
+        hub: StreamHub,
+        ticket: Ticket,
+        connection: WsgiConnection,
+        coding: Coding,
+        on_close: Callable[[], None] | None,
     ) -> None:
         self._hub = hub
         self._ticket = ticket
         self._connection = connection
         self._coding = coding
+        self._on_close = on_close
         self._dummy: Dummy | None = None
-        self.is_adopted = False
 
     def handed_over(self, on_kept: Callable[[], None]) -> Iterator[bytes]:
         """
@@ -154,17 +156,18 @@ class _Client:
             clients, dummy = taken
             prologue = self._coding.prologue
             comment = prologue + self._coding.code((_COMMENT,))
-            head = None
             try:
                 yield comment
                 head = dummy.written_head(comment, connection.framing)
+                if head is not None:
+                    if self._on_close is not None:
+                        self._hub.when_left(self._ticket, self._on_close)
+                    # Closed with the response, since the server ends the body in between.
+                    self._dummy = dummy
             finally:
-                if head is None:
+                if self._dummy is None:
                     connection.give_back(clients, dummy)
             if head is not None:
-                # Closed with the response, since the server ends the body in between.
-                self._dummy = dummy
-                self.is_adopted = True
                 self._hub.adopt(self._ticket, clients, head, connection.framing)
                 return
         on_kept()
@@ -186,13 +189,16 @@ class _Client:
 
     def release(self) -> None:
         """Release the slot, unless the hub serves the client."""
-        if not self.is_adopted:
+        if self._dummy is None:
             self._hub.release(self._ticket)
 
     def close(self) -> None:
-        """Let what the server writes from now on fail."""
+        """End the response of the server."""
         if self._dummy is not None:
+            # What the server writes from now on fails. The stream goes on.
             self._dummy.close()
+        elif self._on_close is not None:
+            self._on_close()
 
 
 class _Body:
@@ -207,15 +213,11 @@ class _Body:
             started has nothing to run when it is closed, and a response that is dropped on
             its way to the server is not closed at all.
         blocks: The body: a generator.
-        on_close: Called when the server closes the response.
     """
 
-    def __init__(
-        self, client: _Client, blocks: Iterator[bytes], on_close: Callable[[], None]
-    ) -> None:
+    def __init__(self, client: _Client, blocks: Iterator[bytes]) -> None:
         self._client = client
         self._blocks = blocks
-        self._on_close = on_close
         self._release = weakref.finalize(self, client.release)
         self._release.atexit = False
 
@@ -234,4 +236,3 @@ class _Body:
         finally:
             self._release()
             self._client.close()
-            self._on_close()

@@ -9,7 +9,11 @@ hooks have run (:mod:`heliograph.faces.stream_layer`): so cookies and the header
 
 from __future__ import annotations
 
+from types import GeneratorType
 from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Response as BaseResponse
+from werkzeug.wsgi import ClosingIterator
 
 from flask import Response, request
 
@@ -41,6 +45,7 @@ def event_stream(state: State, admission: Admission) -> Response:
         admission=admission,
         may_take_over=state.settings.take_over,
         advice=ADVICE,
+        has_callbacks=_has_callbacks,
     )
     try:
         headers = offer_stream(request.environ, offer)
@@ -51,6 +56,28 @@ def event_stream(state: State, admission: Admission) -> Response:
         ) from None
     # Not of app.response_class: its constructor may expect a body that is a str.
     return Response(_NoBytes(), headers=headers)
+
+
+def _has_callbacks(body: object) -> bool:
+    """
+    Return whether something may happen when a body is closed.
+
+    Args:
+        body: What an application has returned. If it does not look as Werkzeug makes it of
+            a response, something may.
+    """
+    callbacks = getattr(body, "_callbacks", None)
+    if type(body) is not ClosingIterator or not isinstance(callbacks, list):
+        return True
+    return not all(_does_nothing(getattr(each, "__self__", None)) for each in callbacks)
+
+
+def _does_nothing(closed: object) -> bool:
+    if isinstance(closed, BaseResponse) and type(closed).close is BaseResponse.close:
+        # The list of call_on_close.
+        has_functions = getattr(closed, "_on_close", True)
+        return not has_functions and isinstance(closed.response, _NoBytes)
+    return isinstance(closed, GeneratorType)  # encodes a body, and was not begun
 
 
 class _NoBytes:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .joining import Joining
     from .sinks import Sink
     from .stop_watch import StopWatch
-    from .subscriber import Observer
+    from .subscriber import Observer, Subscriber
 
 __all__ = ["Clients"]
 
@@ -37,7 +37,7 @@ _log = logging.getLogger("heliograph.hub")
 
 class Clients:
     """
-    Admits and serves clients, by calls to the rooms that do it.
+    Admits and serves clients, by calls to the rooms that do it. An observer of subscribers.
 
     Args:
         hub: The number of the hub, for its tickets.
@@ -72,7 +72,9 @@ class Clients:
         self._connections = connections
         self._stop_watch = stop_watch
         self._heads_seconds = heads_seconds
-        self._observers = observers
+        self._observers = (*observers, self)
+        # By the number of a client.
+        self._when_left: dict[int, Callable[[], None]] = {}
         self.is_finishing = False
 
     def __len__(self) -> int:
@@ -164,6 +166,26 @@ class Clients:
             on_open=lambda sink: self.attach(ticket, sink),
             on_failed=lambda: self._give_back(ticket),
         )
+
+    def when_left(self, ticket: Ticket, function: Callable[[], None]) -> None:
+        """
+        Call a function when a client has left, or its stream finishes: at once if it has.
+
+        Args:
+            ticket: From :meth:`admit`.
+            function: Called once, on the loop: it must not block. It replaces the one that
+                was passed before.
+        """
+        if self._admission.find(ticket.number) is None:
+            function()
+        else:
+            self._when_left[ticket.number] = function
+
+    def on_left(self, subscriber: Subscriber) -> None:
+        """Call the function of a client that has left."""
+        function = self._when_left.pop(subscriber.number, None)
+        if function is not None:
+            function()
 
     def attach(self, ticket: Ticket, sink: Sink) -> None:
         """

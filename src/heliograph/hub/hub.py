@@ -268,6 +268,10 @@ class Hub:
         """Serve a client over a connection of its own from now on."""
         self._clients.adopt(ticket, connection, head, framing)
 
+    def when_left(self, ticket: Ticket, function: Callable[[], None]) -> None:
+        """Call a function when a client's stream has ended. It must not block."""
+        self._clients.when_left(ticket, function)
+
     def attach(self, ticket: Ticket, sink: Sink) -> None:
         """Serve a client from now on. Its first bytes are written before this returns."""
         self._clients.attach(ticket, sink)

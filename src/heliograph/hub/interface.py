@@ -137,6 +137,16 @@ class StreamHub(Protocol):
         """
         ...
 
+    def when_left(self, ticket: Ticket, function: Callable[[], None]) -> None:
+        """
+        Call a function when a client's stream has ended. Returns at once.
+
+        Args:
+            ticket: From :meth:`admit`.
+            function: Called once, in a thread that may block; an exception is logged.
+        """
+        ...
+
     def locate(self, ticket: Ticket) -> None:
         """
         Wait for a client's position. See :meth:`.clients.Clients.locate`.

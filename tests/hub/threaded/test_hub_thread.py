@@ -91,6 +91,18 @@ def test_a_dropped_hub_is_closed(url):
     until(lambda: threading.active_count() <= before + 1)
 
 
+def test_when_left_of_a_closed_hub(hub):
+    """The stream has ended with its hub, so the function is called."""
+    ticket = hub.admit(Admission(("a",)))
+    hub.close()
+    called = []
+
+    hub.when_left(ticket, lambda: called.append(threading.current_thread()))
+
+    until(lambda: called)
+    assert called != [threading.current_thread()]
+
+
 def test_from_its_own_thread(hub):
     """It would wait for itself; it says so."""
     hub.publish(["a"], Event("x"))

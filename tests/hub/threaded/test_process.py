@@ -112,6 +112,38 @@ def test_after_a_fork(url):
     assert out == "1\n2\n3\n"
 
 
+def test_what_is_called_when_streams_have_ended(url):
+    """By the process that has them, when it ends, and not by its child."""
+    out = run(
+        """
+        import os, socket, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import Admission, HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        pairs = [socket.socketpair() for _ in range(2)]
+        for n, (ours, theirs) in enumerate(pairs):
+            ticket = hub.admit(Admission(("a",)))
+            hub.when_left(ticket, lambda n=n: print(os.getpid() == parent, n, flush=True))
+            hub.adopt(ticket, ours, b"head")
+            while b"id:" not in theirs.recv(9999):
+                pass
+        parent = os.getpid()
+        if not (child := os.fork()):
+            hub.publish(["a"], Event("x"))
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        pairs[1][1].close()
+        while hub.statistics().subscribers == 2:
+            pass
+        pairs[0][1].detach()
+        print("end", flush=True)
+        """,
+        url,
+    )
+
+    assert sorted(out.splitlines()) == ["True 0", "True 1", "end"]
+
+
 def test_a_fork_does_not_keep_streams_open(url):
     """A stream that the parent ends has ended, although a child lives."""
     out = run(

@@ -19,7 +19,7 @@ from ...errors import BrokerUnavailableError, HubClosedError
 from ...wire.framing import Framing
 from ..hub import open_hub
 from ..timings import DEFAULT_TIMINGS, Timings
-from . import process, streams
+from . import endings, process, streams
 from .loop import CLOSE_SECONDS, post, run
 
 if TYPE_CHECKING:
@@ -172,6 +172,23 @@ class HubThread:
                 connection.send(head + framing.end)
             return
         post(hub.adopt, ticket, connection, head, framing)
+
+    def when_left(self, ticket: Ticket, function: Callable[[], None]) -> None:
+        """
+        Call a function when a client's stream has ended. Returns at once.
+
+        Args:
+            ticket: From :meth:`admit`.
+            function: Called once, in a thread of its own kind, without the context of a
+                request. It may block, and may raise: that is logged. When the process ends,
+                it has five seconds.
+        """
+        has_left = endings.expect(function)
+        hub = process.hub_of(ticket.hub)
+        if hub is None:
+            has_left()
+        else:
+            post(hub.when_left, ticket, has_left)
 
     def locate(self, ticket: Ticket) -> None:
         """

@@ -18,7 +18,7 @@ import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from ...brokers.sqlite import worker  # noqa: F401 - first: its fork hooks run after ours
-from . import loop
+from . import endings, loop
 
 if TYPE_CHECKING:
     from ..hub import Hub
@@ -131,6 +131,7 @@ def _close_with_process() -> None:
     with loop.process.starting:
         loop.process.has_ended = True
     current.stop()
+    endings.call_all(loop.CLOSE_SECONDS)
 
 
 def _finish_streams() -> None:
