@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ...errors import ConfigError
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
     from ..plain import PlainFormat
 
-__all__ = ["DEFAULT_PREFIX", "Address", "Kind", "Option"]
+__all__ = ["ALL", "DEFAULT_PREFIX", "Address", "Kind", "Option"]
 
 DEFAULT_PREFIX = "heliograph:"
 """The beginning of the names of all keys and pub/sub channels in Redis."""
+
+ALL: Final = "all"
+"""Instead of a number of replicas: each that may be promoted."""
 
 Kind: TypeAlias = Literal["server", "sentinel", "cluster"]
 
@@ -76,9 +79,11 @@ def _yes_or_no(text: str) -> bool:
     return answers[text.lower()]
 
 
-def _count(text: str) -> int:
+def _replicas(text: str) -> int | str:
+    if text == ALL:
+        return ALL
     if not text.isdecimal() or int(text) > _MAX_REPLICAS:
-        raise ValueError(f"must be a whole number from 0 to {_MAX_REPLICAS}")
+        raise ValueError(f"must be all, or a whole number from 0 to {_MAX_REPLICAS}")
     return int(text)
 
 
@@ -123,7 +128,10 @@ _SENTINEL_OPTIONS: dict[str, Callable[[str], Option]] = {
     "sentinel_username": str,
     "sentinel_password": str,
 }
-_OWN_OPTIONS: dict[str, Callable[[str], Option]] = {"prefix": _prefix, "replicas": _count}
+_OWN_OPTIONS: dict[str, Callable[[str], Option]] = {
+    "prefix": _prefix,
+    "replicas": _replicas,
+}
 # Checked together, by PlainChannels. The first may be given several times.
 _PLAIN_OPTIONS: dict[str, Callable[[str], Option]] = {PLAIN_CHANNEL: str, PLAIN_FORMAT: str}
 _OPTIONS = (
@@ -146,7 +154,8 @@ class Address:
         options: The driver's keyword arguments for connections.
         sentinel_options: The driver's keyword arguments for connections to Sentinels.
         prefix: The beginning of the names of keys and pub/sub channels.
-        replicas: Number of replicas that must have an event before a publish returns.
+        replicas: Number of replicas that must have an event before a publish returns;
+            :data:`ALL` for each that may be promoted.
         plain_channels: The channels that are exchanged with programs that know nothing of
             Heliograph; :obj:`None` for none.
     """
@@ -160,7 +169,7 @@ class Address:
     options: dict[str, Option] = field(default_factory=dict, repr=False)
     sentinel_options: dict[str, Option] = field(default_factory=dict, repr=False)
     prefix: str = DEFAULT_PREFIX
-    replicas: int = 0
+    replicas: int | str = 0
     plain_channels: PlainChannels | None = None
 
     @staticmethod
@@ -201,11 +210,13 @@ class Address:
                     "several hosts need redis+sentinel:// or redis+cluster://, not redis://"
                 )
         service = _read_path(parts, kind, values, problems)
+        if kind == "server" and values.get("replicas") == ALL:
+            problems.append("replicas=all needs redis+sentinel:// or redis+cluster://")
         plain_channels = _plain_channels(parts, values, problems)
         if problems:
             raise ConfigError([f"{shown}: {problem}" for problem in problems])
         prefix = str(values.pop("prefix", DEFAULT_PREFIX))
-        replicas = int(values.pop("replicas", 0))
+        replicas = cast("int | str", values.pop("replicas", 0))
         sentinel = {
             name.removeprefix("sentinel_"): values.pop(name)
             for name in _SENTINEL_OPTIONS

@@ -18,12 +18,15 @@ from redis.exceptions import (
 
 from ...retry import Backoff
 from .node import Node, direct_client
+from .replicas import NotPrimaryError
 from .subscription import connection_errors
 from .tasks import cancel
 from .topology import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from redis.asyncio import Redis
 
     from .address import Address
     from .line import Line, LineEvents
@@ -37,6 +40,9 @@ _Endpoint: TypeAlias = tuple[str, int]
 # How often a call follows a cluster that is being rearranged.
 _REDIRECTIONS = 8
 _TRY_AGAIN_SECONDS = 0.1
+
+# Of the flags of a replica: it is not elected.
+_GONE = {b"fail", b"noaddr", b"handshake"}
 
 
 class Cluster(Topology):
@@ -193,6 +199,7 @@ class Cluster(Topology):
                 alive=self._alive,
                 events=self._events,
                 is_current=self._is_current,
+                count_promotable=_count_promotable,
                 timings=self._timings,
             )
         return node
@@ -203,3 +210,19 @@ class Cluster(Topology):
         except (RedisError, OSError):
             return True  # no node names another
         return (host, port) in self._owners.values()
+
+
+async def _count_promotable(client: Redis) -> int:
+    """Return how many replicas may be elected instead of the node that a client is of."""
+    name = await client.execute_command("CLUSTER", "MYID")  # type: ignore[no-untyped-call]
+    try:
+        lines = await client.execute_command(  # type: ignore[no-untyped-call]
+            "CLUSTER", "REPLICAS", name
+        )
+    except ResponseError as error:
+        if "not a master" not in str(error):
+            raise
+        raise NotPrimaryError("it is no longer a primary") from error
+    # One counts until most primaries have agreed that it failed (`fail`): a node that is
+    # cut off together with some of its replicas never hears that of the others.
+    return sum(not _GONE & set(line.split()[2].split(b",")) for line in lines)

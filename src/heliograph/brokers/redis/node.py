@@ -17,14 +17,17 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
+from .address import ALL
 from .line import Line
 from .pipe import Pipe
+from .replicas import AllReplicas, ReplicaCount
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .address import Address
     from .line import LineEvents
+    from .replicas import Replicas
     from .scripts import Script
     from .timings import Timings
 
@@ -33,11 +36,15 @@ __all__ = [
     "direct_client",
     "new_sentinel",
     "sentinel_client",
+    "sentinel_clients",
     "socket_client",
 ]
 
 # How long Redis may take to connect or to answer.
 _TIMEOUT_SECONDS = 5.0
+
+# How long a Sentinel may take that is asked with each append.
+_SENTINEL_TIMEOUT_SECONDS = 1.0
 
 
 class Node:
@@ -50,6 +57,8 @@ class Node:
         alive: A pub/sub channel on which nobody publishes.
         events: Told what happens on its line.
         is_current: Returns whether the server at a host and port is still the right one.
+        count_promotable: Returns how many replicas may be promoted instead of the server
+            that a client is connected to (:class:`.AllReplicas`).
         timings: How long the line waits.
 
     Attributes:
@@ -64,12 +73,10 @@ class Node:
         alive: str,
         events: LineEvents,
         is_current: Callable[[str, int], Awaitable[bool]],
+        count_promotable: Callable[[Redis], Awaitable[int]],
         timings: Timings,
     ) -> None:
-        timeout = float(address.options.get("socket_timeout", _TIMEOUT_SECONDS))
-        self._appends = Pipe(
-            new_client(), replicas=address.replicas, timeout_seconds=timeout
-        )
+        self._appends = Pipe(new_client(), replicas=_replicas(address, count_promotable))
         self._reads = Pipe(new_client())
         self.line = Line(
             new_client(),
@@ -94,6 +101,16 @@ class Node:
     async def close(self) -> None:
         """Finish the calls that have begun, and disconnect."""
         await asyncio.gather(self.line.close(), self._reads.close(), self._appends.close())
+
+
+def _replicas(
+    address: Address, count_promotable: Callable[[Redis], Awaitable[int]]
+) -> Replicas | None:
+    # Half of it: the answer has to arrive in time.
+    seconds = float(address.options.get("socket_timeout", _TIMEOUT_SECONDS)) / 2
+    if address.replicas == ALL:
+        return AllReplicas(count_promotable, seconds)
+    return ReplicaCount(int(address.replicas), seconds) if address.replicas else None
 
 
 def _connection_options(address: Address) -> dict[str, Any]:
@@ -165,20 +182,39 @@ def new_sentinel(address: Address) -> Sentinel:
     Args:
         address: The hosts of the Sentinels, and how to connect.
     """
+    return Sentinel(  # type: ignore[no-untyped-call]
+        list(address.hosts), sentinel_kwargs=_sentinel_options(address)
+    )
+
+
+def sentinel_clients(address: Address) -> list[Redis]:
+    """
+    Make a client of each Sentinel, which waits less long than for Redis.
+
+    Args:
+        address: The hosts of the Sentinels, and how to connect.
+    """
+    options = _sentinel_options(address)
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        options[name] = min(options[name], _SENTINEL_TIMEOUT_SECONDS)
+    return [
+        Redis(host=host, port=port, decode_responses=True, **options)
+        for host, port in address.hosts
+    ]
+
+
+def _sentinel_options(address: Address) -> dict[str, Any]:
     options = {
         name: value
         for name, value in _connection_options(address).items()
         if name.startswith(("socket_", "ssl_", "protocol"))
     }
-    return Sentinel(  # type: ignore[no-untyped-call]
-        list(address.hosts),
-        sentinel_kwargs={
-            "ssl": address.tls,
-            "retry": Retry(NoBackoff(), 0),
-            **options,
-            **address.sentinel_options,
-        },
-    )
+    return {
+        "ssl": address.tls,
+        "retry": Retry(NoBackoff(), 0),
+        **options,
+        **address.sentinel_options,
+    }
 
 
 def _client(**options: Any) -> Redis:

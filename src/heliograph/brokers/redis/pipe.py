@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
+from .replicas import NotPrimaryError
 from .subscription import connection_errors
 from .tasks import cancel
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from .replicas import Replicas
     from .scripts import Reply, Request
 
 __all__ = ["Pipe"]
@@ -43,16 +45,12 @@ class Pipe:
 
     Args:
         client: With a pool of its own, of one connection, which repeats nothing.
-        replicas: Number of replicas that must have what a call has written.
-        timeout_seconds: How long an answer may take; replicas may take half of it.
+        replicas: Asked whether they have what a call has written; :obj:`None` for none.
     """
 
-    def __init__(
-        self, client: Redis, *, replicas: int = 0, timeout_seconds: float = 5.0
-    ) -> None:
+    def __init__(self, client: Redis, *, replicas: Replicas | None = None) -> None:
         self._client = client
         self._replicas = replicas
-        self._timeout_ms = int(timeout_seconds * 500)
         self._waiting: list[_Waiting] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -129,24 +127,18 @@ class Pipe:
                 pipeline.execute_command("ASKING")
             indexes.append(len(pipeline))
             pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
-        if self._replicas:
-            pipeline.execute_command("WAIT", self._replicas, self._timeout_ms)
+        count = len(pipeline)
+        if self._replicas is not None:
+            self._replicas.ask(pipeline)
         results = await pipeline.execute(raise_on_error=False)
-        if self._replicas:
-            self._check_replicas(results)
-        return [results[index] for index in indexes]
-
-    def _check_replicas(self, results: list[Reply]) -> None:
-        found = results[-1]
-        if isinstance(found, Exception):
-            error = found
-        elif found >= self._replicas:
-            return
-        else:
-            error = RedisError(f"only {found} of {self._replicas} replicas have it in time")
-        for n, result in enumerate(results):
-            if not isinstance(result, Exception):
-                results[n] = error
+        answers = [results[index] for index in indexes]
+        if self._replicas is None or all(isinstance(one, Exception) for one in answers):
+            return answers
+        try:
+            await self._replicas.check(self._client, results[count:])
+        except (RedisError, OSError) as error:
+            return [one if isinstance(one, Exception) else error for one in answers]
+        return answers
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
@@ -157,7 +149,7 @@ def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
 
 def _is_of_no_primary(result: object) -> bool:
     # Old servers say it within an error of the script.
-    return isinstance(result, ReadOnlyError) or (
+    return isinstance(result, ReadOnlyError | NotPrimaryError) or (
         isinstance(result, ResponseError)
         and any(word in str(result) for word in ("READONLY", "NOREPLICAS"))
     )

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from ...errors import ConfigError
-from .node import Node, direct_client, new_sentinel, sentinel_client, socket_client
+from .address import ALL
+from .node import (
+    Node,
+    direct_client,
+    new_sentinel,
+    sentinel_client,
+    sentinel_clients,
+    socket_client,
+)
+from .replicas import NotPrimaryError
+from .sentinels import Sentinels, majority
 from .subscription import connection_errors
 from .topology import Topology
 
@@ -39,6 +50,10 @@ class Single(Topology):
         self, address: Address, alive: str, events: LineEvents, timings: Timings
     ) -> None:
         self._sentinel = new_sentinel(address) if address.kind == "sentinel" else None
+        # Asked with each append, and kept from those that are asked for the primary.
+        self._sentinels: Sentinels | None = None
+        if address.kind == "sentinel" and address.replicas == ALL:
+            self._sentinels = Sentinels(address.service, sentinel_clients(address))
         self._address = address
         self._node = Node(
             self._new_client,
@@ -46,6 +61,7 @@ class Single(Topology):
             alive=alive,
             events=events,
             is_current=self._is_current,
+            count_promotable=self._count_promotable,
             timings=timings,
         )
 
@@ -60,7 +76,10 @@ class Single(Topology):
         for sentinel in () if self._sentinel is None else self._sentinel.sentinels:
             try:
                 with connection_errors():
-                    services = await sentinel.sentinel_masters()
+                    # A cast: the driver says that it is a list.
+                    services = cast(
+                        "dict[str, dict[str, Any]]", await sentinel.sentinel_masters()
+                    )
             except ResponseError as error:
                 if "unknown command" in str(error):
                     raise ConfigError(
@@ -75,6 +94,7 @@ class Single(Topology):
                 raise ConfigError(
                     [f"{self._address.shown}: the Sentinels know other services: {names}"]
                 )
+            self._check_hosts(services[self._address.service])
             return
         # A refusal says more than a Sentinel that cannot be reached.
         failures.sort(key=lambda error: isinstance(error, AuthenticationError))
@@ -101,6 +121,8 @@ class Single(Topology):
         await self._node.close()
         if self._sentinel is not None:
             await self._sentinel.aclose()
+        if self._sentinels is not None:
+            await self._sentinels.close()
 
     async def _is_current(self, host: str, port: int) -> bool:
         if self._sentinel is None:
@@ -111,6 +133,22 @@ class Single(Topology):
         except (RedisError, OSError):
             return True  # no Sentinel names another
         return (host, port) == (found[0], int(found[1]))
+
+    async def _count_promotable(self, client: Redis) -> int:
+        pool = client.connection_pool
+        if self._sentinels is None or not isinstance(pool, SentinelConnectionPool):
+            raise TypeError(f"nobody knows the replicas of {self._address.shown}")
+        if pool.master_address is None:
+            raise NotPrimaryError("no Sentinel has named a primary")
+        host, port = pool.master_address
+        return await self._sentinels.count_promotable(host, int(port))
+
+    def _check_hosts(self, service: dict[str, Any]) -> None:
+        known = 1 + int(service["num-other-sentinels"])
+        needed, named = majority(known), len(self._address.hosts)
+        if self._address.replicas == ALL and named < needed:
+            problem = f"name at least {needed} of the {known} Sentinels, not {named}"
+            raise ConfigError([f"{self._address.shown}: replicas=all: {problem}"])
 
     def _new_client(self) -> Redis:
         if self._sentinel is not None:

@@ -8,6 +8,8 @@ if is_repeat == '1' then
             text(last) .. '-0', text(oldest + 1) .. '-0', 'COUNT', 100)
         for _, entry in ipairs(page) do
             if entry[2][6] == token then
+                -- A write, so that WAIT asks replicas for all that was written before it.
+                redis.call('EXPIRE', hash_key, forget_seconds)
                 return {epoch, text(offset_of(entry)), string.format('%.17g', at(entry))}
             end
             last = offset_of(entry) - 1

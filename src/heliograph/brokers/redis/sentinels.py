@@ -1,0 +1,165 @@
+"""What Sentinels say of a primary: whether it is the one, and who may be promoted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+
+from .replicas import NotPrimaryError
+from .subscription import connection_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis.asyncio import Redis
+
+    from .scripts import Reply
+
+__all__ = ["Sentinels", "majority"]
+
+# How long a Sentinel that did not answer is not asked again.
+_AWAY_SECONDS = 5.0
+
+# Of the flags of a replica: it is not promoted.
+_DOWN = {"s_down", "o_down", "disconnected"}
+
+
+def majority(count: int) -> int:
+    """
+    Return how many are the majority.
+
+    Args:
+        count: Of how many.
+    """
+    return count // 2 + 1
+
+
+class Sentinels:
+    """
+    The Sentinels of a service, all of which are asked.
+
+    One is not enough: the others may have promoted another server behind its back. And the
+    one that carries out a failover knows of it first.
+
+    Args:
+        service: The name that the Sentinels give the service.
+        clients: One for each Sentinel.
+    """
+
+    def __init__(self, service: str, clients: Sequence[Redis]) -> None:
+        self._service = service
+        self._clients = clients
+        self._away_until = dict.fromkeys(range(len(clients)), 0.0)
+
+    async def count_promotable(self, host: str, port: int) -> int:
+        """
+        Return how many replicas may be promoted instead of a primary.
+
+        Args:
+            host: The primary's host, as the Sentinels write it.
+            port: Its port.
+
+        Raises:
+            NotPrimaryError: It is not the primary, or a failover has begun.
+            RedisError: Too few Sentinels can be asked to know it.
+            OSError: The same.
+        """
+        loop = asyncio.get_running_loop()
+        asked = [n for n, until in self._away_until.items() if until <= loop.time()]
+        found = await asyncio.gather(*(self._ask(self._clients[n]) for n in asked))
+        answers, failures = [], []
+        for n, answer in zip(asked, found, strict=True):
+            if isinstance(answer, Exception):
+                self._away_until[n] = loop.time() + _AWAY_SECONDS
+                failures.append(answer)
+            else:
+                answers.append(answer)
+        return _judge(answers, failures, (host, port), len(self._clients))
+
+    async def close(self) -> None:
+        """Disconnect from all of them."""
+        await asyncio.gather(*(client.aclose() for client in self._clients))
+
+    async def _ask(self, client: Redis) -> _Answer | Exception:
+        pipeline = client.pipeline(transaction=False)
+        for question in ("MASTER", "GET-MASTER-ADDR-BY-NAME", "REPLICAS"):
+            pipeline.execute_command("SENTINEL", question, self._service)
+        try:
+            with connection_errors():
+                return _Answer.parse(*await pipeline.execute())
+        except (RedisError, OSError) as error:
+            return error
+
+
+class _Answer(NamedTuple):
+    """
+    What a Sentinel says.
+
+    Args:
+        primary: Host and port of the primary.
+        epoch: Of its configuration: the highest is the latest.
+        is_leaving: Whether it promotes a replica instead of that primary.
+        sentinels: How many watch the service, as far as it knows.
+        promotable: Host and port of each replica that it may promote.
+    """
+
+    primary: tuple[str, int]
+    epoch: int
+    is_leaving: bool
+    sentinels: int
+    promotable: frozenset[tuple[str, int]]
+
+    @staticmethod
+    def parse(state: Reply, address: Reply, replicas: Reply) -> _Answer:
+        known = _fields(state)
+        primary = address[0], int(address[1])
+        in_failover = "failover_in_progress" in known["flags"].split(",")
+        # Once the replica is promoted its address is given, but still the state of the
+        # former primary.
+        is_same = primary == (known["ip"], int(known["port"]))
+        return _Answer(
+            primary=primary,
+            epoch=int(known["config-epoch"]),
+            is_leaving=in_failover and is_same,
+            sentinels=1 + int(known["num-other-sentinels"]),
+            promotable=frozenset(
+                (one["ip"], int(one["port"]))
+                for one in map(_fields, replicas)
+                if is_same
+                and not _DOWN & set(one["flags"].split(","))
+                # One that is not connected is behind those that are, so another one is
+                # promoted. A former primary that does not know it yet is such a one.
+                and one["master-link-status"] == "ok"
+            ),
+        )
+
+
+def _fields(reply: Reply) -> dict[str, str]:
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _judge(
+    answers: Sequence[_Answer],
+    failures: Sequence[Exception],
+    server: tuple[str, int],
+    count: int,
+) -> int:
+    if any(one.is_leaving and one.primary == server for one in answers):
+        raise NotPrimaryError("a Sentinel promotes a replica instead of it")
+    newest = max((one.epoch for one in answers), default=0)
+    for one in answers:
+        if one.epoch == newest and one.primary != server:
+            raise NotPrimaryError(f"the primary is {one.primary[0]}:{one.primary[1]} now")
+    agreeing = [one for one in answers if one.primary == server]
+    needed = majority(max((one.sentinels for one in answers), default=count))
+    if len(agreeing) < needed:
+        for failure in failures:
+            if isinstance(failure, AuthenticationError | NoPermissionError):
+                raise failure
+        reason = f": {failures[0]}" if failures else ""
+        raise RedisError(
+            f"only {len(agreeing)} of {needed} Sentinels say that it is the primary{reason}"
+        )
+    return len(frozenset[tuple[str, int]]().union(*(one.promotable for one in agreeing)))
