@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from heliograph.brokers.redis.calls import Append, Appended, Caller, Find, Read, ReadPage
+from heliograph.brokers.redis.calls import (
+    Announce,
+    Append,
+    Appended,
+    Caller,
+    Find,
+    Read,
+    ReadPage,
+)
 from heliograph.brokers.redis.names import Names
 from heliograph.brokers.redis.seen import Seen
 from heliograph.channels.position import Position
@@ -39,6 +47,18 @@ APPEND = Append(
     plain_message="text",
     id_field="=id",
 )
+ANNOUNCE = Announce(
+    keys=KEYS,
+    caller=CALLER,
+    stored_epoch="e",
+    stored_offset=3,
+    token="t",
+    is_repeat=True,
+    publish_command="PUBLISH",
+    live_channel="live",
+    plain_channel="plain",
+    plain_message="text",
+)
 READ = Read(
     keys=KEYS, caller=CALLER, after_epoch="e", after_offset=3, max_entries=7, max_bytes=9
 )
@@ -54,6 +74,7 @@ CALLS = [
             "publish_command": "PUBLISH",
             "live_channel": "live",
             "token": "t",
+            "is_announced": 0,
             "is_repeat": 1,
             "after_epoch": "e",
             "after_offset": 3,
@@ -62,6 +83,20 @@ CALLS = [
             "id_field": "=id",
         },
         id="append",
+    ),
+    pytest.param(
+        ANNOUNCE,
+        {
+            "stored_epoch": "e",
+            "stored_offset": 3,
+            "token": "t",
+            "is_repeat": 1,
+            "publish_command": "PUBLISH",
+            "live_channel": "live",
+            "plain_channel": "plain",
+            "plain_message": "text",
+        },
+        id="announce",
     ),
     pytest.param(
         READ,
@@ -96,10 +131,10 @@ def test_every_variable_is_used(call, own):
 
 def test_scripts_differ():
     """Only one of them appends, and each has a name of its own."""
-    scripts = [call.script for call in (APPEND, READ, FIND)]
+    scripts = [call.script for call in (APPEND, ANNOUNCE, READ, FIND)]
 
-    assert [script.appends for script in scripts] == [True, False, False]
-    assert len({script.sha for script in scripts}) == 3
+    assert [script.appends for script in scripts] == [True, False, False, False]
+    assert len({script.sha for script in scripts}) == 4
 
 
 def test_without_the_common_key():
@@ -149,6 +184,8 @@ REPLIES = [
         ),
         id="read-another-life",
     ),
+    pytest.param(Announce, [b"e", b"4"], Position("e", 4), id="announce"),
+    pytest.param(Announce, None, None, id="announce-what-is-gone"),
     pytest.param(Find, [b"e", b"4"], Position("e", 4), id="find"),
     pytest.param(Find, None, None, id="find-nothing"),
 ]

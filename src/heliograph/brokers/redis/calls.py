@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .names import Keys
     from .seen import Seen
 
-__all__ = ["Append", "Appended", "Call", "Caller", "Find", "Read", "ReadPage"]
+__all__ = ["Announce", "Append", "Appended", "Call", "Caller", "Find", "Read", "ReadPage"]
 
 
 class Caller(NamedTuple):
@@ -114,6 +114,7 @@ class Append(Call):
         publish_command: ``SPUBLISH`` in a cluster.
         live_channel: The pub/sub channel of the channel's entries.
         token: Of this append and its repetitions; no other has it.
+        is_announced: Whether an :class:`Announce` follows, and nobody sees it before.
         is_repeat: Whether it may have been stored already.
         after_epoch: Of a position before that of the first try; ``""`` for none.
         after_offset: Of that position.
@@ -128,6 +129,7 @@ class Append(Call):
     publish_command: Literal["PUBLISH", "SPUBLISH"]
     live_channel: str
     token: str
+    is_announced: bool = False
     is_repeat: bool = False
     after_epoch: str = ""
     after_offset: int = 0
@@ -164,6 +166,48 @@ class Appended:
 
     position: Position
     at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announce(Call):
+    """
+    Publish an entry that was stored, and those before it; readers get them from now on.
+
+    Args:
+        stored_epoch: Of the entry's position.
+        stored_offset: Of that position.
+        token: Of the append that has stored it.
+        is_repeat: Whether it may have been announced already.
+        publish_command: ``SPUBLISH`` in a cluster.
+        live_channel: The pub/sub channel of the channel's entries.
+        plain_channel: The pub/sub channel for programs that know nothing of Heliograph;
+            ``""`` for none.
+        plain_message: What is published there.
+    """
+
+    stored_epoch: str
+    stored_offset: int
+    token: str
+    is_repeat: bool
+    publish_command: Literal["PUBLISH", "SPUBLISH"]
+    live_channel: str
+    plain_channel: str = ""
+    plain_message: str = ""
+
+    @property
+    def script(self) -> Script:
+        """The script that this calls."""
+        return _ANNOUNCE
+
+    @staticmethod
+    def parse(reply: Reply) -> Position | None:
+        """
+        Return the entry's position; :obj:`None` if the entry is gone.
+
+        Args:
+            reply: The script's reply.
+        """
+        return _position(reply)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,17 +299,24 @@ class Find(Call):
         Args:
             reply: The script's reply.
         """
-        if reply is None:
-            return None
-        epoch, offset = reply
-        return Position(epoch.decode(), int(offset))
+        return _position(reply)
 
 
-def _new_script(name: str, call: type[Call], *, appends: bool = False) -> Script:
+def _position(reply: Reply) -> Position | None:
+    if reply is None:
+        return None
+    epoch, offset = reply
+    return Position(epoch.decode(), int(offset))
+
+
+def _new_script(
+    name: str, call: type[Call], *, appends: bool = False, follows: bool = False
+) -> Script:
     own = [one.name for one in fields(call) if one.name not in {"keys", "caller"}]
-    return Script(name, (*Caller._fields, *own), appends=appends)
+    return Script(name, (*Caller._fields, *own), appends=appends, follows=follows)
 
 
 _APPEND = _new_script("append", Append, appends=True)
+_ANNOUNCE = _new_script("announce", Announce, follows=True)
 _READ = _new_script("read", Read)
 _FIND = _new_script("find", Find)

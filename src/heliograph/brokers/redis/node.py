@@ -96,7 +96,7 @@ class Node:
         Args:
             script: The script to be called.
         """
-        return self._appends if script.appends else self._reads
+        return self._appends if script.appends or script.follows else self._reads
 
     async def close(self) -> None:
         """Finish the calls that have begun, and disconnect."""

@@ -128,16 +128,23 @@ class Pipe:
             indexes.append(len(pipeline))
             pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
         count = len(pipeline)
-        if self._replicas is not None:
+        asks = any(one.request.script.appends for one in batch)
+        if self._replicas is not None and asks:
             self._replicas.ask(pipeline)
         results = await pipeline.execute(raise_on_error=False)
         answers = [results[index] for index in indexes]
-        if self._replicas is None or all(isinstance(one, Exception) for one in answers):
+        stored = [
+            n
+            for n, one in enumerate(batch)
+            if one.request.script.appends and not isinstance(answers[n], Exception)
+        ]
+        if self._replicas is None or not stored:
             return answers
         try:
             await self._replicas.check(self._client, results[count:])
         except (RedisError, OSError) as error:
-            return [one if isinstance(one, Exception) else error for one in answers]
+            for n in stored:
+                answers[n] = error
         return answers
 
 

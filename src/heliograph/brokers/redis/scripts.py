@@ -1,5 +1,5 @@
 """
-The scripts that run inside Redis, atomically: append to a channel, read it, find an id.
+The scripts that run inside Redis, atomically: append, announce, read, find an id.
 
 Their Lua is in ``lua/``; :mod:`.calls` says what each is told and what it returns.
 
@@ -28,6 +28,10 @@ next append, and nothing is found while history reaches back to before that (``i
 **Whatever is read may have been written by somebody else.** A malformed row counts as
 missing, malformed numbers as 0, and entries outside of 1 to the head are ignored.
 
+**An entry may have to be announced** (``replicas=all``). Then the append publishes nothing,
+and readers get entries up to ``shown`` in the channel's hash, which moves on once replicas
+have the entry. So nobody sees what a failover may undo.
+
 A repeated append looks for the token of its first try before it stores anything.
 """
 
@@ -54,6 +58,7 @@ class Script:
         name: The file in ``lua/`` that follows ``begin.lua``, without its suffix.
         variables: Names that the script has for its arguments, in their order.
         appends: Whether the script stores an entry.
+        follows: Whether the script follows one that does, and needs the same server.
 
     Attributes:
         source: All of it, in Lua.
@@ -61,9 +66,12 @@ class Script:
         sha: Its SHA-1 in hexadecimal, by which ``EVALSHA`` calls it.
     """
 
-    def __init__(self, name: str, variables: Sequence[str], *, appends: bool) -> None:
+    def __init__(
+        self, name: str, variables: Sequence[str], *, appends: bool, follows: bool = False
+    ) -> None:
         folder = files(__package__) / "lua"
         self.appends = appends
+        self.follows = follows
         self.variables = tuple(variables)
         self.source = "\n".join(
             [

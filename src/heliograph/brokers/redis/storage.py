@@ -16,8 +16,9 @@ from ...channels.position import Position
 from ...errors import BrokerUnavailableError
 from ..base import Attempt, History, resolve
 from ..epoch import new_epoch
+from .address import ALL
 from .availability import unavailable_errors
-from .calls import Append, Caller, Find, Read
+from .calls import Announce, Append, Caller, Find, Read
 from .seen import LastSeen, Seen
 from .values import DAMAGED, Stored, dump_event, load_row
 
@@ -133,6 +134,8 @@ class Storage:
             BrokerUnavailableError: Redis failed; the entry may or may not be there.
         """
         plain = self._exchange.dump(channel, event)
+        # Whoever sees an event that is lost in a failover sees it again afterwards.
+        is_announced = self._address.replicas == ALL
         call = Append(
             keys=self._names.keys(channel),
             caller=self._caller(channel),
@@ -141,6 +144,7 @@ class Storage:
             publish_command="SPUBLISH" if self._address.kind == "cluster" else "PUBLISH",
             live_channel=self._names.live(channel),
             token=attempt.token,
+            is_announced=is_announced,
             is_repeat=attempt.was_tried,
             after_epoch="" if attempt.after is None else attempt.after.epoch,
             after_offset=0 if attempt.after is None else attempt.after.offset,
@@ -154,8 +158,31 @@ class Storage:
             if seen is not None:
                 attempt.after = seen.position
         stored = Append.parse(await self._call(call))
-        self.seen.add(channel, Seen(stored.position, attempt.token, stored.at))
-        return Entry(channel, stored.position, event, float(stored.at))
+        position = stored.position
+        if is_announced:
+            position = await self._announce(channel, call, position)
+        self.seen.add(channel, Seen(position, attempt.token, stored.at))
+        return Entry(channel, position, event, float(stored.at))
+
+    async def _announce(self, channel: str, append: Append, stored: Position) -> Position:
+        announcement = Announce(
+            keys=append.keys,
+            caller=self._caller(channel),
+            stored_epoch=stored.epoch,
+            stored_offset=stored.offset,
+            token=append.token,
+            is_repeat=append.is_repeat,
+            publish_command=append.publish_command,
+            live_channel=append.live_channel,
+            plain_channel=append.plain_channel,
+            plain_message=append.plain_message,
+        )
+        position = Announce.parse(await self._call(announcement))
+        if position is None:
+            raise BrokerUnavailableError(
+                self._address.shown, "the event was lost before it was announced"
+            )
+        return position
 
     async def read(
         self,
@@ -259,7 +286,7 @@ class Storage:
                 # While a slot moves, a node refuses keys of which it has only some. So the
                 # common one is named only for a channel that needs it.
                 reply = await self._topology.call(call.request(with_common=False))
-                if reply is not None or isinstance(call, Find):
+                if reply is not None or isinstance(call, Find | Announce):
                     return reply
             return await self._topology.call(call.request())
 

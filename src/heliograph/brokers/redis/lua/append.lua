@@ -1,4 +1,5 @@
 -- Assign the next offset, store the entry, trim, and publish: epoch, offset and time.
+-- If it has to be announced (`announce.lua`), nobody sees it before.
 if is_repeat == '1' then
     -- A former try may have succeeded: look for its token, newest entries first.
     local oldest = epoch == after_epoch and tonumber(after_offset) or 0
@@ -52,6 +53,13 @@ if id_field ~= '' then
 end
 redis.call('EXPIRE', hash_key, forget_seconds)
 redis.call('EXPIRE', stream_key, forget_seconds)
+if is_announced == '1' then
+    if (whole(state[7]) or head) >= head then
+        redis.call('HSET', hash_key, 'shown', text(head - 1))
+    end
+    return {epoch, offset, now}
+end
+if state[7] then redis.call('HSET', hash_key, 'shown', offset) end
 redis.call(publish_command, live_channel,
     epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. token .. ' '
     .. (plain_channel ~= '' and 'twin' or '-') .. ' ' .. event)

@@ -32,7 +32,7 @@ end
 
 -- The row. Former lives are written ' epoch offset', the latest first.
 local state = redis.call('HMGET', hash_key,
-    'epoch', 'head', 'seconds', 'former', 'born', 'ids')
+    'epoch', 'head', 'seconds', 'former', 'born', 'ids', 'shown')
 local epoch, head, former = state[1] or '', whole(state[2]), state[4] or ''
 local is_known = head and #epoch <= 16 and string.match(epoch, '^[0-9A-Za-z]+$')
 if not is_known and not common_key then return false end
@@ -45,7 +45,7 @@ if appending then redis.call('HSETNX', hash_key, 'head', 0) end
 local indexed, indexed_from = 0, whole(state[6]) or 2 ^ 53
 if is_known and state[6] then
     indexed = redis.call('HLEN', hash_key)
-    for n = 1, 6 do
+    for n = 1, 7 do
         if state[n] then indexed = indexed - 1 end
     end
 end
@@ -58,6 +58,7 @@ if appending and indexed > 0 then
         redis.call('UNLINK', hash_key)
         redis.call('HSET', hash_key, 'epoch', epoch, 'head', text(head), 'former', former,
             'seconds', state[3] or '', 'born', state[5] or '', 'ids', text(head + 1))
+        if state[7] then redis.call('HSET', hash_key, 'shown', state[7]) end
         indexed = 0
     end
 end

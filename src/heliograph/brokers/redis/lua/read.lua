@@ -2,6 +2,15 @@
 -- the position's life equals this one ('' if not at all), entries; then the token and the
 -- time of the entry at the head, or '' and now if that entry is no longer held.
 local same = same_in(after_epoch)
+local shown = whole(state[7])
+if shown then
+    -- Entries that are not announced are not there yet. What was seen was announced, also
+    -- where a replica that has taken over does not know it.
+    if seen_epoch == epoch then shown = math.max(shown, seen_offset) end
+    if same then shown = math.max(shown, math.min(tonumber(after_offset), same)) end
+    head = math.min(head, math.max(shown, first - 1))
+    same = same_in(after_epoch)
+end
 local start = math.max(first, same and math.min(tonumber(after_offset), same) + 1 or 0)
 max_entries, max_bytes = tonumber(max_entries), tonumber(max_bytes)
 local entries, bytes = {}, 0
