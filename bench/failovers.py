@@ -173,14 +173,14 @@ class Sentinels:
 
     def planned(self):
         before = self.watched.primary()
-        while True:
-            try:
-                with self.chance.choice(self.watched.sentinels).client() as client:
-                    client.execute_command("SENTINEL FAILOVER main")
-                break
-            except redis.ResponseError:  # one is in progress, or it sees no good replica
-                time.sleep(0.1)
-        wait_for(lambda: self.watched.primary() is not before)
+        while self.watched.primary() is before:
+            sentinel = self.chance.choice(self.watched.sentinels)
+            # One is in progress, or the Sentinel sees no good replica.
+            with sentinel.client() as client, contextlib.suppress(redis.ResponseError):
+                client.execute_command("SENTINEL FAILOVER main")
+            # A Sentinel that was held up for two seconds does nothing for thirty.
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: self.watched.primary() is not before, 5)
 
     def kill(self):
         before = self.watched.primary()
@@ -318,9 +318,13 @@ async def rounds(setup, kinds, current, done, options, chance):
         current[0] = number
         done[number] = kind
         began = time.monotonic()
-        await asyncio.to_thread(getattr(setup, kind))
-        took = time.monotonic() - began
-        await asyncio.to_thread(wait_for, setup.is_well)
+        try:
+            await asyncio.to_thread(getattr(setup, kind))
+            took = time.monotonic() - began
+            await asyncio.to_thread(wait_for, setup.is_well)
+        except AssertionError:
+            print(f"{number}: {kind}, not well after {time.monotonic() - began:.1f} s")
+            break
         print(
             f"{number}: {kind}, {took:.1f} s, well after {time.monotonic() - began:.1f} s",
             flush=True,

@@ -68,7 +68,7 @@ class TestSentinel(BrokerContract):
     def new_broker(self, watched):
         with watched.primary().client() as client:
             client.flushall()
-        return broker_at(f"{watched.url}?replicas=1")
+        return broker_at(f"{watched.url}?replicas=all")
 
 
 class TestCluster(BrokerContract):

@@ -124,7 +124,7 @@ class AllReplicas(Replicas):
     def ask(self, pipeline: Pipeline) -> None:
         """Look how far the primary is, wait for replicas, and look how far they are."""
         pipeline.execute_command("INFO", "replication")
-        self._ask_again(pipeline, self._expected, _ASK_AGAIN_SECONDS)
+        self._ask_again(pipeline, self._expected, self._timeout_seconds)
 
     async def check(self, client: Redis, answers: Sequence[Reply]) -> None:
         """Return if each of them has the appends."""
@@ -150,12 +150,13 @@ class AllReplicas(Replicas):
             # written; then others are missing, or another connection has written since.
             await asyncio.sleep(_PAUSE_SECONDS)
             pipeline = client.pipeline(transaction=False)
-            self._ask_again(pipeline, needed, min(left, _ASK_AGAIN_SECONDS))
+            self._ask_again(pipeline, needed, left)
             now = _State.parse((await pipeline.execute())[-1])
 
     @staticmethod
     def _ask_again(pipeline: Pipeline, count: int, seconds: float) -> None:
-        pipeline.execute_command("WAIT", count, max(int(seconds * 1000), 1))
+        milliseconds = max(int(min(seconds, _ASK_AGAIN_SECONDS) * 1000), 1)
+        pipeline.execute_command("WAIT", count, milliseconds)
         pipeline.execute_command("INFO", "replication")
 
 
