@@ -76,6 +76,7 @@ class Node:
         count_promotable: Callable[[Redis], Awaitable[int]],
         timings: Timings,
     ) -> None:
+        self._is_server_current = is_current
         self._appends = Pipe(new_client(), replicas=_replicas(address, count_promotable))
         self._reads = Pipe(new_client())
         self.line = Line(
@@ -83,7 +84,7 @@ class Node:
             alive,
             events,
             sharded=address.kind == "cluster",
-            is_current=is_current,
+            is_current=self._is_current,
             silence_seconds=timings.silence_seconds,
         )
 
@@ -97,6 +98,13 @@ class Node:
             script: The script to be called.
         """
         return self._appends if script.appends or script.follows else self._reads
+
+    async def _is_current(self, host: str, port: int) -> bool:
+        is_current = await self._is_server_current(host, port)
+        if not is_current:
+            # What the line has missed must not be read from the former primary.
+            self._reads.reconnect()
+        return is_current
 
     async def close(self) -> None:
         """Finish the calls that have begun, and disconnect."""

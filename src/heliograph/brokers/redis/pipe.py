@@ -53,6 +53,11 @@ class Pipe:
         self._replicas = replicas
         self._waiting: list[_Waiting] = []
         self._sending: asyncio.Task[None] | None = None
+        self._reconnects = False
+
+    def reconnect(self) -> None:
+        """Make the calls that follow on a new connection, perhaps to another server."""
+        self._reconnects = True
 
     async def call(self, request: Request, *, asking: bool = False) -> Reply:
         """
@@ -99,6 +104,9 @@ class Pipe:
             self._sending = None
 
     async def _send_batch(self, batch: Sequence[_Waiting]) -> None:
+        if self._reconnects:
+            self._reconnects = False
+            await self._client.connection_pool.disconnect()
         results = await self._execute(batch)
         unknown = [n for n, one in enumerate(results) if isinstance(one, NoScriptError)]
         if unknown:
