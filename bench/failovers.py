@@ -16,7 +16,7 @@ listener got.
 
     python bench/failovers.py [--rounds 50] [--kinds planned,kill] [--seed 1] [--cluster]
 
-Give ``--seed`` to repeat the order of rounds.
+``--cost`` measures instead how long publishes take. Give ``--seed`` to repeat the order of rounds.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import argparse
 import asyncio
 import contextlib
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -158,6 +159,40 @@ class Publisher:
         )
         for text, count in self.errors.most_common(6):
             print(f"    {count} x {text}")
+
+
+async def measure(url, replicas):
+    """Print how long a publish takes, how late its event arrives, and how many fit in a second."""
+    arrived, late = {}, []
+
+    class Ear(Listener):
+        def on_entries(self, entries):
+            for entry in entries:
+                arrived[entry.event.data] = time.perf_counter()
+
+    address = f"{url}?replicas={replicas}&prefix=m{replicas}:"
+    ear, broker = open_broker(address, RETENTION), open_broker(address, RETENTION)
+    await ear.open(Ear())
+    await broker.open(Listener())
+    await ear.listen("a")
+    took = []
+    for n in range(500):
+        began = time.perf_counter()
+        await broker.append("a", Event(str(n)))
+        took.append(time.perf_counter() - began)
+        while str(n) not in arrived:
+            await asyncio.sleep(0)
+        late.append(arrived[str(n)] - began)
+    began = time.perf_counter()
+    await asyncio.gather(*(broker.append("b", Event(str(n))) for n in range(5000)))
+    rate = 5000 / (time.perf_counter() - began)
+    await broker.close()
+    await ear.close()
+    print(
+        f"replicas={replicas}: a publish takes {1000 * statistics.median(took):.2f} ms,"
+        f" its event arrives after {1000 * statistics.median(late):.2f} ms,"
+        f" {rate:.0f} a second at the same time"
+    )
 
 
 class Sentinels:
@@ -344,6 +379,9 @@ async def main():
     parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--servers", type=int, default=2, help="replicas of each primary")
     parser.add_argument("--channels", type=int, default=6)
+    parser.add_argument(
+        "--cost", action="store_true", help="measure publishes, and no failovers"
+    )
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(2**32)
@@ -354,6 +392,10 @@ async def main():
             Path(folder) / "redis", options.servers, chance
         )
         try:
+            if options.cost:
+                for replicas in options.replicas.split(","):
+                    await measure(setup.url, replicas)
+                return
             kinds = options.kinds.split(",") if options.kinds else setup.kinds
             current, done, stopping = [0], {0: "before"}, asyncio.Event()
             publishers = [

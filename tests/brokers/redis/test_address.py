@@ -22,6 +22,7 @@ MISTAKES = [
     ("redis://h?prefix=a{b", "redis://h: prefix must not contain braces, blanks or control characters, not 'a{b'"),
     ("redis://h?prefix=", "redis://h: prefix must have 1 to 64 characters, not ''"),
     ("redis://h?replicas=many", "redis://h: replicas must be all, or a whole number from 0 to 100, not 'many'"),
+    ("redis://h?replicas=all", "redis://h: replicas=all needs redis+sentinel:// or redis+cluster://"),
     ("redis+sentinel://h", "redis+sentinel://h: the name that the Sentinels give the service is missing"),
     ("redis+cluster://h/2", "redis+cluster://h/2: a cluster has only the database 0"),
     ("unix://path/s", "unix://path/s: unix:///path/of/the/socket has three slashes and a path"),

@@ -21,6 +21,8 @@ from servers import free_port
     re.MULTILINE,
 )
 
+SENTINEL_RIGHTS = ("+sentinel|master", "+sentinel|replicas")
+
 
 @contextlib.asynccontextmanager
 async def opened(url):
@@ -219,6 +221,36 @@ async def test_services_of_sentinels(tmp_path):
         assert "other services: main" in said
     finally:
         watched.kill()
+
+
+async def test_too_few_sentinels(watched):
+    """One of three may be wrong."""
+    host = watched.url.partition(",")[0]
+
+    said = await refusal(f"{host}/main?replicas=all")
+
+    assert "replicas=all: name at least 2 of the 3 Sentinels, not 1" in said
+
+
+async def test_rights_to_ask_for_all_replicas(watched):
+    """What the documentation names is enough, and what is missing is named."""
+    server, sentinels = ("+wait", "+info"), ("+sentinel|masters", *SENTINEL_RIGHTS)
+    for one, rights in (
+        *((one, RIGHTS.split() + list(server)) for one in watched.servers),
+        *((one, sentinels) for one in watched.sentinels),
+    ):
+        with one.client() as client:
+            client.execute_command(
+                "ACL", "SETUSER", "push", "on", ">secret1", "~app:*", "&app:*", *rights
+            )
+    url = watched.url.replace("//", "//push:secret1@")
+    url += "?replicas=all&prefix=app:&sentinel_username=push&sentinel_password=secret1"
+    async with opened(url):
+        pass
+    for one in watched.sentinels:
+        with one.client() as client:
+            client.execute_command("ACL", "SETUSER", "push", "-sentinel|replicas")
+    assert "the user lacks a right" in await refusal(url)
 
 
 async def test_no_sentinel_there():

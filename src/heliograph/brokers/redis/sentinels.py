@@ -84,8 +84,8 @@ class Sentinels:
 
     async def _ask(self, client: Redis) -> _Answer | Exception:
         pipeline = client.pipeline(transaction=False)
-        for question in ("MASTER", "GET-MASTER-ADDR-BY-NAME", "REPLICAS"):
-            pipeline.execute_command("SENTINEL", question, self._service)
+        pipeline.execute_command("SENTINEL", "MASTER", self._service)
+        pipeline.execute_command("SENTINEL", "REPLICAS", self._service)
         try:
             with connection_errors():
                 return _Answer.parse(*await pipeline.execute())
@@ -100,9 +100,10 @@ class _Answer(NamedTuple):
     Args:
         primary: Host and port of the primary.
         epoch: Of its configuration: the highest is the latest.
-        is_leaving: Whether it promotes a replica instead of that primary.
-        sentinels: How many watch the service, as far as it knows.
-        promotable: Host and port of each replica that it may promote.
+        is_leaving: Whether the Sentinel promotes a replica instead of that primary. The
+            Sentinel names the new one only once all replicas follow it.
+        sentinels: How many watch the service, as far as the Sentinel knows.
+        promotable: Host and port of each replica that the Sentinel may promote.
     """
 
     primary: tuple[str, int]
@@ -112,23 +113,17 @@ class _Answer(NamedTuple):
     promotable: frozenset[tuple[str, int]]
 
     @staticmethod
-    def parse(state: Reply, address: Reply, replicas: Reply) -> _Answer:
-        known = _fields(state)
-        primary = address[0], int(address[1])
-        in_failover = "failover_in_progress" in known["flags"].split(",")
-        # Once the replica is promoted its address is given, but still the state of the
-        # former primary.
-        is_same = primary == (known["ip"], int(known["port"]))
+    def parse(state: Reply, replicas: Reply) -> _Answer:
+        primary = _fields(state)
         return _Answer(
-            primary=primary,
-            epoch=int(known["config-epoch"]),
-            is_leaving=in_failover and is_same,
-            sentinels=1 + int(known["num-other-sentinels"]),
+            primary=(primary["ip"], int(primary["port"])),
+            epoch=int(primary["config-epoch"]),
+            is_leaving="failover_in_progress" in primary["flags"].split(","),
+            sentinels=1 + int(primary["num-other-sentinels"]),
             promotable=frozenset(
                 (one["ip"], int(one["port"]))
                 for one in map(_fields, replicas)
-                if is_same
-                and not _DOWN & set(one["flags"].split(","))
+                if not _DOWN & set(one["flags"].split(","))
                 # One that is not connected is behind those that are, so another one is
                 # promoted. A former primary that does not know it yet is such a one.
                 and one["master-link-status"] == "ok"
@@ -148,11 +143,13 @@ def _judge(
 ) -> int:
     if any(one.is_leaving and one.primary == server for one in answers):
         raise NotPrimaryError("a Sentinel promotes a replica instead of it")
-    newest = max((one.epoch for one in answers), default=0)
-    for one in answers:
+    # Those that are left are done, or have not begun.
+    settled = [one for one in answers if not one.is_leaving]
+    newest = max((one.epoch for one in settled), default=0)
+    for one in settled:
         if one.epoch == newest and one.primary != server:
             raise NotPrimaryError(f"the primary is {one.primary[0]}:{one.primary[1]} now")
-    agreeing = [one for one in answers if one.primary == server]
+    agreeing = [one for one in settled if one.primary == server]
     needed = majority(max((one.sentinels for one in answers), default=count))
     if len(agreeing) < needed:
         for failure in failures:
