@@ -1,6 +1,7 @@
 """Errors carry their facts as attributes, and inherit from the built-in ones."""
 
 import ast
+import dataclasses
 import inspect
 
 import pytest
@@ -60,16 +61,56 @@ MESSAGES = [
         errors.InvalidStreamIdError("x"),
         "invalid Last-Event-ID 'x': must be an id that a stream of these channels has sent",
     ),
-    (errors.EventTooLargeError(7), "event is larger than 7 bytes"),
+    (
+        errors.EventTooLargeError(9, 7, "set x to 9"),
+        "event of 9 bytes is larger than 7 bytes: set x to 9",
+    ),
     (errors.BrokerUnavailableError("/f", "full"), "/f: full"),
-    (FULL(3, None, 1), "this process has its 3 subscribers already"),
-    (FULL(3, "a", 1), "channel 'a' has its 3 subscribers already"),
-    (FULL(3, None, 1, address="::1"), "the address ::1 has its 3 subscribers already"),
+    (
+        FULL(3, None, 1),
+        "this process has its 3 subscribers already; max_subscribers sets the limit",
+    ),
+    (
+        FULL(3, None, 1, setting="ulimit -n"),
+        "this process has its 3 subscribers already; ulimit -n sets the limit",
+    ),
+    (
+        FULL(3, None, 1, what="channels"),
+        "this process has its 3 channels already; max_channels sets the limit",
+    ),
+    (
+        FULL(3, "a", 1),
+        "channel 'a' has its 3 subscribers already; max_subscribers_per_channel sets the limit",
+    ),
+    (
+        FULL(3, None, 1, address="::1"),
+        "the address ::1 has its 3 subscribers already; max_subscribers_per_address sets the limit",
+    ),
     (
         FULL(3, None, 1, address="::1", what="channels"),
-        "the address ::1 has its 3 channels already",
+        "the address ::1 has its 3 channels already; max_channels_per_address sets the limit",
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FULL(1, channel, 1, address=address, what=what)
+        for channel, address, what in [
+            (None, None, "subscribers"),
+            (None, None, "channels"),
+            ("a", None, "subscribers"),
+            (None, "::1", "subscribers"),
+            (None, "::1", "channels"),
+        ]
+    ],
+)
+def test_the_setting_of_a_cap_exists(error):
+    """What the message names can be set."""
+    assert error.setting in {
+        field.name for field in dataclasses.fields(heliograph.HubConfig)
+    }
 
 
 @pytest.mark.parametrize(("error", "text"), MESSAGES)
@@ -86,7 +127,10 @@ FACTS = [
         {"field": "data", "value": "x" * 999, "reason": "no"},
     ),
     (errors.InvalidStreamIdError("x" * 999), {"value": "x" * 999}),
-    (errors.EventTooLargeError(7), {"limit_bytes": 7}),
+    (
+        errors.EventTooLargeError(9, 7, "no"),
+        {"size_bytes": 9, "limit_bytes": 7, "remedy": "no"},
+    ),
     (errors.BrokerUnavailableError("/f", "full"), {"resource": "/f", "reason": "full"}),
     (
         FULL(3, "a", 5),

@@ -110,12 +110,19 @@ class EventTooLargeError(WireError):
     An event, or a line of a stream, is larger than allowed.
 
     Attributes:
+        size_bytes: The encoded size in bytes; of an event that is being received, what has
+            arrived of it.
         limit_bytes: The limit in bytes.
+        remedy: What to write instead, or where the limit is set.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, size_bytes: int, limit_bytes: int, remedy: str) -> None:
+        self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
-        super().__init__(f"event is larger than {limit_bytes} bytes")
+        self.remedy = remedy
+        super().__init__(
+            f"event of {size_bytes} bytes is larger than {limit_bytes} bytes: {remedy}"
+        )
 
 
 class BrokerUnavailableError(HeliographError):
@@ -145,6 +152,8 @@ class TooManySubscribersError(HeliographError):
         retry_after_seconds: Seconds until the client should try again.
         address: The client address whose cap is reached; :obj:`None` if it is another cap.
         what: What is counted: ``"subscribers"`` or ``"channels"``.
+        setting: What sets the cap: the field of :class:`~heliograph.HubConfig`, or
+            ``"ulimit -n"`` if the process may not open more files.
     """
 
     def __init__(
@@ -155,6 +164,7 @@ class TooManySubscribersError(HeliographError):
         *,
         address: str | None = None,
         what: str = "subscribers",
+        setting: str | None = None,
     ) -> None:
         self.limit = limit
         self.what = what
@@ -162,12 +172,15 @@ class TooManySubscribersError(HeliographError):
         self.retry_after_seconds = retry_after_seconds
         self.address = address
         if address is not None:
-            where = f"the address {address}"
+            where, per = f"the address {address}", "_per_address"
         elif channel is not None:
-            where = f"channel {channel!r}"
+            where, per = f"channel {channel!r}", "_per_channel"
         else:
-            where = "this process"
-        super().__init__(f"{where} has its {limit} {what} already")
+            where, per = "this process", ""
+        self.setting = setting or f"max_{what}{per}"
+        super().__init__(
+            f"{where} has its {limit} {what} already; {self.setting} sets the limit"
+        )
 
     @property
     def status(self) -> int:

@@ -144,7 +144,11 @@ def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event
             data = dumps(data)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidFieldError(
-                "data", data, f"must be a str or a value that JSON can encode: {error}"
+                "data",
+                data,
+                f"must be a str or a value that JSON can encode: {error}; convert it"
+                " first, for example to a dict, or configure an encoder"
+                " (Flask: app.json; ASGI: EventStreams(dumps=…))",
             ) from error
     if isinstance(id_, int) and not isinstance(id_, bool):
         id_ = str(id_)

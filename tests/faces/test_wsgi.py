@@ -238,7 +238,7 @@ def test_a_cap(hub):
     told = response.serve(environ(**EVENT_SOURCE))
 
     assert (refusal.status, refusal.headers[0]) == (503, ("Retry-After", "9"))
-    assert "subscribers already" in refusal.text
+    assert "subscribers already; max_subscribers" in refusal.text
     assert (told.status, told.text) == (200, refusal.text)
     assert isinstance(told, Refusal)
     assert hub.statistics().refused == 2

@@ -52,8 +52,12 @@ async def test_own_ids_are_bounded(url):
 async def test_too_large(url):
     """An event over the limit is refused before it is stored."""
     async with opened(url, max_event_bytes=100) as hub:
-        with pytest.raises(EventTooLargeError):
+        with pytest.raises(
+            EventTooLargeError, match=r"of 108 .* SSE_MAX_EVENT_BYTES"
+        ) as caught:
             await hub.publish(["a"], Event("x" * 100))
+
+        assert (caught.value.size_bytes, caught.value.limit_bytes) == (108, 100)
 
         (entry,) = await hub.publish(["a"], Event("x" * 80))
 

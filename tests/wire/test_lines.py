@@ -51,4 +51,4 @@ def test_too_long(end):
     with pytest.raises(EventTooLargeError) as caught:
         list(splitter.feed(b"abcd" + end))
 
-    assert caught.value.limit_bytes == 3
+    assert (caught.value.size_bytes, caught.value.limit_bytes) == (4, 3)

@@ -146,9 +146,12 @@ def test_too_large(wire, chunk_size):
     parser = EventStreamParser(max_event_bytes=99)
     chunks = [wire[i : i + chunk_size] for i in range(0, len(wire), chunk_size)]
 
-    with pytest.raises(EventTooLargeError):
+    with pytest.raises(
+        EventTooLargeError, match=r"EventStreamParser\(max_event_bytes"
+    ) as caught:
         for chunk in chunks:
             parser.feed(chunk)
+    assert caught.value.size_bytes > caught.value.limit_bytes == 99
     with pytest.raises(EventTooLargeError):
         parser.feed(b"")
 

@@ -203,7 +203,7 @@ class AdmissionControl:
             if self._table.subscribers(name) >= limit:
                 self._refuse(limit, channel=name)
         if has_connection and not _descriptors.have_room():
-            self._refuse(len(self))
+            self._refuse(len(self), setting="ulimit -n")
 
     def _check_address(self, address: str, channels: int) -> None:
         streams = self._config.max_subscribers_per_address
@@ -220,10 +220,16 @@ class AdmissionControl:
         channel: str | None = None,
         address: str | None = None,
         what: str = "subscribers",
+        setting: str | None = None,
     ) -> None:
         self._counters.refused += 1
         raise TooManySubscribersError(
-            limit, channel, self._config.retry_after_seconds, address=address, what=what
+            limit,
+            channel,
+            self._config.retry_after_seconds,
+            address=address,
+            what=what,
+            setting=setting,
         )
 
 

@@ -13,7 +13,7 @@ from ..errors import (
     InvalidFieldError,
     InvalidStreamIdError,
 )
-from ..wire.encoder import body_fits
+from ..wire.encoder import body_fits, encode_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -30,6 +30,11 @@ __all__ = ["Publishing"]
 _MAX_ID_BYTES = 1_024
 
 _RESERVED = "heliograph."
+
+_SMALLER = (
+    "publish an address from which pages get the data, or raise max_event_bytes"
+    " (in Flask SSE_MAX_EVENT_BYTES), up to max_lag_bytes"
+)
 
 
 class Publishing:
@@ -68,7 +73,9 @@ class Publishing:
                 ``publish_timeout_seconds``; then the event may or may not be there.
         """
         if not body_fits(event, self._config.max_event_bytes):
-            raise EventTooLargeError(self._config.max_event_bytes)
+            raise EventTooLargeError(
+                len(encode_body(event)), self._config.max_event_bytes, _SMALLER
+            )
         if (event.type or "").startswith(_RESERVED):
             raise InvalidFieldError(
                 "type",
@@ -115,7 +122,8 @@ class Publishing:
                 yield
         except TimeoutError as error:
             raise BrokerUnavailableError(
-                self._storage.resource, f"no answer within {seconds} seconds"
+                self._storage.resource,
+                f"no answer within {seconds} seconds, which publish_timeout_seconds sets",
             ) from error
 
 

@@ -19,9 +19,12 @@ from ..errors import EventTooLargeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LineSplitter"]
+__all__ = ["PARSER_LIMIT", "LineSplitter"]
 
 _LINE_END = re.compile(b"\r\n?|\n")
+
+PARSER_LIMIT = "EventStreamParser(max_event_bytes=…) sets the limit"
+"""Where the limit of a parser is set, for the message of an error."""
 
 
 class LineSplitter:
@@ -75,4 +78,4 @@ class LineSplitter:
 
     def _check(self, size: int) -> None:
         if size > self._max_line_bytes:
-            raise EventTooLargeError(self._max_line_bytes)
+            raise EventTooLargeError(size, self._max_line_bytes, PARSER_LIMIT)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ..errors import EventTooLargeError, InvalidFieldError
 from ..event import MAX_RETRY_MS, Event
-from .lines import LineSplitter
+from .lines import PARSER_LIMIT, LineSplitter
 
 __all__ = ["EventStreamParser"]
 
@@ -149,7 +149,10 @@ class EventStreamParser:
         # to each line and removes the last one, hence the "+ 1" of the limit.
         self._data_bytes += len(value) + 1
         if self._data_bytes > self._max_event_bytes + 1:
-            raise EventTooLargeError(self._max_event_bytes)
+            # Without the line end after the last line, which is no part of the event.
+            raise EventTooLargeError(
+                self._data_bytes - 1, self._max_event_bytes, PARSER_LIMIT
+            )
         self._data.append(_decode(value))
 
     def _dispatch(self, events: list[Event]) -> None:

@@ -263,7 +263,8 @@ class HubThread:
         except TimeoutError as error:
             raise BrokerUnavailableError(
                 without_password(self.url),
-                f"no answer within {self.config.publish_timeout_seconds} seconds",
+                f"no answer within {self.config.publish_timeout_seconds} seconds, which"
+                " publish_timeout_seconds sets",
             ) from error
 
     def _opened(self) -> Hub:
