@@ -61,7 +61,7 @@ bench: $(VENV)/dev
 	$(BIN)/python bench/stuck.py
 	$(BIN)/python bench/on_uvicorn.py
 	$(BIN)/python bench/soak.py
-	$(BIN)/python bench/faults
+	$(BIN)/python bench/faults --minutes 10
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .

@@ -53,6 +53,8 @@ def arguments():
     parser.add_argument("--checkpoint", type=float, default=180.0,
                         help="seconds from one comparison to the next")  # fmt: skip
     parser.add_argument("--replicas", help="replaces those of the documentation")
+    parser.add_argument("--fault", action="append", dest="faults",
+                        help="of storage: only this one, as the report names it")  # fmt: skip
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
     return parser.parse_args()
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from heliograph.channels.position import Position, Positions
 
@@ -34,19 +34,32 @@ class Attempt:
 
 
 @dataclass
+class Arrival:
+    """Where and when a reader got an event."""
+
+    position: Position
+    at: float
+
+
+@dataclass
 class Track:
     """What a reader got of a channel: since the last checkpoint, and before it."""
 
     last: Position | None = None
-    # Where each attempt was, in the order in which they came.
-    got: dict[str, Position] = field(default_factory=dict)
-    before: dict[str, Position] = field(default_factory=dict)
+    # By attempt, in the order in which they came.
+    got: dict[str, Arrival] = field(default_factory=dict)
+    before: dict[str, Arrival] = field(default_factory=dict)
+    gap_at: float = 0.0
 
 
 class Book:
-    """The record of one site. Times are those of the monotonic clock."""
+    """
+    The record of one site. Times are those of the monotonic clock.
 
-    def __init__(self, name, log):
+    Faults and what follows from them are written to ``log``, all events to ``trace``.
+    """
+
+    def __init__(self, name, log, trace):
         self.name = name
         self.counts = Counter()
         self.faults = Counter()
@@ -57,11 +70,15 @@ class Book:
         self.views = []
         self.began = time.monotonic()
         self._log = log
+        self._trace = trace
 
     def note(self, text, began=None):
         since = time.monotonic() - self.began
         lasted = f" after {time.monotonic() - began:.1f} s" if began else ""
         print(f"{since:8.2f} {self.name} {text}{lasted}", file=self._log, flush=True)
+
+    def trace(self, text):
+        print(f"{time.monotonic() - self.began:8.2f} {text}", file=self._trace)
 
     def broken(self, kind, text):
         self.counts[kind] += 1
@@ -74,12 +91,14 @@ class Book:
 
     def begin(self, key, channel):
         self.attempts[key] = Attempt(channel, time.monotonic())
+        self.trace(f"begin {key}")
 
     def acknowledge(self, key, stream_id):
         attempt = self.attempts[key]
         attempt.position = Positions.parse(stream_id, (attempt.channel,))[attempt.channel]
         attempt.acknowledged = time.monotonic()
         self.counts["acknowledged"] += 1
+        self.trace(f"acknowledged {key} at {attempt.position}")
 
     def has_arrived(self):
         """Return whether each reader has all that was acknowledged."""
@@ -113,17 +132,22 @@ class Book:
         self.older = failed | self.attempts
         self.attempts = {}
 
-    def _judge(self, name, key, first, second):
+    def _judge(self, name, key, track, first, second):
         """
         Count an event that came twice.
 
         What was seen before a failover and lost there is published again by its token, and
-        seen again. That is documented: such an event was not acknowledged where it was first.
+        seen again after a gap event. That is documented, if it was not acknowledged by then.
         """
         attempt = self.attempts.get(key) or self.older.get(key)
-        is_known = attempt is not None and first.epoch != second.epoch
-        kind = "seen again" if is_known and attempt.position != first else "twice"
-        self.broken(kind, f"{key} for {name}: {first}, {second}")
+        has_gap = first.at < track.gap_at <= second.at
+        was_open = attempt is not None and (
+            attempt.acknowledged is None
+            or attempt.acknowledged > track.gap_at
+            or attempt.position != first.position
+        )
+        kind = "seen again" if has_gap and was_open else "twice"
+        self.broken(kind, f"{key} for {name}: {first.position}, {second.position}")
 
 
 class View:
@@ -157,6 +181,8 @@ class View:
     def take(self, event):
         self.last_event_id = event.id
         positions = Positions.parse(event.id, self.channels)
+        if event.type.startswith("heliograph."):
+            self.book.trace(f"{self.name} {event.type} {event.data}")
         if event.type == "heliograph.open":
             if self.since is None:
                 self.since = time.monotonic()
@@ -175,14 +201,17 @@ class View:
             self.book.counts[f"gap events ({reason})"] += 1
             self.book.note(f"gap event for {self.name}: {channel} {reason}")
             self.tracks[channel].last = None
+            self.tracks[channel].gap_at = time.monotonic()
 
     def _arrive(self, key, channel, position):
         book, track = self.book, self.tracks[channel]
         book.counts["deliveries"] += 1
+        book.trace(f"{self.name} got {key} at {position}")
+        arrival = Arrival(position, time.monotonic())
         first = track.got.get(key) or track.before.get(key)
         if first is not None:
-            book.note(f"{key} came twice for {self.name}: {first}, {position}")
-            book.repeated.append((self.name, key, first, position))
+            book.note(f"{key} came twice for {self.name}: {first.position}, {position}")
+            book.repeated.append((self.name, key, replace(track), first, arrival))
         elif track.last is not None and track.last.epoch == position.epoch:
             if position.offset <= track.last.offset:
                 book.broken(
@@ -194,12 +223,12 @@ class View:
             book.counts["epochs"] += 1
             book.note(f"another epoch for {self.name}, {channel}: {track.last}, {position}")
         track.last = position
-        track.got[key] = position
+        track.got[key] = arrival
 
     def check(self):
         for channel, track in self.tracks.items():
             newest = {}
-            for key, position in track.got.items():
+            for key, arrival in track.got.items():
                 attempt = self.book.attempts.get(key)
                 if attempt is None or attempt.acknowledged is None:
                     continue
@@ -208,8 +237,9 @@ class View:
                     text = f"{key} for {self.name} after {newest[publisher]}"
                     self.book.broken("out of order", text)
                 newest[publisher] = int(number)
+                position = arrival.position
                 is_same_epoch = attempt.position.epoch == position.epoch
                 if is_same_epoch and attempt.position != position:
                     text = f"{key} for {self.name}: {attempt.position}, not {position}"
                     self.book.broken("another offset", text)
-            self.tracks[channel] = Track(track.last, {}, track.got)
+            self.tracks[channel] = Track(track.last, {}, track.got, track.gap_at)

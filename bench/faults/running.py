@@ -60,18 +60,20 @@ class Site:
 
     def __init__(self, name, folder, options, log):
         self.name = name
-        self.book = Book(name, log)
         self._folder = folder / name
+        self._folder.mkdir()
+        trace = (self._folder / "trace.log").open("w")
+        self.book = Book(name, log, trace)
         self._options = options
         # Of each loop its own: what one draws does not depend on how fast another is.
         self._chance = lambda what: random.Random(f"{options.seed} {name} {what}")
         self._parts = contextlib.ExitStack()
+        self._parts.callback(trace.close)
         self.servers = []
         self._readers = []
 
     def __enter__(self):
         with self._parts as parts:
-            self._folder.mkdir()
             self.storage = STORAGES[self.name](
                 self._folder / "storage", self._options.replicas
             )
@@ -148,7 +150,7 @@ class Site:
 
     async def _harm_storage(self, stopping, chance):
         async for _ in self._pauses(stopping, chance):
-            fault = chance.choice(self.storage.FAULTS)
+            fault = chance.choice(self._options.faults or self.storage.FAULTS)
             began = time.monotonic()
             self.book.faults[fault] += 1
             self.book.note(fault)
@@ -202,6 +204,5 @@ class Site:
 
     async def _cut(self, server, share):
         del server
-        for reader in self._readers:
-            if hash((reader.view.name, share)) % 2:
-                reader.cut()
+        for reader in random.Random(share).sample(self._readers, len(self._readers) // 2):
+            reader.cut()

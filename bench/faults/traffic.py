@@ -161,6 +161,8 @@ class Reader:
             book.counts[f"streams refused with {status}"] += 1
             return
         body = Body(head, view.last_event_id)
+        port = writer.get_extra_info("peername")[1]
+        book.trace(f"{view.name} is connected to {port} after {view.last_event_id}")
         ends = time.monotonic() + stay
         while (left := ends - time.monotonic()) > 0:
             try:
