@@ -203,6 +203,8 @@ class Sentinels:
     def __init__(self, folder, replicas, chance):
         self.chance = chance
         self.watched = Watched(folder, replicas=replicas, min_replicas=1)
+        for server in self.watched.servers:
+            server.set("appendfsync", "everysec")
         self.url, self.count = self.watched.url, replicas
         self.kill_all = self.watched.kill
 
@@ -276,6 +278,7 @@ class Shards:
             # A replica must not move to a primary that has lost its own.
             server.set("cluster-migration-barrier", 100)
             server.set("min-replicas-to-write", 1)
+            server.set("appendfsync", "everysec")
         self.url, self.count = self.cluster.url, replicas
         self.kill_all = self.cluster.kill
 
@@ -294,9 +297,12 @@ class Shards:
 
     def planned(self, *how):
         _, replica = self.shard()
-        with replica.client() as client:
-            client.execute_command("CLUSTER FAILOVER", *how)
-        wait_for(lambda: self.is_primary(replica))
+        while not self.is_primary(replica):
+            # It gives up where it was not elected within five seconds.
+            with replica.client() as client, contextlib.suppress(redis.ResponseError):
+                client.execute_command("CLUSTER FAILOVER", *how)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: self.is_primary(replica), 6)
 
     def forced(self):
         self.planned(self.chance.choice(["FORCE", "TAKEOVER"]))

@@ -136,23 +136,16 @@ class Pipe:
             indexes.append(len(pipeline))
             pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
         count = len(pipeline)
-        asks = any(one.request.script.appends for one in batch)
-        if self._replicas is not None and asks:
+        if self._replicas is not None:
             self._replicas.ask(pipeline)
         results = await pipeline.execute(raise_on_error=False)
         answers = [results[index] for index in indexes]
-        stored = [
-            n
-            for n, one in enumerate(batch)
-            if one.request.script.appends and not isinstance(answers[n], Exception)
-        ]
-        if self._replicas is None or not stored:
+        if self._replicas is None or all(isinstance(one, Exception) for one in answers):
             return answers
         try:
             await self._replicas.check(self._client, results[count:])
         except (RedisError, OSError) as error:
-            for n in stored:
-                answers[n] = error
+            return [one if isinstance(one, Exception) else error for one in answers]
         return answers
 
 

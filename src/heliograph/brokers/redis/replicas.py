@@ -50,23 +50,23 @@ class NotPrimaryError(RedisError):
 
 
 class Replicas(Protocol):
-    """What is asked about replicas after appends, on the same connection."""
+    """What is asked about replicas after calls that write, on the same connection."""
 
     def ask(self, pipeline: Pipeline) -> None:
         """
-        Add commands that follow appends.
+        Add commands that follow calls.
 
         Args:
-            pipeline: Has the appends.
+            pipeline: Has the calls.
         """
         ...
 
     async def check(self, client: Redis, answers: Sequence[Reply]) -> None:
         """
-        Return if enough replicas have the appends.
+        Return if enough replicas have what the calls have written.
 
         Args:
-            client: Of the connection on which the appends were made.
+            client: Of the connection on which the calls were made.
             answers: To the commands of :meth:`ask`.
 
         Raises:
@@ -94,7 +94,7 @@ class ReplicaCount(Replicas):
         pipeline.execute_command("WAIT", self._count, self._timeout_ms)
 
     async def check(self, client: Redis, answers: Sequence[Reply]) -> None:  # noqa: ARG002 - others need it
-        """Return if so many have the appends."""
+        """Return if so many have it."""
         (found,) = answers
         if isinstance(found, Exception):
             raise found
@@ -127,7 +127,7 @@ class AllReplicas(Replicas):
         self._ask_again(pipeline, self._expected, self._timeout_seconds)
 
     async def check(self, client: Redis, answers: Sequence[Reply]) -> None:
-        """Return if each of them has the appends."""
+        """Return if each of them has it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_seconds
         for answer in answers:

@@ -164,6 +164,8 @@ class Storage:
         self.seen.add(channel, Seen(position, attempt.token, stored.at))
         return Entry(channel, position, event, float(stored.at))
 
+    # Replicas must know that an entry is shown, too: otherwise one of them takes over, and
+    # nobody sees the entry until another one is announced.
     async def _announce(self, channel: str, append: Append, stored: Position) -> Position:
         announcement = Announce(
             keys=append.keys,
