@@ -11,7 +11,7 @@ import fetched
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers.base import Attempt
 from heliograph.brokers.contract import RecordingListener
-from redises import RedisServer, Watched, wait_for
+from redises import Cluster, RedisServer, Watched, wait_for
 
 
 def fail_over(watched):
@@ -83,6 +83,51 @@ async def test_failovers(tmp_path):
     told = sorted(entry.event.data for entry in entries)
     assert sorted(entry.event.data for entry in ear.entries) == told
     assert [entry.event for entry in history] == [entry.event for entry in ear.entries]
+    assert ear.restarts == []
+
+
+@pytest.mark.timeout(240)
+async def test_failovers_of_a_cluster(tmp_path):
+    """Replicas are promoted with and without the consent of their primaries."""
+    cluster = Cluster(tmp_path / "cluster", replicas=1)
+    ear, done, stored = RecordingListener(), asyncio.Event(), []
+    names = [f"c{n}" for n in range(6)]
+    url = f"{cluster.url}?replicas=all&socket_timeout=2"
+
+    async def publish(broker):
+        while not done.is_set():
+            for name in names:
+                task = appended(broker, name, Event(str(len(stored))))
+                stored.append(asyncio.create_task(task))
+            await asyncio.sleep(0.1)
+
+    def promote(primary, *how):
+        replica = cluster.replica_of(primary)
+        with replica.client() as client:
+            client.execute_command("CLUSTER FAILOVER", *how)
+            wait_for(lambda: client.role()[0] == "master")
+        wait_for(cluster.is_replicated)
+
+    try:
+        async with opened(url, ear) as here, opened(url) as there:
+            for name in names:
+                await here.listen(name)
+            publishing = asyncio.create_task(publish(there))
+            for primary, *how in zip(
+                cluster.primaries(), ["", "FORCE", "TAKEOVER"], strict=True
+            ):
+                await asyncio.to_thread(promote, primary, *filter(None, how))
+            done.set()
+            await publishing
+            entries = await asyncio.gather(*stored)
+            await ear.wait_for_entries(len(entries))
+    finally:
+        cluster.kill()
+    assert sorted(one.event.data for one in ear.entries) == sorted(
+        entry.event.data for entry in entries
+    )
+    for name in names:
+        assert ear.offsets(name) == list(range(1, len(ear.offsets(name)) + 1))
     assert ear.restarts == []
 
 
