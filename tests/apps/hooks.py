@@ -118,7 +118,9 @@ WRAPPERS = {each.__name__: each for each in (webob, werkzeug, iterated, changing
 
 
 def middleware(environ, start_response):
-    wrapper = WRAPPERS.get(environ["QUERY_STRING"].partition("middleware=")[2], inner)
+    wrapper = WRAPPERS.get(
+        environ.get("QUERY_STRING", "").partition("middleware=")[2], inner
+    )
     return wrapper(environ, start_response)
 
 

@@ -15,9 +15,10 @@ class Input:
 def test_the_connection_of_the_body():
     """It is found, and changes hands."""
     with connected() as (client, accepted):
-        connection = connection_of(environ("eventlet.input", Input(accepted)), None)
+        request = environ("eventlet.input", Input(accepted))
 
-        changes_hands(connection, client, accepted)
+        changes_hands(connection_of(request, None), client, accepted)
+        assert request["eventlet.minimum_write_chunk_size"] == 1
 
 
 def test_an_eventlet_that_looks_different_is_not_taken():

@@ -20,6 +20,7 @@ collected. Each way out of this module gives the slot to one of these.
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..servers.swap import response_head
@@ -45,7 +46,9 @@ _PIPELINED = (
 )
 
 # A comment (WHATWG HTML section 9.2.6): if the server keeps its connection, clients get it.
-_COMMENT = b":\n"
+# As long as the most that a server keeps back before it writes: eventlet's, unless its own
+# environment of the request says otherwise, and middleware may have made a copy of that.
+_COMMENT = b":" + b" " * 4094 + b"\n"
 
 
 def serve_stream(
@@ -102,7 +105,7 @@ def serve_stream(
         response_head(status, lines, connection.framing)
         client = _Client(hub, ticket, connection, admission.coding, on_close)
         if may_take_over and connection.may_be_taken:
-            blocks = client.handed_over(lambda: advice.about_waiting(environ, connection))
+            blocks = client.handed_over(partial(advice.about_waiting, environ, connection))
         else:
             if may_take_over:
                 advice.about_waiting(environ, connection)
@@ -136,12 +139,13 @@ class _Client:
         self._on_close = on_close
         self._dummy: Dummy | None = None
 
-    def handed_over(self, on_kept: Callable[[], None]) -> Iterator[bytes]:
+    def handed_over(self, on_kept: Callable[..., None]) -> Iterator[bytes]:
         """
         Hand the connection to the hub when the server has written the head.
 
         Args:
-            on_kept: Called if the server keeps its connection.
+            on_kept: Called if the server keeps its connection, with whether that is since
+                the comment was changed, ``is_changed``.
 
         Yields:
             A comment, for the dummy; the stream, if the server keeps its connection.
@@ -170,7 +174,7 @@ class _Client:
             if head is not None:
                 self._hub.adopt(self._ticket, clients, head, connection.framing)
                 return
-        on_kept()
+        on_kept(is_changed=taken is not None)
         self._hub.locate(self._ticket)
         for block in self.pulled():
             # A stream has one, which the comment has begun with.

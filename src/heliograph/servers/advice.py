@@ -104,7 +104,13 @@ class Advice:
                 " (docs/channels.md)."
             )
 
-    def about_waiting(self, environ: WSGIEnvironment, connection: WsgiConnection) -> None:
+    def about_waiting(
+        self,
+        environ: WSGIEnvironment,
+        connection: WsgiConnection,
+        *,
+        is_changed: bool = False,
+    ) -> None:
         """
         Warn about the thread or process that a stream occupies if it is not taken over.
 
@@ -113,6 +119,8 @@ class Advice:
         Args:
             environ: The request for the stream, as the server made it.
             connection: The client's connection.
+            is_changed: Whether the server did not write what it was given: a middleware
+                has changed it, or keeps it back.
         """
         if environ.get("HTTP_USER_AGENT", "").startswith("Werkzeug/"):
             return  # the client of a test
@@ -120,7 +128,13 @@ class Advice:
         if monkey is not None and monkey.is_module_patched("select"):
             return
         server = _server(environ)
-        if connection.is_encrypted and environ.get("wsgi.multithread"):
+        if is_changed:
+            self._warn(
+                f"Each open stream holds a thread of {server}, because a middleware changes"
+                " the body of responses, or keeps it back. Let the middleware pass"
+                " text/event-stream as it is (docs/servers.md)."
+            )
+        elif connection.is_encrypted and environ.get("wsgi.multithread"):
             self._warn(
                 f"Each open stream holds a thread of {server}, because it ends TLS itself:"
                 " with as many streams as threads the site stands still. Let a proxy such"

@@ -18,7 +18,9 @@ def connection_of(
     environ: WSGIEnvironment, is_stopping: IsStopping | None
 ) -> SocketConnection | None:
     """
-    Return the connection of a request to eventlet's server.
+    Return the connection of a request to eventlet's server, which is told not to buffer.
+
+    Left to itself it writes nothing before it has 4 KB of a body, not even the head.
 
     Args:
         environ: The request, as the server made it.
@@ -27,7 +29,10 @@ def connection_of(
     Returns:
         :obj:`None` if the server is not eventlet's, or one that looks different.
     """
-    connection = getattr(environ.get("eventlet.input"), "_sock", None)
+    if "eventlet.input" not in environ:
+        return None
+    environ["eventlet.minimum_write_chunk_size"] = 1
+    connection = getattr(environ["eventlet.input"], "_sock", None)
     if not isinstance(connection, plain_sockets()):
         return None
     return SocketConnection(environ, connection, is_stopping=is_stopping)

@@ -23,7 +23,9 @@ __all__ = ["connection_of"]
 
 def connection_of(environ: WSGIEnvironment) -> WsgiConnection:
     """
-    Return the connection of a request, in the thread that serves it. Touches nothing.
+    Return the connection of a request, in the thread that serves it.
+
+    Touches nothing, except for an option of eventlet's for this request.
 
     Args:
         environ: The request, as the server made it.

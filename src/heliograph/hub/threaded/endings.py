@@ -23,6 +23,8 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ... import native
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -100,7 +102,7 @@ class _Endings:
         assert self._waker is not None  # noqa: S101 - something was expected
         # If the buffer is full the thread is about to look anyway.
         with contextlib.suppress(BlockingIOError):
-            os.write(self._waker.fileno(), b"!")
+            native.original("os", "write")(self._waker.fileno(), b"!")
 
     def _wait(self, sleeper: socket.socket) -> None:
         while sleeper.recv(4096):
