@@ -15,6 +15,7 @@ from heliograph import Event
 from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite.connection import Connection
 from heliograph.brokers.sqlite.news import News
+from heliograph.brokers.sqlite.restored import HighestSeq
 from heliograph.brokers.sqlite.writing import Writer
 
 
@@ -136,16 +137,17 @@ async def test_nothing_is_handed_on_that_is_no_longer_listened_to(path):
 def test_the_loop_takes_while_the_file_is_read(path):
     """What is read then counts as news, although no more is waiting than before."""
     own, other, reading = (Connection(path) for _ in range(3))
-    news, taken = News(reading), []
+    highest = HighestSeq(path)
+    news, taken = News(reading, highest), []
 
     class Loop(logging.Handler):
         def emit(self, record):
             taken.extend(news.take(9))
 
     news.change([("a", True)])
-    ours = Writer(own, RETENTION, time.time)
+    ours = Writer(own, RETENTION, time.time, highest)
     assert news.offer(ours.append([("a", Event("1")), ("a", Event("2"))]))
-    theirs = Writer(other, RETENTION, time.time)
+    theirs = Writer(other, RETENTION, time.time, HighestSeq(path))
     theirs.append([("a", Event("damaged")), ("a", Event("3"))])
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE entry SET data = x'ff' WHERE data = 'damaged'")

@@ -21,6 +21,7 @@ from sqlite_files import RETENTION
 from heliograph import Event
 from heliograph.brokers.sqlite.connection import Connection
 from heliograph.brokers.sqlite.news import News
+from heliograph.brokers.sqlite.restored import HighestSeq
 from heliograph.brokers.sqlite.writing import Writer
 
 CHANNELS = ("a", "b", "c")
@@ -32,8 +33,9 @@ class Process:
 
     def __init__(self, path):
         self.writing, self.reading = Connection(path), Connection(path)
-        self.writer = Writer(self.writing, RETENTION, time.time)
-        self.news = News(self.reading)
+        highest = HighestSeq(path)
+        self.writer = Writer(self.writing, RETENTION, time.time, highest)
+        self.news = News(self.reading, highest)
         self.listened = set()
         # What is committed and not yet offered, and how many entries there were then.
         self.commit = None

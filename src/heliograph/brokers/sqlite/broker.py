@@ -27,6 +27,7 @@ from .doorbell import Doorbell, UntrustedBellsError, ring
 from .news import News
 from .private_files import PRIVATE
 from .reading import Reader
+from .restored import HighestSeq
 from .worker import Worker
 from .writing import Writer
 
@@ -107,9 +108,10 @@ class SqliteBroker(Broker):
         self._timings = timings
         self._writing = self._new_connection()
         self._reading = self._new_connection()
-        self._writer = Writer(self._writing, retention, clock)
+        highest = HighestSeq(self._path)
+        self._writer = Writer(self._writing, retention, clock, highest)
         self._reader = Reader(self._reading)
-        self._news = News(self._reading)
+        self._news = News(self._reading, highest)
         self._pending: list[tuple[str, Event, asyncio.Future[Entry]]] = []
         self._committing: asyncio.Task[None] | None = None
         # Whether the file is to be read, and whether there is something to hand on.
@@ -260,7 +262,7 @@ class SqliteBroker(Broker):
             try:
                 await self._wait_for_ring()
                 await self._hand_on_news()
-            except BrokerUnavailableError as error:
+            except (BrokerUnavailableError, ConfigError) as error:
                 if available:
                     _log.warning("cannot read events, trying again: %s", error)
                 available = False

@@ -18,7 +18,7 @@ from ... import native
 from ...errors import BrokerUnavailableError, ConfigError
 from .failures import failure, is_lock, lacks_access
 from .private_files import PRIVATE, limit_rights, make_file
-from .schema import ensure_schema, read_file_id, renew_copy
+from .schema import ensure_schema, read_state, renew_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,8 +56,6 @@ class Connection:
 
     Attributes:
         path: The file.
-        file_id: The random name of the file that was connected to last; :obj:`None` before
-            the first time.
         on_connected: Called with each new connection to SQLite and the file's random name,
             before the first transaction; :obj:`None` for nobody.
     """
@@ -70,7 +68,6 @@ class Connection:
         lock_timeout_seconds: float = _LOCK_TIMEOUT_SECONDS,
     ) -> None:
         self.path = path
-        self.file_id: str | None = None
         self.on_connected: Callable[[sqlite3.Connection, str], None] | None = None
         self._mode = mode
         self._lock_timeout_seconds = lock_timeout_seconds
@@ -194,13 +191,12 @@ class Connection:
             _check_writable(connection)
             if inode is not None:
                 renew_copy(connection, inode[1])
-            file_id = read_file_id(connection)
             if self.on_connected is not None:
-                self.on_connected(connection, file_id)
+                self.on_connected(connection, read_state(connection).file_id)
         except BaseException:
             connection.close()
             raise
-        self._inode, self.file_id = inode, file_id
+        self._inode = inode
         return connection
 
     def _when_accessible(self, function: Callable[[], _Result]) -> _Result:

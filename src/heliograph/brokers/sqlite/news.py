@@ -28,7 +28,7 @@ from ... import native
 from ...channels.position import Position
 from ...errors import BrokerUnavailableError, InvalidFieldError
 from ..once import OnceLog
-from .schema import ENTRY_COLUMNS, entry_from_row, read_head, read_last_seq
+from .schema import ENTRY_COLUMNS, FileState, entry_from_row, read_head, read_state
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ...channels.entry import Entry
     from .connection import Connection
+    from .restored import HighestSeq
     from .schema import Row
     from .writing import Commit
 
@@ -59,10 +60,12 @@ class News:
         connection: Used from the thread that reads, which calls :meth:`change` and
             :meth:`read`. :meth:`offer` is for the thread that writes, :meth:`take` for the
             event loop.
+        highest: Notices a copy of the file that was put back.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, highest: HighestSeq) -> None:
         self._connection = connection
+        self._highest = highest
         connection.on_connected = self._resume
         # By way of the module, because gevent may have patched it since we were imported.
         self._lock = native.RLock()
@@ -96,7 +99,7 @@ class News:
             with self._connection.reading() as connection, self._lock:
                 for channel, is_included in changes:
                     if is_included and not self._handed_on:
-                        self._seen_seq = read_last_seq(connection)
+                        self._file_id, self._seen_seq = read_state(connection)
                     head: Position | BrokerUnavailableError | None = None
                     if is_included:
                         try:
@@ -128,26 +131,41 @@ class News:
 
         Raises:
             BrokerUnavailableError: The file cannot be read. Nothing is skipped.
+            ConfigError: A copy was put back, and the file cannot be written.
         """
         with self._connection.reading() as connection, self._lock:
-            # Not the length of _fresh, which the loop shortens meanwhile.
-            added = 0
-            while self._handed_on and not added:
-                last = read_last_seq(connection)
-                rows = connection.execute(
-                    f"SELECT entry.seq, {ENTRY_COLUMNS}"  # noqa: S608 - our constant
-                    # CROSS: in this order, or all history of the channels is scanned.
-                    " FROM entry CROSS JOIN channel ON channel.id = entry.channel_id"
-                    " WHERE entry.seq > ? AND channel.name IN temp.listened"
-                    " ORDER BY entry.seq LIMIT ?",
-                    (self._seen_seq, _NEWS_AT_ONCE),
-                ).fetchall()
-                added += sum(self._add_row(tuple(row)) for _, *row in rows)
-                full = len(rows) == _NEWS_AT_ONCE
-                self._seen_seq = rows[-1][0] if full else max(last, self._seen_seq)
-                if not full:
-                    break
-            return added > 0
+            state = read_state(connection)
+            if not self._handed_on:
+                return False
+            if state.file_id != self._file_id:
+                # Another process has found that a copy was put back: all of it is new.
+                self._file_id, self._seen_seq = state.file_id, 0
+            if state.last_seq >= self._seen_seq:
+                return self._read_rows(connection, state)
+            self._highest.note(FileState(state.file_id, self._seen_seq))
+        with self._connection.writing() as connection:
+            self._highest.begin_anew(connection)
+        return True
+
+    def _read_rows(self, connection: sqlite3.Connection, state: FileState) -> bool:
+        # Not the length of _fresh, which the loop shortens meanwhile.
+        added = 0
+        while not added:
+            rows = connection.execute(
+                f"SELECT entry.seq, {ENTRY_COLUMNS}"  # noqa: S608 - our constant
+                # CROSS: in this order, or all history of the channels is scanned.
+                " FROM entry CROSS JOIN channel ON channel.id = entry.channel_id"
+                " WHERE entry.seq > ? AND channel.name IN temp.listened"
+                " ORDER BY entry.seq LIMIT ?",
+                (self._seen_seq, _NEWS_AT_ONCE),
+            ).fetchall()
+            added += sum(self._add_row(tuple(row)) for _, *row in rows)
+            full = len(rows) == _NEWS_AT_ONCE
+            self._seen_seq = rows[-1][0] if full else state.last_seq
+            if not full:
+                break
+        self._highest.note(FileState(state.file_id, self._seen_seq))
+        return added > 0
 
     def offer(self, commit: Commit) -> bool:
         """

@@ -16,7 +16,7 @@ Other programs can write anything into a column, so every value that is read is 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ...channels.entry import Entry
 from ...channels.position import Position
@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENTRY_COLUMNS",
+    "FileState",
     "Row",
     "ensure_schema",
     "entry_from_row",
-    "read_file_id",
     "read_head",
-    "read_last_seq",
+    "read_state",
     "renew_copy",
+    "renew_epochs",
 ]
 
 # "heli": distinguishes our files from those of other programs.
@@ -127,35 +128,47 @@ def renew_copy(connection: sqlite3.Connection, inode: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     (known,) = connection.execute("SELECT inode FROM meta").fetchone()
     if known not in (0, inode):
-        epoch = new_epoch()
-        connection.execute("UPDATE channel SET epoch = ?", (epoch,))
-        connection.execute("UPDATE meta SET epoch = ?, file_id = ?", (epoch, new_epoch()))
+        renew_epochs(connection)
     connection.execute("UPDATE meta SET inode = ?", (inode,))
     connection.execute("COMMIT")
 
 
-def read_file_id(connection: sqlite3.Connection) -> str:
+def renew_epochs(connection: sqlite3.Connection) -> None:
     """
-    Return the random name of the file, which a copy that was put back does not share.
+    Give all channels a new epoch, and the file another random name.
+
+    Args:
+        connection: In a transaction that writes.
+    """
+    epoch = new_epoch()
+    connection.execute("UPDATE channel SET epoch = ?", (epoch,))
+    connection.execute("UPDATE meta SET epoch = ?, file_id = ?", (epoch, new_epoch()))
+
+
+class FileState(NamedTuple):
+    """
+    Which file it is, and how much was ever stored in it.
+
+    Attributes:
+        file_id: The random name of the file, which a copy that was put back does not keep.
+        last_seq: The highest ``entry.seq`` that was ever given; 0 before the first entry.
+    """
+
+    file_id: str
+    last_seq: int
+
+
+def read_state(connection: sqlite3.Connection) -> FileState:
+    """
+    Return the state of the file.
 
     Args:
         connection: A connection to a file that has the tables.
     """
-    (file_id,) = connection.execute("SELECT file_id FROM meta").fetchone()
-    return str(file_id)
-
-
-def read_last_seq(connection: sqlite3.Connection) -> int:
-    """
-    Return the highest ``entry.seq`` that was ever given; 0 before the first entry.
-
-    Args:
-        connection: A connection to a file that has the tables.
-    """
-    row = connection.execute(
-        "SELECT seq FROM sqlite_sequence WHERE name = 'entry'"
+    file_id, last_seq = connection.execute(
+        "SELECT file_id, (SELECT seq FROM sqlite_sequence WHERE name = 'entry') FROM meta"
     ).fetchone()
-    return 0 if row is None else int(row[0])
+    return FileState(str(file_id), int(last_seq or 0))
 
 
 def read_head(connection: sqlite3.Connection, channel: str, path: Path) -> Position:

@@ -11,7 +11,7 @@ from ...channels.position import Position
 from ...errors import InvalidFieldError
 from ..epoch import new_epoch
 from ..once import OnceLog
-from .schema import read_last_seq
+from .schema import FileState, read_state
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ...event import Event
     from ..base import Retention
     from .connection import Connection
+    from .restored import HighestSeq
 
 __all__ = ["Commit", "Writer"]
 
@@ -50,7 +51,7 @@ class Commit:
 
     entries: list[Entry]
     after_seq: int | None
-    file_id: str | None
+    file_id: str
 
 
 class Writer:
@@ -61,12 +62,18 @@ class Writer:
         connection: Used from the thread that writes.
         retention: How much history is kept per channel.
         clock: Returns seconds since the epoch of Unix.
+        highest: Notices a copy of the file that was put back.
     """
 
     def __init__(
-        self, connection: Connection, retention: Retention, clock: Callable[[], float]
+        self,
+        connection: Connection,
+        retention: Retention,
+        clock: Callable[[], float],
+        highest: HighestSeq,
     ) -> None:
         self._connection = connection
+        self._highest = highest
         self._retention = retention
         self._clock = clock
         self._once = OnceLog(_log)
@@ -87,6 +94,8 @@ class Writer:
         """
         with self._connection.writing() as connection:
             now = self._clock()
+            # Nobody else writes now: what is stored here gets the next numbers.
+            file_id, before = self._highest.begin_anew(connection)
             heads: dict[str, tuple[int, Position]] = {}
             entries, rows = [], []
             for name, event in batch:
@@ -107,14 +116,12 @@ class Writer:
                         event.data,
                     )
                 )
-            # Nobody else writes now: what is stored here gets the next numbers.
-            before = read_last_seq(connection)
             connection.executemany(
                 "INSERT INTO entry (channel_id, offset, published_at, type, event_id,"
                 " retry_ms, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
-            is_consecutive = read_last_seq(connection) == before + len(rows)
+            last_seq = read_state(connection).last_seq
             for channel_id, head in heads.values():
                 connection.execute(
                     "UPDATE channel SET head = ?, published_at = ? WHERE id = ?",
@@ -126,10 +133,11 @@ class Writer:
                 )
             aged = len(batch) + _AGED_PER_BATCH
             self._trim_aged(connection, now, aged, look_at=aged)
+        self._highest.note(FileState(file_id, last_seq))
         return Commit(
             entries=entries,
-            after_seq=before if is_consecutive else None,
-            file_id=self._connection.file_id,
+            after_seq=before if last_seq == before + len(rows) else None,
+            file_id=file_id,
         )
 
     def sweep(self) -> bool:

@@ -1,0 +1,105 @@
+"""A copy of the file that was put back is noticed: its numbers are given a second time."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import sqlite3
+
+import pytest
+from sqlite_files import opened
+
+from heliograph import Event
+from heliograph.brokers.contract import RecordingListener
+
+
+def back_up(source, target):
+    with (
+        contextlib.closing(sqlite3.connect(source)) as read,
+        contextlib.closing(sqlite3.connect(target)) as written,
+    ):
+        read.backup(written)
+
+
+def by_sqlite(backup, path):
+    """As the command .restore."""
+    back_up(backup, path)
+
+
+def by_cp(backup, path):
+    """After a checkpoint: otherwise the write-ahead log still has all that came later."""
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copyfile(backup, path)
+
+
+def by_mv(backup, path):
+    for found in path.parent.glob(f"{path.name}-[ws]*"):
+        found.unlink()
+    shutil.copyfile(backup, path.with_name("new")).replace(path)
+
+
+WAYS = [by_sqlite, by_cp, by_mv]
+
+
+async def append_all(broker, words):
+    return await asyncio.gather(*(broker.append("a", Event(word)) for word in words))
+
+
+@pytest.mark.parametrize("restore", WAYS)
+async def test_open_streams_go_on(path, restore, caplog):
+    """All that listen, in any process, get what is in the copy and what comes, and agree."""
+    caplog.set_level(logging.WARNING)
+    ears = [RecordingListener(), RecordingListener()]
+    async with opened(path, ears[0]) as broker, opened(path, ears[1]) as other:
+        await broker.listen("a")
+        await other.listen("a")
+        await append_all(broker, "12345")
+        back_up(path, path.with_name("backup"))
+        lost = (await append_all(broker, "67"))[-1]
+        for ear in ears:
+            await ear.wait_for_entries(7)
+
+        restore(path.with_name("backup"), path)
+        new = await append_all(broker, "abc")
+
+        for ear in ears:
+            await ear.wait_for_entries(15)
+        history = await broker.read("a", lost.position, 99)
+    for ear in ears:
+        again = ear.entries[7:]
+        assert [entry.event.data for entry in again] == [*"12345abc"]
+        assert {entry.position.epoch for entry in again} == {new[0].position.epoch}
+    assert new[0].position.epoch != lost.position.epoch
+    assert (history.gap, len(history.entries)) == ("epoch", 8)
+    noticed = caplog.text.count("was put back: the number of its last event was 7 and is 5")
+    assert noticed == (restore is not by_mv)
+
+
+@pytest.mark.parametrize("restore", WAYS)
+async def test_a_page_that_resumes(path, restore):
+    """Without an open stream, whoever publishes next notices it."""
+    async with opened(path) as broker:
+        await append_all(broker, "12345")
+        back_up(path, path.with_name("backup"))
+        lost = (await append_all(broker, "67"))[-1]
+
+        restore(path.with_name("backup"), path)
+        await append_all(broker, "abcd")
+        history = await broker.read("a", lost.position, 99)
+
+    assert history.gap == "epoch"
+    assert [entry.event.data for entry in history.entries] == [*"12345abcd"]
+
+
+async def test_what_is_removed_is_no_copy(path):
+    """A file that lost its entries, but not its numbers, keeps its epochs."""
+    async with opened(path) as broker:
+        before = (await append_all(broker, "12345"))[-1]
+        with contextlib.closing(sqlite3.connect(path)) as other, other:
+            other.execute("DELETE FROM entry")
+
+        (after,) = await append_all(broker, "6")
+
+    assert after.position.epoch == before.position.epoch
+    assert after.position.offset == 6
