@@ -30,6 +30,7 @@ import stat
 from pathlib import Path
 
 from ...errors import ConfigError
+from .names import name_problem
 from .users import belongs, octal
 
 __all__ = [
@@ -95,6 +96,9 @@ def check_files(path: Path, mode: int) -> Path:
         problems.append(_folder_problem(real.parent, folder))
         problems += [_file_problem(*found, folder, mode) for found in present_files(real)]
         problems.append(_sharing_problem(real, folder, mode))
+        status = _status(real)
+        if status is not None and stat.S_ISREG(status.st_mode):
+            problems.append(name_problem(real, status, folder))
     found_problems = [problem for problem in problems if problem is not None]
     if found_problems:
         raise ConfigError(found_problems)
