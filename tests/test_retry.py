@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from heliograph import BrokerUnavailableError
+from heliograph import BrokerUnavailableError, HubClosedError
 from heliograph.retry import Availability, Backoff
 
 LOG = logging.getLogger("heliograph.tests.retry")
@@ -156,3 +156,21 @@ def test_changes_are_logged_once(caplog):
         (LOG.name, "the broker is unavailable: append failed"),
         (LOG.name, "the broker is available again"),
     ]
+
+
+async def test_closing_ends_retries():
+    """Who waits for the next try is told at once; what was called before may succeed."""
+    availability, missing = new_availability(), Storage(failures=9e9)
+    availability.new_backoff = lambda: Backoff(first_seconds=9e9, longest_seconds=9e9)
+    waiting = asyncio.create_task(availability.retry("append", missing))
+    while availability.available:
+        await asyncio.sleep(0)
+
+    availability.close()
+
+    with pytest.raises(HubClosedError, match="it is locked"):
+        await waiting
+    assert await availability.retry("append", Storage(failures=0)) == "done"
+    with pytest.raises(HubClosedError):
+        await availability.retry("append", missing)
+    assert missing.calls == 2

@@ -194,7 +194,11 @@ class TooManySubscribersError(HeliographError):
 
 
 class HubClosedError(HeliographError):
-    """The hub has been shut down, or its process is about to exit."""
+    """
+    The hub has been shut down, or its process is about to exit.
+
+    A publish that waited meanwhile may or may not have stored its event.
+    """
 
 
 def _shown(value: object) -> str:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import BrokerUnavailableError, ConfigError
+from .errors import BrokerUnavailableError, ConfigError, HubClosedError
 
 if TYPE_CHECKING:
     import logging
@@ -80,6 +80,7 @@ class Availability:
         # flag: a broker may be able to read and unable to append.
         self._failing: set[str] = set()
         self._connected = True
+        self._closed = asyncio.Event()
 
     @property
     def available(self) -> bool:
@@ -120,6 +121,14 @@ class Availability:
         with self._logging_changes():
             self._failing.discard(operation)
 
+    def close(self) -> None:
+        """
+        End all retries: nothing is tried again.
+
+        Calls that are under way may still succeed, so they are waited for.
+        """
+        self._closed.set()
+
     async def call(
         self, operation: str, function: Callable[[], Awaitable[_Result]]
     ) -> _Result:
@@ -159,17 +168,29 @@ class Availability:
 
         Returns:
             The function's result.
+
+        Raises:
+            HubClosedError: :meth:`close` was called, and the last try failed.
         """
         backoff = self.new_backoff()
         try:
             while True:
                 try:
                     return await self.call(operation, function)
-                except BrokerUnavailableError:
-                    await asyncio.sleep(backoff.next_seconds())
+                except BrokerUnavailableError as error:
+                    if await self._is_closed_within(backoff.next_seconds()):
+                        raise HubClosedError(
+                            f"the hub was closed while storage was unavailable: {error}"
+                        ) from error
         except asyncio.CancelledError:
             self.on_success(operation)
             raise
+
+    async def _is_closed_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        return self._closed.is_set()
 
     @contextmanager
     def _logging_changes(self, reason: str = "") -> Iterator[None]:

@@ -1,6 +1,8 @@
 """The facade: opening, closing, statistics."""
 
 import asyncio
+import contextlib
+import sqlite3
 import threading
 
 import pytest
@@ -10,7 +12,9 @@ from heliograph import (
     HubClosedError,
     HubConfig,
 )
-from heliograph.hub import Admission, open_hub
+from heliograph.brokers import Retention
+from heliograph.brokers.sqlite.broker import SqliteBroker, SqliteTimings
+from heliograph.hub import Admission, Hub, open_hub
 from heliograph.hub.timings import Timings
 from hubs import opened
 from streams import connect, until
@@ -49,6 +53,64 @@ async def test_closing_is_not_given_up(sqlite):
             await closing
     await until(lambda: set(threading.enumerate()) <= threads)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def subscribe(hub):
+    async with hub.subscribe(("a",)):
+        pytest.fail("its position is not known")
+
+
+# What waits for storage. Add a row, not a test.
+WAITING = {
+    "publish": lambda hub: hub.publish(["a"], Event("x")),
+    "publish-to-several": lambda hub: hub.publish(["a", "b"], Event("x")),
+    "disconnect": lambda hub: hub.disconnect("a"),
+    "subscribe": subscribe,
+}
+
+
+async def test_what_waits_when_the_hub_is_closed(tmp_path):
+    """It ends with the hub, by name, also if nothing limits its time."""
+    config = HubConfig(publish_waits=True, publish_timeout_seconds=None)
+    hub = await open_hub(
+        f"sqlite:///{tmp_path}/missing/log", config, timings=Timings(commands_seconds=0.05)
+    )
+    waiting = {name: asyncio.create_task(call(hub)) for name, call in WAITING.items()}
+    locating = asyncio.create_task(hub.locate(hub.admit(Admission(("a",)))))
+    await asyncio.sleep(0)
+
+    await hub.close()
+
+    await locating
+    done, _ = await asyncio.wait(waiting.values(), timeout=10)
+    assert done == set(waiting.values())
+    for name, task in waiting.items():
+        assert isinstance(task.exception(), HubClosedError), name
+    with pytest.raises(HubClosedError):
+        hub.statistics()
+
+
+async def test_what_fails_while_the_hub_is_closed(tmp_path):
+    """A call that was under way says that the hub was closed, and what storage said."""
+    broker = SqliteBroker(
+        tmp_path / "log",
+        Retention(events=9, seconds=9e9),
+        timings=SqliteTimings(lock_timeout_seconds=0.05),
+    )
+    hub = Hub(broker, HubConfig())
+    await hub.open()
+    await hub.publish(["a"], Event("x"))
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "log", isolation_level=None)
+    ) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        publishing = asyncio.create_task(hub.publish(["a"], Event("y")))
+        await asyncio.sleep(0)
+
+        await hub.close()
+
+        with pytest.raises(HubClosedError, match=r"closed meanwhile: .* is locked"):
+            await publishing
 
 
 async def test_opening_is_given_up_while_the_broker_is_away(tmp_path):

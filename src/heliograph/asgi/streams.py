@@ -153,7 +153,8 @@ class EventStreams:
             EventTooLargeError: The event is larger than ``max_event_bytes``.
             BrokerUnavailableError: The event could not be stored.
             ConfigError: Storage refuses what it was configured with.
-            HubClosedError: The streams are being closed.
+            HubClosedError: The streams are being closed. A publish that waited meanwhile
+                may or may not have stored its event.
             RuntimeError: They are in use on another loop.
         """
         channels, event = event_for(
@@ -251,6 +252,7 @@ class EventStreams:
         Return what this process serves, for a health check or metrics.
 
         Raises:
+            HubClosedError: The streams are being closed.
             RuntimeError: The streams are in use on another loop.
         """
         return (await self._hub.opened()).statistics()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ..brokers import open_broker
 from ..brokers.base import Retention
 from ..channels.opening import Opening
-from ..errors import HubClosedError
+from ..errors import BrokerUnavailableError, HubClosedError
 from ..retry import Availability
 from ..wire.framing import Framing
 from .admission import AdmissionControl, Slots
@@ -43,7 +43,7 @@ from .timings import DEFAULT_TIMINGS, Timings
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from ..brokers.base import Broker
     from ..channels.entry import Entry
@@ -98,7 +98,7 @@ class Hub:
         self.connections = Connections(
             config, self._tasks, close_seconds=timings.close_seconds
         )
-        storage = Storage(broker, self._availability)
+        storage = self._storage = Storage(broker, self._availability)
         slots = Slots(config)
         opening = Opening(config.open_event, config.heartbeat_seconds)
         self._feeds = Feeds(config, opening, self._counters)
@@ -166,8 +166,9 @@ class Hub:
         """
         Finish all streams and the publishes that have begun, and close the broker.
 
-        Closing twice is the same as once. A caller that is cancelled meanwhile does not
-        wait for the end, which comes all the same.
+        A publish that waits for storage raises :class:`HubClosedError`. Closing twice is
+        the same as once. A caller that is cancelled meanwhile does not wait for the end,
+        which comes all the same.
         """
         if self._closing is None:
             self._closing = asyncio.create_task(
@@ -180,6 +181,8 @@ class Hub:
         await self.connections.close(self._timings.last_bytes_seconds)
         await self._tasks.cancel_all()
         self._table.close()
+        # After the tasks, which read from storage and are cancelled while they wait.
+        self._storage.close()
         await self._broker.close()
 
     # Events.
@@ -189,20 +192,22 @@ class Hub:
         Store an event in each of some channels. See :meth:`.publishing.Publishing.publish`.
 
         Raises:
-            HubClosedError: The hub has been closed.
+            HubClosedError: The hub has been closed. If that happened meanwhile the event
+                may or may not be there.
         """
-        self._check_open()
-        return await self._publishing.publish(channels, event)
+        with self._closing_reported():
+            return await self._publishing.publish(channels, event)
 
     async def disconnect(self, channel: str) -> None:
         """
         Finish a channel's streams everywhere. See :meth:`.control.Control.disconnect`.
 
         Raises:
-            HubClosedError: The hub has been closed.
+            HubClosedError: The hub has been closed. If that happened meanwhile the command
+                may or may not have been sent.
         """
-        self._check_open()
-        await self._control.disconnect(channel)
+        with self._closing_reported():
+            await self._control.disconnect(channel)
 
     @contextlib.asynccontextmanager
     async def subscribe(
@@ -233,6 +238,8 @@ class Hub:
         subscription = Subscription(self, channels, last_event_id, is_stopping)
         try:
             await subscription.locate()
+            if self._clients.is_finishing:
+                raise HubClosedError("the hub was closed before the position was known")
             yield subscription
         finally:
             subscription.leave()
@@ -289,13 +296,30 @@ class Hub:
         self._clients.release(ticket)
 
     def statistics(self) -> HubStatistics:
-        """Return what the hub holds and has done."""
+        """
+        Return what the hub holds and has done.
+
+        Raises:
+            HubClosedError: The hub has been closed.
+        """
+        self._check_open()
         return self._counters.statistics(
             subscribers=len(self._clients),
             channels=len(self._table) - 1,  # without the one for commands
             feeds=len(self._feeds),
             broker_available=self._availability.available,
         )
+
+    @contextlib.contextmanager
+    def _closing_reported(self) -> Iterator[None]:
+        """Raise :class:`HubClosedError` if the hub is closed before storage answers."""
+        self._check_open()
+        try:
+            yield
+        except BrokerUnavailableError as error:
+            if self._closing is None:
+                raise
+            raise HubClosedError(f"the hub was closed meanwhile: {error}") from error
 
     def _check_open(self) -> None:
         if self._closing is not None:

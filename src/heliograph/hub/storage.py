@@ -42,6 +42,10 @@ class Storage:
         """The name of the storage in errors."""
         return self._broker.resource
 
+    def close(self) -> None:
+        """Repeat nothing any more: calls that fail raise :class:`HubClosedError`."""
+        self._availability.close()
+
     async def append(self, channel: str, event: Event) -> Entry:
         """
         Append an event, once, however often it has to be tried.
@@ -49,6 +53,9 @@ class Storage:
         Args:
             channel: A valid name.
             event: Any event.
+
+        Raises:
+            HubClosedError: :meth:`close` was called; the entry may or may not be there.
         """
         attempt = Attempt()
         return await self._availability.retry(

@@ -84,7 +84,8 @@ class HubThread:
             EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
             InvalidFieldError: Its id looks like a position in one of the channels.
             ConfigError: Storage refuses what it was configured with.
-            HubClosedError: The process is about to end.
+            HubClosedError: The hub was closed meanwhile, and the event may or may not be
+                there; or the process is about to end.
         """
         return self._call(lambda hub: hub.publish(channels, event))
 
@@ -99,12 +100,17 @@ class HubThread:
 
         Raises:
             BrokerUnavailableError: Other processes could not be told.
-            HubClosedError: The process is about to end.
+            HubClosedError: The hub was closed meanwhile, or the process is about to end.
         """
         self._call(lambda hub: hub.disconnect(channel))
 
     def statistics(self) -> HubStatistics:
-        """Return what the hub of this process holds and has done."""
+        """
+        Return what the hub of this process holds and has done.
+
+        Raises:
+            HubClosedError: The hub was closed meanwhile, or the process is about to end.
+        """
 
         async def statistics(hub: Hub) -> HubStatistics:
             return hub.statistics()
