@@ -21,7 +21,18 @@ def unmeasured():
 
 
 def run(program, *arguments, warnings="error", **options):
-    """Run a program of its own; its output, and that it ended well and silently."""
+    """
+    Run a program in a process of its own, which has to end well and silently.
+
+    Args:
+        program: Its source, indented as a whole or not.
+        arguments: Of its command line.
+        warnings: What to do about warnings, for ``-W``.
+        options: For :func:`subprocess.run`.
+
+    Returns:
+        What it has written.
+    """
     done = subprocess.run(
         [
             sys.executable,

@@ -12,7 +12,9 @@ used, and not before.
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -105,6 +107,16 @@ class _Claim:
     load: Callable[[], object]
     remedy: str = ""
 
+
+# Held while a broker's module is imported, and by a fork: a child would inherit a module
+# that is half there, and the lock of its import, which nobody there would release.
+_importing = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_importing.acquire,
+        after_in_parent=_importing.release,
+        after_in_child=_importing.release,
+    )
 
 # The factories that the application has registered, by scheme.
 _registered: dict[str, BrokerFactory] = {}
@@ -236,7 +248,8 @@ def _others() -> str:
 
 def _factory(scheme: str, claim: _Claim) -> BrokerFactory:
     try:
-        factory = claim.load()
+        with _importing:
+            factory = claim.load()
     except Exception as error:
         # Whatever the import of another package's module may raise.
         problem = (

@@ -1,15 +1,19 @@
 """The hub for synchronous programs."""
 
 import asyncio
+import contextlib
 import gc
+import signal
 import socket
+import sqlite3
+import sys
 import threading
 
 import pytest
 
 from heliograph import BrokerUnavailableError, Event, HubClosedError, HubConfig
 from heliograph.hub import Admission, HubThread
-from heliograph.hub.threaded import loop
+from heliograph.hub.threaded import hub_thread, loop
 from heliograph.hub.timings import Timings
 from servers import until
 
@@ -32,6 +36,84 @@ def test_an_answer_that_comes_too_late(url):
 
     assert hub.statistics().subscribers == 0
     hub.close()
+
+
+class Interrupted(BaseException):
+    """What ends a wait that is none of ours, as Ctrl+C and gevent's time-out do."""
+
+
+def test_an_answer_that_nobody_waits_for(url):
+    """A caller that is interrupted while it waits for a slot does not hold one."""
+    hub = HubThread(url, HubConfig())
+    hub.publish(["a"], Event("x"))
+    busy, done = threading.Event(), threading.Event()
+
+    def block():
+        busy.set()
+        done.wait(10)
+
+    def interrupt(*_):
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    loop.process.current.loop.call_soon_threadsafe(block)
+    busy.wait()
+    threading.Timer(
+        0.2, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1)
+    ).start()
+    with pytest.raises(Interrupted):
+        hub.admit(Admission(("a",)))
+    signal.signal(signal.SIGUSR1, before)
+    done.set()
+
+    assert hub.statistics().subscribers == 0
+    hub.close()
+
+
+def test_closing_while_storage_is_locked(tmp_path, monkeypatch):
+    """Whoever waits for it is told by name, and it is closed in the end."""
+    monkeypatch.setattr(hub_thread, "CLOSE_SECONDS", 0.05)
+    url = f"sqlite:///{tmp_path}/log"
+    hub = HubThread(url, HubConfig())
+    hub.publish(["a"], Event("x"))
+    before = threading.active_count()
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "log", isolation_level=None)
+    ) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        publishing = threading.Thread(target=hub.publish, args=(["a"], Event("y")))
+        publishing.start()
+        broker = hub._hub._broker
+        until(lambda: broker._committing is not None)
+
+        with pytest.raises(BrokerUnavailableError, match=r"0\.05 seconds after"):
+            hub.close()
+
+    publishing.join()
+    until(lambda: threading.active_count() <= before - 2)
+    assert hub.publish(["a"], Event("z"))[0].position.offset == 3
+    hub.close()
+
+
+def test_closing_while_it_opens(tmp_path):
+    """What is being opened is closed, and what waited for it ends."""
+    hub = HubThread(f"sqlite:///{tmp_path}/missing/log", HubConfig())
+    ended = []
+
+    def publish():
+        with pytest.raises((HubClosedError, BrokerUnavailableError)):
+            hub.publish(["a"], Event("x"))
+        ended.append(True)
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    until(lambda: hub._opening is not None)
+
+    hub.close()
+
+    publishing.join()
+    assert ended
+    assert (hub._hub, hub._opening) == (None, None)
 
 
 def test_release_after_close(hub):
@@ -117,9 +199,6 @@ def test_from_its_own_thread(hub):
 
 def test_publish_that_takes_too_long(tmp_path):
     """It fails by name after the configured time."""
-    import contextlib
-    import sqlite3
-
     url = f"sqlite:///{tmp_path}/log"
     first = HubThread(url, HubConfig())
     first.publish(["a"], Event("x"))
@@ -194,3 +273,41 @@ def test_release(hub):
     hub.release(ticket)
 
     assert hub.statistics().subscribers == 0
+
+
+# What may be interrupted. Add a row, not a test.
+CALLS = {
+    "publish": lambda hub: hub.publish(["a"], Event("x")),
+    "disconnect": lambda hub: hub.disconnect("b"),
+    "statistics": lambda hub: hub.statistics(),
+    "admit": lambda hub: hub.admit(Admission(("a",))),
+    "open": lambda hub: hub.publish(["a"], Event("x")),
+    "close": lambda hub: hub.close(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_publish_that_interrupts_another_call(call):
+    """At each of its steps, as a signal handler may: neither waits for the other."""
+    config = HubConfig(publish_timeout_seconds=10, history_events=1)
+    step = left = 0
+    while left <= 0:
+        hub = HubThread("memory:", config)
+        if call != "open":
+            hub.publish(["a"], Event("x"))
+        step = left = step + 1
+
+        def interrupt(*_, hub=hub):
+            nonlocal left
+            left -= 1
+            if not left:
+                sys.setprofile(None)
+                hub.publish(["a"], Event("x"))
+
+        sys.setprofile(interrupt)
+        try:
+            CALLS[call](hub)
+        finally:
+            sys.setprofile(None)
+        hub.close()
+    assert step > 10

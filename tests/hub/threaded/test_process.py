@@ -161,6 +161,8 @@ def test_a_fork_does_not_keep_streams_open(url):
         if not child:
             os.close(writing)
             theirs.close()
+            # The number may be of another file by now, which this object must not close.
+            assert ours.fileno() == -1
             os.read(reading, 1)
             sys.exit()
         hub.disconnect("a")
@@ -176,6 +178,186 @@ def test_a_fork_does_not_keep_streams_open(url):
     )
 
     assert out == "ended\n"
+
+
+def test_a_fork_while_a_hub_closes(url):
+    """Its streams end for their clients, and the child has none of their descriptors."""
+    out = run(
+        """
+        import os, socket, sys, threading
+        from heliograph import Event, HubConfig
+        from heliograph.hub import Admission, HubThread
+        from heliograph.hub.timings import Timings
+        hub = HubThread(sys.argv[1], HubConfig(), timings=Timings(last_bytes_seconds=1))
+        ours, theirs = socket.socketpair()
+        number = ours.fileno()
+        hub.adopt(hub.admit(Admission(("a",))), ours, b"head")
+        while b"id:" not in theirs.recv(9999):
+            pass
+        for _ in range(9):
+            hub.publish(["a"], Event("x" * 100_000))
+        closing = threading.Thread(target=hub.close)
+        closing.start()
+        while hub._hub is not None:
+            pass
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(writing)
+            theirs.close()
+            try:
+                os.fstat(number)
+            except OSError:
+                print("closed", flush=True)
+            os.read(reading, 1)
+            sys.exit()
+        closing.join()
+        theirs.settimeout(10)
+        while theirs.recv(9999):
+            pass
+        print("ended")
+        theirs.close()
+        os.close(writing)
+        os.waitpid(child, 0)
+        """,
+        url,
+    )
+
+    assert out == "closed\nended\n"
+
+
+def test_a_fork_while_a_broker_is_imported():
+    """The child finds all of the module, and a lock that somebody opens."""
+    out = run(
+        """
+        import logging, os, signal, sys, threading
+        from heliograph import Event, HeliographError, HubConfig
+        from heliograph.hub import HubThread
+        logging.disable()
+        hub = HubThread("redis://127.0.0.1:1/0", HubConfig())
+        def publish():
+            try:
+                hub.publish(["a"], Event("x"))
+            except HeliographError as error:
+                return type(error).__name__
+        thread = threading.Thread(target=publish)
+        thread.start()
+        while not any(name.startswith("redis.") for name in tuple(sys.modules)):
+            pass
+        child = os.fork()
+        if not child:
+            signal.alarm(15)
+            print(publish(), flush=True)
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        thread.join()
+        """,
+    )
+
+    assert out == "BrokerUnavailableError\n"
+
+
+# What interrupts a thread that opens the hub, and publishes. Add a row, not a test.
+INTERRUPTIONS = {
+    "a signal handler": "publish()",
+    "a finaliser": """
+class Finalised:
+    def __del__(self):
+        publish()
+Finalised()
+""",
+}
+
+
+@pytest.mark.parametrize("how", INTERRUPTIONS)
+def test_publishing_while_the_same_thread_opens_the_hub(tmp_path, how):
+    """Both events are stored: whoever waits for the hub to open holds no lock."""
+    out = run(
+        """
+        import logging, os, signal, sys, threading
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        logging.disable()
+        folder, interruption = sys.argv[1:]
+        config = HubConfig(publish_waits=True, publish_timeout_seconds=10)
+        hub = HubThread(f"sqlite:///{folder}/log", config)
+        offsets = []
+        def publish():
+            os.mkdir(folder)
+            offsets.append(hub.publish(["a"], Event("x"))[0].position.offset)
+        def interrupt():
+            while not any("sqlite" in thread.name for thread in threading.enumerate()):
+                pass
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        signal.signal(signal.SIGUSR1, lambda *_: exec(interruption, {"publish": publish}))
+        threading.Thread(target=interrupt).start()
+        offsets.append(hub.publish(["a"], Event("x"))[0].position.offset)
+        print(sorted(offsets))
+        """,
+        tmp_path / "missing",
+        INTERRUPTIONS[how],
+    )
+
+    assert out == "[1, 2]\n"
+
+
+def test_publishing_while_the_same_thread_forks(url):
+    """It fails at once and by name: the fork holds what storage needs, until this returns."""
+    out = run(
+        """
+        import os, sys
+        offsets = []
+        # As a signal handler would at this moment: hooks of a fork run from the last to the
+        # first that was registered.
+        os.register_at_fork(before=lambda: publish())
+        from heliograph import BrokerUnavailableError, Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig(publish_timeout_seconds=10))
+        hub.publish(["a"], Event("x"))
+        def publish():
+            try:
+                hub.publish(["a"], Event("x"))
+            except BrokerUnavailableError as error:
+                print(str(error).partition(": ")[2].partition(":")[0], flush=True)
+        child = os.fork()
+        if not child:
+            sys.exit()
+        os.waitpid(child, 0)
+        print(hub.publish(["a"], Event("x"))[0].position.offset)
+        """,
+        url,
+    )
+
+    assert out.splitlines()[1] == "2"
+    assert "is forking the process" in out
+
+
+def test_the_process_ends_while_storage_is_locked(url):
+    """One line says what that means; the process does not wait for long."""
+    out = run(
+        """
+        import contextlib, logging, sqlite3, sys, threading
+        from heliograph import Event, HubClosedError, HubConfig
+        from heliograph.hub import HubThread
+        from heliograph.hub.threaded import loop
+        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+        loop.CLOSE_SECONDS = 0.2
+        hub = HubThread(sys.argv[1], HubConfig())
+        hub.publish(["a"], Event("x"))
+        holder = sqlite3.connect(sys.argv[1].removeprefix("sqlite:///"), isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        def publish():
+            with contextlib.suppress(HubClosedError):
+                hub.publish(["a"], Event("x"))
+        threading.Thread(target=publish, daemon=True).start()
+        while hub._hub._broker._committing is None:
+            pass
+        """,
+        url,
+    )
+
+    assert "not all hubs were closed 0.2 seconds after" in out
+    assert "Traceback" not in out
 
 
 def test_a_fork_takes_no_log_away(url):

@@ -3,12 +3,17 @@ The hub for synchronous programs.
 
 Nothing starts before it is needed, so an application may be imported in a gunicorn
 master that never serves anything.
+
+No call holds a lock while it waits for the loop. A signal handler, a ``__del__`` or a
+tracing function may interrupt it anywhere and publish by itself, and would wait for ever
+for a lock that its own thread holds. So the hub is opened and closed on the loop, where
+nothing else runs at the same time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
 import threading
 import time
 import weakref
@@ -24,7 +29,7 @@ from .loop import CLOSE_SECONDS, post, run
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
     from ...channels.entry import Entry
     from ...config import HubConfig
@@ -58,9 +63,10 @@ class HubThread:
         self.url = url
         self.config = config
         self._timings = timings
+        # Changed on the loop only. Other threads read the first.
         self._hub: Hub | None = None
+        self._opening: asyncio.Task[Hub] | None = None
         self._closed_at = 0
-        self._lock = threading.Lock()
         # Closes the hub of a program that has dropped this object without closing it.
         self._dropped: weakref.finalize[..., HubThread] | None = None
         process.add_opener(self)
@@ -131,14 +137,15 @@ class HubThread:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The process is about to end, or has no time to answer.
         """
-        # A caller that gives up waiting gives back the slot that it is never told of.
-        given_up = threading.Event()
+        # A caller that stops waiting, for lack of time or by an exception (that of Ctrl+C,
+        # a time-out of gevent), gives back the slot that it is never told of.
+        has_given_up = threading.Event()
         admitted: list[Ticket] = []
 
         async def admit(hub: Hub) -> Ticket:
             ticket = hub.admit(admission)
             admitted.append(ticket)
-            if given_up.is_set():
+            if has_given_up.is_set():
                 hub.release(ticket)
             return ticket
 
@@ -149,11 +156,13 @@ class HubThread:
         hub = self._opened()
         try:
             return run(admit(hub), self._timings.admit_seconds)
-        except TimeoutError as error:
-            given_up.set()
+        except BaseException as error:
+            has_given_up.set()
             # It may have been admitted in this very moment.
             post(give_back)
-            raise HubClosedError("the hub does not answer") from error
+            if isinstance(error, TimeoutError):
+                raise HubClosedError("the hub does not answer") from error
+            raise
 
     def adopt(
         self,
@@ -253,16 +262,35 @@ class HubThread:
             post(hub.release, ticket)
 
     def close(self) -> None:
-        """Finish the streams of this process and close the broker. Reopens when used."""
-        with self._lock:
-            hub, self._hub = self._hub, None
-            self._closed_at = time.monotonic_ns()
-            if self._dropped is not None:
-                self._dropped.detach()
-        if hub is not None:
-            run(process.close_hub(hub), CLOSE_SECONDS)
+        """
+        Finish the streams of this process and close the broker. Reopens when used.
+
+        Raises:
+            BrokerUnavailableError: Storage has not finished what had begun within five
+                seconds, as an SQLite file that another program keeps locked. The hub
+                continues to close.
+        """
+        if self._hub is None and self._opening is None:
+            return
+        try:
+            # At the end of the process all hubs have been closed.
+            with contextlib.suppress(HubClosedError):
+                run(process.completed(self._close()), CLOSE_SECONDS)
+        except TimeoutError as error:
+            raise BrokerUnavailableError(
+                without_password(self.url),
+                f"what had begun has not ended {CLOSE_SECONDS:g} seconds after the hub was"
+                " told to close",
+            ) from error
 
     def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
+        if process.is_forking_here():
+            # The fork holds what storage would need, and begins when this returns.
+            raise BrokerUnavailableError(
+                without_password(self.url),
+                "called by a signal handler or a hook of a fork in a thread that is forking"
+                " the process: publish after the fork",
+            )
         hub = self._opened()
         try:
             return run(function(hub), self.config.publish_timeout_seconds)
@@ -277,47 +305,53 @@ class HubThread:
         hub = self._hub
         if hub is not None:
             return hub
-        with self._lock:
-            if self._hub is None:
-                try:
-                    self._hub = run(self._open(), self._timings.open_seconds)
-                except TimeoutError as error:
-                    raise HubClosedError("the hub does not answer") from error
-                self._dropped = weakref.finalize(
-                    self, post, process.close_hub_soon, self._hub
-                )
-                # At the end of the process all hubs are closed, dropped or not.
-                self._dropped.atexit = False
+        try:
+            return run(self._opened_once(), self._timings.open_seconds)
+        except TimeoutError as error:
+            raise HubClosedError("the hub does not answer") from error
+
+    # On the loop.
+
+    async def _opened_once(self) -> Hub:
+        if self._hub is not None:
             return self._hub
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        # Shielded: others wait for it, too.
+        return await asyncio.shield(self._opening)
 
     async def _open(self) -> Hub:
-        hub = await open_hub(
-            self.url,
-            self.config,
-            previous_closed_at=self._closed_at,
-            timings=self._timings,
-        )
+        try:
+            hub = await open_hub(
+                self.url,
+                self.config,
+                previous_closed_at=self._closed_at,
+                timings=self._timings,
+            )
+        finally:
+            self._opening = None
         process.add_hub(hub)
+        self._hub = hub
+        self._dropped = weakref.finalize(self, post, process.close_hub_soon, hub)
+        # At the end of the process all hubs are closed, dropped or not.
+        self._dropped.atexit = False
         return hub
 
-    # For process.py, when the process forks.
-
-    def hold_opening(self) -> None:
-        """Wait for an opening under way, and let no other begin: before a fork."""
-        self._lock.acquire()
-
-    def let_opening_continue(self) -> None:
-        """Allow hubs to be opened again: after a fork, in the parent."""
-        self._lock.release()
-
-    def forget_parent(self) -> None:
-        """Begin anew: after a fork, in the child."""
-        # Our copies of the descriptors would keep clients from seeing the end of a
-        # stream that the parent closes.
-        for connection in () if self._hub is None else tuple(self._hub.connections):
-            with contextlib.suppress(OSError):
-                os.close(connection.fileno())
+    async def _close(self) -> None:
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+        hub, self._hub = self._hub, None
+        if hub is None:
+            return
+        self._closed_at = time.monotonic_ns()
         if self._dropped is not None:
             self._dropped.detach()
-        self._hub = self._dropped = None
-        self._lock = threading.Lock()
+        await process.close_hub_soon(hub)
+
+    def forget_parent(self) -> Iterable[object]:
+        """Begin anew: after a fork, in the child. See :class:`.process.Opener`."""
+        inherited = (self._hub, self._opening)
+        if self._dropped is not None:
+            self._dropped.detach()
+        self._hub = self._opening = self._dropped = None
+        return inherited

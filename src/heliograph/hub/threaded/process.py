@@ -4,6 +4,10 @@ The hubs of a process, when it forks and when it ends.
 A thread does not survive a fork: in the child everything begins anew, and what was
 inherited is neither used nor finalised, because the parent still uses it. When the process
 ends its streams are finished and the loop's thread is joined.
+
+A fork in the middle of an import leaves a lock in the child that nobody releases. So what
+a hub needs is imported before it works: brokers behind a lock that a fork waits for, and
+here what the interpreter itself imports when a thread first resolves a name.
 """
 
 from __future__ import annotations
@@ -11,19 +15,33 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures.thread
+import contextlib
+import encodings.idna  # noqa: F401 - see above
+import itertools
 import logging
 import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
+from ... import native
 from ...brokers.sqlite import worker  # noqa: F401 - first: its fork hooks run after ours
 from . import endings, loop
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
     from ..hub import Hub
 
-__all__ = ["Opener", "add_hub", "add_opener", "close_hub", "close_hub_soon", "hub_of"]
+__all__ = [
+    "Opener",
+    "add_hub",
+    "add_opener",
+    "close_hub_soon",
+    "completed",
+    "hub_of",
+    "is_forking_here",
+]
 
 _log = logging.getLogger("heliograph.hub")
 
@@ -31,24 +49,23 @@ _log = logging.getLogger("heliograph.hub")
 class Opener(Protocol):
     """Opens hubs, and has to be told of forks."""
 
-    def hold_opening(self) -> None:
-        """Wait for an opening under way, and let no other begin: before a fork."""
-        ...
+    def forget_parent(self) -> Iterable[object]:
+        """
+        Begin anew: after a fork, in the child.
 
-    def let_opening_continue(self) -> None:
-        """Allow hubs to be opened again: after a fork, in the parent."""
-        ...
-
-    def forget_parent(self) -> None:
-        """Begin anew: after a fork, in the child."""
+        Returns:
+            What is of the parent, and must not be finalised in the child.
+        """
         ...
 
 
 _openers: weakref.WeakSet[Opener] = weakref.WeakSet()
 _hubs: dict[int, Hub] = {}
-_closing: set[asyncio.Task[None]] = set()
-# Openers that a fork holds, from the moment before to the moment after.
-_held: list[Opener] = []
+# Hubs that are closing: their streams may not have ended yet.
+_closing: dict[Hub, asyncio.Task[None]] = {}
+_completing: set[asyncio.Task[None]] = set()
+# The threads that are forking the process, each from the moment before to the moment after.
+_forking: set[int] = set()
 # What a fork copied and must not be finalised: it is the parent's.
 _inherited: list[object] = []
 
@@ -86,36 +103,45 @@ def hub_of(number: int) -> Hub | None:
     return _hubs.get(number)
 
 
-async def close_hub(hub: Hub) -> None:
-    """
-    Close a hub. Called on the loop.
-
-    Args:
-        hub: One that was closed already is left alone.
-    """
-    if _hubs.pop(hub.number, None) is not None:
-        await hub.close()
+def is_forking_here() -> bool:
+    """Return whether the calling thread is forking the process: it was interrupted."""
+    return threading.get_ident() in _forking
 
 
-def close_hub_soon(hub: Hub) -> None:
+def close_hub_soon(hub: Hub) -> asyncio.Task[None]:
     """
     Close a hub, and do not wait. Called on the loop.
 
     Args:
-        hub: As for :func:`close_hub`.
+        hub: One that is closed already is left alone.
+
+    Returns:
+        A task that ends when the hub is closed.
     """
-    task = asyncio.get_running_loop().create_task(close_hub(hub))
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+    _hubs.pop(hub.number, None)
+    task = _closing.get(hub)
+    if task is None:
+        task = _closing[hub] = asyncio.get_running_loop().create_task(hub.close())
+        task.add_done_callback(lambda _: _closing.pop(hub, None))
+    return task
+
+
+async def completed(coroutine: Coroutine[None, None, None]) -> None:
+    """
+    Wait for a coroutine, which continues if the caller stops waiting.
+
+    Args:
+        coroutine: What to do on the loop.
+    """
+    task = asyncio.create_task(coroutine)
+    _completing.add(task)
+    task.add_done_callback(_completing.discard)
+    await asyncio.shield(task)
 
 
 async def _close_all() -> None:
-    outcomes = await asyncio.gather(
-        *(close_hub(hub) for hub in tuple(_hubs.values())),
-        *_closing,
-        return_exceptions=True,
-    )
-    for outcome in outcomes:
+    closing = [close_hub_soon(hub) for hub in (*_hubs.values(), *_closing)]
+    for outcome in await asyncio.gather(*closing, return_exceptions=True):
         if isinstance(outcome, Exception):
             _log.error("cannot close a hub", exc_info=outcome)
 
@@ -126,6 +152,12 @@ def _close_with_process() -> None:
         return
     try:
         loop.run(_close_all(), loop.CLOSE_SECONDS)
+    except TimeoutError:
+        _log.error(
+            "not all hubs were closed %g seconds after the process had begun to end:"
+            " what they were storing may be lost",
+            loop.CLOSE_SECONDS,
+        )
     except Exception:  # noqa: BLE001 - a hub that cannot be closed must not stop the exit
         _log.exception("cannot close the hub")
     with loop.process.starting:
@@ -156,30 +188,31 @@ def _finish_all() -> None:
         hub.finish_all()
 
 
-def _hold_openings() -> None:
-    # Opening a hub imports modules; a child would inherit the locks of a half-done import,
-    # and nobody there would finish it.
-    for opener in tuple(_openers):
-        opener.hold_opening()
-        _held.append(opener)
+def _before_fork() -> None:
+    _forking.add(threading.get_ident())
     loop.process.starting.acquire()
 
 
-def _let_openings_continue() -> None:
+def _after_fork_in_parent() -> None:
     loop.process.starting.release()
-    while _held:
-        _held.pop().let_opening_continue()
+    _forking.discard(threading.get_ident())
 
 
-def _begin_anew_in_child() -> None:
-    _inherited.extend((loop.process.current, *_hubs.values(), *_closing))
-    _hubs.clear()
-    _closing.clear()
-    loop.process.current = None
-    loop.process.starting = threading.RLock()
-    _held.clear()
+def _after_fork_in_child() -> None:
+    hubs = (*_hubs.values(), *_closing)
+    # Our copies of the descriptors would keep clients from seeing the end of a stream that
+    # the parent closes. Detached first: their objects would close numbers that belong to
+    # something else by then.
+    for connection in itertools.chain(*(hub.connections for hub in hubs)):
+        with contextlib.suppress(OSError):
+            os.close(connection.detach())
+    _inherited.extend((loop.process.current, *hubs, *_closing.values(), *_completing))
     for opener in tuple(_openers):
-        opener.forget_parent()
+        _inherited.extend(opener.forget_parent())
+    for kept in (_hubs, _closing, _completing, _forking):
+        kept.clear()
+    loop.process.current = None
+    loop.process.starting = native.RLock()
 
 
 atexit.register(_close_with_process)
@@ -191,7 +224,7 @@ if hasattr(threading, "_register_atexit"):
     threading._register_atexit(_finish_streams)  # noqa: SLF001 - see above
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_hold_openings,
-        after_in_parent=_let_openings_continue,
-        after_in_child=_begin_anew_in_child,
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
     )
