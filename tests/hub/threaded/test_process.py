@@ -5,9 +5,17 @@ from pathlib import Path
 import pytest
 
 from programs import run
+from redises import RedisServer
 
 # Each runs a program of its own.
 pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def redis(tmp_path):
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.kill()
 
 
 def test_nothing_starts_before_it_is_needed(url):
@@ -224,6 +232,36 @@ def test_a_fork_while_a_hub_closes(url):
     )
 
     assert out == "closed\nended\n"
+
+
+def test_a_child_that_closes_a_stream_of_its_parent(redis):
+    """The parent still hears the channel: the child has said nothing on its connection."""
+    out = run(
+        """
+        import os, signal, sys
+        from heliograph import Event, HubConfig
+        from heliograph.hub import Admission, HubThread
+        hub = HubThread(sys.argv[1], HubConfig(linger_seconds=0))
+        stream = hub.pull(hub.admit(Admission(("a",))), None)
+        while b"id:" not in next(stream):
+            pass
+        child = os.fork()
+        if not child:
+            hub.publish(["b"], Event("the child has a loop of its own"))
+            stream.close()
+            hub.publish(["b"], Event("and that loop has done what it was given"))
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        signal.alarm(15)
+        hub.publish(["a"], Event("for the parent"))
+        while b"for the parent" not in next(stream):
+            pass
+        print("heard")
+        """,
+        redis.url,
+    )
+
+    assert out == "heard\n"
 
 
 def test_a_fork_while_a_broker_is_imported():

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..sinks import PullSink, can_see_clients, tune_descriptor
+from . import process
 from .loop import post
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def pull(
     finally:
         # In this order: the connection is the server's, and may have another request.
         sink.release()
-        post(hub.release, ticket)
+        # In a forked child the hub is the parent's: what a release does there would reach
+        # the parent's connection to its broker.
+        if process.hub_of(ticket.hub) is hub:
+            post(hub.release, ticket)
 
 
 def _blind_silence(hub: Hub, timings: Timings) -> float:
