@@ -1,6 +1,7 @@
 """What sinks have in common that own a client's connection."""
 
 import asyncio
+import os
 import socket
 
 import pytest
@@ -103,6 +104,35 @@ async def test_aborting(served, client):
     data, _ = await read_all(theirs)
     assert len(data) < len(written)
     assert (client.lost, sink.unsent_bytes) == (1, 0)
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_ending_although_a_child_has_a_copy(served, client, how):
+    """The client sees the end at once, and not when a forked child closes its descriptor."""
+    sink, theirs = served
+    sink.attach(client)
+    copy = os.dup(sink._transport.get_extra_info("socket").fileno())
+    sink.write(b"x")
+
+    getattr(sink, how)()
+
+    assert await read_all(theirs) == (b"x", True)
+    os.close(copy)
+
+
+async def test_a_number_that_is_used_again(served, client):
+    """No later connection with the number of the one that was taken is ended."""
+    sink, theirs = served
+    sink.attach(client)
+    copy = socket.socket(fileno=os.dup(sink._transport.get_extra_info("socket").fileno()))
+    sink._identity -= 1  # of a connection that is closed
+
+    sink.abort()
+    await until(lambda: client.lost)
+
+    with copy:
+        copy.send(b"still open")
+    assert await read_all(theirs) == (b"still open", True)
 
 
 @pytest.mark.parametrize("how", ["close", "half"])

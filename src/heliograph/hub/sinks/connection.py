@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from typing import TYPE_CHECKING, cast
 
 from ...wire.framing import Framing
+from .descriptors import borrowed, identity_of
 from .sink import CLOSE_SECONDS, PAUSE_BYTES
 
 if TYPE_CHECKING:
@@ -27,7 +30,9 @@ class ConnectionSink(asyncio.Protocol):
         "_aborting",
         "_client",
         "_close_seconds",
+        "_identity",
         "_is_lost",
+        "_number",
         "_transport",
         "framing",
         "paused",
@@ -54,6 +59,9 @@ class ConnectionSink(asyncio.Protocol):
         """
         # A cast: uvloop's transports are not of asyncio's class.
         self._transport = cast("asyncio.Transport", transport)
+        connection = transport.get_extra_info("socket")
+        self._number: int = -1 if connection is None else connection.fileno()
+        self._identity = identity_of(self._number)
         self._transport.set_write_buffer_limits(high=PAUSE_BYTES)
 
     def attach(self, client: SinkClient) -> None:
@@ -81,6 +89,7 @@ class ConnectionSink(asyncio.Protocol):
         # The hub may be closed while the loop still takes the connection.
         transport = getattr(self, "_transport", None)
         if transport is not None and not self._is_lost:
+            self._end_for_all()
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -108,10 +117,20 @@ class ConnectionSink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """Report the loss, whatever the reason."""
         self._is_lost = True
+        self._end_for_all()
         if self._aborting is not None:
             self._aborting.cancel()
         if self._client is not None:
             self._client.on_lost()
+
+    def _end_for_all(self) -> None:
+        # The transport only closes its descriptor, and a forked child may have a copy: the
+        # client would wait for as long as the child lives. With TLS the number may be
+        # another connection's by now.
+        if self._identity is None or identity_of(self._number) != self._identity:
+            return
+        with contextlib.suppress(OSError), borrowed(self._number) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def _abort_in(self, seconds: float) -> None:
         # A transport of asyncio raises if it is aborted after its connection was lost.
@@ -122,4 +141,4 @@ class ConnectionSink(asyncio.Protocol):
             if self._aborting.when() <= loop.time() + seconds:
                 return
             self._aborting.cancel()
-        self._aborting = loop.call_later(seconds, self._transport.abort)
+        self._aborting = loop.call_later(seconds, self.abort)
