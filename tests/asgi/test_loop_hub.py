@@ -9,6 +9,7 @@ import time
 import pytest
 
 from heliograph.asgi import EventStreams
+from programs import run
 
 
 def test_loops():
@@ -75,3 +76,48 @@ def test_loops_that_end_without_closing(tmp_path):
     # Each would leave two threads and eight descriptors; threads take a moment to end.
     while (now := [use() for _ in range(20)][-1]) > before + 20:
         assert time.monotonic() < deadline, (before, now)
+
+
+# How an application forks, on the loop that has opened its hub. Add a row, not a test.
+FORKS = {
+    "in a coroutine": """
+pid = os.fork()
+if not pid:
+    child()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+""",
+    "multiprocessing": """
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join()
+assert process.exitcode == 0
+""",
+}
+
+
+@pytest.mark.parametrize("how", FORKS)
+def test_a_fork(tmp_path, how):
+    """The child begins anew on a loop of its own, and the parent goes on."""
+    out = run(
+        """
+        import asyncio, multiprocessing, os, sys
+        from heliograph.asgi import EventStreams
+        streams = EventStreams(sys.argv[1])
+        def child():
+            for _ in range(2):
+                print(asyncio.run(streams.publish("child")).rpartition("-")[2], flush=True)
+        async def main():
+            async with streams.subscribe() as events:
+                print((await streams.publish("parent")).rpartition("-")[2], flush=True)
+                exec(sys.argv[2])
+                print((await streams.publish("parent")).rpartition("-")[2])
+                print(*[(await anext(events)).data for _ in range(4)])
+            await streams.close()
+        asyncio.run(main())
+        """,
+        f"sqlite:///{tmp_path}/log",
+        FORKS[how],
+    )
+
+    assert out.split() == ["1", "2", "3", "4", "parent", "child", "child", "parent"]

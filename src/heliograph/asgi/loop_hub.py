@@ -8,8 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 from ..hub import open_hub
+from ..hub.threaded import process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..config import HubConfig
     from ..hub import Hub
 
@@ -36,6 +39,7 @@ class LoopHub:
         # The loop that the hub belongs to. The lock is held while the hub opens or closes.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changing = asyncio.Lock()
+        process.add_opener(self)
 
     async def opened(self) -> Hub:
         """
@@ -66,6 +70,14 @@ class LoopHub:
             self._closed_at = time.monotonic_ns()
             if hub is not None:
                 await hub.close()
+
+    def forget_parent(self) -> Iterable[object]:
+        """Begin anew: after a fork, in the child. See :class:`.process.Opener`."""
+        # The loop is the parent's: it still runs there, and is never closed here.
+        inherited = (self.hub, self._loop, self._changing)
+        self.hub = self._loop = None
+        self._changing = asyncio.Lock()
+        return inherited
 
     async def _open(self) -> None:
         # Kept in the step in which it is open: whoever has asked for it may be cancelled
