@@ -225,3 +225,29 @@ async def test_many_channels_catch_up(server):
         assert ear.offsets(name) == [1, 2, 3]
     assert 1 < most <= 32
     assert max(sizes) <= 300_000
+
+
+# A message that arrives once a channel has been ended. Add a row, not a test.
+LATE = {
+    "the-next-entry": b'{epoch} 2 1 token - {"data": "x"}',
+    "an-entry-after-a-hole": b'{epoch} 9 1 token - {"data": "x"}',
+    "another-life": b'other 1 1 token - {"data": "x"}',
+}
+
+
+@pytest.mark.parametrize("message", LATE.values(), ids=LATE.keys())
+async def test_messages_after_the_end(server, message):
+    """They are ignored: the line delivers while its broker is closed, when no task may begin."""
+    ear = RecordingListener()
+    async with opened(server.url, ear) as broker:
+        await broker.append("a", Event("x"))
+        epoch = (await broker.listen("a")).epoch
+        (channel,) = broker._routing.channels
+        await until(lambda: not channel.is_catching_up)
+
+        await channel.end()
+        channel.on_message(message.replace(b"{epoch}", epoch.encode()))
+        channel.on_subscribed()
+
+        assert not channel.is_catching_up
+        assert ear.entries == []

@@ -1,6 +1,9 @@
 """One connection listens for a process, and stays as long as Redis answers."""
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 
 from on_redis import opened
 
@@ -55,3 +58,18 @@ async def test_silence(server, caplog):
         assert node.line._task is task
         assert ear.connection == []
     assert caplog.text == ""
+
+
+def test_a_loop_that_is_dropped(server):
+    """The end of a process that does not close its broker leaves no traceback of the line."""
+    program = Path(__file__).parent.parent / "programs/drop_loop.py"
+
+    done = subprocess.run(
+        [sys.executable, program, server.url],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout == "listening\n"
+    assert "Traceback" not in done.stderr

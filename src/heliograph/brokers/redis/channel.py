@@ -92,6 +92,9 @@ class ListenedChannel:
         # Messages that wait for that task, and whether it has to read once more.
         self._early: list[Stored] = []
         self._again = False
+        # Messages still arrive while the broker is closed. A task that one of them began
+        # would never be ended.
+        self._ended = False
         # What has arrived with its offset, and will arrive again on the plain channel.
         self._twins: deque[bytes] = deque(maxlen=_MAX_TWINS)
 
@@ -116,7 +119,8 @@ class ListenedChannel:
         return ready
 
     async def end(self) -> None:
-        """Stop catching up."""
+        """Stop catching up, and ignore messages from now on."""
+        self._ended = True
         await cancel(self._catching_up)
 
     def catch_up(self) -> asyncio.Task[None]:
@@ -128,6 +132,8 @@ class ListenedChannel:
 
     def on_subscribed(self) -> None:
         """Read what was published before a subscription, once the head is known."""
+        if self._ended:
+            return
         self._twins.clear()
         if self.confirmed.is_set():
             self.catch_up()
@@ -140,6 +146,8 @@ class ListenedChannel:
         Args:
             data: A message of our own pub/sub channel.
         """
+        if self._ended:
+            return
         try:
             stored, has_twin = load_message(self.name, data)
         except DAMAGED as error:
@@ -162,6 +170,8 @@ class ListenedChannel:
         Args:
             data: A message of the plain channel.
         """
+        if self._ended:
+            return
         if data in self._twins:
             # It has arrived already, with its offset. Twins before it were lost.
             while self._twins.popleft() != data:

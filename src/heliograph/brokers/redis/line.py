@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError
@@ -223,23 +223,13 @@ class Line:
             began = loop.time()
             subscription = self._new_subscription()
             try:
-                await subscription.connect()
-                await subscription.send("SUBSCRIBE", self._alive)
-                async with self._commands:
-                    self._leaving.clear()
-                    self._asked.clear()
-                    self._subscription = subscription
-                    await self._subscribe(subscription, dict(self._names))
-                await self._receive(subscription)
-            except (RedisError, OSError) as error:
-                reason = reason_of(error)
-            except Exception as error:  # noqa: BLE001 - logged; the reason follows
-                # The boundary of a task: without this the process would no longer listen.
-                _log.exception("cannot listen, reconnecting")
-                reason = repr(error)
-            finally:
-                self._subscription = None
-                await subscription.close()
+                reason = await self._listen(subscription)
+            except asyncio.CancelledError:
+                await self._leave(subscription)
+                raise
+            # Not in a `finally`: the garbage collector ends the coroutines of a loop that
+            # was dropped, and nothing can be awaited there.
+            await self._leave(subscription)
             if not self._names:
                 # Nobody needs the connection until a name is added.
                 self._task = None
@@ -249,6 +239,28 @@ class Line:
             if loop.time() - began > _LASTING_SECONDS:
                 backoff.reset()
             await asyncio.sleep(backoff.next_seconds())
+
+    async def _listen(self, subscription: Subscription) -> str:
+        """Listen on a new connection until it ends; return why it did."""
+        try:
+            await subscription.connect()
+            await subscription.send("SUBSCRIBE", self._alive)
+            async with self._commands:
+                self._leaving.clear()
+                self._asked.clear()
+                self._subscription = subscription
+                await self._subscribe(subscription, dict(self._names))
+            await self._receive(subscription)
+        except (RedisError, OSError) as error:
+            return reason_of(error)
+        except Exception as error:  # noqa: BLE001 - logged; the reason follows
+            # The boundary of a task: without this the process would no longer listen.
+            _log.exception("cannot listen, reconnecting")
+            return repr(error)
+
+    async def _leave(self, subscription: Subscription) -> None:
+        self._subscription = None
+        await subscription.close()
 
     async def _subscribe(self, subscription: Subscription, names: dict[str, bool]) -> None:
         ours = [name for name, plain in names.items() if not plain]
@@ -276,7 +288,7 @@ class Line:
                 self._leaving.add(name)
                 await subscription.send(self._prefixed("UNSUBSCRIBE"), name)
 
-    async def _receive(self, subscription: Subscription) -> None:
+    async def _receive(self, subscription: Subscription) -> NoReturn:
         asked = False
         received = 0
         while True:
