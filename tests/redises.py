@@ -1,6 +1,7 @@
 """Redis servers of the tests' own: alone, with Sentinels, in a cluster; with TLS."""
 
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -37,13 +38,14 @@ class RedisServer:
         self.process = None
         self.start()
 
-    def start(self):
+    def start(self, *, waits=True):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.program, *self.command()], stdout=log, stderr=log, cwd=self.folder
             )
         processes.append(self.process)
-        until_answers(self)
+        if waits:
+            until_answers(self)
 
     def command(self):
         return ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
@@ -56,6 +58,30 @@ class RedisServer:
     def restart(self):
         self.kill()
         self.start()
+
+    def load_slowly(self, keys, delay_us):
+        """Restart with so many keys more, each of which takes so long to load; do not wait."""
+        with self.client() as client:
+            # Not compressible: Redis answers after each kilobyte that it has read.
+            client.mset({f"loaded:{n}": os.urandom(2000) for n in range(keys)})
+            client.bgrewriteaof()
+            wait_for(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
+        self.kill()
+        options, self.options = self.options, (
+            *self.options, "--key-load-delay", str(delay_us),
+            "--loading-process-events-interval-bytes", "1024",
+        )  # fmt: skip
+        self.start(waits=False)
+        self.options = options
+
+    def is_loading(self):
+        """Say whether it cannot be used yet after a start."""
+        with self.client() as client:
+            try:
+                client.ping()
+            except (redis.RedisError, OSError):
+                return True
+        return False
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)

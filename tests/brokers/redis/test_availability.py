@@ -11,6 +11,16 @@ from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.redis.availability import LineStates, unavailable_errors
 from streams import until
 
+UNAVAILABLE_ONCE = ["the broker is unavailable", "the broker is available again"]
+
+
+def said_of_brokers(caplog):
+    return [
+        record.message.partition(":")[0]
+        for record in caplog.records
+        if "broker" in record.message
+    ]
+
 
 async def test_a_publish_that_waits(own_server, caplog):
     """It is done when Redis is back. One line says that it went, and one that it came."""
@@ -26,12 +36,31 @@ async def test_a_publish_that_waits(own_server, caplog):
 
         assert sorted(entry.position.offset for (entry,) in entries) == [2, 3, 4]
         await until(lambda: hub.statistics().broker_available)
-        said = [
-            record.message.partition(":")[0]
-            for record in caplog.records
-            if "broker" in record.message
-        ]
-        assert said == ["the broker is unavailable", "the broker is available again"]
+        assert said_of_brokers(caplog) == UNAVAILABLE_ONCE
+
+
+async def test_redis_loads_its_data(own_server, caplog):
+    """It accepts subscriptions and refuses the rest: nothing is available until it has loaded."""
+    async with hub_at(own_server.url, publish_waits=True) as hub:
+        await hub.publish(["a"], Event("before"))
+        own_server.load_slowly(keys=200, delay_us=10_000)
+        await until(lambda: not hub.statistics().broker_available)
+        waiting = asyncio.create_task(hub.publish(["a"], Event("x")))
+        looks = []
+
+        loading = True
+        while loading:
+            looks.append(hub.statistics().broker_available)
+            await asyncio.sleep(0.01)
+            # Asked after the look: whoever still loads was loading then.
+            loading = await asyncio.to_thread(own_server.is_loading)
+
+        assert len(looks) > 10
+        assert not any(looks[:-1])
+        (entry,) = await waiting
+        assert entry.position.offset == 2
+        await until(lambda: hub.statistics().broker_available)
+        assert said_of_brokers(caplog) == UNAVAILABLE_ONCE
 
 
 async def test_a_publish_that_does_not_wait(own_server):

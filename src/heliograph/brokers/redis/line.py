@@ -13,8 +13,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from redis.exceptions import AskError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, RedisError
 
 from ...retry import Backoff
 from .availability import reason_of
@@ -37,6 +37,9 @@ _MESSAGES_BETWEEN_YIELDS = 16
 
 # A connection that lasted so long was not one that Redis closes at once.
 _LASTING_SECONDS = 2.0
+
+# The longest nominal delay between two questions whether a server answers scripts.
+_ASK_AGAIN_SECONDS = 0.5
 
 # Names subscribed to with one command.
 _NAMES_AT_ONCE = 500
@@ -66,7 +69,7 @@ class LineEvents(Protocol):
 
     def on_up(self, line: Line) -> None:
         """
-        Handle that a line is connected.
+        Handle that a line is connected, and that its server answers scripts.
 
         Args:
             line: The line.
@@ -79,7 +82,7 @@ class LineEvents(Protocol):
 
     def on_down(self, line: Line, reason: str) -> None:
         """
-        Handle that a line is not connected; called again with each failed try.
+        Handle that a line is not up; called again with each failed try.
 
         Args:
             line: The line.
@@ -99,6 +102,7 @@ class Line:
         events: Told what happens.
         sharded: Whether names are pub/sub channels of a shard of a cluster.
         is_current: Returns whether the server at a host and port is still the right one.
+        ask: Runs a script on the server, with a name of the line as its key.
         silence_seconds: Silence after which Redis is asked whether it is still there; and
             the time that its answer may take.
     """
@@ -111,6 +115,7 @@ class Line:
         *,
         sharded: bool,
         is_current: Callable[[str, int], Awaitable[bool]],
+        ask: Callable[[str], Awaitable[object]],
         silence_seconds: float,
     ) -> None:
         self._client = client
@@ -118,6 +123,7 @@ class Line:
         self._events = events
         self._sharded = sharded
         self._is_current = is_current
+        self._ask = ask
         self._silence_seconds = silence_seconds
         # Name -> whether it is a plain channel, one that is not ours. In the order in which
         # they are subscribed to.
@@ -130,6 +136,7 @@ class Line:
         # Names of a shard that Redis was told to unsubscribe.
         self._leaving: set[str] = set()
         self._subscription: Subscription | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -260,7 +267,27 @@ class Line:
 
     async def _leave(self, subscription: Subscription) -> None:
         self._subscription = None
+        await cancel(self._asking)
         await subscription.close()
+
+    async def _until_answered(self) -> None:
+        """
+        Report that the line is up once the server answers a script.
+
+        A server that loads its data accepts subscriptions and refuses everything else.
+        """
+        backoff = Backoff(longest_seconds=_ASK_AGAIN_SECONDS)
+        while name := next((one for one, plain in self._names.items() if not plain), ""):
+            try:
+                await self._ask(name)
+            except AskError:
+                break  # it answers that the slot moves, or has moved
+            except (RedisError, OSError) as error:
+                self._events.on_down(self, reason_of(error))
+            else:
+                break
+            await asyncio.sleep(backoff.next_seconds())
+        self._events.on_up(self)
 
     async def _subscribe(self, subscription: Subscription, names: dict[str, bool]) -> None:
         ours = [name for name, plain in names.items() if not plain]
@@ -334,7 +361,8 @@ class Line:
             self._events.on_message(name, message.data)
         elif message.kind in {"subscribe", "ssubscribe"}:
             if name == self._alive:
-                self._events.on_up(self)
+                # In a task of its own: messages must not wait for it.
+                self._asking = asyncio.create_task(self._until_answered())
                 return
             if self._asked and self._asked[0] == name:
                 self._asked.popleft()

@@ -21,6 +21,7 @@ from .address import ALL
 from .line import Line
 from .pipe import Pipe
 from .replicas import AllReplicas, ReplicaCount
+from .scripts import PROBE, Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -85,6 +86,7 @@ class Node:
             events,
             sharded=address.kind == "cluster",
             is_current=self._is_current,
+            ask=self._ask,
             silence_seconds=timings.silence_seconds,
         )
 
@@ -105,6 +107,9 @@ class Node:
             # What the line has missed must not be read from the former primary.
             self._reads.reconnect()
         return is_current
+
+    async def _ask(self, key: str) -> object:
+        return await self._reads.call(Request(PROBE, [key], []))
 
     async def close(self) -> None:
         """Finish the calls that have begun, and disconnect."""

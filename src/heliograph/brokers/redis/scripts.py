@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Reply", "Request", "Script"]
+__all__ = ["PROBE", "Reply", "Request", "Script"]
 
 Reply: TypeAlias = Any
 """What a script returned: nested lists of bytes and integers, in the driver's own types."""
@@ -56,7 +56,8 @@ class Script:
 
     Args:
         name: The file in ``lua/`` that follows ``begin.lua``, without its suffix.
-        variables: Names that the script has for its arguments, in their order.
+        variables: Names that the script has for its arguments, in their order; none if
+            ``begin.lua`` is left out.
         appends: Whether the script stores an entry.
         follows: Whether the script follows one that does, and needs the same server.
 
@@ -67,20 +68,26 @@ class Script:
     """
 
     def __init__(
-        self, name: str, variables: Sequence[str], *, appends: bool, follows: bool = False
+        self,
+        name: str,
+        variables: Sequence[str] = (),
+        *,
+        appends: bool = False,
+        follows: bool = False,
     ) -> None:
         folder = files(__package__) / "lua"
         self.appends = appends
         self.follows = follows
         self.variables = tuple(variables)
-        self.source = "\n".join(
-            [
+        parts = [(folder / f"{name}.lua").read_text("utf-8")]
+        if variables:
+            parts = [
                 f"local appending = {str(appends).lower()}",
                 f"local {', '.join(variables)} = unpack(ARGV)",
                 (folder / "begin.lua").read_text("utf-8"),
-                (folder / f"{name}.lua").read_text("utf-8"),
+                *parts,
             ]
-        )
+        self.source = "\n".join(parts)
         # Redis names scripts by it; it guards nothing.
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
@@ -91,3 +98,7 @@ class Request(NamedTuple):
     script: Script
     keys: Sequence[str]
     arguments: Sequence[str | bytes | float]
+
+
+PROBE = Script("probe")
+"""A script that reads any key: a server that answers it answers the others."""
