@@ -114,6 +114,42 @@ def kept_away(broker, server):
     settings["port"] = server.port
 
 
+class Forwarded:
+    """
+    A port that leads to a server, as a name does that means another one after a failover.
+
+    Connections stay where they are: change ``server`` for new ones.
+    """
+
+    def __init__(self, server):
+        self.server = server
+
+    async def __aenter__(self):
+        self._listening = await asyncio.start_server(self._connect, "127.0.0.1")
+        _, port = self._listening.sockets[0].getsockname()
+        self.url = f"redis://127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(self, *_):
+        self._listening.close()
+
+    async def _connect(self, reader, writer):
+        with contextlib.suppress(OSError):
+            answers, commands = await asyncio.open_connection("127.0.0.1", self.server.port)
+            await asyncio.gather(
+                self._pass_on(reader, commands), self._pass_on(answers, writer)
+            )
+        writer.close()
+
+    async def _pass_on(self, reader, writer):
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
+
+
 async def fill(broker, count, *, ids):
     """Append to channel ``a``, if told so with ids; return the position of the last."""
     events = [Event("x", id=str(n) if ids else None) for n in range(count)]

@@ -1,14 +1,18 @@
 """Entries that others have damaged, added or removed make a gap; reading goes on."""
 
 import asyncio
+import contextlib
+import os
 
 import pytest
-from on_redis import opened
+import redis
+from on_redis import Forwarded, opened
 
 from heliograph import Event
 from heliograph.brokers import Retention
 from heliograph.brokers.contract import RecordingListener, offsets
 from heliograph.channels.position import Position
+from redises import RedisServer
 from streams import until
 
 GOOD = '{"data": "x"}'
@@ -193,3 +197,63 @@ async def test_pages_are_bounded_by_bytes(server):
             after = page.entries[-1].position
 
     assert pages == [[1, 2], [3], [4], [5]]
+
+
+# How a server becomes the wrong one, as commands of its own. Add a row, not a test.
+WRONG_SERVERS = {
+    "READONLY": [("REPLICAOF", "127.0.0.1", "{other}")],
+    "NOREPLICAS": [("CONFIG", "SET", "min-replicas-to-write", "1")],
+    "MASTERDOWN": [
+        ("CONFIG", "SET", "replica-serve-stale-data", "no"),
+        ("REPLICAOF", "127.0.0.1", "1"),
+    ],
+    "LOADING": [
+        ("CONFIG", "SET", "loading-process-events-interval-bytes", "1024"),
+        ("CONFIG", "SET", "key-load-delay", "200000"),
+        ("DEBUG", "RELOAD"),
+    ],
+}
+
+
+def tell(server, other, commands):
+    """Send commands; the last may take long, and end with the server."""
+    with server.client() as client, contextlib.suppress(redis.RedisError):
+        for words in commands:
+            client.execute_command(*(word.format(other=other.port) for word in words))
+
+
+def refusal_of(server):
+    """Return the code with which a server refuses a read or a write."""
+    with server.client() as client:
+        try:
+            client.get("refused")
+            client.set("refused", "")
+        except redis.RedisError as error:
+            return error.status_code or str(error).partition(" ")[0]
+    return None
+
+
+@pytest.mark.parametrize("code", WRONG_SERVERS)
+async def test_a_server_that_is_the_wrong_one(tmp_path, code):
+    """It has done nothing: the call is repeated on a new connection, which finds the right one."""
+    first, other = (
+        RedisServer(tmp_path / name, "--enable-debug-command", "yes") for name in "ab"
+    )
+    async with Forwarded(first) as forwarded, opened(forwarded.url) as broker:
+        for n in range(10):
+            # Not compressible: Redis answers after each kilobyte that it has loaded.
+            await broker.append(str(n), Event(os.urandom(1000).hex()))
+        telling = asyncio.create_task(
+            asyncio.to_thread(tell, first, other, WRONG_SERVERS[code])
+        )
+        while await asyncio.to_thread(refusal_of, first) != code:
+            await asyncio.sleep(0.01)
+        forwarded.server = other
+
+        await broker.append("new", Event("x"))
+
+        with other.client() as client:
+            assert client.exists("heliograph:{new}:channel")
+        for server in (first, other):
+            server.kill()
+        await telling

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redis.asyncio.sentinel import MasterNotFoundError
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ...errors import BrokerUnavailableError
 
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
 
     from ..base import Listener
 
-__all__ = ["LineStates", "reason_of", "unavailable_errors"]
+__all__ = [
+    "LineStates",
+    "is_of_wrong_server",
+    "is_worth_repeating",
+    "reason_of",
+    "unavailable_errors",
+]
+
+# Codes of refusals by a server that is not, or not yet, the one to ask. It has done
+# nothing, and a new connection may lead to another one. Not among them are MOVED, ASK and
+# TRYAGAIN, which a cluster follows; BUSY, OOM and MISCONF, which come from the right server
+# and last; NOAUTH and NOPERM, which are for people.
+_WRONG_SERVER = ("READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING", "CLUSTERDOWN")
 
 
 class LineStates:
@@ -86,6 +99,34 @@ def unavailable_errors(resource: str) -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise BrokerUnavailableError(resource, reason_of(error)) from error
+
+
+def is_of_wrong_server(error: object) -> bool:
+    """
+    Return whether a server has refused a call because it is not the one to ask.
+
+    Args:
+        error: Any error, or a reply.
+    """
+    # Servers before Redis 7 write the code into an error of the script.
+    return isinstance(error, RedisError) and any(
+        code in f"{error.status_code} {error}" for code in _WRONG_SERVER
+    )
+
+
+def is_worth_repeating(error: BaseException | None) -> bool:
+    """
+    Return whether a call that has failed may succeed at once on a new connection.
+
+    It may have been done if the connection was lost before the answer.
+
+    Args:
+        error: Of the driver or the connection; :obj:`None` for none.
+    """
+    is_lost = isinstance(error, RedisConnectionError)
+    return is_of_wrong_server(error) or (
+        is_lost and not isinstance(error, AuthenticationError)
+    )
 
 
 def reason_of(error: Exception) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 
+from .availability import is_of_wrong_server
 from .replicas import NotPrimaryError
 from .subscription import connection_errors
 from .tasks import cancel
@@ -156,8 +157,4 @@ def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
 
 
 def _is_of_no_primary(result: object) -> bool:
-    # Old servers say it within an error of the script.
-    return isinstance(result, ReadOnlyError | NotPrimaryError) or (
-        isinstance(result, ResponseError)
-        and any(word in str(result) for word in ("READONLY", "NOREPLICAS"))
-    )
+    return isinstance(result, NotPrimaryError) or is_of_wrong_server(result)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ...channels.entry import Entry
 from ...channels.position import Position
@@ -17,13 +17,13 @@ from ...errors import BrokerUnavailableError
 from ..base import Attempt, History, resolve
 from ..epoch import new_epoch
 from .address import ALL
-from .availability import unavailable_errors
+from .availability import is_worth_repeating, unavailable_errors
 from .calls import Announce, Append, Caller, Find, Read
 from .seen import LastSeen, Seen
 from .values import DAMAGED, Stored, dump_event, load_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from ...channels.position import GapReason
     from ...event import Event
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .topology import Topology
 
 __all__ = ["Page", "Storage"]
+
+_Result = TypeVar("_Result")
 
 # A channel without history is forgotten after this, and then begins another life.
 _FORGET_CHANNEL_SECONDS = 30 * 86_400
@@ -133,6 +135,9 @@ class Storage:
         Raises:
             BrokerUnavailableError: Redis failed; the entry may or may not be there.
         """
+        return await self._twice(lambda: self._append(channel, event, attempt))
+
+    async def _append(self, channel: str, event: Event, attempt: Attempt) -> Entry:
         plain = self._exchange.dump(channel, event)
         # Whoever sees an event that is lost in a failover sees it again afterwards.
         is_announced = self._address.replicas == ALL
@@ -213,7 +218,7 @@ class Storage:
             max_entries=limit,
             max_bytes=_PAGE_BYTES,
         )
-        found = Read.parse(await self._call(call))
+        found = Read.parse(await self._twice(lambda: self._call(call)))
         head = found.head
         offset, gap = resolve(after, head, found.oldest_offset, found.same_until)
         entries: list[Stored] = []
@@ -249,7 +254,7 @@ class Storage:
             # A lone surrogate, which no event can have, is found nowhere.
             event_id=event_id.encode(errors="surrogatepass"),
         )
-        return Find.parse(await self._call(call))
+        return Find.parse(await self._twice(lambda: self._call(call)))
 
     def _load(
         self,
@@ -280,6 +285,15 @@ class Storage:
                 offset, gap = found - 1, gap or "trimmed"
             page.append(stored)
         return offset, gap, page
+
+    async def _twice(self, function: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Call a function, and once more if that may succeed on a new connection."""
+        try:
+            return await function()
+        except BrokerUnavailableError as error:
+            if not is_worth_repeating(error.__cause__):
+                raise
+        return await function()
 
     async def _call(self, call: Call) -> Reply:
         self.check_open()
