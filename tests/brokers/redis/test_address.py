@@ -1,10 +1,16 @@
 """URLs of Redis are parsed whole: every mistake is named."""
 
+import inspect
+import ssl
+
 import pytest
+import redis
+import redis.asyncio
 
 from heliograph import ConfigError
 from heliograph.brokers import open_broker
 from heliograph.brokers.redis import Address
+from heliograph.brokers.redis.options import OPTIONS, PASSED_OVER, REFUSED
 
 # URL, what is said. Add a row, not a test.
 MISTAKES = [
@@ -31,7 +37,13 @@ MISTAKES = [
     ("redis://:pa?secret@h/0", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
     ("redis://u:12#secret@h", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
     ("redis://u:one@h?password=secret", "redis://h: the password is named twice"),
-    ("redis://h?decode_responses=yes", "redis://h: decode_responses is no option; see docs/redis.md"),
+    ("redis://h?odd=1", "redis://h: odd is no option; see docs/redis.md"),
+    ("redis://h?host=other", "redis://h: host belongs before the question mark, as in redis://host:6379"),
+    ("redis://h?path=/s", "redis://h: path belongs before the question mark, as in unix:///path/of/the/socket"),
+    ("redis://h?socket_keepalive=maybe", "redis://h: socket_keepalive must be true or false, not 'maybe'"),
+    ("rediss://h?ssl_min_version=1.2", "rediss://h: ssl_min_version must be the number of a version, such as 771 for 1.2, not '1.2'"),
+    ("rediss://h?ssl_exclude_verify_flags=STRICT", "rediss://h: ssl_exclude_verify_flags must list flags of ssl.VerifyFlags, not 'STRICT'"),
+    ("rediss://h?ssl_validate_ocsp=true", "rediss://h: ssl_validate_ocsp cannot be kept: redis-py's connections for asyncio do not check by OCSP"),
     ("redis://h:0", "redis://h:0: a port must be between 1 and 65535, not 0"),
 ]  # fmt: skip
 
@@ -75,3 +87,86 @@ def test_what_a_url_says():
     assert address.sentinel_options == {"password": "p"}
     assert (address.prefix, address.replicas) == ("shop:", 1)
     assert address.shown == "rediss+sentinel://one,two:7000,[::1]:7001/main/2"
+
+
+# An option of redis-py, and what becomes of it: what connections get. Add a row, not a test.
+TAKEN = [
+    ("socket_keepalive=False", {"socket_keepalive": False}),
+    ("socket_timeout=2.5", {"socket_timeout": 2.5}),
+    ("ssl_cert_reqs=CERT_NONE", {"ssl_cert_reqs": "none"}),
+    ("ssl_cert_reqs=Required", {"ssl_cert_reqs": "required"}),
+    ("ssl_check_hostname=F", {"ssl_check_hostname": False}),
+    ("ssl_ca_path=/etc/ssl/certs", {"ssl_ca_path": "/etc/ssl/certs"}),
+    ("ssl_password=secret", {"ssl_password": "secret"}),
+    ("ssl_min_version=771", {"ssl_min_version": ssl.TLSVersion.TLSv1_2}),
+    (
+        "ssl_exclude_verify_flags=[VERIFY_X509_STRICT, VERIFY_X509_PARTIAL_CHAIN]",
+        {
+            "ssl_exclude_verify_flags": [
+                ssl.VerifyFlags.VERIFY_X509_STRICT,
+                ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN,
+            ]
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "options"), TAKEN, ids=[one for one, _ in TAKEN])
+def test_options_of_redis_py(option, options):
+    """They mean what they mean to other users of the URL."""
+    assert Address.parse(f"rediss://h?{option}").options == options
+
+
+def test_options_that_are_passed_over():
+    """They say how others treat their connections: nothing of them arrives anywhere."""
+    query = "max_connections=9&decode_responses=True&protocol=3&health_check_interval=30"
+
+    address = Address.parse(f"redis://h?{query}&prefix=a:&decode_responses=True")
+
+    assert address.options == {}
+    assert address.prefix == "a:"
+    assert address.passed_over == (
+        "max_connections",
+        "decode_responses",
+        "protocol",
+        "health_check_interval",
+    )
+    local = Address.parse("unix:///s?socket_keepalive=True")
+    assert (local.options, local.passed_over) == ({}, ("socket_keepalive",))
+
+
+def test_every_option_that_redis_py_parses():
+    """A new one of its releases is noticed here: it is taken, passed over or refused."""
+    parsers = (redis.connection, redis.asyncio.connection)
+    theirs = {name for one in parsers for name in one.URL_QUERY_ARGUMENT_PARSERS}
+
+    assert theirs <= set(OPTIONS) | PASSED_OVER | set(REFUSED)
+
+
+def arguments_of(*classes):
+    """Return the arguments of some classes that text may give a value to."""
+    found = set()
+    for one in classes:
+        for name, argument in inspect.signature(one.__init__).parameters.items():
+            if isinstance(argument.default, str | int | float | bool):
+                found.add(name)
+    return found
+
+
+def test_every_argument_that_a_url_may_give():
+    """What redis-py's connections and pools take as text, numbers or truth is known, too."""
+    theirs = arguments_of(
+        redis.Connection,
+        redis.SSLConnection,
+        redis.UnixDomainSocketConnection,
+        redis.BlockingConnectionPool,
+        redis.connection.AbstractConnection,
+        redis.asyncio.Connection,
+        redis.asyncio.SSLConnection,
+        redis.asyncio.UnixDomainSocketConnection,
+        redis.asyncio.BlockingConnectionPool,
+        redis.asyncio.connection.AbstractConnection,
+    )
+
+    assert theirs >= {"decode_responses", "ssl_cert_reqs", "max_connections"}
+    assert theirs <= set(OPTIONS) | PASSED_OVER | set(REFUSED)

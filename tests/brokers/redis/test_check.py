@@ -327,6 +327,8 @@ async def test_tls(tmp_path):
     try:
         async with opened(url(ssl_ca_certs=files["ca.crt"], **mine)):
             pass
+        async with opened(url(ssl_cert_reqs="CERT_NONE", ssl_min_version=771, **mine)):
+            pass
         assert "TLS fails" in await refusal(url(ssl_ca_certs=other["ca.crt"], **mine))
         assert "TLS fails" in await refusal(url(ssl_ca_certs=files["ca.crt"]))
         strangers = {"ssl_certfile": other["one.crt"], "ssl_keyfile": other["one.key"]}
@@ -340,11 +342,29 @@ async def test_tls(tmp_path):
         server.kill()
 
 
+# What a URL that is shared with other users of the same Redis may have. Add a row, not a test.
+SHARED = "max_connections=5&health_check_interval=30&socket_keepalive=True&decode_responses=True&protocol=3"
+
+
+async def test_a_url_that_others_use(server, caplog):
+    """Options for others are passed over: one line says which."""
+    caplog.set_level("INFO", "heliograph.brokers.redis")
+
+    async with opened(at(server, rest=f"?prefix=app:&{SHARED}")):
+        pass
+
+    (line,) = caplog.messages
+    assert line == (
+        f"redis://127.0.0.1:{server.port}/: options of redis-py that have no effect on"
+        " Heliograph: max_connections, health_check_interval, decode_responses, protocol"
+    )
+
+
 async def test_unix_socket(tmp_path):
     """Faster than loopback, and guarded by the file's mode."""
     server = RedisServer(tmp_path, "--unixsocket", str(tmp_path / "s"))
     try:
-        async with opened(f"unix://{tmp_path}/s?db=1"):
+        async with opened(f"unix://{tmp_path}/s?db=1&socket_keepalive=True"):
             pass
     finally:
         server.kill()

@@ -16,15 +16,23 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ...errors import ConfigError
 from ..plain import PLAIN_CHANNEL, PLAIN_FORMAT, PlainChannels
+from .options import (
+    ALL,
+    OPTIONS,
+    PASSED_OVER,
+    REFUSED,
+    SENTINEL_OPTIONS,
+    TLS_OPTIONS,
+    Option,
+    parse_database,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..plain import PlainFormat
 
 __all__ = ["ALL", "DEFAULT_PREFIX", "Address", "Kind", "Option"]
@@ -32,13 +40,7 @@ __all__ = ["ALL", "DEFAULT_PREFIX", "Address", "Kind", "Option"]
 DEFAULT_PREFIX = "heliograph:"
 """The beginning of the names of all keys and pub/sub channels in Redis."""
 
-ALL: Final = "all"
-"""Instead of a number of replicas: each that may be promoted."""
-
 Kind: TypeAlias = Literal["server", "sentinel", "cluster"]
-
-Option: TypeAlias = str | float | bool
-"""The value of an option."""
 
 _REDIS_PORT = 6379
 _SENTINEL_PORT = 26379
@@ -52,91 +54,6 @@ _SCHEMES: dict[str, tuple[Kind, bool]] = {
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
 }
-
-# Names of keys begin with the prefix: a long one costs memory for each channel.
-_MAX_PREFIX_CHARACTERS = 64
-_MAX_REPLICAS = 100
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 3600:  # noqa: PLR2004 - the message says it
-        raise ValueError("must be above 0 and at most 3600 seconds")
-    return seconds
-
-
-def _yes_or_no(text: str) -> bool:
-    answers = {
-        "true": True,
-        "yes": True,
-        "1": True,
-        "false": False,
-        "no": False,
-        "0": False,
-    }
-    if text.lower() not in answers:
-        raise ValueError("must be true or false")
-    return answers[text.lower()]
-
-
-def _replicas(text: str) -> int | str:
-    if text == ALL:
-        return ALL
-    if not text.isdecimal() or int(text) > _MAX_REPLICAS:
-        raise ValueError(f"must be all, or a whole number from 0 to {_MAX_REPLICAS}")
-    return int(text)
-
-
-def _database(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError("must be a whole number")
-    return int(text)
-
-
-def _prefix(text: str) -> str:
-    if not 1 <= len(text) <= _MAX_PREFIX_CHARACTERS:
-        raise ValueError(f"must have 1 to {_MAX_PREFIX_CHARACTERS} characters")
-    if not text.isprintable() or set(text) & set("{} "):
-        # The first brace of a key's name begins what decides its slot in a cluster.
-        raise ValueError("must not contain braces, blanks or control characters")
-    return text
-
-
-def _certificates(text: str) -> str:
-    if text not in {"none", "optional", "required"}:
-        raise ValueError("must be none, optional or required")
-    return text
-
-
-# The driver's keyword arguments for a connection, by its own names.
-_CONNECTION_OPTIONS: dict[str, Callable[[str], Option]] = {
-    "db": _database,
-    "username": str,
-    "password": str,
-    "client_name": str,
-    "socket_timeout": _seconds,
-    "socket_connect_timeout": _seconds,
-}
-_TLS_OPTIONS: dict[str, Callable[[str], Option]] = {
-    "ssl_ca_certs": str,
-    "ssl_certfile": str,
-    "ssl_keyfile": str,
-    "ssl_cert_reqs": _certificates,
-    "ssl_check_hostname": _yes_or_no,
-}
-_SENTINEL_OPTIONS: dict[str, Callable[[str], Option]] = {
-    "sentinel_username": str,
-    "sentinel_password": str,
-}
-_OWN_OPTIONS: dict[str, Callable[[str], Option]] = {
-    "prefix": _prefix,
-    "replicas": _replicas,
-}
-# Checked together, by PlainChannels. The first may be given several times.
-_PLAIN_OPTIONS: dict[str, Callable[[str], Option]] = {PLAIN_CHANNEL: str, PLAIN_FORMAT: str}
-_OPTIONS = (
-    _CONNECTION_OPTIONS | _TLS_OPTIONS | _SENTINEL_OPTIONS | _OWN_OPTIONS | _PLAIN_OPTIONS
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +75,7 @@ class Address:
             :data:`ALL` for each that may be promoted.
         plain_channels: The channels that are exchanged with programs that know nothing of
             Heliograph; :obj:`None` for none.
+        passed_over: The options in the URL that are for the driver, and have no effect.
     """
 
     shown: str
@@ -171,6 +89,7 @@ class Address:
     prefix: str = DEFAULT_PREFIX
     replicas: int | str = 0
     plain_channels: PlainChannels | None = None
+    passed_over: tuple[str, ...] = ()
 
     @staticmethod
     def parse(url: str) -> Address:
@@ -196,7 +115,8 @@ class Address:
         shown = f"{parts.scheme}://{netloc}{parts.path}"
         kind, tls = _SCHEMES[parts.scheme]
         problems: list[str] = []
-        values = _values(parts, kind, problems, tls=tls)
+        passed_over = _passed_over(parts)
+        values = _values(parts, kind, passed_over, problems, tls=tls)
         path = hosts = None
         if parts.scheme == "unix":
             path = unquote(parts.path)
@@ -219,7 +139,7 @@ class Address:
         replicas = cast("int | str", values.pop("replicas", 0))
         sentinel = {
             name.removeprefix("sentinel_"): values.pop(name)
-            for name in _SENTINEL_OPTIONS
+            for name in SENTINEL_OPTIONS
             if name in values
         }
         return Address(
@@ -234,11 +154,30 @@ class Address:
             prefix=prefix,
             replicas=replicas,
             plain_channels=plain_channels,
+            passed_over=passed_over,
         )
 
 
+def _passed_over(parts: SplitResult) -> tuple[str, ...]:
+    names = dict.fromkeys(
+        name for name, _ in parse_qsl(parts.query, keep_blank_values=True)
+    )
+    # A Unix socket has none, and the driver takes no argument for it.
+    is_local = parts.scheme == "unix"
+    return tuple(
+        name
+        for name in names
+        if name in PASSED_OVER or (is_local and name == "socket_keepalive")
+    )
+
+
 def _values(
-    parts: SplitResult, kind: Kind, problems: list[str], *, tls: bool
+    parts: SplitResult,
+    kind: Kind,
+    passed_over: tuple[str, ...],
+    problems: list[str],
+    *,
+    tls: bool,
 ) -> dict[str, Option]:
     values: dict[str, Option] = {}
     userinfo, _, _ = parts.netloc.rpartition("@")
@@ -248,25 +187,37 @@ def _values(
     if password:
         values["password"] = unquote(password)
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in _OPTIONS:
-            nearest = difflib.get_close_matches(name, _OPTIONS, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else "see docs/redis.md"
-            problems.append(f"{name} is no option; {hint}")
-        elif name in _TLS_OPTIONS and not tls:
-            problems.append(f"{name} needs TLS: rediss instead of redis")
-        elif name in _SENTINEL_OPTIONS and kind != "sentinel":
-            problems.append(f"{name} needs redis+sentinel://")
+        problem = _problem(name, kind, tls=tls)
+        if name in passed_over:
+            continue
+        if problem is not None:
+            problems.append(problem)
         elif name == PLAIN_CHANNEL:
             continue  # see _plain_channels
         elif name in values:
             problems.append(f"the {name} is named twice")
         else:
             try:
-                values[name] = _OPTIONS[name](text)
+                values[name] = OPTIONS[name](text)
             except ValueError as error:
                 shown = "" if "password" in name else f", not {text!r}"
                 problems.append(f"{name} {error}{shown}")
     return values
+
+
+def _problem(name: str, kind: Kind, *, tls: bool) -> str | None:
+    """Return what is wrong with an option, whatever its value; :obj:`None` for nothing."""
+    if name in REFUSED:
+        return f"{name} {REFUSED[name]}"
+    if name not in OPTIONS:
+        nearest = difflib.get_close_matches(name, OPTIONS, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else "see docs/redis.md"
+        return f"{name} is no option; {hint}"
+    if name in TLS_OPTIONS and not tls:
+        return f"{name} needs TLS: rediss instead of redis"
+    if name in SENTINEL_OPTIONS and kind != "sentinel":
+        return f"{name} needs redis+sentinel://"
+    return None
 
 
 def _hosts(netloc: str, default: int, problems: list[str]) -> tuple[tuple[str, int], ...]:
@@ -300,7 +251,7 @@ def _read_path(
         problems.append("the database is named twice, in the path and as db")
     elif database:
         try:
-            values["db"] = _database(database)
+            values["db"] = parse_database(database)
         except ValueError:
             problems.append(f"the database must be a whole number, not {database!r}")
     if kind == "cluster" and values.pop("db", 0):

@@ -75,6 +75,12 @@ class RedisBroker(Broker):
             ConfigError: Redis can be reached, and refuses what it will always refuse.
         """
         self._listener = listener
+        if self._address.passed_over:
+            _log.info(
+                "%s: options of redis-py that have no effect on Heliograph: %s",
+                self.resource,
+                ", ".join(self._address.passed_over),
+            )
         self._routing = Routing(
             self._address,
             names=self._names,

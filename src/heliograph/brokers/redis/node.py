@@ -120,7 +120,7 @@ def _replicas(
     address: Address, count_promotable: Callable[[Redis], Awaitable[int]]
 ) -> Replicas | None:
     # Half of it: the answer has to arrive in time.
-    seconds = float(address.options.get("socket_timeout", _TIMEOUT_SECONDS)) / 2
+    seconds = _connection_options(address)["socket_timeout"] / 2
     if address.replicas == ALL:
         return AllReplicas(count_promotable, seconds)
     return ReplicaCount(int(address.replicas), seconds) if address.replicas else None
@@ -141,6 +141,9 @@ def _connection_options(address: Address) -> dict[str, Any]:
         # The driver would repeat an append that may have been done, and would reconnect a
         # line without telling it.
         "retry": Retry(NoBackoff(), 0),
+        # Its commands would follow each other before anything is read. A server that has
+        # closed the connection by then has said why, and nobody would read it.
+        "driver_info": None,
         **address.options,
     }
 
@@ -220,7 +223,7 @@ def _sentinel_options(address: Address) -> dict[str, Any]:
     options = {
         name: value
         for name, value in _connection_options(address).items()
-        if name.startswith(("socket_", "ssl_", "protocol"))
+        if name.startswith(("socket_", "ssl_", "protocol", "driver_info"))
     }
     return {
         "ssl": address.tls,
