@@ -1,5 +1,6 @@
 """A Redis that answers and refuses what is needed is a ConfigError at the start."""
 
+import asyncio
 import contextlib
 import platform
 import re
@@ -13,6 +14,7 @@ from heliograph.brokers import open_broker
 from heliograph.brokers.contract import RecordingListener
 from redises import Cluster, RedisServer, Sentinel, Watched, certificates
 from servers import free_port
+from streams import until
 
 # What docs/redis.md says that a user needs.
 (RIGHTS,) = re.findall(
@@ -340,6 +342,46 @@ async def test_tls(tmp_path):
         assert f"ssl_ca_certs: there is no file '{nowhere}'" in said
     finally:
         server.kill()
+
+
+async def test_a_proxy_that_lacks_commands():
+    """It answers PING, and closes the connection without a word at commands that it lacks."""
+
+    async def serve(reader, writer):
+        # As twemproxy 0.5.0 does.
+        while (await reader.read(9999)).endswith(b"PING\r\n"):
+            writer.write(b"+PONG\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as proxy:
+        _, port = proxy.sockets[0].getsockname()
+        said = await refusal(f"redis://127.0.0.1:{port}")
+
+    assert "is a proxy, such as twemproxy" in said
+    assert "name Redis itself" in said
+
+
+async def test_too_many_clients(tmp_path):
+    """What Redis says of it arrives, wherever a connection is needed."""
+    server = RedisServer(tmp_path, "--maxclients", "1")
+    reasons = []
+    ear = RecordingListener()
+    ear.on_connection = lambda *, up, reason: reasons.append(reason)
+    with server.client() as client:
+        client.ping()
+        broker = open_broker(server.url)
+        await broker.open(ear)
+        for _ in range(3):
+            with pytest.raises(BrokerUnavailableError, match=r"of clients|maxclients"):
+                await broker.append("a", Event("x"))
+        listening = asyncio.ensure_future(broker.listen("a"))
+        await until(lambda: reasons)
+        await broker.close()
+    server.kill()
+
+    assert re.search("of clients|maxclients", reasons[0])
+    with pytest.raises(BrokerUnavailableError):
+        await listening
 
 
 # What a URL that is shared with other users of the same Redis may have. Add a row, not a test.

@@ -35,6 +35,14 @@ __all__ = [
 # and last; NOAUTH and NOPERM, which are for people.
 _WRONG_SERVER = ("READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING", "CLUSTERDOWN")
 
+# Part of a message of the driver -> what is shown instead.
+_IN_WORDS = {
+    "UNKNOWN while writing to socket": "the connection was closed while a command was sent",
+    # The driver has not read what the server said.
+    "Connection not ready": "the server ended the connection before it was asked anything,"
+    " as Redis does when it has as many clients as it may have (maxclients)",
+}
+
 
 class LineStates:
     """
@@ -139,4 +147,6 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, MasterNotFoundError):
         # What each Sentinel has said follows, with the driver's objects in between.
         return str(error).partition(" : ")[0]
-    return str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
+    # What the driver says of these says nothing.
+    return next((said for part, said in _IN_WORDS.items() if part in text), text)

@@ -197,8 +197,7 @@ class ListenedChannel:
                 await subscribe()
                 # If the head were read before Redis has confirmed, what is published
                 # between the two would be missed.
-                async with asyncio.timeout(self._timings.subscribe_seconds):
-                    await self.confirmed.wait()
+                await self._until_confirmed()
             self.seen = (await self._storage.read(self.name, None, 0)).head
             if not ready.done():
                 ready.set_result(self.seen.position)
@@ -211,6 +210,16 @@ class ListenedChannel:
                 # Cancelled: whoever waits must learn of it, too.
                 ready.set_exception(BrokerUnavailableError(self._resource, "closed"))
         await self._bring_up()
+
+    async def _until_confirmed(self) -> None:
+        seconds = self._timings.subscribe_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self.confirmed.wait()
+        except TimeoutError as error:
+            raise TimeoutError(
+                f"Redis has not confirmed a subscription within {seconds:g} seconds"
+            ) from error
 
     async def _bring_up(self) -> None:
         backoff = self._new_backoff()

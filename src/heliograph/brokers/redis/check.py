@@ -9,6 +9,7 @@ Redis is not a configuration error: it may come up later.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ...errors import ConfigError
 from ..epoch import new_epoch
@@ -43,8 +45,18 @@ _FORGET_SECONDS = 60
 # Nobody publishes to this one, so reading it uses the key of the common life.
 _NO_ROW = "\x01heliograph.check.none"
 
-# Options that name a file.
-_FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
+# Options that name a file or a folder -> which of them.
+_FILES = {
+    "ssl_ca_certs": "file",
+    "ssl_certfile": "file",
+    "ssl_keyfile": "file",
+    "ssl_ca_path": "folder",
+}
+
+_PROXY = (
+    "is a proxy, such as twemproxy, that answers PING and closes the connection at"
+    " SUBSCRIBE: name Redis itself, since Heliograph needs pub/sub and scripts"
+)
 
 _TOO_OLD = (
     "is too old, is a Sentinel, or a command was taken from it: Redis 5 is needed, in a"
@@ -85,18 +97,24 @@ async def check(address: Address, topology: Topology, names: Names) -> None:
             await _try(address, topology, names)
     except (RedisError, OSError) as error:
         problem = _problem(address, error)
+        if problem is None and await _is_behind_proxy(error, topology, names):
+            problem = _PROXY
         if problem is not None:
             raise ConfigError([f"{address.shown}: {problem}: {error}"]) from error
 
 
 def _check_files(address: Address) -> None:
     missing = [
-        f"{address.shown}: {name}: there is no file {path!r}"
+        f"{address.shown}: {name}: there is no {_FILES[name]} {path!r}"
         for name, path in address.options.items()
-        if name in _FILES and not Path(str(path)).is_file()
+        if name in _FILES and not _exists(Path(str(path)), _FILES[name])
     ]
     if missing:
         raise ConfigError(missing)
+
+
+def _exists(path: Path, kind: str) -> bool:
+    return path.is_dir() if kind == "folder" else path.is_file()
 
 
 async def _try(address: Address, topology: Topology, names: Names) -> None:
@@ -129,6 +147,23 @@ async def _try(address: Address, topology: Topology, names: Names) -> None:
     find = Find(keys=keys, caller=caller, event_id=b"id")
     await topology.call(find.request())
     await topology.call(replace(read, keys=names.keys(_NO_ROW)).request())
+
+
+async def _is_behind_proxy(error: Exception, topology: Topology, names: Names) -> bool:
+    """Return whether PING is answered where other commands close the connection, twice."""
+    if not isinstance(error, RedisConnectionError):
+        return False
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            line = (await topology.node(names.keys(_CHANNEL).row)).line
+            await line.ping()
+            with contextlib.suppress(RedisConnectionError):
+                await line.probe(names.live(_CHANNEL))
+                return False
+            await line.ping()
+    except (RedisError, OSError):
+        return False  # it is away, or about to be
+    return True
 
 
 def _problem(address: Address, error: BaseException) -> str | None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from .address import Address
-    from .line import Line, LineEvents
+    from .line import Line
+    from .line_events import LineEvents
     from .scripts import Reply, Request
     from .timings import Timings
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 from redis.exceptions import AskError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ...retry import Backoff
 from .availability import reason_of
-from .subscription import Subscription
+from .subscription import Subscription, connection_errors
 from .tasks import cancel
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from .line_events import LineEvents
     from .subscription import Message
 
-__all__ = ["Line", "LineEvents"]
+__all__ = ["Line"]
 
 _log = logging.getLogger("heliograph.brokers.redis")
 
@@ -43,52 +44,6 @@ _ASK_AGAIN_SECONDS = 0.5
 
 # Names subscribed to with one command.
 _NAMES_AT_ONCE = 500
-
-
-class LineEvents(Protocol):
-    """What is called when something happens on a line."""
-
-    def on_subscribed(self, name: str) -> None:
-        """
-        Handle the beginning of a subscription: from now on messages arrive.
-
-        Args:
-            name: A pub/sub channel.
-        """
-        ...
-
-    def on_message(self, name: str, data: bytes) -> None:
-        """
-        Handle a message.
-
-        Args:
-            name: A pub/sub channel.
-            data: The message.
-        """
-        ...
-
-    def on_up(self, line: Line) -> None:
-        """
-        Handle that a line is connected, and that its server answers scripts.
-
-        Args:
-            line: The line.
-        """
-        ...
-
-    def on_moved(self) -> None:
-        """Handle that channels may have moved to other servers."""
-        ...
-
-    def on_down(self, line: Line, reason: str) -> None:
-        """
-        Handle that a line is not up; called again with each failed try.
-
-        Args:
-            line: The line.
-            reason: What the driver or Redis said.
-        """
-        ...
 
 
 class Line:
@@ -185,18 +140,27 @@ class Line:
         subscription = self._new_subscription()
         try:
             await subscription.connect()
-            await subscription.send("SUBSCRIBE", self._alive)
+            await self._begin(subscription)
             await subscription.send(self._prefixed("SUBSCRIBE"), name)
             await subscription.send(self._prefixed("UNSUBSCRIBE"), name)
             await subscription.send("PING")
             kind = ""
             while kind != "pong":
-                message = await subscription.receive(self._silence_seconds)
-                if message is None:
-                    raise TimeoutError("Redis does not answer")
-                kind = message.kind
+                kind = (await self._answer(subscription)).kind
         finally:
             await subscription.close()
+
+    async def ping(self) -> None:
+        """
+        Send the simplest of all commands, on a connection that does not listen.
+
+        Raises:
+            RedisError: Redis refuses it.
+            OSError: Redis cannot be reached.
+        """
+        with connection_errors():
+            await self._client.ping()
+            await self._client.connection_pool.disconnect()
 
     async def close(self) -> None:
         """Disconnect, for good."""
@@ -251,7 +215,7 @@ class Line:
         """Listen on a new connection until it ends; return why it did."""
         try:
             await subscription.connect()
-            await subscription.send("SUBSCRIBE", self._alive)
+            self._on_message(await self._begin(subscription))
             async with self._commands:
                 self._leaving.clear()
                 self._asked.clear()
@@ -264,6 +228,19 @@ class Line:
             # The boundary of a task: without this the process would no longer listen.
             _log.exception("cannot listen, reconnecting")
             return repr(error)
+
+    async def _begin(self, subscription: Subscription) -> Message:
+        """Put a new connection into subscriber mode; return the answer."""
+        # Awaited before anything follows: what a server says that closes the connection,
+        # having too many clients, is lost with a write that fails.
+        await subscription.send("SUBSCRIBE", self._alive)
+        return await self._answer(subscription)
+
+    async def _answer(self, subscription: Subscription) -> Message:
+        message = await subscription.receive(self._silence_seconds)
+        if message is None:
+            raise TimeoutError("Redis does not answer")
+        return message
 
     async def _leave(self, subscription: Subscription) -> None:
         self._subscription = None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .address import Address
-    from .line import LineEvents
+    from .line_events import LineEvents
     from .replicas import Replicas
     from .scripts import Script
     from .timings import Timings

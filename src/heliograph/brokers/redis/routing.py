@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from redis.exceptions import ClusterDownError, RedisError
 
 from .cluster import Cluster
-from .line import LineEvents
+from .line_events import LineEvents
 from .single import Single
 from .tasks import cancel
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from .address import Address
     from .availability import LineStates
     from .channel import ListenedChannel
@@ -161,11 +163,11 @@ class Routing(LineEvents):
 
     # What happens on lines.
 
-    def on_up(self, line: Line) -> None:
+    def on_up(self, line: Hashable) -> None:
         """Record that a line is connected."""
         self._line_states.on_up(line)
 
-    def on_down(self, line: Line, reason: str) -> None:
+    def on_down(self, line: Hashable, reason: str) -> None:
         """Record that a line is not connected, and look where its channels are."""
         self._line_states.on_down(line, reason)
         self.on_moved()
