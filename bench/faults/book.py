@@ -35,10 +35,10 @@ class Attempt:
 
 @dataclass
 class Arrival:
-    """Where and when a reader got an event."""
+    """Where a reader got an event, and after how many gap events of its channel."""
 
     position: Position
-    at: float
+    gaps: int
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Track:
     # By attempt, in the order in which they came.
     got: dict[str, Arrival] = field(default_factory=dict)
     before: dict[str, Arrival] = field(default_factory=dict)
+    gaps: int = 0
     gap_at: float = 0.0
 
 
@@ -80,9 +81,9 @@ class Book:
     def trace(self, text):
         print(f"{time.monotonic() - self.began:8.2f} {text}", file=self._trace)
 
-    def broken(self, kind, text):
+    def finding(self, kind, text):
         self.counts[kind] += 1
-        self.note(f"!! {kind}: {text}")
+        self.note(f"{'!!' if kind in BROKEN else '--'} {kind}: {text}")
 
     def view(self, name, channels):
         view = View(self, name, channels)
@@ -114,7 +115,7 @@ class Book:
                     for one in self.views
                     if attempt.channel in one.tracks
                 )
-                self.broken(
+                self.finding(
                     "lost",
                     f"{key}, {attempt.position}, acknowledged at"
                     f" {attempt.acknowledged - self.began:.2f}, for {view.name}; {have} of"
@@ -132,22 +133,26 @@ class Book:
         self.older = failed | self.attempts
         self.attempts = {}
 
-    def _judge(self, name, key, track, first, second):
+    def _judge(self, name, key, gap_at, first, second):
         """
         Count an event that came twice.
 
-        What was seen before a failover and lost there is published again by its token, and
-        seen again after a gap event. That is documented, if it was not acknowledged by then.
+        After a gap event all events of the new epoch come. That is documented, and so is that
+        an event which was lost in a failover, not yet acknowledged, comes again: its publish
+        was repeated. Anything else breaks a promise.
         """
         attempt = self.attempts.get(key) or self.older.get(key)
-        has_gap = first.at < track.gap_at <= second.at
-        was_open = attempt is not None and (
-            attempt.acknowledged is None
-            or attempt.acknowledged > track.gap_at
-            or attempt.position != first.position
+        was_acknowledged = (
+            attempt is not None
+            and attempt.acknowledged is not None
+            and attempt.acknowledged < gap_at
+            and attempt.position == first.position
         )
-        kind = "seen again" if has_gap and was_open else "twice"
-        self.broken(kind, f"{key} for {name}: {first.position}, {second.position}")
+        if first.gaps == second.gaps:
+            kind = "twice"
+        else:
+            kind = "replayed after a gap event" if was_acknowledged else "seen again"
+        self.finding(kind, f"{key} for {name}: {first.position}, {second.position}")
 
 
 class View:
@@ -200,29 +205,33 @@ class View:
             reason = gap["reasons"][channel]
             self.book.counts[f"gap events ({reason})"] += 1
             self.book.note(f"gap event for {self.name}: {channel} {reason}")
-            self.tracks[channel].last = None
-            self.tracks[channel].gap_at = time.monotonic()
+            track = self.tracks[channel]
+            track.last = None
+            track.gaps += 1
+            track.gap_at = time.monotonic()
 
     def _arrive(self, key, channel, position):
         book, track = self.book, self.tracks[channel]
         book.counts["deliveries"] += 1
         book.trace(f"{self.name} got {key} at {position}")
-        arrival = Arrival(position, time.monotonic())
+        arrival = Arrival(position, track.gaps)
         first = track.got.get(key) or track.before.get(key)
         if first is not None:
             book.note(f"{key} came twice for {self.name}: {first.position}, {position}")
-            book.repeated.append((self.name, key, replace(track), first, arrival))
+            book.repeated.append((self.name, key, track.gap_at, first, arrival))
         elif track.last is not None and track.last.epoch == position.epoch:
             if position.offset <= track.last.offset:
-                book.broken(
+                book.finding(
                     "out of order", f"{key} for {self.name}: {position}, {track.last}"
                 )
             elif position.offset > track.last.offset + 1:
-                book.broken("hole", f"{self.name}, {channel}: {track.last}, {position}")
+                book.finding("hole", f"{self.name}, {channel}: {track.last}, {position}")
         elif track.last is not None and track.last.offset:
             book.counts["epochs"] += 1
             book.note(f"another epoch for {self.name}, {channel}: {track.last}, {position}")
         track.last = position
+        # To the end, if it came before.
+        track.got.pop(key, None)
         track.got[key] = arrival
 
     def check(self):
@@ -233,13 +242,15 @@ class View:
                 if attempt is None or attempt.acknowledged is None:
                     continue
                 _, publisher, number, _ = key.split()
-                if newest.get(publisher, -1) >= int(number):
-                    text = f"{key} for {self.name} after {newest[publisher]}"
-                    self.book.broken("out of order", text)
-                newest[publisher] = int(number)
+                # What follows a gap event may have been missed before it.
+                of = publisher, arrival.gaps
+                if newest.get(of, -1) >= int(number):
+                    text = f"{key} for {self.name} after {newest[of]}"
+                    self.book.finding("out of order", text)
+                newest[of] = int(number)
                 position = arrival.position
                 is_same_epoch = attempt.position.epoch == position.epoch
                 if is_same_epoch and attempt.position != position:
                     text = f"{key} for {self.name}: {attempt.position}, not {position}"
-                    self.book.broken("another offset", text)
-            self.tracks[channel] = Track(track.last, {}, track.got, track.gap_at)
+                    self.book.finding("another offset", text)
+            self.tracks[channel] = replace(track, got={}, before=track.got)

@@ -154,7 +154,7 @@ class Reader:
             async with asyncio.timeout(OPENING_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
         except TimeoutError:
-            book.broken("silent", f"{view.name} got no response")
+            book.finding("silent", f"{view.name} got no response")
             return
         status = head.split()[1].decode()
         if status != "200":
@@ -170,7 +170,7 @@ class Reader:
                     data = await reader.read(1 << 16)
             except TimeoutError:
                 if left > SILENCE_SECONDS:
-                    book.broken("silent", f"{view.name} got nothing")
+                    book.finding("silent", f"{view.name} got nothing")
                 return
             if not data:
                 raise EOFError
