@@ -52,7 +52,9 @@ def arguments():
                         help="mean seconds between faults of servers, and of storage")  # fmt: skip
     parser.add_argument("--checkpoint", type=float, default=180.0,
                         help="seconds from one comparison to the next")  # fmt: skip
-    parser.add_argument("--replicas", help="replaces those of the documentation")
+    parser.add_argument(
+        "--replicas", default="all", help="of Redis with Sentinels, of a cluster"
+    )
     parser.add_argument("--fault", action="append", dest="faults",
                         help="of storage: only this one, as the report names it")  # fmt: skip
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")

@@ -115,7 +115,7 @@ class WatchedRedis(_OnRedis):
         ]
         self.sentinels = [Sentinel(folder / f"s{n}", first.port, 2) for n in range(3)]
         hosts = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
-        self.url = f"redis+sentinel://{hosts}/main?replicas={replicas or 2}"
+        self.url = f"redis+sentinel://{hosts}/main?replicas={replicas}"
 
     def primary(self):
         """Return the server that all Sentinels name; :obj:`None` if they differ."""
@@ -197,7 +197,7 @@ class RedisCluster(_OnRedis):
     def __init__(self, folder, replicas):
         self.cluster = Cluster(folder, replicas=1)
         self.servers = self.cluster.servers
-        self.url = f"{self.cluster.url}?replicas={replicas or 1}"
+        self.url = f"{self.cluster.url}?replicas={replicas}"
 
     def settle(self):
         wait_for(self._is_settled)
