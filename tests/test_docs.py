@@ -1,9 +1,13 @@
 """The documentation says what the code does."""
 
+import ast
 import dataclasses
 import importlib.util
 import re
 import subprocess
+import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from heliograph.brokers.redis.address import _OPTIONS, DEFAULT_PREFIX
 from heliograph.channels.options import COMPRESSIONS, RULES
 from heliograph.cors.names import DEFAULT_METHODS
 from heliograph.cors.policy import OPTIONS
+from heliograph.documentation import DOCUMENTATION
 from heliograph.faces.settings import KEYS
 from heliograph.flask.cors_options import CONFIG_KEYS, make_rules
 from heliograph.flask.settings import FLASK_SSE_KEYS, URL_ALIASES
@@ -113,6 +118,46 @@ def test_every_option_of_redis_is_documented():
 
     assert set(names) == set(_OPTIONS)
     assert f"| `prefix` | `{DEFAULT_PREFIX}` |" in text
+
+
+def _texts(path):
+    """Yield the texts of a module that are not docstrings, and the pages that it names."""
+    tree = ast.parse(path.read_text())
+    docstrings = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "page":
+            yield "page", node.args[0].value
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+        ):
+            yield "text", node.value
+
+
+def test_messages_name_pages_that_the_wheel_has(tmp_path):
+    """A user of the wheel has no folder docs, but the one that a message names."""
+    texts = [each for path in (ROOT / "src").rglob("*.py") for each in _texts(path)]
+    named = {name for kind, name in texts if kind == "page"}
+    hatchling = [sys.executable, "-m", "hatchling", "build", "-d", tmp_path, "-t"]
+    subprocess.run([*hatchling, "sdist"], cwd=ROOT, check=True, capture_output=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / sdist.name.removesuffix(".tar.gz")
+    subprocess.run([*hatchling, "wheel"], cwd=unpacked, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        files = archive.namelist()
+
+    assert {"deployment.md", "redis.md"} <= named
+    assert named <= {path.name for path in DOCUMENTATION.iterdir()}
+    assert {f"heliograph/docs/{path.name}" for path in DOCUMENTATION.iterdir()} <= {*files}
+    assert [text for kind, text in texts if kind == "text" and "docs/" in text] == []
 
 
 # (a page, what it links to in this repository)

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "heliograph"
 ROWS = [
     {"errors", "event"},
     {"wire", "channels", "cors", "config"},
-    {"retry", "logs", "native"},
+    {"documentation", "retry", "logs", "native"},
     {"brokers"},
     {"hub"},
     {"servers"},

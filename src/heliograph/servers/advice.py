@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ..documentation import page
 from . import uwsgi
 from .log_once import warn_once
 
@@ -62,7 +63,7 @@ class Advice:
                 " it opens no more than six connections to a site, in all its tabs"
                 " together, so its next request waits until one of them ends. Let a page"
                 " ask for all its channels in one stream, or put a proxy with HTTP/2 in"
-                " front (docs/deployment.md)."
+                f" front ({page('deployment.md')})."
             )
 
     def about_uwsgi(self) -> None:
@@ -101,7 +102,7 @@ class Advice:
                 f"{self._url_setting} is memory:, and there are several processes here: an"
                 " event reaches the streams of the process that publishes it, and no"
                 f" others. Leave {self._url_setting} out, or let them share a Redis"
-                " (docs/channels.md)."
+                f" ({page('channels.md')})."
             )
 
     def about_waiting(
@@ -138,26 +139,26 @@ class Advice:
             self._warn(
                 f"Each open stream holds a thread of {server}, because it ends TLS itself:"
                 " with as many streams as threads the site stands still. Let a proxy such"
-                " as nginx end TLS (docs/deployment.md)."
+                f" as nginx end TLS ({page('deployment.md')})."
             )
         elif connection.is_encrypted:
             self._warn(
                 f"Requests are answered one at a time by {server}, and it ends TLS itself,"
                 " so a stream is not taken over: nothing else is answered while one is"
-                " open. Let a proxy such as nginx end TLS (docs/deployment.md)."
+                f" open. Let a proxy such as nginx end TLS ({page('deployment.md')})."
             )
         elif environ.get("wsgi.multithread"):
             self._warn(
                 f"Each open stream holds a thread of {server}: with as many streams as"
                 " threads the site stands still. Give it more threads than there will be"
                 " streams, or use a server whose connections can be taken over, such as"
-                " gunicorn (docs/servers.md)."
+                f" gunicorn ({page('servers.md')})."
             )
         else:
             self._warn(
                 f"Requests are answered one at a time by {server}, and a stream does not"
                 " end: nothing else is answered while one is open. Use a server whose"
-                " connections can be taken over, such as gunicorn (docs/servers.md)."
+                f" connections can be taken over, such as gunicorn ({page('servers.md')})."
             )
 
     def _warn(self, text: str) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from ...documentation import page
 from ...errors import ConfigError
 from ..plain import PLAIN_CHANNEL, PLAIN_FORMAT, PlainChannels
 from .options import (
@@ -187,11 +188,22 @@ def _values(
     if password:
         values["password"] = unquote(password)
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
+<<<<<<< HEAD
         problem = _problem(name, kind, tls=tls)
         if name in passed_over:
             continue
         if problem is not None:
             problems.append(problem)
+=======
+        if name not in _OPTIONS:
+            nearest = difflib.get_close_matches(name, _OPTIONS, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"see {page('redis.md')}"
+            problems.append(f"{name} is no option; {hint}")
+        elif name in _TLS_OPTIONS and not tls:
+            problems.append(f"{name} needs TLS: rediss instead of redis")
+        elif name in _SENTINEL_OPTIONS and kind != "sentinel":
+            problems.append(f"{name} needs redis+sentinel://")
+>>>>>>> d7dd7a4 (Ship the documentation that messages name)
         elif name == PLAIN_CHANNEL:
             continue  # see _plain_channels
         elif name in values:
