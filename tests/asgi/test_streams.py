@@ -5,6 +5,7 @@ import socket
 
 import pytest
 from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
 from quart import Quart
 from starlette.routing import Route
 
@@ -112,6 +113,10 @@ WINDOW = HubConfig(channels={"a": {"compression": "shared-window"}})
         ),
         ({"url": "memory:", "config": {}}, "config must be a HubConfig, not {}"),
         ({"url": "memory:", "authorize": "x"}, "authorize must be a function, not 'x'"),
+        (
+            {"url": "memory:", "authorize": lambda channels: True},
+            r"^authorize: .* cannot be called .*; write def may_listen\(channels, scope\)",
+        ),
         ({"url": "memory:", "dumps": 3}, "dumps must be a function, not 3"),
         ({"url": "memory:", "private": "no"}, "private must be True or False, not 'no'"),
         ({"url": "memory:", "private": None}, "private must be True or False, not None"),
@@ -135,6 +140,16 @@ def test_bad_arguments(arguments, text):
     """A mistake shows at once."""
     with pytest.raises(ConfigError, match=text):
         EventStreams(**arguments)
+
+
+def test_the_object_shows_nothing():
+    """FastAPI sends what vars() has of an object that a view returns: keys, for example."""
+    streams = EventStreams("memory:", secret_key="a secret")
+
+    with pytest.raises(ValueError, match="EventStreams"):
+        jsonable_encoder(streams)
+    with pytest.raises(AttributeError):
+        streams.private = True
 
 
 async def test_bad_calls(tmp_path):

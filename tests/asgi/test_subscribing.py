@@ -21,6 +21,15 @@ async def test_subscribe_with_an_empty_id():
         assert (await anext(events)).data == "x"
 
 
+async def test_subscribe_without_a_block():
+    """The error says what to write, also where a response iterates."""
+    streams = EventStreams("memory:")
+
+    with pytest.raises(TypeError, match=r"write async with streams\.subscribe"):
+        async for _ in streams.subscribe("a"):
+            pass
+
+
 async def test_subscribe():
     """Nothing that is published within the block is missed."""
     async with EventStreams("memory:") as streams:

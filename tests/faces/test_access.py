@@ -3,7 +3,7 @@
 import pytest
 
 from heliograph import ConfigError, HubConfig
-from heliograph.faces.access import Access, may_listen
+from heliograph.faces.access import Access, authorizer_problem, may_listen
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,50 @@ async def forgotten():
     """A verdict that nobody awaited."""
 
 
-@pytest.mark.parametrize("verdict", [0, "", 1, "no", "yes", [], forgotten])
+def test_a_verdict_that_was_not_awaited():
+    """The error says how to have it awaited, and no warning follows."""
+    with pytest.raises(TypeError, match=r"declare it with async def"):
+        may_listen(forgotten(), private=False)
+
+
+class Callable:
+    """Has a signature of its own."""
+
+    def __call__(self, channels):
+        """Decide."""
+
+
+# (authorizer, words of the problem; None if there is none)
+AUTHORIZERS = [
+    (lambda channels: True, None),
+    (lambda *channels: True, None),
+    (lambda channels, more=1: True, None),
+    (print, None),
+    (max, None),
+    (Callable(), None),
+    (lambda: True, "too many positional arguments; write def may_listen(channels): …"),
+    (forgotten, "forgotten() cannot be called as an authorizer"),
+    (lambda channels, scope: True, "missing a required argument: 'scope'"),
+    (lambda *, channels: True, "cannot be called as an authorizer"),
+    (True, "an authorizer must be a function, not True; write def may_listen(channels): …"),
+]
+
+
+@pytest.mark.parametrize(("function", "words"), AUTHORIZERS)
+def test_authorizers_that_cannot_be_called(function, words):
+    """A mistake shows where it is written, and not at the first request."""
+    problem = authorizer_problem(function, "channels")
+
+    assert problem is None if words is None else words in problem
+
+
+@pytest.mark.parametrize("verdict", [0, "", 1, "no", "yes", [], ("no", 403), forgotten])
 @pytest.mark.parametrize("private", [True, False])
 def test_a_verdict_that_is_none(verdict, private):
     """Something else is a mistake in the application, and lets nobody in."""
-    with pytest.raises(TypeError, match="True, False or None, not"):
+    with pytest.raises(
+        TypeError, match=r"True, False or None, not .*: write return bool\("
+    ):
         may_listen(verdict, private=private)
 
 

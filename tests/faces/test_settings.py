@@ -54,6 +54,7 @@ def test_keys():
         "SSE_PRIVATE": True,
         "SSE_TAKE_OVER": False,
         "DEBUG": "yes",
+        "HELIOGRAPH_OWN": "the application's",
     }
 
     settings = read_settings(config, folder=FOLDER)
@@ -88,6 +89,14 @@ MISTAKES = [
         "SSE_HEARTBEAT is no setting of Heliograph; did you mean SSE_HEARTBEAT_SECONDS?",
     ),
     ({"SSE_PRIVAT": True}, "did you mean SSE_PRIVATE?"),
+    (
+        {"sse_private": True},
+        "sse_private is no setting of Heliograph; did you mean SSE_PRIVATE?",
+    ),
+    (
+        {"HELIOGRAPH_URL": "memory:"},
+        "HELIOGRAPH_URL is no setting of Heliograph; did you mean SSE_URL?",
+    ),
     ({"SSE_OWM": 1}, "did you mean SSE_OWN?"),
     ({"SSE_PRIVATE": "yes"}, "SSE_PRIVATE must be True or False, not 'yes'"),
     ({"SSE_TAKE_OVER": 1}, "SSE_TAKE_OVER must be True or False, not 1"),

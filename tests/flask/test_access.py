@@ -176,9 +176,37 @@ def test_url_for(app):
         pytest.raises(RuntimeError, match="register_blueprint"),
     ):
         SSE(name="other").url_for("a", expires_in=5)
+    with pytest.raises(RuntimeError, match=r"set app\.config\['SERVER_NAME'\]"):
+        app.sse.url_for("a", expires_in=5)
     app.config["SECRET_KEY"] = None
     with pytest.raises(ConfigError, match="SECRET_KEY"):
         signed(app, "a")
+
+
+# (keys of the configuration, the problem; it shows nothing of a key)
+KEYS = [
+    (
+        {"SECRET_KEY_FALLBACKS": "hidden"},
+        "SECRET_KEY_FALLBACKS must be a list of keys, not str: write [key]",
+    ),
+    (
+        {"SECRET_KEY_FALLBACKS": ["hidden", 7]},
+        "a key in SECRET_KEY_FALLBACKS must be str or bytes, not int",
+    ),
+    ({"SECRET_KEY": 7}, "a key in SECRET_KEY must be str or bytes, not int"),
+]
+
+
+@pytest.mark.parametrize(("config", "problem"), KEYS)
+def test_keys(tmp_path, config, problem):
+    """The letters of a text are no keys: anybody could sign with one of them."""
+    app = Flask(__name__)
+    app.config.update({"SECRET_KEY": "key", "SSE_URL": "memory:"} | config)
+
+    with pytest.raises(ConfigError) as caught:
+        SSE(app)
+
+    assert str(caught.value) == problem
 
 
 def test_url_for_a_nested_blueprint(tmp_path):

@@ -27,11 +27,13 @@ from ..faces import (
     read_keys,
     signed_parameters,
 )
+from ..faces.access import authorizer_problem
 from ..servers.stopping import stopping_process
 from .cors import CORSMiddleware
 from .endpoint import StreamEndpoint
 from .loop_hub import LoopHub
 from .naming import name_as_function
+from .subscribing import SubscriptionBlock
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -84,6 +86,10 @@ class EventStreams:
             ``authorize`` or ``private`` guards streams.
     """
 
+    # FastAPI answers a view that returns such an object with vars() of it, which would be
+    # the keys that sign. And a setting that is assigned later would be ignored in silence.
+    __slots__ = ("__weakref__", "_access", "_app", "_dumps", "_hub")
+
     def __init__(
         self,
         url: str,
@@ -105,6 +111,9 @@ class EventStreams:
             *_wrong("private", private, bool, "True or False"),
             *_wrong("take_over", take_over, bool, "True or False"),
         ]
+        if callable(authorize):
+            problem = authorizer_problem(authorize, "channels", "scope")
+            problems += [] if problem is None else [f"authorize: {problem}"]
         if problems:
             raise ConfigError(problems)
         name_as_function(self)
@@ -163,10 +172,9 @@ class EventStreams:
         hub = await self._hub.opened()
         return id_after(await hub.publish(channels, event))
 
-    @contextlib.asynccontextmanager
-    async def subscribe(
+    def subscribe(
         self, *channels: str, last_event_id: str | None = None
-    ) -> AsyncIterator[Subscription]:
+    ) -> SubscriptionBlock:
         """
         Subscribe to channels within a block.
 
@@ -181,9 +189,9 @@ class EventStreams:
             last_event_id: The id after which to resume; :obj:`None` for what is published
                 from the beginning of the block on.
 
-        Yields:
-            The events as clients get them, in order and once. Its ``last_event_id`` is that
-            of the last event that was taken from it.
+        Returns:
+            A block, in which there are the events as clients get them, in order and once.
+            Its ``last_event_id`` is that of the last event that was taken from it.
 
         Raises:
             InvalidFieldError: A channel or the ``last_event_id`` is not valid.
@@ -191,6 +199,12 @@ class EventStreams:
             HubClosedError: The streams are being closed.
             RuntimeError: They are in use on another loop.
         """
+        return SubscriptionBlock(self._subscribed(channels, last_event_id))
+
+    @contextlib.asynccontextmanager
+    async def _subscribed(
+        self, channels: tuple[str, ...], last_event_id: str | None
+    ) -> AsyncIterator[Subscription]:
         names = check_selection(channels or DEFAULT_CHANNEL)
         if not isinstance(last_event_id, str | None):
             raise InvalidFieldError(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 from ..channels.options import NO_PATTERNS, ChannelPatterns
 from ..errors import ConfigError
 
-__all__ = ["Access", "may_listen"]
+__all__ = ["Access", "authorizer_problem", "may_listen"]
 
 _LENGTH_ORACLE = (
     "events that share a window show by their compressed size what others contain (a length"
@@ -64,6 +65,29 @@ class Access:
         return [guard for guard, is_there in guards.items() if is_there]
 
 
+def authorizer_problem(function: object, *arguments: str) -> str | None:
+    """
+    Return why a value cannot be called as an authorizer; :obj:`None` if it can.
+
+    Args:
+        function: What the application has given.
+        arguments: The names of the arguments with which it will be called.
+    """
+    example = f"write def may_listen({', '.join(arguments)}): …"
+    if not callable(function):
+        return f"an authorizer must be a function, not {function!r}; {example}"
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return None  # some builtins do not tell what they take
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        name = getattr(function, "__qualname__", repr(function))
+        return f"{name}{signature} cannot be called as an authorizer: {error}; {example}"
+    return None
+
+
 def may_listen(verdict: object, *, private: bool) -> bool:
     """
     Return whether an authorizer's verdict lets a client in.
@@ -78,5 +102,19 @@ def may_listen(verdict: object, *, private: bool) -> bool:
     """
     # By identity: 0 equals False but is more likely a mistake than a verdict.
     if not any(verdict is valid for valid in (True, False, None)):
-        raise TypeError(f"an authorizer returns True, False or None, not {verdict!r}")
+        raise TypeError(
+            f"an authorizer returns True, False or None, not {verdict!r}:"
+            f" {_remedy(verdict)}"
+        )
     return verdict is True or (verdict is None and not private)
+
+
+def _remedy(verdict: object) -> str:
+    if inspect.isawaitable(verdict):
+        if inspect.iscoroutine(verdict):
+            verdict.close()  # it would be reported once more, as never awaited
+        return "declare it with async def, so that its result is awaited"
+    return (
+        "write return bool(…) if its truth is meant; to refuse with a response of your own,"
+        " raise an exception, as abort() does"
+    )

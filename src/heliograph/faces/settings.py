@@ -29,6 +29,7 @@ DEFAULT_FILE = "heliograph.sqlite3"
 """Name of the embedded log in the default folder."""
 
 _PREFIX = "SSE_"
+_PACKAGE = "HELIOGRAPH_"
 _SQLITE = "sqlite:///"
 _PRIVATE = "SSE_PRIVATE"
 _TAKE_OVER = "SSE_TAKE_OVER"
@@ -181,11 +182,15 @@ def _flag(
 
 
 def _is_unknown(key: str, known: tuple[str, ...]) -> bool:
-    return key.startswith(_PREFIX) and key not in known
+    name = key.upper()
+    # With the name of the package in front it may also be a key of the application's own.
+    is_ours = name.startswith(_PREFIX) or name.replace(_PACKAGE, _PREFIX, 1) in known
+    return is_ours and key not in known
 
 
 def _unknown(key: str, known: tuple[str, ...]) -> str:
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+    name = key.upper().replace(_PACKAGE, _PREFIX, 1)
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
     return f"{key} is no setting of Heliograph; did you mean {nearest}?"
 
 

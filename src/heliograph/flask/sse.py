@@ -13,10 +13,17 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Blueprint, Flask, current_app, has_app_context, request
+from flask import (
+    Flask,
+    current_app,
+    has_app_context,
+    has_request_context,
+    request,
+)
 
 from ..channels.entry import id_after
 from ..channels.names import check_channel
+from ..errors import ConfigError
 from ..faces import (
     DEFAULT_CHANNEL,
     NeedsVerdict,
@@ -25,7 +32,9 @@ from ..faces import (
     event_for,
     signed_parameters,
 )
+from ..faces.access import authorizer_problem
 from ..faces.settings import access_of
+from .registration import CheckedBlueprint, check_app, warn_of_replacement
 from .request import (
     abort_with,
     check_view,
@@ -54,7 +63,7 @@ _Authorizer = TypeVar(
 )
 
 
-class ServerSentEventsBlueprint(Blueprint):
+class ServerSentEventsBlueprint(CheckedBlueprint):
     """
     Streams of events as a blueprint, with the methods that publish to them.
 
@@ -164,10 +173,16 @@ class ServerSentEventsBlueprint(Blueprint):
             The function.
 
         Raises:
-            ConfigError: An application with the blueprint has a shared window.
+            ConfigError: An application with the blueprint has a shared window, or the
+                function cannot be called with one argument.
         """
+        previous = self._authorizer
         # First, so that streams are guarded even if the error is caught.
         self._authorizer = function
+        problem = authorizer_problem(function, "channels")
+        if problem is not None:
+            raise ConfigError([problem])
+        warn_of_replacement(self.name, previous, function)
         for app in self._apps:
             access_of(state_of(app).settings, has_authorizer=True)
         return function
@@ -201,7 +216,17 @@ class ServerSentEventsBlueprint(Blueprint):
         parameters = signed_parameters(
             state.keys, channels, expires_in, now=time.time(), setting=setting
         )
-        return state.app.url_for(endpoint, **parameters)
+        try:
+            return state.app.url_for(endpoint, **parameters)
+        except RuntimeError as error:
+            if has_request_context():
+                raise
+            raise RuntimeError(
+                f"{self.name}.url_for() does not know the host outside of a request: set"
+                " app.config['SERVER_NAME'] = 'www.example.com' (and"
+                " PREFERRED_URL_SCHEME = 'https'), or call it in a view, or within"
+                " app.test_request_context(base_url='https://www.example.com')"
+            ) from error
 
     def disconnect(self, channel: str) -> None:
         """
@@ -290,7 +315,9 @@ class SSE(ServerSentEventsBlueprint):
 
         Raises:
             ConfigError: Listing every mistake in the ``SSE_…`` keys.
+            TypeError: ``app`` is no application of Flask's.
         """
+        check_app(app)
         app.register_blueprint(self)
 
 

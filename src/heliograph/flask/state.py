@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask.json.provider import DefaultJSONProvider
 
+from ..errors import ConfigError
 from ..faces import Arrivals
 from ..faces.creation_lock import the_only
 from ..faces.lazy_hub import LazyHub
@@ -49,6 +50,7 @@ class State:
         self.app = app
         self._lazy_hub = LazyHub(partial(read_settings, app), ADVICE)
         self._serves_streams = False
+        _ = self.keys  # so that a mistake shows at start
 
     def serve_streams(self) -> None:
         """Put the layer around the application that serves its streams, once."""
@@ -68,11 +70,32 @@ class State:
 
     @property
     def keys(self) -> tuple[str | bytes, ...]:
-        """The keys that sign URLs, the newest last: those that sign Flask's sessions."""
-        if not self.app.secret_key:
+        """
+        The keys that sign URLs, the newest last: those that sign Flask's sessions.
+
+        Raises:
+            ConfigError: A key is neither a str nor bytes, or the fallbacks are no list.
+        """
+        key = self.app.secret_key
+        if not key:
             return ()
         fallbacks = self.app.config.get("SECRET_KEY_FALLBACKS") or ()
-        return (*fallbacks, self.app.secret_key)
+        # Each character of a text would be a key of its own, with which anybody could sign.
+        # The messages show nothing of a key.
+        if not isinstance(fallbacks, list | tuple | set | frozenset):
+            kind = type(fallbacks).__name__
+            raise ConfigError(
+                [f"SECRET_KEY_FALLBACKS must be a list of keys, not {kind}: write [key]"]
+            )
+        for name, value in [
+            *(("SECRET_KEY_FALLBACKS", each) for each in fallbacks),
+            ("SECRET_KEY", key),
+        ]:
+            if not isinstance(value, str | bytes):
+                raise ConfigError(
+                    [f"a key in {name} must be str or bytes, not {type(value).__name__}"]
+                )
+        return (*fallbacks, key)
 
     @property
     def dumps(self) -> Callable[[Any], str]:
