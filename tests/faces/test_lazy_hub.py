@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
+from heliograph.faces.config_watch import ConfigWatch
 from heliograph.faces.lazy_hub import LazyHub
-from heliograph.faces.settings import read_settings
+from heliograph.faces.settings import KEYS, read_settings
 from heliograph.servers.advice import Advice
 from servers import unmeasured
 
@@ -21,7 +22,9 @@ ADVICE = Advice(logging.getLogger("face"), url_setting="SSE_URL")
 
 
 def lazy_hub(folder, config=None):
-    return LazyHub(partial(read_settings, config or {}, folder=folder), ADVICE)
+    config = {} if config is None else config
+    watch = ConfigWatch(config, KEYS)
+    return LazyHub(partial(read_settings, config, folder=folder), ADVICE, watch)
 
 
 def publish(lazy):
@@ -72,6 +75,39 @@ def test_configured_later(tmp_path):
         assert lazy.hub.config.retry_ms == 6
     finally:
         lazy.hub.close()
+
+
+# (what is changed after the first use, words of the error; None if it makes no difference)
+CHANGES = [
+    ({"SSE_RETRY_MS": 6}, r"^SSE_RETRY_MS was changed after its first use, which has no"),
+    ({"SSE_PRIVATE": True, "SSE_LOG_EVENTS": 2}, r"SSE_PRIVATE was .*\nSSE_LOG_EVENTS was"),
+    (
+        {"SSE_URL": "redis://:secret@h"},
+        r"^SSE_URL was changed after its first use(?!.*secret)",
+    ),
+    ({"SSE_RETRY": 6}, "SSE_RETRY is no setting of Heliograph"),
+    ({"SSE_RETRY_MS": "7"}, "SSE_RETRY_MS must be a whole number, not '7'"),
+    ({"SSE_LOG_EVENTS": 1024, "SSE_PRIVATE": False, "OTHER": 1}, None),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), CHANGES)
+def test_changed_too_late(tmp_path, changes, words):
+    """What has no effect any more is an error each time, except the value that it has."""
+    config = {"SSE_RETRY_MS": 5, "SSE_URL": "memory:"}
+    lazy = lazy_hub(tmp_path, config)
+    lazy.check_unchanged()
+    publish(lazy)
+    lazy.check_unchanged()
+
+    config.update(changes)
+
+    for _ in range(2):
+        if words is None:
+            lazy.check_unchanged()
+        else:
+            with pytest.raises(ConfigError, match=words):
+                lazy.check_unchanged()
 
 
 def test_mistakes(tmp_path):
@@ -139,12 +175,14 @@ def test_forks_while_the_hub_is_used(tmp_path):
         import logging, os, signal, sys, threading
         from pathlib import Path
         from functools import partial
+        from heliograph.faces.config_watch import ConfigWatch
         from heliograph.faces.lazy_hub import LazyHub
         from heliograph.faces.settings import read_settings
         from heliograph.servers.advice import Advice
         sys.setswitchinterval(1e-5)
         advice = Advice(logging.getLogger("face"), url_setting="SSE_URL")
-        lazy = LazyHub(partial(read_settings, {}, folder=Path(sys.argv[1])), advice)
+        watch = ConfigWatch({}, ())
+        lazy = LazyHub(partial(read_settings, {}, folder=Path(sys.argv[1])), advice, watch)
         stop = threading.Event()
         def use():
             while not stop.is_set():

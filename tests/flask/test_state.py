@@ -8,7 +8,7 @@ import pytest
 from flask.json.provider import JSONProvider
 
 from flask import Flask
-from heliograph import InvalidFieldError
+from heliograph import ConfigError, InvalidFieldError
 from heliograph.flask import SSE
 from heliograph.flask import sse as module_sse
 
@@ -90,3 +90,17 @@ def test_default_needs_no_preparation(tmp_path):
 
     assert (tmp_path / "deep" / "instance" / "heliograph.sqlite3").exists()
     app.extensions["heliograph"].hub.close()
+
+
+def test_a_setting_that_is_changed_too_late(app, stream):
+    """Whoever uses the application next is told, instead of that it has no effect."""
+    app.sse.publish("x")
+    app.config["SSE_PRIVATE"] = True
+
+    with pytest.raises(ConfigError, match="SSE_PRIVATE was changed after its first use"):
+        app.sse.publish("x")
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    assert app.test_client().get("/stream").status_code == 500
+
+    app.config["SSE_PRIVATE"] = False
+    app.sse.publish("x")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..brokers.sqlite.private_files import make_folder
-from ..errors import BrokerUnavailableError
+from ..errors import BrokerUnavailableError, ConfigError
 from ..hub import HubThread
 from .creation_lock import creation_lock
 from .settings import URL_KEY
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..hub import StreamHub
     from ..servers.advice import Advice
+    from .config_watch import ConfigWatch
     from .settings import Settings
 
 __all__ = ["LazyHub"]
@@ -31,14 +32,18 @@ class LazyHub:
             start; and again before the hub is created, because tests and factories
             configure an application after they have registered its parts.
         advice: Logs a warning if a fork is going to stop the hub.
+        watch: Watches the keys from which the settings are read.
 
     Attributes:
         settings: The settings that were read last: from :attr:`hub` on, those of the hub.
     """
 
-    def __init__(self, read_settings: Callable[[], Settings], advice: Advice) -> None:
+    def __init__(
+        self, read_settings: Callable[[], Settings], advice: Advice, watch: ConfigWatch
+    ) -> None:
         self._read_settings = read_settings
         self._advice = advice
+        self._watch = watch
         self._hub: StreamHub | None = None
         self.settings = read_settings()
 
@@ -57,11 +62,31 @@ class LazyHub:
         with creation_lock:
             if self._hub is None:
                 self._advice.about_forks()
+                self._watch.note()
                 self.settings = self._read_settings()
                 if self.settings.folder is not None:
                     _make_folder(self.settings.folder)
                 self._hub = HubThread(self.settings.url, self.settings.hub)
             return self._hub
+
+    def check_unchanged(self) -> None:
+        """
+        Check that the settings are those with which the hub was created.
+
+        Raises:
+            ConfigError: They are not, so what was changed would have no effect.
+        """
+        if self._hub is None or not self._watch.may_have_changed():
+            return
+        changed = self._watch.changed()
+        if self._read_settings() != self.settings:
+            raise ConfigError(
+                f"{key} was changed after its first use, which has no effect: set it before"
+                " the first publish and the first stream; a test takes an application of"
+                " its own"
+                for key in changed
+            )
+        self._watch.note()
 
 
 def _make_folder(folder: Path) -> None:

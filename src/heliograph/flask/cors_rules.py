@@ -20,7 +20,8 @@ from flask import Flask, Request, current_app
 
 from ..cors.resources import Resources, find_unambiguous
 from ..errors import CorsConfigError
-from .cors_options import Rule, make_rule, options_of_config
+from ..faces.config_watch import ConfigWatch
+from .cors_options import CONFIG_KEYS, Rule, make_rule, options_of_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,11 +71,14 @@ class AppRules:
         self._prefixes: dict[str, re.Pattern[str]] = {}
         self._routes: dict[RouteOptions, Rule] = {}
         self._config = app.config
+        # Of what the rules were made of, since the first of them was.
+        self._watch: ConfigWatch | None = None
         self._views = app.view_functions
 
     def add(self, rules: list[tuple[Resource, Rule]]) -> None:
         """Add rules for the application. Between equals, they win over earlier ones."""
         self._resources = self._resources.before(rules)
+        self._note_config()
 
     def add_blueprint(
         self, name: str, prefix: str | None, rules: list[tuple[Resource, Rule]]
@@ -103,8 +107,11 @@ class AppRules:
 
         Raises:
             CorsConfigError: The options of the route and the application's configuration
-                are wrong or unsafe together.
+                are wrong or unsafe together, or the configuration was changed since it was
+                read.
         """
+        if self._watch is not None and self._watch.may_have_changed():
+            self._check_unchanged(self._watch)
         endpoint = None
         if RouteOptions.is_used or self._blueprints:
             # Only if it makes a difference: it may match the URL a second time.
@@ -114,6 +121,20 @@ class AppRules:
             if own is not None:
                 return self._for_route(own, request, is_preflight=preflight_for is not None)
         return find_unambiguous(lambda path: self._for_path(path, endpoint), request.path)
+
+    def _note_config(self) -> None:
+        if self._watch is None:
+            self._watch = ConfigWatch(self._config, CONFIG_KEYS)
+
+    def _check_unchanged(self, watch: ConfigWatch) -> None:
+        options_of_config(self._config)  # names what is unknown
+        if changed := watch.changed():
+            raise CorsConfigError(
+                f"{key} was changed after it had been read, which has no effect: set it"
+                " before CORS(app), and before the first request"
+                for key in changed
+            )
+        watch.note()
 
     def _for_route(
         self, own: RouteOptions, request: Request, *, is_preflight: bool
@@ -127,6 +148,7 @@ class AppRules:
             if rule is None:
                 raise CorsConfigError(problems)
             self._routes[own] = rule
+            self._note_config()
         if (
             request.method == "OPTIONS"
             and not is_preflight

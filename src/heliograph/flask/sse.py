@@ -269,6 +269,11 @@ class ServerSentEventsBlueprint(CheckedBlueprint):
         )
 
     def _state(self) -> State:
+        state = self._found_state()
+        state.check_unchanged()
+        return state
+
+    def _found_state(self) -> State:
         if has_app_context():
             return state_of(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Flask documents it for this
         if len(self._apps) > 1:

@@ -10,12 +10,13 @@ from flask.json.provider import DefaultJSONProvider
 
 from ..errors import ConfigError
 from ..faces import Arrivals
+from ..faces.config_watch import ConfigWatch
 from ..faces.creation_lock import the_only
 from ..faces.lazy_hub import LazyHub
-from ..faces.settings import URL_KEY
+from ..faces.settings import KEYS, URL_KEY
 from ..faces.stream_layer import StreamLayer
 from ..servers.advice import Advice
-from .settings import read_settings
+from .settings import FLASK_SSE_KEYS, URL_ALIASES, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,8 @@ class State:
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self._lazy_hub = LazyHub(partial(read_settings, app), ADVICE)
+        watch = ConfigWatch(app.config, (*KEYS, *URL_ALIASES, *FLASK_SSE_KEYS))
+        self._lazy_hub = LazyHub(partial(read_settings, app), ADVICE, watch)
         self._serves_streams = False
         _ = self.keys  # so that a mistake shows at start
 
@@ -62,6 +64,10 @@ class State:
     def hub(self) -> StreamHub:
         """The application's hub. See :attr:`.LazyHub.hub`."""
         return self._lazy_hub.hub
+
+    def check_unchanged(self) -> None:
+        """Check that no setting was changed since. See :meth:`.LazyHub.check_unchanged`."""
+        self._lazy_hub.check_unchanged()
 
     @property
     def settings(self) -> Settings:

@@ -10,11 +10,8 @@ import redis.asyncio
 from heliograph import ConfigError
 from heliograph.brokers import open_broker
 from heliograph.brokers.redis import Address
-<<<<<<< HEAD
 from heliograph.brokers.redis.options import OPTIONS, PASSED_OVER, REFUSED
-=======
 from heliograph.documentation import page
->>>>>>> d7dd7a4 (Ship the documentation that messages name)
 
 # URL, what is said. Add a row, not a test.
 MISTAKES = [
@@ -41,17 +38,13 @@ MISTAKES = [
     ("redis://:pa?secret@h/0", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
     ("redis://u:12#secret@h", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
     ("redis://u:one@h?password=secret", "redis://h: the password is named twice"),
-<<<<<<< HEAD
-    ("redis://h?odd=1", "redis://h: odd is no option; see docs/redis.md"),
+    ("redis://h?odd=1", f"redis://h: odd is no option; see {page('redis.md')}"),
     ("redis://h?host=other", "redis://h: host belongs before the question mark, as in redis://host:6379"),
     ("redis://h?path=/s", "redis://h: path belongs before the question mark, as in unix:///path/of/the/socket"),
     ("redis://h?socket_keepalive=maybe", "redis://h: socket_keepalive must be true or false, not 'maybe'"),
     ("rediss://h?ssl_min_version=1.2", "rediss://h: ssl_min_version must be the number of a version, such as 771 for 1.2, not '1.2'"),
     ("rediss://h?ssl_exclude_verify_flags=STRICT", "rediss://h: ssl_exclude_verify_flags must list flags of ssl.VerifyFlags, not 'STRICT'"),
     ("rediss://h?ssl_validate_ocsp=true", "rediss://h: ssl_validate_ocsp cannot be kept: redis-py's connections for asyncio do not check by OCSP"),
-=======
-    ("redis://h?decode_responses=yes", f"redis://h: decode_responses is no option; see {page('redis.md')}"),
->>>>>>> d7dd7a4 (Ship the documentation that messages name)
     ("redis://h:0", "redis://h:0: a port must be between 1 and 65535, not 0"),
 ]  # fmt: skip
 

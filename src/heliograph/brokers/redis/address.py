@@ -188,22 +188,11 @@ def _values(
     if password:
         values["password"] = unquote(password)
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
-<<<<<<< HEAD
         problem = _problem(name, kind, tls=tls)
         if name in passed_over:
             continue
         if problem is not None:
             problems.append(problem)
-=======
-        if name not in _OPTIONS:
-            nearest = difflib.get_close_matches(name, _OPTIONS, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"see {page('redis.md')}"
-            problems.append(f"{name} is no option; {hint}")
-        elif name in _TLS_OPTIONS and not tls:
-            problems.append(f"{name} needs TLS: rediss instead of redis")
-        elif name in _SENTINEL_OPTIONS and kind != "sentinel":
-            problems.append(f"{name} needs redis+sentinel://")
->>>>>>> d7dd7a4 (Ship the documentation that messages name)
         elif name == PLAIN_CHANNEL:
             continue  # see _plain_channels
         elif name in values:
@@ -223,7 +212,7 @@ def _problem(name: str, kind: Kind, *, tls: bool) -> str | None:
         return f"{name} {REFUSED[name]}"
     if name not in OPTIONS:
         nearest = difflib.get_close_matches(name, OPTIONS, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else "see docs/redis.md"
+        hint = f"did you mean {nearest[0]}?" if nearest else f"see {page('redis.md')}"
         return f"{name} is no option; {hint}"
     if name in TLS_OPTIONS and not tls:
         return f"{name} needs TLS: rediss instead of redis"

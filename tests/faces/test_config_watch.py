@@ -1,0 +1,32 @@
+"""A configuration that is changed after it was read is noticed."""
+
+import pytest
+
+from heliograph.faces.config_watch import ConfigWatch
+
+# (how a configuration is changed, keys that have another value; None if nothing is noticed)
+CHANGES = [
+    (lambda config: None, None),
+    (lambda config: config.update(A=1), None),
+    (lambda config: config.update(A=2), ["A"]),
+    (lambda config: config["LIST"].append(2), ["LIST"]),
+    (lambda config: config["DICT"]["a"].update(b=2), ["DICT"]),
+    (lambda config: config.update(B=3), ["B"]),
+    (lambda config: config.pop("A"), ["A"]),
+    (lambda config: config.update(UNKNOWN=3), []),
+    (lambda config: config.update(OTHER=4), None),
+]
+
+
+@pytest.mark.parametrize(("change", "keys"), CHANGES)
+def test_changes(change, keys):
+    """By value, also within a value; of a key that is not watched its being there."""
+    config = {"A": 1, "LIST": [1], "DICT": {"a": {"b": 1}}, "OTHER": 3}
+    watch = ConfigWatch(config, ["A", "B", "LIST", "DICT"])
+
+    change(config)
+
+    assert watch.may_have_changed() is (keys is not None)
+    assert watch.changed() == (keys or [])
+    watch.note()
+    assert not watch.may_have_changed()
