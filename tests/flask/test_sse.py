@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -162,3 +163,35 @@ def test_missing_extra(name):
     )
 
     assert "pip install 'heliograph[flask]'" in done.stderr
+
+
+def test_what_the_log_says(tmp_path, caplog):
+    """At DEBUG what arrives and why something does not; no token, no data, no key."""
+    app = make_app(tmp_path, SSE_PRIVATE=True)
+    client = app.test_client()
+    with caplog.at_level(logging.DEBUG), app.test_request_context():
+        url = app.sse.url_for("news", expires_in=60)
+        token = url.partition("token=")[2]
+        response = client.get(url)
+        next(response.iter_encoded())
+        client.get("/stream?channel=news")
+        client.get(f"/stream?channel=other&token={token}")
+        client.get(f"/stream?channel=news&tokn={token}")
+        app.sse.publish("a secret", channel="news")
+        response.close()
+        app.sse.statistics()
+        app.extensions["heliograph"].hub.close()
+
+    lines = [
+        (each.name, each.getMessage()) for each in caplog.records if "helio" in each.name
+    ]
+    names = dict.fromkeys(name for name, _ in lines)
+    assert list(names) == ["heliograph.streams", "heliograph.events"]
+    refused = [text for _, text in lines if text.startswith("refused a stream with")]
+    assert [text.partition(": ")[0][-3:] for text in refused] == ["403", "403", "400"]
+    assert sum("of ['news'] begins now" in text for _, text in lines) == 1
+    assert sum("of ['news'] ends: " in text for _, text in lines) == 1
+    assert sum("published to 'news': id " in text for _, text in lines) == 1
+    everything = caplog.text
+    assert token not in everything
+    assert "a secret" not in everything

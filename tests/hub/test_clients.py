@@ -1,9 +1,14 @@
 """Tickets: what they can be used for, how often, and what of them is left."""
 
+import asyncio
+import inspect
+import logging
 import socket
+import time
 
 import pytest
 
+from heliograph import Event
 from heliograph.hub import Admission
 from heliograph.wire.framing import Framing
 from hubs import Recording, opened
@@ -198,3 +203,45 @@ async def test_the_position_of_one_that_resumes():
         await hub.locate(ticket)
 
         assert subscriber.last_event_id == "mine"
+
+
+async def _lag(hub, client):
+    await client.placed()
+    while hub.statistics().subscribers:
+        await hub.publish(["a"], Event("x" * 200_000))
+        await asyncio.sleep(0.001)
+
+
+# How a stream ends, and what the log says.
+REASONS = {
+    "left": (lambda hub, client: client.leave(), "the client has left"),
+    "disconnected": (lambda hub, client: hub.disconnect("a"), "'a' is disconnected"),
+    "released": (
+        lambda hub, client: hub.release(client.ticket),
+        "its client, its server or its program has ended it",
+    ),
+    "stopping": (lambda hub, client: hub.finish(client.ticket), "its server stops"),
+    "closed": (lambda hub, client: hub.finish_all(), "the hub is closed"),
+    "lagging": (_lag, "the client lags too far behind"),
+    "expired": (lambda hub, client: None, "its time is over"),
+}
+
+
+@pytest.mark.parametrize("end", REASONS)
+async def test_a_line_for_each_end(caplog, end):
+    """At DEBUG: which channels, whether it resumes, and why it ends."""
+    act, reason = REASONS[end]
+    with caplog.at_level(logging.DEBUG, "heliograph.streams"):
+        async with opened(max_lag_bytes=262_144) as hub:
+            expires_at = time.time() if end == "expired" else None
+            client = connect(hub, "a", "b", last_event_id="x", expires_at=expires_at)
+            done = act(hub, client)
+            if inspect.isawaitable(done):
+                await done
+            await until(lambda: not hub.statistics().subscribers)
+
+    number = client.ticket.number
+    assert [record.getMessage() for record in caplog.records] == [
+        f"stream {number} of ['a', 'b'] resumes",
+        f"stream {number} of ['a', 'b'] ends: {reason}",
+    ]

@@ -1,5 +1,7 @@
 """What may be published."""
 
+import logging
+
 import pytest
 
 from heliograph import (
@@ -7,6 +9,7 @@ from heliograph import (
     EventTooLargeError,
     InvalidFieldError,
 )
+from heliograph.channels.entry import id_after
 from heliograph.channels.position import Position, Positions
 from hubs import opened
 from streams import connect
@@ -62,3 +65,21 @@ async def test_too_large(url):
         (entry,) = await hub.publish(["a"], Event("x" * 80))
 
         assert entry.position.offset == 1
+
+
+async def test_a_line_for_each_channel(url, caplog):
+    """At DEBUG, with the streams that have it; nothing of the data, and nothing by default."""
+    async with opened(url) as hub:
+        await connect(hub, "a", "b").placed()
+        await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("not yet"))
+        with caplog.at_level(logging.DEBUG, "heliograph.events"):
+            one, two = await hub.publish(["a", "b\x1b"], Event("the data", type="t"))
+            await hub.publish(["c"], Event("the data", id="own"))
+
+        has_it = "streams of this process have it"
+        assert [record.getMessage() for record in caplog.records] == [
+            f"published to 'a': id {id_after([one])!r}, type 't'; 2 {has_it}",
+            f"published to 'b\\x1b': id {id_after([two])!r}, type 't'; 0 {has_it}",
+            f"published to 'c': id 'own', type 'message'; 0 {has_it}",
+        ]

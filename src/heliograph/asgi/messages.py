@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..faces import log_refusal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -44,5 +46,6 @@ async def refuse(send: Send, refusal: Refusal) -> None:
         send: The server's.
         refusal: The response.
     """
+    log_refusal(refusal)
     await send(start(refusal.status, refusal.all_headers))
     await send(body(refusal.body, more=False))

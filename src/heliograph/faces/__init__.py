@@ -9,8 +9,8 @@ A face translates between one framework and this layer, and decides nothing itse
    authorizer, because that may be async or need an application context, and passes the
    verdict to :meth:`NeedsVerdict.settle`.
 3. :func:`admit` reserves a slot in the hub. It returns the hub's ticket or a refusal.
-4. The face sends the status and headers of the refusal and its one line of text, or
-   :func:`stream_headers` and the stream of the ticket.
+4. The face sends the status and headers of the refusal and its one line of text, after
+   :func:`log_refusal`, or :func:`stream_headers` and the stream of the ticket.
 
 To publish, it passes what the developer gave to :func:`event_for`. The functions above take
 the time as an argument, do no I/O and read no clock.
@@ -30,7 +30,7 @@ from .arrivals import ARRIVED, Arrivals, noted_arrival
 from .decision import NeedsVerdict, decide
 from .headers import stream_headers
 from .publishing import dumps_json, event_for
-from .refusal import Refusal, unavailable
+from .refusal import Refusal, log_refusal, unavailable
 from .request import DEFAULT_CHANNEL, METHODS, StreamRequest
 from .tokens import read_keys, signed_parameters
 
@@ -48,6 +48,7 @@ __all__ = [
     "decide",
     "dumps_json",
     "event_for",
+    "log_refusal",
     "noted_arrival",
     "read_keys",
     "signed_parameters",

@@ -9,6 +9,7 @@ reconnect. All other clients get the status.
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from ..errors import HubClosedError, TooManySubscribersError
 if TYPE_CHECKING:
     from ..config import HubConfig
 
-__all__ = ["Refusal", "refusal_of", "unavailable"]
+__all__ = ["Refusal", "log_refusal", "refusal_of", "unavailable"]
+
+_log = logging.getLogger("heliograph.streams")
 
 # A process that is about to end is usually replaced at once.
 _RESTART_SECONDS = 1
@@ -127,6 +130,16 @@ def refusal_of(
             retry_after_seconds=error.retry_after_seconds,
         )
     return unavailable(str(error), accept=accept, config=config)
+
+
+def log_refusal(refusal: Refusal) -> None:
+    """
+    Log at ``DEBUG`` that a client gets no stream, and why.
+
+    Args:
+        refusal: What it gets. Its text quotes what the client has sent.
+    """
+    _log.debug("refused a stream with %d: %s", refusal.status, refusal.text)
 
 
 def _asks_for_events(accept: str) -> bool:

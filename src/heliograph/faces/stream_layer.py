@@ -22,7 +22,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from .headers import stream_headers
-from .refusal import Refusal
+from .refusal import Refusal, log_refusal
 from .wsgi import serve_stream
 
 if TYPE_CHECKING:
@@ -237,6 +237,7 @@ class _Exchange:
             raise
         if not isinstance(served, Refusal):
             return served
+        log_refusal(served)
         _close(body)
         self._start_response(
             f"{served.status} {HTTPStatus(served.status).phrase}",

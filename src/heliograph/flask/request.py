@@ -9,7 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from flask import abort, request
 
-from ..faces import METHODS, Refusal, StreamRequest, noted_arrival
+from ..faces import METHODS, Refusal, StreamRequest, log_refusal, noted_arrival
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,6 +86,7 @@ def abort_with(refusal: Refusal) -> NoReturn:
     Raises:
         HTTPException: Always.
     """
+    log_refusal(refusal)
     try:
         abort(refusal.status, description=refusal.text)
     except MethodNotAllowed as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import random
 import time
 from collections import Counter
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .subscriber import Observer
 
 __all__ = ["AdmissionControl", "Slots"]
+
+_log = logging.getLogger("heliograph.streams")
 
 # One for the process, however many hubs it has.
 _descriptors = DescriptorBudget()
@@ -172,6 +175,9 @@ class AdmissionControl:
         self._subscribers[subscriber.number] = subscriber
         for name in channels:
             self._table.use(name)
+        if _log.isEnabledFor(logging.DEBUG):
+            begins = "resumes" if subscriber.resumes else "begins now"
+            _log.debug("stream %d of %r %s", subscriber.number, list(channels), begins)
         return subscriber, at_address
 
     def on_left(self, subscriber: Subscriber) -> None:

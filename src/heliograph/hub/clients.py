@@ -84,7 +84,7 @@ class Clients:
         """Finish all streams, and others as they begin."""
         self.is_finishing = True
         for subscriber in tuple(self._admission):
-            subscriber.finish()
+            subscriber.finish("the hub is closed")
 
     def admit(self, admission: Admission) -> Ticket:
         """
@@ -108,7 +108,7 @@ class Clients:
             and self._control.has_revoked(arrived_at, admission.channels)
         ):
             # The client reconnects, to another process, or to be authorised again.
-            subscriber.finish()
+            subscriber.finish("the hub is closed, or a channel was disconnected meanwhile")
         return Ticket(self._hub, subscriber.number, at_address)
 
     async def locate(self, ticket: Ticket) -> None:
@@ -238,10 +238,10 @@ class Clients:
         """
         subscriber = self._admission.find(ticket.number)
         if subscriber is not None:
-            subscriber.drop()
+            subscriber.drop("its client, its server or its program has ended it")
 
     def _give_back(self, ticket: Ticket) -> None:
         # The connection could not be opened. A subscriber that has begun has another one.
         subscriber = self._admission.find(ticket.number)
         if subscriber is not None and subscriber.state is State.ADMITTED:
-            subscriber.drop()
+            subscriber.drop("its connection cannot be used")

@@ -165,10 +165,10 @@ class Control:
         self._disconnects.note(command.data)
         for subscriber in tuple(self._subscribers):
             if command.data in subscriber.channels:
-                subscriber.finish()
+                subscriber.finish(f"{command.data!r} is disconnected")
 
     def _finish_all(self) -> None:
         _log.warning("commands of other processes are missing: all streams begin anew")
         self._disconnects.forget()
         for subscriber in tuple(self._subscribers):
-            subscriber.finish()
+            subscriber.finish("commands are missing")

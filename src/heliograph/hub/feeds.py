@@ -295,4 +295,4 @@ class Feeds:
 
     def _drop_lagging(self, subscriber: Subscriber) -> None:
         self._counters.lagging_disconnected += 1
-        subscriber.drop()
+        subscriber.drop("the client lags too far behind")

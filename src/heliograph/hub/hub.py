@@ -106,7 +106,9 @@ class Hub:
             broker, self._availability, config, self._feeds, slots.count_channels
         )
         admission = AdmissionControl(config, self._table, slots, self._counters)
-        self._publishing = Publishing(storage, config, self._counters)
+        self._publishing = Publishing(
+            storage, config, self._counters, self._table.subscribers
+        )
         self._control = Control(
             storage,
             self._table,

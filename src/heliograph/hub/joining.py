@@ -154,4 +154,4 @@ class Joining:
     def _on_fault(self, subscriber: Subscriber) -> None:
         # The client would wait for ever. When its stream ends it reconnects.
         _log.exception("cannot serve a stream of %s", subscriber.channels)
-        subscriber.finish()
+        subscriber.finish("a fault, which is logged")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
+from ..channels.entry import id_after
 from ..channels.position import Positions
 from ..errors import (
     BrokerUnavailableError,
@@ -16,7 +18,7 @@ from ..errors import (
 from ..wire.encoder import body_fits, encode_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from ..channels.entry import Entry
     from ..config import HubConfig
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 __all__ = ["Publishing"]
+
+_log = logging.getLogger("heliograph.events")
 
 # Clients send an id back in a header, and servers allow those some thousand bytes.
 _MAX_ID_BYTES = 1_024
@@ -45,9 +49,17 @@ class Publishing:
         storage: Takes the events.
         config: Limits and timings.
         counters: Counts what was published.
+        streams: Returns how many streams of this process have a channel.
     """
 
-    def __init__(self, storage: Storage, config: HubConfig, counters: Counters) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        config: HubConfig,
+        counters: Counters,
+        streams: Callable[[str], int],
+    ) -> None:
+        self._streams = streams
         self._storage = storage
         self._config = config
         self._counters = counters
@@ -93,6 +105,8 @@ class Publishing:
             else:
                 entries = await asyncio.gather(*(self._append(n, event) for n in names))
         self._counters.published += len(entries)
+        if _log.isEnabledFor(logging.DEBUG):
+            self._log_entries(entries)
         return entries
 
     async def command(self, channel: str, command: Event) -> None:
@@ -108,6 +122,17 @@ class Publishing:
         """
         async with self._time_limit():
             await self._append(channel, command)
+
+    def _log_entries(self, entries: list[Entry]) -> None:
+        # Nothing of the data: it may be of somebody who has to do with no log.
+        for entry in entries:
+            _log.debug(
+                "published to %r: id %r, type %r; %d streams of this process have it",
+                entry.channel,
+                id_after([entry]),
+                entry.event.type or "message",
+                self._streams(entry.channel),
+            )
 
     async def _append(self, channel: str, event: Event) -> Entry:
         if self._config.publish_waits:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Observer", "State", "Subscriber"]
 
 _log = logging.getLogger("heliograph.hub")
+_streams_log = logging.getLogger("heliograph.streams")
 
 _Kept = TypeVar("_Kept")
 
@@ -202,7 +203,7 @@ class Subscriber:
             return  # the client has left, or its server stops
         if expires_in is not None:
             self._expiry = loop.call_later(
-                max(0.0, expires_in), self.finish, context=_NO_CONTEXT
+                max(0.0, expires_in), self.finish, "its time is over", context=_NO_CONTEXT
             )
         self.quiet_since = loop.time()
         if greeting:
@@ -231,33 +232,41 @@ class Subscriber:
         self.feed = feed
         self.cursor = feed.join()
 
-    def finish(self) -> None:
+    def finish(self, reason: str = "its server stops") -> None:
         """
         End the stream after what was published before.
 
         A client that has not caught up is given the rest when it resumes. Finishing twice
         is the same as once.
+
+        Args:
+            reason: Why, for the log.
         """
         if not self.is_open:
             return
         self.flush(is_alone=True, even_if_paused=True)
         sink = self._sink
         if sink is None or not self.is_open:
-            self._leave(State.GONE)
+            self._leave(State.GONE, reason)
             return
-        self._leave(State.FINISHING)
+        self._leave(State.FINISHING, reason)
         try:
             end_stream(sink)
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
             _log.exception("cannot end a stream of %s", self.channels)
             self.drop()
 
-    def drop(self) -> None:
-        """End the stream at once. Dropping twice is the same as once."""
+    def drop(self, reason: str = "a fault, which is logged") -> None:
+        """
+        End the stream at once. Dropping twice is the same as once.
+
+        Args:
+            reason: Why, for the log.
+        """
         if self.state is State.GONE:
             return
         sink = self._sink
-        self._leave(State.GONE)
+        self._leave(State.GONE, reason)
         if sink is None:
             return
         try:
@@ -267,7 +276,7 @@ class Subscriber:
 
     def on_lost(self) -> None:
         """Release everything: the client has left. Calling it twice is the same as once."""
-        self._leave(State.GONE)
+        self._leave(State.GONE, "the client has left")
 
     def on_resumed(self) -> None:
         """Write what is behind the cursor: the sink was paused, and is ready for more."""
@@ -348,13 +357,16 @@ class Subscriber:
             _log.exception("cannot send to a stream of %s", self.channels)
             self.drop()
 
-    def _leave(self, state: State) -> None:
+    def _leave(self, state: State, reason: str) -> None:
         if self.state is State.GONE:
             return
         was_open = self.is_open
         self.state = state
         if not was_open:
             return
+        if _streams_log.isEnabledFor(logging.DEBUG):
+            channels = list(self.channels)
+            _streams_log.debug("stream %d of %r ends: %s", self.number, channels, reason)
         if self._expiry is not None:
             self._expiry.cancel()
         cursor, feed = self.cursor, self.feed
