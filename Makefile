@@ -10,6 +10,8 @@ OLDEST := .venv-oldest
 OTHERS := .venv-3
 # What tests unpack or run, and do not fetch themselves.
 FETCHED := .fetched
+# What downloads is tried again. Nothing is downloaded while tests run (tests/conftest.py).
+RETRY := sh tools/retry
 # The hashes of constraints hold all the same: this lets in our own folder, which has none.
 INSTALL := pip install --quiet --no-require-hashes --build-constraint constraints.txt
 # In three processes, on two cores: tests of servers wait more than they compute.
@@ -75,7 +77,7 @@ $(OLDEST)/pip: constraints-oldest.txt requirements-pip.txt
 .PRECIOUS: %/pip
 %/pip:
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-pip.txt
+	$(RETRY) $(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-pip.txt
 	touch $@
 
 $(FETCHED)/all: $(VENV)/pip tests/fetched.txt
@@ -98,18 +100,18 @@ $(FETCHED)/old-sqlite.so: tests/fetched_sqlite.txt tools/build_sqlite
 	sh tools/build_sqlite $(FETCHED)/sqlite/better-sqlite3-*.tgz $@
 
 $(VENV)/demo: $(VENV)/pip pyproject.toml
-	$(BIN)/$(INSTALL) -c constraints.txt -e '.[flask]'
+	$(RETRY) $(BIN)/$(INSTALL) -c constraints.txt -e '.[flask]'
 	touch $@
 
 $(VENV)/dev: $(VENV)/pip pyproject.toml
-	$(BIN)/$(INSTALL) -c constraints.txt -e '.[all]' --group dev
+	$(RETRY) $(BIN)/$(INSTALL) -c constraints.txt -e '.[all]' --group dev
 	touch $@ $(VENV)/demo
 
 $(OTHERS).%/quick: $(OTHERS).%/pip constraints.txt pyproject.toml
-	$(@D)/bin/$(INSTALL) -c constraints.txt -e '.[all]' --group dev
+	$(RETRY) $(@D)/bin/$(INSTALL) -c constraints.txt -e '.[all]' --group dev
 	touch $@
 
 $(OLDEST)/tests: $(OLDEST)/pip pyproject.toml
-	$(OLDEST)/bin/$(INSTALL) -c constraints-oldest.txt \
+	$(RETRY) $(OLDEST)/bin/$(INSTALL) -c constraints-oldest.txt \
 		-e '.[flask,redis,asgi,speed]' --group oldest
 	touch $@
