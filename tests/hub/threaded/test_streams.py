@@ -1,6 +1,7 @@
 """Streams that a thread of the server serves."""
 
 import socket
+import sys
 import threading
 
 import pytest
@@ -236,3 +237,36 @@ def test_an_adapter_that_raises(hub):
         next(stream)
 
     assert hub.statistics().subscribers == 0
+
+
+@pytest.mark.parametrize("call", ["begin", "next", "close"])
+def test_a_publish_that_interrupts_the_servers_thread(call):
+    """At each of its steps, as a signal handler may: the loop never waits for the thread."""
+    config = HubConfig(publish_timeout_seconds=10, history_events=1)
+    step = left = 0
+    while left <= 0:
+        hub = HubThread("memory:", config)
+        stream = hub.pull(hub.admit(Admission(("a",))), None)
+        if call != "begin":
+            while b"id:" not in next(stream):
+                pass
+        hub.publish(["a"], Event("x"))
+        step = left = step + 1
+
+        def interrupt(*_, hub=hub):
+            nonlocal left
+            left -= 1
+            if not left:
+                sys.setprofile(None)
+                # The later ones wait until the first has been written for the thread.
+                for _ in range(3):
+                    hub.publish(["a"], Event("x"))
+
+        sys.setprofile(interrupt)
+        try:
+            stream.close() if call == "close" else next(stream)
+        finally:
+            sys.setprofile(None)
+        stream.close()
+        hub.close()
+    assert step > 10

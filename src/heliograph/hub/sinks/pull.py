@@ -1,4 +1,11 @@
-"""Bytes for a thread of the server, where its connection cannot be taken over."""
+"""
+Bytes for a thread of the server, where its connection cannot be taken over.
+
+The hub's loop never waits for that thread: a signal handler may interrupt it anywhere and
+publish, and so wait for the loop. Each attribute is changed by one of the two only. The one
+lock is held by the thread while it releases the stream, after which there is nobody to
+wake, and the loop does not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +15,7 @@ import os
 import select
 import socket
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ... import native
@@ -16,7 +24,7 @@ from .descriptors import CLIENT_LEFT, borrowed, identity_of
 from .sink import CLOSE_SECONDS, PAUSE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .sink import SinkClient
 
@@ -34,7 +42,7 @@ class PullSink:
         post: Has the hub's loop call something soon; called in the server's thread.
         descriptor: Of the client's connection, to notice that the client has left and to
             end the connection; :obj:`None` if the server hides it.
-        on_aborted: Called, in any thread, when the connection has to be ended.
+        on_aborted: Called, on the hub's loop, when the connection has to be ended.
         close_seconds: How long the client has to take its last bytes when it is closed.
     """
 
@@ -57,9 +65,12 @@ class PullSink:
         # Reentrant: the garbage collector may close a generator, and so call release(), at
         # any time.
         self._lock = native.RLock()
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._chunks: deque[bytes] = deque()
+        # The first is changed by the loop, the second by the server's thread.
+        self._written_bytes = 0
+        self._taken_bytes = 0
         self._ended = False
+        self._is_dropped = False
         # A pipe and not a Condition: poll() can wait for it and the client at once.
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
@@ -72,31 +83,29 @@ class PullSink:
     @property
     def unsent_bytes(self) -> int:
         """How many bytes the thread has yet to take."""
-        return self._size
+        return 0 if self._is_dropped else self._written_bytes - self._taken_bytes
 
     def write(self, data: bytes) -> None:
         """Keep some bytes for the thread."""
-        with self._lock:
-            if self._ended:
-                return
-            self._chunks.append(data)
-            self._size += len(data)
-            self.paused = self._size > PAUSE_BYTES
-            self._wake()
+        if self._ended:
+            return
+        self._chunks.append(data)
+        self._written_bytes += len(data)
+        self.paused = self.unsent_bytes > PAUSE_BYTES
+        self._wake()
 
     def close(self) -> None:
         """End the stream after what has been written, if the client still takes it."""
-        with self._lock:
-            self._ended = True
-            self._wake()
+        self._ended = True
+        self._wake()
         asyncio.get_running_loop().call_later(self._close_seconds, self.abort)
 
     def abort(self) -> None:
         """End the stream at once, also if its thread waits until the client reads."""
-        with self._lock:
-            self._chunks.clear()
-            self._size = 0
-            self._ended = True
+        self._drop()
+        with self._unless_released() as is_held:
+            if not is_held:
+                return
             self._wake()
             if self._on_aborted is not None:
                 self._on_aborted()
@@ -139,29 +148,36 @@ class PullSink:
     def release(self) -> None:
         """Close the pipe. What is written from now on is dropped."""
         with self._lock:
-            self._ended = True
+            self._drop()
             self._descriptor = self._on_aborted = None
-            self._chunks.clear()
-            self._size = 0
             if self._wake_writer >= 0:
                 os.close(self._wake_reader)
                 os.close(self._wake_writer)
                 self._wake_reader = self._wake_writer = -1
 
+    def _drop(self) -> None:
+        self._ended = self._is_dropped = True
+        self._chunks.clear()
+
     def _take(self) -> bytes | None:
-        with self._lock:
-            # The original: eventlet's waits where this one raises.
-            with contextlib.suppress(BlockingIOError):
-                native.original("os", "read")(self._wake_reader, 4096)
-            if not self._chunks:
-                return None if self._ended else b""
-            data = b"".join(self._chunks)
-            self._chunks.clear()
-            self._size = 0
-            was_paused, self.paused = self.paused, False
-        if was_paused and self._client is not None:
-            self._post(self._client.on_resumed)
-        return data
+        # The original: eventlet's waits where this one raises.
+        with contextlib.suppress(BlockingIOError):
+            native.original("os", "read")(self._wake_reader, 4096)
+        # Asked first: what was written before the end is taken before it.
+        has_ended = self._ended
+        data = b"".join(self._taken_chunks())
+        self._taken_bytes += len(data)
+        if self.paused:
+            self.paused = False
+            if self._client is not None:
+                self._post(self._client.on_resumed)
+        return None if has_ended and not data else data
+
+    def _taken_chunks(self) -> Iterator[bytes]:
+        # The loop may drop them meanwhile.
+        with contextlib.suppress(IndexError):
+            for _ in range(len(self._chunks)):
+                yield self._chunks.popleft()
 
     def _wait(self, seconds: float) -> bool:
         if native.eventlet():
@@ -179,6 +195,18 @@ class PullSink:
         return client is None or client not in events
 
     def _wake(self) -> None:
-        if self._wake_writer >= 0:
-            with contextlib.suppress(BlockingIOError):
-                native.original("os", "write")(self._wake_writer, b"!")
+        with self._unless_released() as is_held:
+            if is_held:
+                with contextlib.suppress(BlockingIOError):
+                    native.original("os", "write")(self._wake_writer, b"!")
+
+    @contextlib.contextmanager
+    def _unless_released(self) -> Iterator[bool]:
+        """Yield whether the stream is still the thread's, and stays so within the block."""
+        if not self._lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            yield self._wake_writer >= 0
+        finally:
+            self._lock.release()

@@ -58,7 +58,8 @@ def pull(
             tune_descriptor(descriptor, hub.config)
         if adapter is not None:
             adapter.tune(hub.config)
-            adapter.watch(sink.abort)
+            # From whatever thread: only the loop may end the stream.
+            adapter.watch(lambda: post(sink.abort))
         elif descriptor is None:
             silence = _blind_silence(hub, timings)
             seconds = timings.blind_stream_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
