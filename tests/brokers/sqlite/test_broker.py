@@ -1,7 +1,9 @@
 """The SQLite broker keeps the contract."""
 
 import asyncio
+import contextlib
 import logging
+import sqlite3
 from functools import partial
 
 import pytest
@@ -28,6 +30,37 @@ async def steps_of(broker, call):
     return min(counts)
 
 
+# What another program, or a failing disk, may do to the columns of an entry.
+DAMAGE = {
+    "type-line-end": "type = 'line' || char(10)",
+    "type-blob": "type = x'61'",
+    "type-not-utf-8": "type = CAST(x'ff' AS TEXT)",
+    "id-line-end": "event_id = 'line' || char(13)",
+    "id-nul": "event_id = CAST(x'610061' AS TEXT)",
+    "id-blob": "event_id = x'ff'",
+    "retry-negative": "retry_ms = -1",
+    "retry-word": "retry_ms = 'soon'",
+    "retry-fraction": "retry_ms = 1.5",
+    "data-blob": "data = x'61'",
+    "data-not-utf-8": "data = CAST(x'ff' AS TEXT)",
+    "time-word": "published_at = 'now'",
+    "time-infinite": "published_at = 9e999",
+}
+
+
+def damager(columns):
+    """Return what damages an entry by changing some of its columns."""
+
+    async def damage(broker, entry):
+        with contextlib.closing(sqlite3.connect(broker.resource)) as other, other:
+            changed = other.execute(
+                f"UPDATE entry SET {columns} WHERE offset = ?", (entry.position.offset,)
+            )
+            assert changed.rowcount == 1
+
+    return damage
+
+
 class SqliteContract(BrokerContract):
     """With SQLite's own measure."""
 
@@ -35,9 +68,17 @@ class SqliteContract(BrokerContract):
     def cost_of(self):
         return steps_of
 
+    @pytest.fixture
+    def damage(self):
+        return damager(DAMAGE["data-blob"])
+
 
 class TestSqlite(SqliteContract):
     """In one process."""
+
+    @pytest.fixture(params=DAMAGE.values(), ids=DAMAGE.keys())
+    def damage(self, request):
+        return damager(request.param)
 
     @pytest.fixture
     def new_broker(self, tmp_path):

@@ -7,6 +7,7 @@ listened to. The model of a process is the list of what it must be given, in the
 the commits of all processes.
 """
 
+import logging
 import shutil
 import tempfile
 import time
@@ -19,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from sqlite_files import RETENTION
 
 from heliograph import Event
+from heliograph.brokers.once import OnceLog
 from heliograph.brokers.sqlite.connection import Connection
 from heliograph.brokers.sqlite.news import News
 from heliograph.brokers.sqlite.restored import HighestSeq
@@ -33,9 +35,9 @@ class Process:
 
     def __init__(self, path):
         self.writing, self.reading = Connection(path), Connection(path)
-        highest = HighestSeq(path)
-        self.writer = Writer(self.writing, RETENTION, time.time, highest)
-        self.news = News(self.reading, highest)
+        shared = HighestSeq(path), OnceLog(logging.getLogger())
+        self.writer = Writer(self.writing, RETENTION, time.time, *shared)
+        self.news = News(self.reading, *shared)
         self.listened = set()
         # What is committed and not yet offered, and how many entries there were then.
         self.commit = None

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 from sqlite_files import expect_refused, opened
 
-from heliograph import BrokerUnavailableError, Event
+from heliograph import Event
 from heliograph.brokers.contract import RecordingListener
 from heliograph.channels.position import Position
 
@@ -32,6 +32,9 @@ DAMAGE = {
     "head-negative": "UPDATE channel SET head = -1",
     "head-word": "UPDATE channel SET head = 'word'",
     "head-fraction": "UPDATE channel SET head = 1.5",
+    "head-low": "UPDATE channel SET head = 0",
+    "head-highest": f"UPDATE channel SET head = {2**63 - 1}",
+    "offset-high": "UPDATE entry SET offset = 1000",
 }
 
 
@@ -58,9 +61,7 @@ async def test_damaged_rows(path, statement):
             broker.find("a", "x"),
             newcomer.listen("a"),
         ):
-            # One that cannot be read says so, and nothing else.
-            with contextlib.suppress(BrokerUnavailableError):
-                await call
+            await call
 
         entries = await asyncio.gather(
             broker.append("a", Event("new")), broker.append("b", Event("new"))
@@ -116,3 +117,23 @@ async def test_layout_of_a_later_version(path):
         later.execute("PRAGMA user_version = 99")
 
     await expect_refused(path, "layout 99")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM meta",
+        "UPDATE meta SET epoch = 'a-b'",
+        "UPDATE meta SET epoch = x'ff'",
+        "UPDATE sqlite_sequence SET seq = 'word'",
+        "UPDATE sqlite_sequence SET seq = -1",
+    ],
+)
+async def test_damage_of_the_whole_file(path, statement):
+    """What the file says about itself cannot be skipped: it is refused, with what to do."""
+    async with opened(path) as broker:
+        await broker.append("a", Event("x"))
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute(statement)
+
+    await expect_refused(path, "the file is damaged")

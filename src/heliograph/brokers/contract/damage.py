@@ -98,6 +98,7 @@ class DamageContract(ContractFixtures):
         entries = [await broker.append("news", Event("x")) for _ in range(12)]
         await damage(broker, entries[-1])
         caplog.set_level(logging.WARNING)
+        caplog.clear()
 
         for _ in range(2):
             await broker.read("news", entries[-2].position, 99)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import BrokerUnavailableError, ConfigError
 from ..base import Broker, History, Listener, Retention
+from ..once import OnceLog
 from .changes import Changes
 from .connection import Connection
 from .doorbell import Doorbell, UntrustedBellsError, ring
@@ -108,10 +109,10 @@ class SqliteBroker(Broker):
         self._timings = timings
         self._writing = self._new_connection()
         self._reading = self._new_connection()
-        highest = HighestSeq(self._path)
-        self._writer = Writer(self._writing, retention, clock, highest)
-        self._reader = Reader(self._reading)
-        self._news = News(self._reading, highest)
+        highest, once = HighestSeq(self._path), OnceLog(_log)
+        self._writer = Writer(self._writing, retention, clock, highest, once)
+        self._reader = Reader(self._reading, once)
+        self._news = News(self._reading, highest, once)
         self._pending: list[tuple[str, Event, asyncio.Future[Entry]]] = []
         self._committing: asyncio.Task[None] | None = None
         # Whether the file is to be read, and whether there is something to hand on.
@@ -211,9 +212,7 @@ class SqliteBroker(Broker):
             lock_timeout_seconds=self._timings.lock_timeout_seconds,
         )
 
-    async def _change(
-        self, changes: Sequence[tuple[str, bool]]
-    ) -> list[Position | BrokerUnavailableError | None]:
+    async def _change(self, changes: Sequence[tuple[str, bool]]) -> list[Position | None]:
         return await self._ask(self._news.change, changes)
 
     def _closed_error(self) -> BrokerUnavailableError:

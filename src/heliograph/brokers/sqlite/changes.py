@@ -12,16 +12,15 @@ import contextvars
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from ...channels.position import Position
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from ...channels.position import Position
     from ...errors import BrokerUnavailableError
 
     # A name with the future of who waits, or None to stop listening.
     _Change: TypeAlias = tuple[str, asyncio.Future[Position] | None]
-    _Outcome: TypeAlias = Position | BrokerUnavailableError | None
+    _Outcome: TypeAlias = Position | None
 
 __all__ = ["Changes"]
 
@@ -135,11 +134,8 @@ class Changes:
                 if outcome is not None and last[name] is begun:
                     # Cancelled since: undone before whatever was asked for after it.
                     self._changes.appendleft((name, None))
-            elif isinstance(outcome, Position):
-                begun.set_result(outcome)
             elif outcome is not None:
-                self._forget(name, begun)
-                begun.set_exception(outcome)
+                begun.set_result(outcome)
 
     def _fail(self, changes: Iterable[_Change], error: Exception) -> None:
         for name, begun in changes:

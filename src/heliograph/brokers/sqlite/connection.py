@@ -189,10 +189,11 @@ class Connection:
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             _check_writable(connection)
-            if inode is not None:
-                renew_copy(connection, inode[1])
+            state = read_state(connection)
+            if inode is not None and renew_copy(connection, inode[1]):
+                state = read_state(connection)
             if self.on_connected is not None:
-                self.on_connected(connection, read_state(connection).file_id)
+                self.on_connected(connection, state.file_id)
         except BaseException:
             connection.close()
             raise

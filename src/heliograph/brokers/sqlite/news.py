@@ -20,29 +20,26 @@ is either in the head that it returns, or is added later.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
 from ... import native
-from ...channels.position import Position
-from ...errors import BrokerUnavailableError, InvalidFieldError
-from ..once import OnceLog
-from .schema import ENTRY_COLUMNS, FileState, entry_from_row, read_head, read_state
+from ...errors import InvalidFieldError
+from .schema import ENTRY_COLUMNS, entry_from_row, read_head, read_state
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
     from ...channels.entry import Entry
+    from ...channels.position import Position
+    from ..once import OnceLog
     from .connection import Connection
     from .restored import HighestSeq
-    from .schema import Row
+    from .schema import FileState, Row
     from .writing import Commit
 
 __all__ = ["News"]
-
-_log = logging.getLogger("heliograph.brokers.sqlite")
 
 _LISTEN = "INSERT OR IGNORE INTO temp.listened VALUES (?)"
 _UNLISTEN = "DELETE FROM temp.listened WHERE name = ?"
@@ -61,10 +58,12 @@ class News:
             :meth:`read`. :meth:`offer` is for the thread that writes, :meth:`take` for the
             event loop.
         highest: Notices a copy of the file that was put back.
+        once: Logs damage.
     """
 
-    def __init__(self, connection: Connection, highest: HighestSeq) -> None:
+    def __init__(self, connection: Connection, highest: HighestSeq, once: OnceLog) -> None:
         self._connection = connection
+        self._once = once
         self._highest = highest
         connection.on_connected = self._resume
         # By way of the module, because gevent may have patched it since we were imported.
@@ -76,11 +75,8 @@ class News:
         self._file_id: str | None = None
         # Of each channel that is listened to, the head or the last position in _fresh.
         self._handed_on: dict[str, Position] = {}
-        self._once = OnceLog(_log)
 
-    def change(
-        self, changes: Sequence[tuple[str, bool]]
-    ) -> list[Position | BrokerUnavailableError | None]:
+    def change(self, changes: Sequence[tuple[str, bool]]) -> list[Position | None]:
         """
         Change which channels are included in :meth:`read`, in one transaction.
 
@@ -88,32 +84,26 @@ class News:
             changes: Names, in order, each with whether it is included from now on.
 
         Returns:
-            For each that is included the channel's head: what comes after it is new; or
-            why it is not included after all. For others :obj:`None`.
+            For each that is included the channel's head: what comes after it is new. For
+            others :obj:`None`.
 
         Raises:
             BrokerUnavailableError: The file cannot be read. None of them is included.
         """
-        heads: list[Position | BrokerUnavailableError | None] = []
+        heads: list[Position | None] = []
         try:
             with self._connection.reading() as connection, self._lock:
                 for channel, is_included in changes:
-                    if is_included and not self._handed_on:
-                        self._file_id, self._seen_seq = read_state(connection)
-                    head: Position | BrokerUnavailableError | None = None
-                    if is_included:
-                        try:
-                            head = read_head(connection, channel, self._connection.path)
-                        except BrokerUnavailableError as error:
-                            # A damaged row concerns no other channel.
-                            head = error
-                    heads.append(head)
-                    if isinstance(head, Position):
-                        self._handed_on[channel] = head
-                        connection.execute(_LISTEN, (channel,))
-                    else:
+                    if not is_included:
+                        heads.append(None)
                         self._handed_on.pop(channel, None)
                         connection.execute(_UNLISTEN, (channel,))
+                        continue
+                    if not self._handed_on:
+                        self._file_id, self._seen_seq, _ = read_state(connection)
+                    head = self._handed_on[channel] = self._read_head(connection, channel)
+                    heads.append(head)
+                    connection.execute(_LISTEN, (channel,))
         except BaseException:
             # Connecting anew makes the table from what is included then.
             with self._lock:
@@ -142,7 +132,7 @@ class News:
                 self._file_id, self._seen_seq = state.file_id, 0
             if state.last_seq >= self._seen_seq:
                 return self._read_rows(connection, state)
-            self._highest.note(FileState(state.file_id, self._seen_seq))
+            self._highest.note(state._replace(last_seq=self._seen_seq))
         with self._connection.writing() as connection:
             self._highest.begin_anew(connection)
         return True
@@ -152,19 +142,19 @@ class News:
         added = 0
         while not added:
             rows = connection.execute(
-                f"SELECT entry.seq, {ENTRY_COLUMNS}"  # noqa: S608 - our constant
+                f"SELECT entry.seq, channel.head, {ENTRY_COLUMNS}"  # noqa: S608 - our constant
                 # CROSS: in this order, or all history of the channels is scanned.
                 " FROM entry CROSS JOIN channel ON channel.id = entry.channel_id"
                 " WHERE entry.seq > ? AND channel.name IN temp.listened"
                 " ORDER BY entry.seq LIMIT ?",
                 (self._seen_seq, _NEWS_AT_ONCE),
             ).fetchall()
-            added += sum(self._add_row(tuple(row)) for _, *row in rows)
+            added += sum(self._add_row(head, tuple(row)) for _, head, *row in rows)
             full = len(rows) == _NEWS_AT_ONCE
             self._seen_seq = rows[-1][0] if full else state.last_seq
             if not full:
                 break
-        self._highest.note(FileState(state.file_id, self._seen_seq))
+        self._highest.note(state._replace(last_seq=self._seen_seq))
         return added > 0
 
     def offer(self, commit: Commit) -> bool:
@@ -210,14 +200,29 @@ class News:
         count = min(at_most, len(self._fresh))
         return [self._fresh.popleft() for _ in range(count)]
 
-    def _add_row(self, row: Row) -> bool:
+    def _read_head(self, connection: sqlite3.Connection, channel: str) -> Position:
+        head, damage = read_head(connection, channel)
+        if damage is not None:
+            self._once.skipped(
+                channel, "its damaged row", f"{self._connection.path}: {damage}"
+            )
+        return head
+
+    def _add_row(self, head: object, row: Row) -> bool:
+        channel, _, offset, *_ = row
         try:
             entry = entry_from_row(row)
+            if isinstance(head, int) and entry.position.offset > head:
+                # Handed on, it would make all up to that offset known.
+                raise InvalidFieldError(  # noqa: TRY301 - logged as other damage
+                    "offset",
+                    entry.position.offset,
+                    f"the last one of the channel is {head}",
+                )
         except InvalidFieldError as error:
             # Left out, so that the others come; the hole that it makes is announced.
-            self._once.skipped(
-                row[0], "damaged entries", f"{self._connection.path}: {error}"
-            )
+            detail = f"the first is {offset}: {error} ({self._connection.path})"
+            self._once.skipped(channel, "damaged entries", detail)
             return False
         return self._add(entry)
 

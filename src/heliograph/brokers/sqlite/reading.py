@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from ...channels.position import Position
 from ...errors import InvalidFieldError
 from ..base import History, resolve
-from ..once import OnceLog
 from .schema import ENTRY_COLUMNS, entry_from_row, read_head
 
 if TYPE_CHECKING:
@@ -16,12 +14,11 @@ if TYPE_CHECKING:
 
     from ...channels.entry import Entry
     from ...channels.position import GapReason
+    from ..once import OnceLog
     from .connection import Connection
     from .schema import Row
 
 __all__ = ["Reader"]
-
-_log = logging.getLogger("heliograph.brokers.sqlite")
 
 # Bytes of data that are read at once, or one entry: what a client that catches up costs.
 _READ_BYTES = 256 * 1024
@@ -33,11 +30,12 @@ class Reader:
 
     Args:
         connection: Used from the thread that reads.
+        once: Logs damage.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, once: OnceLog) -> None:
         self._connection = connection
-        self._once = OnceLog(_log)
+        self._once = once
 
     def read(self, channel: str, after: Position | None, limit: int) -> History:
         """
@@ -46,7 +44,11 @@ class Reader:
         See :meth:`..base.Broker.read`.
         """
         with self._connection.reading() as connection:
-            head = read_head(connection, channel, self._connection.path)
+            head, damage = read_head(connection, channel)
+            if damage is not None:
+                self._once.skipped(
+                    channel, "its damaged row", f"{self._connection.path}: {damage}"
+                )
             (oldest,) = connection.execute(
                 "SELECT min(offset) FROM entry WHERE channel_id ="
                 " (SELECT id FROM channel WHERE name = ?) AND offset BETWEEN 1 AND ?",
@@ -104,7 +106,7 @@ class Reader:
                 if page:
                     break
                 # Logged once, since it is found again whenever a client reads it.
-                detail = f"{self._connection.path}: the first is {expected}: {error}"
+                detail = f"the first is {expected}: {error} ({self._connection.path})"
                 self._once.skipped(row[0], "damaged entries", detail)
                 offset, gap = expected, gap or "trimmed"
                 continue

@@ -36,7 +36,7 @@ class HighestSeq:
         self._path = path
         # By way of the module, because gevent may have patched it since we were imported.
         self._lock = threading.Lock()
-        self._highest = FileState("", 0)
+        self._highest = FileState("", 0, "")
 
     def note(self, state: FileState) -> None:
         """

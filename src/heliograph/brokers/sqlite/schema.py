@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ...channels.entry import Entry
 from ...channels.position import Position
-from ...errors import BrokerUnavailableError, InvalidFieldError
+from ...errors import InvalidFieldError
 from ...event import Event
 from ..epoch import new_epoch
 from .failures import ForeignFileError
 
 if TYPE_CHECKING:
     import sqlite3
-    from pathlib import Path
 
 __all__ = [
     "ENTRY_COLUMNS",
@@ -111,7 +110,7 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
         raise
 
 
-def renew_copy(connection: sqlite3.Connection, inode: int) -> None:
+def renew_copy(connection: sqlite3.Connection, inode: int) -> bool:
     """
     Begin new epochs if the file is a copy that was put back.
 
@@ -122,15 +121,20 @@ def renew_copy(connection: sqlite3.Connection, inode: int) -> None:
     Args:
         connection: A new connection, outside of a transaction.
         inode: The file's inode.
+
+    Returns:
+        Whether it is one.
     """
     if connection.execute("SELECT 1 FROM meta WHERE inode = ?", (inode,)).fetchone():
-        return
+        return False
     connection.execute("BEGIN IMMEDIATE")
     (known,) = connection.execute("SELECT inode FROM meta").fetchone()
-    if known not in (0, inode):
+    is_copy = known not in (0, inode)
+    if is_copy:
         renew_epochs(connection)
     connection.execute("UPDATE meta SET inode = ?", (inode,))
     connection.execute("COMMIT")
+    return is_copy
 
 
 def renew_epochs(connection: sqlite3.Connection) -> None:
@@ -152,10 +156,12 @@ class FileState(NamedTuple):
     Attributes:
         file_id: The random name of the file, which a copy that was put back does not keep.
         last_seq: The highest ``entry.seq`` that was ever given; 0 before the first entry.
+        epoch: The epoch of channels without a row.
     """
 
     file_id: str
     last_seq: int
+    epoch: str
 
 
 def read_state(connection: sqlite3.Connection) -> FileState:
@@ -164,24 +170,35 @@ def read_state(connection: sqlite3.Connection) -> FileState:
 
     Args:
         connection: A connection to a file that has the tables.
+
+    Raises:
+        ForeignFileError: What it says about itself is damaged.
     """
-    file_id, last_seq = connection.execute(
-        "SELECT file_id, (SELECT seq FROM sqlite_sequence WHERE name = 'entry') FROM meta"
+    row = connection.execute(
+        "SELECT file_id, epoch,"
+        " (SELECT seq FROM sqlite_sequence WHERE name = 'entry') FROM meta"
     ).fetchone()
-    return FileState(str(file_id), int(last_seq or 0))
+    file_id, epoch, last_seq = row or ("", None, None)
+    try:
+        # The last seq is a number from 0 to the highest offset, too.
+        start = Position.parse(epoch, 0 if last_seq is None else last_seq)
+    except InvalidFieldError as error:
+        raise ForeignFileError(f"the file is damaged: {error}; remove it") from error
+    return FileState(str(file_id), start.offset, start.epoch)
 
 
-def read_head(connection: sqlite3.Connection, channel: str, path: Path) -> Position:
+def read_head(connection: sqlite3.Connection, channel: str) -> tuple[Position, str | None]:
     """
     Return the newest position of a channel.
 
     Args:
         connection: A connection to a file that has the tables.
         channel: A valid name; one without a row is at offset 0.
-        path: The file, as errors name it.
 
-    Raises:
-        BrokerUnavailableError: The channel's row is damaged.
+    Returns:
+        The position, and what is wrong with the channel's row; :obj:`None` if nothing is. A
+        channel with a damaged row has no history. It begins anew with its next event, in
+        another epoch.
     """
     row = connection.execute(
         "SELECT epoch, head FROM channel WHERE name = ?"
@@ -189,11 +206,9 @@ def read_head(connection: sqlite3.Connection, channel: str, path: Path) -> Posit
         (channel,),
     ).fetchone()
     try:
-        return Position.parse(*row)
+        return Position.parse(*row), None
     except InvalidFieldError as error:
-        raise BrokerUnavailableError(
-            str(path), f"the row of channel {channel!r} is damaged: {error}"
-        ) from error
+        return Position(read_state(connection).epoch, 0), str(error)
 
 
 def entry_from_row(row: Row) -> Entry:

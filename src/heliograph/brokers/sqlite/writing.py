@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...channels.entry import Entry
-from ...channels.position import Position
+from ...channels.position import MAX_OFFSET, Position
 from ...errors import InvalidFieldError
 from ..epoch import new_epoch
-from ..once import OnceLog
-from .schema import FileState, read_state
+from .schema import read_state
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,12 +17,11 @@ if TYPE_CHECKING:
 
     from ...event import Event
     from ..base import Retention
+    from ..once import OnceLog
     from .connection import Connection
     from .restored import HighestSeq
 
 __all__ = ["Commit", "Writer"]
-
-_log = logging.getLogger("heliograph.brokers.sqlite")
 
 # A row of a channel is worth keeping for a client that reconnects after a holiday.
 _FORGET_CHANNEL_SECONDS = 30 * 86_400
@@ -63,6 +60,7 @@ class Writer:
         retention: How much history is kept per channel.
         clock: Returns seconds since the epoch of Unix.
         highest: Notices a copy of the file that was put back.
+        once: Logs damage.
     """
 
     def __init__(
@@ -71,12 +69,13 @@ class Writer:
         retention: Retention,
         clock: Callable[[], float],
         highest: HighestSeq,
+        once: OnceLog,
     ) -> None:
         self._connection = connection
         self._highest = highest
         self._retention = retention
         self._clock = clock
-        self._once = OnceLog(_log)
+        self._once = once
 
     def append(self, batch: Sequence[tuple[str, Event]]) -> Commit:
         """
@@ -95,12 +94,12 @@ class Writer:
         with self._connection.writing() as connection:
             now = self._clock()
             # Nobody else writes now: what is stored here gets the next numbers.
-            file_id, before = self._highest.begin_anew(connection)
+            state = self._highest.begin_anew(connection)
             heads: dict[str, tuple[int, Position]] = {}
             entries, rows = [], []
             for name, event in batch:
                 channel_id, head = heads.get(name) or self._open_channel(
-                    connection, name, now
+                    connection, name, now, state.epoch
                 )
                 position = Position(head.epoch, head.offset + 1)
                 heads[name] = channel_id, position
@@ -133,11 +132,11 @@ class Writer:
                 )
             aged = len(batch) + _AGED_PER_BATCH
             self._trim_aged(connection, now, aged, look_at=aged)
-        self._highest.note(FileState(file_id, last_seq))
+        self._highest.note(state._replace(last_seq=last_seq))
         return Commit(
             entries=entries,
-            after_seq=before if last_seq == before + len(rows) else None,
-            file_id=file_id,
+            after_seq=state.last_seq if last_seq == state.last_seq + len(rows) else None,
+            file_id=state.file_id,
         )
 
     def sweep(self) -> bool:
@@ -165,7 +164,7 @@ class Writer:
         return False
 
     def _open_channel(
-        self, connection: sqlite3.Connection, name: str, now: float
+        self, connection: sqlite3.Connection, name: str, now: float, epoch: str
     ) -> tuple[int, Position]:
         row = connection.execute(
             "SELECT id, epoch, head FROM channel WHERE name = ?", (name,)
@@ -173,7 +172,8 @@ class Writer:
         if row is not None:
             channel_id, *position = row
             try:
-                return channel_id, Position.parse(*position)
+                head = Position.parse(*position)
+                _check_head(connection, channel_id, head.offset)
             except InvalidFieldError as error:
                 # Refusing would fail the whole batch, and so what is published elsewhere.
                 self._once.skipped(
@@ -182,14 +182,13 @@ class Writer:
                     f"{self._connection.path}: {error}",
                 )
                 return channel_id, _begin_anew(connection, channel_id)
+            return channel_id, head
         # No RETURNING, which SQLite has from 3.35 on: supported systems have older ones.
         channel_id = connection.execute(
-            "INSERT INTO channel (name, epoch, head, published_at)"
-            " SELECT ?, epoch, 0, ? FROM meta",
-            (name, now),
+            "INSERT INTO channel (name, epoch, head, published_at) VALUES (?, ?, 0, ?)",
+            (name, epoch, now),
         ).lastrowid
         assert channel_id is not None  # noqa: S101 - a row was inserted
-        (epoch,) = connection.execute("SELECT epoch FROM meta").fetchone()
         return channel_id, Position(epoch, 0)
 
     def _trim_aged(
@@ -232,6 +231,19 @@ class Writer:
             " (SELECT seq FROM entry WHERE seq <= ? ORDER BY seq LIMIT ?)",
             (last_aged, at_most),
         ).rowcount
+
+
+def _check_head(connection: sqlite3.Connection, channel_id: int, head: int) -> None:
+    """Raise if the offset after a channel's head has been given, or is none."""
+    if head == MAX_OFFSET:
+        raise InvalidFieldError("head", head, "must be below the highest offset")
+    row = connection.execute(
+        "SELECT offset FROM entry WHERE channel_id = ? AND offset > ?"
+        " AND typeof(offset) = 'integer' LIMIT 1",
+        (channel_id, head),
+    ).fetchone()
+    if row is not None:
+        raise InvalidFieldError("head", head, f"must not be below the offset {row[0]}")
 
 
 def _begin_anew(connection: sqlite3.Connection, channel_id: int) -> Position:
