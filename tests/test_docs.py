@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from heliograph import HubConfig
-from heliograph.brokers.redis.address import _OPTIONS, DEFAULT_PREFIX
+from heliograph.brokers.redis.address import DEFAULT_PREFIX
+from heliograph.brokers.redis.options import OPTIONS as REDIS_OPTIONS
 from heliograph.channels.options import COMPRESSIONS, RULES
 from heliograph.cors.names import DEFAULT_METHODS
 from heliograph.cors.policy import OPTIONS
@@ -116,7 +117,7 @@ def test_every_option_of_redis_is_documented():
     rows = re.findall(r"^\| (`.*?`) \|", text.partition("```")[0], re.MULTILINE)
     names = [name.strip("`") for row in rows for name in row.split(", ")]
 
-    assert set(names) == set(_OPTIONS)
+    assert set(names) == set(REDIS_OPTIONS)
     assert f"| `prefix` | `{DEFAULT_PREFIX}` |" in text
 
 

@@ -176,4 +176,4 @@ async def test_a_connection_that_cannot_be_ended(caplog):
 
     transport.abort()
     assert hub._broker._listener is None
-    assert "cannot end a connection of a stream" in caplog.text
+    assert "cannot end a stream" in caplog.text

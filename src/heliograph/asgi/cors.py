@@ -21,7 +21,7 @@ from ..cors.request import request_from_headers
 from ..faces.cors import judge_handshake, judged
 from .around import Layer, put_around
 from .messages import body, start
-from .naming import name_as_function
+from .naming import NamedAsFunction
 
 if TYPE_CHECKING:
     from ..cors.outcome import Answer, Outcome
@@ -45,7 +45,7 @@ _SCOPE_KEY = "heliograph.cors"
 _CREDENTIALS = frozenset({b"cookie", b"authorization"})
 
 
-class CORSMiddleware:
+class CORSMiddleware(NamedAsFunction):
     """
     Allow pages of other origins to use an ASGI application.
 
@@ -76,7 +76,6 @@ class CORSMiddleware:
             raise TypeError(
                 f"policy: {policy!r} is not a CorsPolicy; write CorsPolicy(origins=…)"
             )
-        name_as_function(self)
         self._app = app
         self._policy = policy
         self._handshakes = HandshakePolicy(policy)

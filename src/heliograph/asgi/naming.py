@@ -8,19 +8,25 @@ copies.
 
 from __future__ import annotations
 
-__all__ = ["name_as_function"]
+__all__ = ["NamedAsFunction"]
+
+_NAMES = frozenset({"__name__", "__qualname__"})
 
 
-def name_as_function(app: object) -> None:
+class NamedAsFunction:
     """
-    Set the attributes of a name that functions have and instances lack.
+    An instance with the attributes of a name that functions have: those of its class.
 
-    The name is that of the class, with which Starlette names a route whose endpoint has no
-    name. ``__module__`` and ``__doc__`` are found in the class.
-
-    Args:
-        app: An ASGI application that may be the endpoint of a route.
+    Starlette names a route in the same way if its endpoint has no name. ``__module__`` and
+    ``__doc__`` are found in the class as they are.
     """
-    kind = type(app)
-    # Of the instance: in a class body __qualname__ is the name of the class itself.
-    vars(app).update(__name__=kind.__name__, __qualname__=kind.__qualname__)
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> str:
+        """Return a name; called for what is not found otherwise."""
+        if name in _NAMES:
+            return str(getattr(type(self), name))
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+        )

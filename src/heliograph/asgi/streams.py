@@ -32,7 +32,7 @@ from ..servers.stopping import stopping_process
 from .cors import CORSMiddleware
 from .endpoint import StreamEndpoint
 from .loop_hub import LoopHub
-from .naming import name_as_function
+from .naming import NamedAsFunction
 from .subscribing import SubscriptionBlock
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["EventStreams"]
 
 
-class EventStreams:
+class EventStreams(NamedAsFunction):
     """
     An ASGI application that serves streams, with the methods that publish to them.
 
@@ -116,7 +116,6 @@ class EventStreams:
             problems += [] if problem is None else [f"authorize: {problem}"]
         if problems:
             raise ConfigError(problems)
-        name_as_function(self)
         url = with_plain_channels(url, plain_channels)
         check_url(url)
         config = HubConfig() if config is None else config

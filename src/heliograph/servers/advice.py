@@ -133,7 +133,7 @@ class Advice:
             self._warn(
                 f"Each open stream holds a thread of {server}, because a middleware changes"
                 " the body of responses, or keeps it back. Let the middleware pass"
-                " text/event-stream as it is (docs/servers.md)."
+                f" text/event-stream as it is ({page('servers.md')})."
             )
         elif connection.is_encrypted and environ.get("wsgi.multithread"):
             self._warn(
