@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 
+from heliograph.faces.creation_lock import the_only
 from servers import unmeasured
 
 
@@ -44,3 +45,18 @@ def test_child_does_not_inherit_it_held():
     )
 
     assert (done.stdout, done.stderr) == ("0 True\n", "")
+
+
+def test_one_object_for_a_signal_handler_that_interrupts_its_creation():
+    """Whoever comes second finds what the first has made."""
+    objects = {}
+
+    def create(interrupted=True):
+        if interrupted:
+            found.append(the_only(list, objects, "name", lambda: create(False)))
+        return []
+
+    found = []
+    found.append(the_only(list, objects, "name", create))
+
+    assert found[0] is found[1] is objects["name"]

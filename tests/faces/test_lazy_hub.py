@@ -219,3 +219,26 @@ def test_forks_while_the_hub_is_used(tmp_path):
     )
 
     assert (done.stdout, done.stderr) == ("{0}\n", "")
+
+
+def test_one_hub_for_a_signal_handler_that_interrupts_its_creation(tmp_path):
+    """Wherever it does: what is published there is published to the same hub."""
+    step = left = 0
+    while left <= 0:
+        lazy = lazy_hub(tmp_path, {"SSE_URL": "memory:"})
+        step = left = step + 1
+        found = []
+
+        def interrupt(*_, lazy=lazy, found=found):
+            nonlocal left
+            left -= 1
+            if not left:
+                sys.setprofile(None)
+                found.append(lazy.hub)
+
+        sys.setprofile(interrupt)
+        found.append(lazy.hub)
+        sys.setprofile(None)
+
+        assert set(found) == {lazy.hub}
+    assert step > 10

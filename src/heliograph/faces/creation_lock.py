@@ -38,13 +38,15 @@ def the_only(
         kind: What it is.
         objects: The application's, by name.
         name: Its name. Nobody else uses it.
-        create: Returns it. Called once, however many threads come first.
+        create: Returns it. Called once, however many threads come first; again by a signal
+            handler that interrupts it, and then one of the two results is dropped.
     """
     found = objects.get(name)
     if found is None:
         with creation_lock:
             found = objects.get(name)
             if found is None:
-                found = objects[name] = create()
+                # A signal handler may have done the same meanwhile, in this thread.
+                found = objects.setdefault(name, create())
     assert isinstance(found, kind)  # noqa: S101 - the name is ours
     return found

@@ -63,10 +63,14 @@ class LazyHub:
             if self._hub is None:
                 self._advice.about_forks()
                 self._watch.note()
-                self.settings = self._read_settings()
-                if self.settings.folder is not None:
-                    _make_folder(self.settings.folder)
-                self._hub = HubThread(self.settings.url, self.settings.hub)
+                settings = self._read_settings()
+                if settings.folder is not None:
+                    _make_folder(settings.folder)
+                hub = HubThread(settings.url, settings.hub)
+                # A signal handler may have come here meanwhile, in the thread that holds
+                # the lock.
+                if self._hub is None:
+                    self._hub, self.settings = hub, settings
             return self._hub
 
     def check_unchanged(self) -> None:
