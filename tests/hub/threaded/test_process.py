@@ -75,6 +75,23 @@ def test_publish_at_exit(url):
     assert out == "2\n"
 
 
+def test_a_first_publish_at_exit(redis):
+    """The name of a host is looked up then, when executors take nothing more."""
+    out = run(
+        """
+        import atexit, sys
+        sys.modules["uvloop"] = None
+        from heliograph import Event, HubConfig
+        from heliograph.hub import HubThread
+        hub = HubThread(sys.argv[1], HubConfig())
+        atexit.register(lambda: print(hub.publish(["a"], Event("x"))[0].position.offset))
+        """,
+        redis.url.replace("127.0.0.1", "localhost"),
+    )
+
+    assert out == "1\n"
+
+
 def test_a_program_that_goes_on_without_its_main_thread(url):
     """A server in another thread serves new streams after the last line of the script."""
     out = run(
