@@ -282,10 +282,16 @@ class ServerSentEventsBlueprint(CheckedBlueprint):
         apps = list(self._apps)
         if len(apps) == 1:
             return state_of(apps[0])
-        found = "none" if not apps else ", ".join(repr(app.name) for app in apps)
+        if not apps:
+            raise RuntimeError(
+                f"which application? The blueprint {self.name!r} is registered with none:"
+                f" write app.register_blueprint({self.name}, url_prefix=…), and publish by"
+                " the object that is registered"
+            )
+        names = ", ".join(repr(app.name) for app in apps)
         raise RuntimeError(
             "which application? Outside of an application context the blueprint must be"
-            f" registered with exactly one, not {found}; use: with app.app_context(): …"
+            f" registered with exactly one, not {names}; write with app.app_context(): …"
         )
 
 
