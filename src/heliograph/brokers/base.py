@@ -13,7 +13,8 @@ promises. If it raises, the entry may or may not have been stored.
 then, so that a position of a former numbering is recognised instead of being misread.
 
 **Retention.** History is bounded by a number of events and an age, for each channel. The
-oldest entries are removed first.
+oldest entries are removed first. A time in the future, which a wrong clock has left, keeps
+no entry that is too old.
 
 **Damage.** An entry that cannot be read, because another program or a failing disk has
 changed it, is skipped, and the broker stays available: no method raises an error for it.

@@ -47,10 +47,13 @@ def from_url(url: str, retention: Retention) -> Broker:
 
 
 class _Channel:
-    __slots__ = ("entries", "head", "ids")
+    __slots__ = ("ahead", "entries", "head", "ids")
 
     def __init__(self, head: Position) -> None:
         self.head = head
+        # The offset of the last entry with a time that was in the future, and the time at
+        # which that was noticed: it counts for retention instead.
+        self.ahead = (0, 0.0)
         self.entries: deque[Entry] = deque()
         # An id of the publisher's own -> the entries held that have it, oldest first.
         self.ids: dict[str, deque[Position]] = {}
@@ -99,12 +102,14 @@ class MemoryBroker(Broker):
         """Store an event as the next of its channel. It lives as long as the process."""
         found = self._channels.setdefault(channel, _Channel(self._start))
         now = self._clock()
+        self._trim(found, now)
         position = Position(found.head.epoch, found.head.offset + 1)
         entry = Entry(channel, position, event, now)
         found.head = position
         found.entries.append(entry)
         if event.id is not None:
             found.ids.setdefault(event.id, deque()).append(position)
+        # Once more, for the number of events.
         self._trim(found, now)
         if channel in self._listened:
             if not self._fresh:
@@ -150,11 +155,12 @@ class MemoryBroker(Broker):
             self._listener.on_entries(fresh)
 
     def _trim(self, channel: _Channel, now: float) -> None:
-        oldest_allowed = now - self._retention.seconds
-        entries = channel.entries
+        entries, head = channel.entries, channel.head.offset
+        if entries and entries[-1].published_at > now and channel.ahead[0] < head:
+            channel.ahead = head, now
         while entries and (
             len(entries) > self._retention.events
-            or entries[0].published_at < oldest_allowed
+            or self._time_of(channel, entries[0], now) < now - self._retention.seconds
         ):
             event_id = entries.popleft().event.id
             if event_id is not None:
@@ -162,3 +168,12 @@ class MemoryBroker(Broker):
                 matches.popleft()
                 if not matches:
                     del channel.ids[event_id]
+
+    @staticmethod
+    def _time_of(channel: _Channel, entry: Entry, now: float) -> float:
+        """Return when an entry was published, for retention."""
+        if entry.published_at <= now:
+            return entry.published_at
+        # A clock was wrong.
+        offset, noticed_at = channel.ahead
+        return noticed_at if entry.position.offset <= offset else now

@@ -20,6 +20,19 @@ from .fixtures import (
 
 __all__ = ["HistoryContract"]
 
+# Seconds that a clock shows for each event, with a history of ten seconds; then for one
+# more; and the offsets of those that are left of the former. Add a row, not a test.
+_WRONG_CLOCKS: dict[str, tuple[list[float], float, list[int]]] = {
+    "right": ([0, 1, 2, 8], 13, [4]),
+    "future": ([1e8, 1, 2, 8], 13, [4]),
+    "future-later": ([1, 1e8, 8], 13, [2, 3]),
+    "only-future": ([1e8, 1e8], 13, [1, 2]),
+    "many-from-the-future": ([1e8] * 30 + [1], 13, []),
+    "past-for-a-moment": ([5, -1e5, 6], 13, [1, 2, 3]),
+    "past-first": ([-1e5, 6], 13, [2]),
+    "back-for-good": ([0, 1, -1e5, -1e5 + 8], -1e5 + 13, [4]),
+}
+
 
 class HistoryContract(ContractFixtures):
     """Entries are numbered without a hole, kept as configured and read by position."""
@@ -197,6 +210,27 @@ class HistoryContract(ContractFixtures):
         for other in ("trimmed", "twice", "elsewhere", "never"):
             assert await broker.find("a", other) is None
         assert await broker.find("never", "one") is None
+
+    @pytest.mark.parametrize(
+        ("times", "end", "left"), _WRONG_CLOCKS.values(), ids=_WRONG_CLOCKS.keys()
+    )
+    async def test_aging_by_clocks_that_were_wrong(
+        self, opened: Open, times: list[float], end: float, left: list[int]
+    ) -> None:
+        """Times in the future keep nothing too old; those in the past remove nothing."""
+        clock = ManualClock()
+        start = clock.now
+        broker = await opened(seconds=10, clock=clock)
+        for seconds in times:
+            clock.now = start + seconds
+            await broker.append("a", Event("x"))
+        clock.now = start + end
+        # Some brokers trim history with appends only.
+        last = await broker.append("a", Event("x"))
+
+        history = await broker.read("a", None, 99)
+
+        assert offsets(history) == [*left, last.position.offset]
 
     async def test_find_after_trimming(self, opened: Open) -> None:
         """An id becomes unique when the older of its two entries has been trimmed."""

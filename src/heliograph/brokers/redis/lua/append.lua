@@ -44,7 +44,11 @@ if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true
     added = add()
 end
 if type(added) == 'table' then return added end
-redis.call('HSET', hash_key, 'epoch', epoch, 'head', offset, 'seconds', history_seconds)
+redis.call('HSET', hash_key,
+    'epoch', epoch, 'head', offset, 'seconds', history_seconds, 'at', now)
+if (finite(state[8]) or 0) > tonumber(now) then
+    redis.call('HSET', hash_key, 'ahead', text(head - 1) .. ' ' .. now)
+end
 if id_field ~= '' then
     local before = redis.call('HMGET', hash_key, id_field)[1]
     if before then redis.call('HSET', hash_key, '<' .. id, before) end

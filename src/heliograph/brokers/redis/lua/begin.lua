@@ -31,8 +31,9 @@ if now == '' then
 end
 
 -- The row. Former lives are written ' epoch offset', the latest first.
-local state = redis.call('HMGET', hash_key,
-    'epoch', 'head', 'seconds', 'former', 'born', 'ids', 'shown')
+local fields =
+    {'epoch', 'head', 'seconds', 'former', 'born', 'ids', 'shown', 'at', 'ahead'}
+local state = redis.call('HMGET', hash_key, unpack(fields))
 local epoch, head, former = state[1] or '', whole(state[2]), state[4] or ''
 local is_known = head and #epoch <= 16 and string.match(epoch, '^[0-9A-Za-z]+$')
 if not is_known and not common_key then return false end
@@ -45,7 +46,7 @@ if appending then redis.call('HSETNX', hash_key, 'head', 0) end
 local indexed, indexed_from = 0, whole(state[6]) or 2 ^ 53
 if is_known and state[6] then
     indexed = redis.call('HLEN', hash_key)
-    for n = 1, 7 do
+    for n = 1, #fields do
         if state[n] then indexed = indexed - 1 end
     end
 end
@@ -56,9 +57,10 @@ if appending and indexed > 0 then
     local held = redis.call('XLEN', stream_key)
     if held == 0 or indexed > held + 100 or not whole(state[6]) then
         redis.call('UNLINK', hash_key)
-        redis.call('HSET', hash_key, 'epoch', epoch, 'head', text(head), 'former', former,
-            'seconds', state[3] or '', 'born', state[5] or '', 'ids', text(head + 1))
-        if state[7] then redis.call('HSET', hash_key, 'shown', state[7]) end
+        state[6] = text(head + 1)
+        for n, name in ipairs(fields) do
+            if state[n] then redis.call('HSET', hash_key, name, state[n]) end
+        end
         indexed = 0
     end
 end
@@ -181,17 +183,30 @@ local function entry_from(offset)
     return redis.call('XRANGE', stream_key, text(offset) .. '-0', text(head), 'COUNT', 1)[1]
 end
 
+-- Return when an entry was published, for retention; nil if somebody else wrote the entry.
+-- A time in the future tells nothing but that a clock was wrong. The first append after it
+-- that saw an earlier time has noted that time and the offset before its own (`ahead`).
+local ahead_offset, ahead_at = string.match(state[9] or '', '^(%d+) (%S+)$')
+local function time_of(entry)
+    local time, present = finite(entry[2][4]), tonumber(now)
+    if not time or time <= present then return time end
+    if ahead_offset and offset_of(entry) <= tonumber(ahead_offset) then
+        return finite(ahead_at) or present
+    end
+    return present
+end
+
 -- Return the oldest entry that is young enough, and whether older ones are held; those
 -- count as removed. Entries are in the order of time, except for those without a time,
 -- which the search passes over.
 local function young_enough()
     local entry = entry_from(1)
-    if not entry or at(entry) >= oldest_allowed then return entry end
+    if not entry or (time_of(entry) or 0) >= oldest_allowed then return entry end
     local low, high = offset_of(entry) + 1, head + 1
     while low < high do
         local middle = math.floor((low + high) / 2)
         entry = entry_from(middle)
-        local time = entry and finite(entry[2][4])
+        local time = entry and time_of(entry)
         if time and time < oldest_allowed then
             low = offset_of(entry) + 1
         else
