@@ -17,6 +17,30 @@ def index_of(client):
     return [name for name in client.hkeys("heliograph:{a}:channel") if name[0] in "=<"]
 
 
+async def test_a_channel_that_falls_silent(server):
+    """Its history ends when it is too old; what says where it is stays for a month, alone."""
+    row, stream = "heliograph:{a}:channel", "heliograph:{a}:events"
+    retention = Retention(events=9, seconds=300)
+    async with opened(server.url, None, retention) as broker:
+        first = (await broker.append("a", Event("x", id="1"))).position
+        last = (await broker.append("a", Event("x", id="2"))).position
+        with server.client() as client:
+            assert 290 <= client.ttl(stream) <= 301
+            assert client.ttl(row) > 4 * WEEK
+            client.delete(stream)  # as if it had expired
+
+            behind = await broker.read("a", first, 9)
+            at_head = await broker.read("a", last, 9)
+
+            assert (behind.gap, behind.start, at_head.gap) == ("trimmed", last, None)
+            assert await broker.find("a", "2") is None
+            assert index_of(client) == []
+            assert client.ttl(row) > 4 * WEEK
+        entry = await broker.append("a", Event("x", id="2"))
+        assert entry.position == Position(last.epoch, 3)
+        assert await broker.find("a", "2") == entry.position
+
+
 async def test_find_with_less_history(server):
     """Who keeps less than those before him trims the ids, too."""
     fewer = Retention(events=120, seconds=86_400)

@@ -88,13 +88,19 @@ async def test_who_reads_does_not_trim(server):
 async def test_a_primary_that_takes_nothing(own_server):
     """With min-replicas-to-write and no replica, what is there can be read."""
     async with opened(own_server.url) as broker:
-        entry = await broker.append("a", Event("x"))
+        entry = await broker.append("a", Event("x", id="1"))
         own_server.set("min-replicas-to-write", 1)
 
         with pytest.raises(BrokerUnavailableError, match="NOREPLICAS"):
             await broker.append("a", Event("x"))
         assert (await broker.read("a", None, 9)).entries == (entry,)
         assert await broker.listen("a") == entry.position
+        with own_server.client() as client:
+            # As if it had expired: its index of ids cannot be dropped here.
+            own_server.set("min-replicas-to-write", 0)
+            client.delete("heliograph:{a}:events")
+            own_server.set("min-replicas-to-write", 1)
+        assert (await broker.read("a", None, 9)).head == entry.position
 
 
 async def test_a_hash_without_its_head(server):

@@ -56,7 +56,8 @@ if id_field ~= '' then
     redis.call('HSETNX', hash_key, 'ids', 1)
 end
 redis.call('EXPIRE', hash_key, forget_seconds)
-redis.call('EXPIRE', stream_key, forget_seconds)
+-- Nobody needs the entries of a channel that has fallen silent once they are too old.
+redis.call('EXPIRE', stream_key, text(math.ceil(tonumber(history_seconds)) + 1))
 if is_announced == '1' then
     if (whole(state[7]) or head) >= head then
         redis.call('HSET', hash_key, 'shown', text(head - 1))

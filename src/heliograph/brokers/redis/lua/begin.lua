@@ -50,18 +50,20 @@ if is_known and state[6] then
         if state[n] then indexed = indexed - 1 end
     end
 end
-if appending and indexed > 0 then
+if indexed > 0 then
     -- Each field belongs to an entry of its own. If there are more fields than entries,
     -- somebody else has removed entries. Nobody can tell which fields are left over, so
-    -- the index is dropped as a whole.
+    -- the index is dropped as a whole. So it is once the stream has expired.
     local held = redis.call('XLEN', stream_key)
-    if held == 0 or indexed > held + 100 or not whole(state[6]) then
-        redis.call('UNLINK', hash_key)
+    local is_odd = appending and (indexed > held + 100 or not whole(state[6]))
+    -- This may fail for a reader, where Redis takes no writes. What follows is then a part
+    -- of a script that has written, and is not refused.
+    if (held == 0 or is_odd) and type(redis.pcall('UNLINK', hash_key)) == 'number' then
         state[6] = text(head + 1)
         for n, name in ipairs(fields) do
             if state[n] then redis.call('HSET', hash_key, name, state[n]) end
         end
-        indexed = 0
+        indexed, indexed_from = 0, head + 1
     end
 end
 
