@@ -4,10 +4,16 @@ from collections import deque
 
 import pytest
 
-from heliograph import ConfigError
+from heliograph import ConfigError, Event
 from heliograph.brokers import Retention
-from heliograph.brokers.contract import BrokerContract
+from heliograph.brokers.contract import (
+    BrokerContract,
+    ManualClock,
+    RecordingListener,
+    offsets,
+)
 from heliograph.brokers.memory import MemoryBroker, from_url
+from streams import until
 
 
 class TestMemory(BrokerContract):
@@ -55,7 +61,7 @@ def test_nothing_follows_the_colon():
 async def test_asking_costs_no_memory():
     """Channels that nobody publishes to are not kept."""
     broker = MemoryBroker(Retention(events=1, seconds=1))
-    await broker.open(lambda entries: None)
+    await broker.open(RecordingListener())
 
     for n in range(100):
         await broker.read(f"c{n}", None, 1)
@@ -63,4 +69,105 @@ async def test_asking_costs_no_memory():
         broker.unlisten(f"c{n}")
 
     assert broker._channels == {}
-    assert broker._listened == set()
+    assert broker._listened == {}
+    await broker.close()
+
+
+async def test_history_of_a_silent_channel():
+    """It is removed when it is too old, though nobody asks for the channel."""
+    broker = MemoryBroker(Retention(events=9, seconds=0.2))
+    await broker.open(RecordingListener())
+    last = await broker.append("a", Event("x", id="1"))
+    channel = broker._channels["a"]
+
+    await until(lambda: not channel.entries)
+
+    assert channel.ids == {}
+    assert (await broker.read("a", None, 9)).head == last.position
+    await broker.close()
+
+
+async def test_a_channel_is_forgotten():
+    """After an hour, unless it is listened to; who resumes there is told so."""
+    clock = ManualClock()
+    broker = MemoryBroker(Retention(events=9, seconds=60), clock=clock)
+    early = (await broker.read("a", None, 0)).head
+    last = {name: (await broker.append(name, Event("x"))).position for name in "ab"}
+    await broker.listen("b")
+    clock.now += 3599
+    await broker._sweep()
+    at_head = await broker.read("a", last["a"], 9)
+    assert (at_head.gap, at_head.head) == (None, last["a"])
+
+    clock.now += 1
+    await broker._sweep()
+
+    assert list(broker._channels) == ["b"]
+    for position in (early, last["a"]):
+        forgotten = await broker.read("a", position, 9)
+        assert (forgotten.gap, forgotten.head.offset) == ("epoch", 0)
+    again = await broker.append("a", Event("new"))
+    assert again.position.offset == 1
+    resumed = await broker.read("a", last["a"], 9)
+    assert (resumed.gap, offsets(resumed)) == ("epoch", [1])
+    assert (await broker.read("b", last["b"], 9)).gap is None
+
+
+async def test_what_is_listened_to_begins_where_the_listener_was_told():
+    """However long nothing was published, the first event follows without a gap."""
+    clock = ManualClock()
+    ear = RecordingListener()
+    broker = MemoryBroker(Retention(events=9, seconds=60), clock=clock)
+    await broker.open(ear)
+    start = await broker.listen("a")
+    for _ in range(10):
+        clock.now += 3600
+        await broker._sweep()
+    assert (await broker.read("a", start, 9)).gap is None
+
+    entry = await broker.append("a", Event("x"))
+
+    assert entry.position.epoch == start.epoch
+    assert await ear.wait_for_entries(1) == [entry]
+    await broker.close()
+
+
+@pytest.mark.parametrize("turn", range(3))
+async def test_nothing_is_lost_in_silence(turn, chance):
+    """Whatever clocks do and whenever channels are forgotten: no gap means no event is missing."""
+    clock = ManualClock()
+    broker = MemoryBroker(Retention(events=50, seconds=600), clock=clock)
+    published = {name: [] for name in "abc"}
+    clients = []
+    resumed = {None: 0, "epoch": 0}
+
+    for step in range(4000):
+        name = chance.choice("abc")
+        what = chance.choice(
+            ("publish", "join", "join", "resume", "sweep", "time", "listen")
+        )
+        if what == "publish" and chance.random() < 0.3:
+            await broker.append(name, Event(str(step)))
+            published[name].append(str(step))
+        elif what == "join":
+            head = (await broker.read(name, None, 0)).head
+            clients.append((name, head, len(published[name])))
+        elif what == "resume" and clients:
+            name, position, seen = chance.choice(clients[-30:])
+            history = await broker.read(name, position, 99)
+            if history.gap is None:
+                missed = [entry.event.data for entry in history.entries]
+                assert missed == published[name][seen:]
+            resumed[history.gap] = resumed.get(history.gap, 0) + 1
+        elif what == "sweep":
+            await broker._sweep()
+        elif what == "time":
+            clock.now += chance.choice((1, 100, 900, 1800, 3600, -50, -3600, -9000, 12_000))
+        elif chance.random() < 0.5:
+            await broker.listen(name)
+        else:
+            broker.unlisten(name)
+
+    # It has been tried.
+    assert resumed[None] > 20
+    assert resumed["epoch"] > 20
