@@ -34,6 +34,7 @@ def test_the_oldest_sqlite():
             f"{FOLDER / 'test_broker.py'}::TestSqlite",
             *map(str, (FOLDER / "test_schema.py", FOLDER / "test_reading.py")),
             f"{FOLDER / 'test_writing.py'}::test_sweep_without_publishing",
+            f"{FOLDER / 'test_writing.py'}::test_the_file_shrinks_after_a_burst",
         ],
         cwd=FOLDER.parents[2],
         env=environment,

@@ -1,7 +1,9 @@
 """What was published is stored, and what is too old is removed."""
 
 import asyncio
+import contextlib
 import signal
+import sqlite3
 
 import pytest
 from sqlite_files import opened, read_all, run_program
@@ -22,6 +24,39 @@ async def test_the_file_does_not_grow_without_bound(path):
 
     # 20 MB were published; SQLite lets the write-ahead log grow to 4 MB.
     assert size < 6_000_000
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_the_file_shrinks_after_a_burst(path, is_old):
+    """Some space is kept for what comes next; files of former versions stay as they are."""
+    if is_old:
+        async with opened(path):
+            pass
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA journal_mode = DELETE")
+            other.execute("PRAGMA auto_vacuum = NONE")
+            other.execute("VACUUM")
+    clock = ManualClock()
+    retention = Retention(events=10_000, seconds=10)
+    async with opened(path, retention=retention, clock=clock) as broker:
+        burst = (broker.append("a", Event("x" * 3000)) for _ in range(4000))
+        await asyncio.gather(*burst)
+        clock.now += 11
+        kept = await broker.append("a", Event("kept"))
+        rounds = 0
+        while await broker._write_thread.run(broker._writer.sweep):
+            rounds += 1
+        assert (await broker.read("a", None, 9)).entries == (kept,)
+    size = path.stat().st_size
+
+    if is_old:
+        assert size > 12_000_000
+    else:
+        # Some pages at a time, so that nobody waits long.
+        assert rounds > 10
+        assert size < 3_000_000
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 async def test_sweep_without_publishing(path):

@@ -93,6 +93,8 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
     """
     if _has_schema(connection):
         return
+    # Only has an effect before the first table. Space is given back in small steps then.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Checked again under the lock: another process may have been first.

@@ -34,6 +34,17 @@ _AGED_PER_BATCH = 200
 _AGED_PER_SWEEP = 2_000
 
 
+# Unused pages that a file keeps for what is published next: at least so many, or this part
+# of all. Beyond that they are given back to the file system, so many in one transaction,
+# which takes some milliseconds.
+_SPARE_PAGES = 256
+_SPARE_PART = 4
+_PAGES_AT_ONCE = 256
+
+# What PRAGMA auto_vacuum returns for INCREMENTAL.
+_INCREMENTAL = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """
@@ -141,7 +152,9 @@ class Writer:
 
     def sweep(self) -> bool:
         """
-        Remove some of what is too old, and forget channels that have long been silent.
+        Remove some of what is too old, and what it has left behind.
+
+        That is channels that have long been silent, and unused space of the file.
 
         Returns:
             Whether there is more to remove.
@@ -161,7 +174,7 @@ class Writer:
             ).rowcount
             if forgotten:
                 connection.execute("UPDATE meta SET epoch = ?", (new_epoch(),))
-        return False
+            return _shrink(connection)
 
     def _open_channel(
         self, connection: sqlite3.Connection, name: str, now: float, epoch: str
@@ -244,6 +257,27 @@ def _check_head(connection: sqlite3.Connection, channel_id: int, head: int) -> N
     ).fetchone()
     if row is not None:
         raise InvalidFieldError("head", head, f"must not be below the offset {row[0]}")
+
+
+def _shrink(connection: sqlite3.Connection) -> bool:
+    """Give some unused pages back; return whether there are more to give."""
+
+    def read(name: str) -> int:
+        (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+        return int(value)
+
+    # Files of former versions have no record of which page is used by which: only VACUUM,
+    # which writes them anew as a whole, could make them smaller.
+    if read("auto_vacuum") != _INCREMENTAL:
+        return False
+    spare = max(_SPARE_PAGES, read("page_count") // _SPARE_PART)
+    too_many = read("freelist_count") - spare
+    if too_many <= 0:
+        return False
+    for _ in range(min(too_many, _PAGES_AT_ONCE)):
+        # One page. Each is a row without a column, after the first of which Python stops.
+        connection.execute("PRAGMA incremental_vacuum(1)")
+    return too_many > _PAGES_AT_ONCE
 
 
 def _begin_anew(connection: sqlite3.Connection, channel_id: int) -> Position:
