@@ -39,6 +39,11 @@ _LASTING_ERRNOS = frozenset(
     }
 )
 
+_HOW_TO_SHARE = (
+    "make a group of both users, chgrp the folder to it, chmod 2770 the folder, and write"
+    ' "sqlite:///…?mode=0660" for both'
+)
+
 
 class ForeignFileError(sqlite3.DatabaseError):
     """A database of another program, or of another version of this one."""
@@ -131,7 +136,7 @@ def _access_problem(real: Path, mode: int) -> str | None:
         return (
             f"{this_user()} may not write to the folder {real.parent}"
             f" ({owned(real.parent.stat())}), where SQLite makes files beside the database;"
-            f" chown it to that user or, for several users of one group, {_shared_folder()}"
+            f" chown it to that user or, to share it, {_HOW_TO_SHARE}"
         )
     return None
 
@@ -149,15 +154,9 @@ def _closed_file(found: Path, status: os.stat_result, mode: int) -> str:
     hint = (
         f"that user has to chmod {mode:04o} it, or to write mode={mode:04o}, too"
         if is_shared(mode)
-        else f'to share it write "sqlite:///…?mode=0660" for both and {_shared_folder()}'
+        else f"to share it, {_HOW_TO_SHARE}"
     )
     return f"{found} (mode {octal(status)}) {belongs(status)}; {hint}"
-
-
-def _shared_folder() -> str:
-    return (
-        'chgrp the folder to it, chmod 2770 the folder, and write "sqlite:///…?mode=0660"'
-    )
 
 
 def _may(path: Path, rights: int) -> bool:

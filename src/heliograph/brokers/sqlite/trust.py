@@ -235,7 +235,11 @@ def _file_problem(
     if not stat.S_ISREG(status.st_mode):
         return f"{path} is not a file; remove it"
     if not _is_ours(status, folder, mode):
-        hint = 'remove it, chown it, or share it with a group: "sqlite:///…?mode=0660"'
+        hint = (
+            "remove it, chown it, or share it: make a group of both users, chgrp the file"
+            " and its folder to it, chmod 2770 the folder, chmod 0660 the file, and write"
+            ' "sqlite:///…?mode=0660" for both'
+        )
         if is_shared(mode):
             hint = (
                 f"its group {status.st_gid} is none of that user's: chgrp it and its folder"
@@ -244,7 +248,7 @@ def _file_problem(
         if os.geteuid() == 0:
             # The other remedies would take the file from that user.
             hint = f"{_run_as(status)}, or use another file"
-        return f"{path} {belongs(status)}; {hint}"
+        return f"{path} (mode {octal(status)}) {belongs(status)}; {hint}"
     if status.st_mode & stat.S_IWOTH:
         return (
             f"everybody may write {path} (mode {octal(status)}), so what is in it may be"
