@@ -107,6 +107,23 @@ class TestSqliteWithoutBells(SqliteContract):
         )
 
 
+@pytest.mark.parametrize("is_relative", [False, True])
+async def test_the_log_names_the_files(path, is_relative, caplog, monkeypatch):
+    """Nobody wonders what they are, nor where a relative path begins."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.chdir(path.parent)
+    async with opened(path.name if is_relative else path) as broker:
+        await broker.append("a", Event("x"))
+        names = {found.name for found in path.parent.iterdir()}
+
+    line = caplog.records[0].getMessage()
+    assert names == {f"{path.name}{ending}" for ending in ("", "-wal", "-shm", "-bells")}
+    for word in (f"in {path}", "-wal", "-shm", f"{path}-bells"):
+        assert word in line
+    folder = f"relative to the current folder, {path.parent})"
+    assert (folder in line) == is_relative
+
+
 async def test_a_sweep_is_made_now_and_then(path, caplog):
     """It is repeated, and survives a file that cannot be used."""
     seen = asyncio.Event()

@@ -103,6 +103,7 @@ class SqliteBroker(Broker):
         timings: SqliteTimings = _DEFAULT_TIMINGS,
     ) -> None:
         self._path = Path(path).absolute()
+        self._is_relative = not Path(path).is_absolute()
         self.resource = str(self._path)
         self._bells = Path(f"{self._path}-bells")
         self._mode = mode
@@ -146,6 +147,13 @@ class SqliteBroker(Broker):
             self._write_thread.close()
             self._read_thread.close()
             raise
+        _log.info(
+            "events are stored in %s%s, with -wal and -shm of SQLite beside it; processes"
+            " that share it wake each other through %s",
+            self._path,
+            f" (relative to the current folder, {Path.cwd()})" if self._is_relative else "",
+            self._bells,
+        )
         self._hang_bell()
         self._tasks = [
             asyncio.create_task(self._follow()),
