@@ -144,7 +144,8 @@ class Pipe:
         if self._replicas is None or all(isinstance(one, Exception) for one in answers):
             return answers
         try:
-            await self._replicas.check(self._client, results[count:])
+            stores = any(one.request.script.appends for one in batch)
+            await self._replicas.check(self._client, results[count:], stores=stores)
         except (RedisError, OSError) as error:
             return [one if isinstance(one, Exception) else error for one in answers]
         return answers

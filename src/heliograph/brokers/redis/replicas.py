@@ -61,13 +61,15 @@ class Replicas(Protocol):
         """
         ...
 
-    async def check(self, client: Redis, answers: Sequence[Reply]) -> None:
+    async def check(self, client: Redis, answers: Sequence[Reply], *, stores: bool) -> None:
         """
         Return if enough replicas have what the calls have written.
 
         Args:
             client: Of the connection on which the calls were made.
             answers: To the commands of :meth:`ask`.
+            stores: Whether the calls have stored events. What only shows events that
+                replicas have may rely on the replicas of the time before.
 
         Raises:
             RedisError: Too few have them, or the server is not the primary.
@@ -93,7 +95,13 @@ class ReplicaCount(Replicas):
         """Wait for the replicas."""
         pipeline.execute_command("WAIT", self._count, self._timeout_ms)
 
-    async def check(self, client: Redis, answers: Sequence[Reply]) -> None:  # noqa: ARG002 - others need it
+    async def check(
+        self,
+        client: Redis,  # noqa: ARG002 - others need it
+        answers: Sequence[Reply],
+        *,
+        stores: bool,  # noqa: ARG002 - others need it
+    ) -> None:
         """Return if so many have it."""
         (found,) = answers
         if isinstance(found, Exception):
@@ -126,7 +134,7 @@ class AllReplicas(Replicas):
         pipeline.execute_command("INFO", "replication")
         self._ask_again(pipeline, self._expected, self._timeout_seconds)
 
-    async def check(self, client: Redis, answers: Sequence[Reply]) -> None:
+    async def check(self, client: Redis, answers: Sequence[Reply], *, stores: bool) -> None:
         """Return if each of them has it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_seconds
@@ -134,8 +142,10 @@ class AllReplicas(Replicas):
             if isinstance(answer, Exception):
                 raise answer
         written, now = _State.parse(answers[0]), _State.parse(answers[-1])
+        promotable = self._expected
         while True:
-            promotable = await self._count_promotable(client)
+            if stores:
+                promotable = await self._count_promotable(client)
             if not now.is_primary or now.history != written.history:
                 raise NotPrimaryError("it is no longer the primary")
             needed = max(promotable, len(now.offsets), 1)
@@ -146,6 +156,7 @@ class AllReplicas(Replicas):
             left = deadline - loop.time()
             if left <= 0:
                 raise _too_few(found, needed)
+            stores = True
             # WAIT returns at once if those that it knows have all that this connection has
             # written; then others are missing, or another connection has written since.
             await asyncio.sleep(_PAUSE_SECONDS)
