@@ -279,7 +279,7 @@ class Shards:
         self.cluster = Cluster(folder, replicas=replicas)
         for server in self.cluster.servers:
             # A replica must not move to a primary that has lost its own.
-            server.set("cluster-migration-barrier", 100)
+            server.set("cluster-allow-replica-migration", "no")
             server.set("min-replicas-to-write", 1)
             server.set("appendfsync", "everysec")
         self.url, self.count = self.cluster.url, replicas
