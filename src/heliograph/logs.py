@@ -23,6 +23,11 @@ class Logger(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, name: str) -> None:
         super().__init__(logging.getLogger(name), {})
 
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
+        """Return whether a line of a level is written, without the lock of ``logging``."""
+        logger = self.logger
+        return level >= logger.getEffectiveLevel() and level > logger.manager.disable
+
     # What nobody here needs is not passed on.
     def log(  # type: ignore[override]
         self,
@@ -40,10 +45,9 @@ class Logger(logging.LoggerAdapter[logging.Logger]):
             args: The arguments, which must not change afterwards.
             exc_info: The exception that the line is about; true for the one in progress.
         """
-        logger = self.logger
-        # Without the lock that isEnabledFor() may wait for.
-        if level < logger.getEffectiveLevel() or logger.manager.disable >= level:
+        if not self.isEnabledFor(level):
             return
+        logger = self.logger
         error = sys.exception() if exc_info is True else exc_info or None
         # One frame is this one: the line is the caller's.
         file, number, function, _ = logger.findCaller(stacklevel=2)

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, TypeVar
 from .errors import BrokerUnavailableError, ConfigError, HubClosedError
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Awaitable, Callable, Iterator
+
+    from .logs import Logger
 
 __all__ = ["Availability", "Backoff"]
 
@@ -72,7 +73,7 @@ class Availability:
     """
 
     def __init__(
-        self, log: logging.Logger, *, new_backoff: Callable[[], Backoff] = Backoff
+        self, log: Logger, *, new_backoff: Callable[[], Backoff] = Backoff
     ) -> None:
         self.new_backoff = new_backoff
         self._log = log

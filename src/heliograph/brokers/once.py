@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import logging
+    from ..logs import Logger
 
 __all__ = ["OnceLog"]
 
@@ -22,7 +22,7 @@ class OnceLog:
         log: The logger for the lines.
     """
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: Logger) -> None:
         self._log = log
         self._channels: set[tuple[str, str]] = set()
 

@@ -16,6 +16,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..errors import TooManySubscribersError
+from ..logs import Logger
 from .descriptor_budget import DescriptorBudget
 from .subscriber import Subscriber
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AdmissionControl", "Slots"]
 
-_log = logging.getLogger("heliograph.streams")
+_log = Logger("heliograph.streams")
 
 # One for the process, however many hubs it has.
 _descriptors = DescriptorBudget()

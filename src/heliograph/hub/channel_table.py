@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import time
 from collections import OrderedDict
 from itertools import islice
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from ..channels.log import Appended, ChannelLog, LogItem
 from ..channels.position import Position, Positions
+from ..logs import Logger
 from .listen_queue import ListenQueue
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChannelTable", "ListenedChannel"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 
 class ListenedChannel:

@@ -7,10 +7,10 @@ ticket can be used for one connection or sink: a second one is closed.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from ..channels.blocks import HEARTBEAT
+from ..logs import Logger
 from ..wire.framing import Framing
 from .interface import Ticket
 from .sinks.sink import end_stream
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Clients"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 
 class Clients:

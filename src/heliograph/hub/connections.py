@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
+from ..logs import Logger
 from .sinks import SocketSink, tune_socket
 from .sinks.sink import CLOSE_SECONDS
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connections"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 
 class Connections:

@@ -9,12 +9,12 @@ are authorised again.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
 from ..channels.position import Position
 from ..event import Event
+from ..logs import Logger
 from .disconnects import Disconnects
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Control"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 _CHANNEL = "\x01heliograph.control"
 _DISCONNECT = "disconnect"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import TYPE_CHECKING
@@ -13,12 +12,14 @@ except ModuleNotFoundError:
     # Windows has no such limit.
     resource = None  # type: ignore[assignment]  # there only
 
+from ..logs import Logger
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["DescriptorBudget"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 # Descriptors that streams leave free, or half of all if that is less: a server that cannot
 # accept its next client may end, and all its streams with it.

@@ -14,12 +14,12 @@ streams, and the loop continues.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from ..channels.blocks import HEARTBEAT
 from ..channels.cursor import HeldBytes
 from ..channels.feed import Feed
+from ..logs import Logger
 from ..wire.encoder import encode_body
 from .lag import LagBudget
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Feeds"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 # A flush pass yields to the loop after this many writes: about a millisecond. Encoding for
 # a feed costs as much as some writes.

@@ -17,13 +17,13 @@ import asyncio
 import contextlib
 import contextvars
 import itertools
-import logging
 from typing import TYPE_CHECKING
 
 from ..brokers import open_broker
 from ..brokers.base import Retention
 from ..channels.opening import Opening
 from ..errors import BrokerUnavailableError, HubClosedError
+from ..logs import Logger
 from ..retry import Availability
 from ..wire.framing import Framing
 from .admission import AdmissionControl, Slots
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hub", "open_hub"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 _numbers = itertools.count(1)
 

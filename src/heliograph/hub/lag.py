@@ -8,9 +8,10 @@ all clients are behind, and together by more than any bound.
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, NamedTuple
+
+from ..logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LagBudget"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 
 class _Progress(NamedTuple):

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import BrokerUnavailableError
+from ..logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ListenQueue"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 # Beyond some hundred calls at a time no broker gets faster, and a channel that still waits
 # here can be dropped at no cost.

@@ -15,6 +15,7 @@ from ..errors import (
     InvalidFieldError,
     InvalidStreamIdError,
 )
+from ..logs import Logger
 from ..wire.encoder import body_fits, encode_body
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Publishing"]
 
-_log = logging.getLogger("heliograph.events")
+_log = Logger("heliograph.events")
 
 # Clients send an id back in a header, and servers allow those some thousand bytes.
 _MAX_ID_BYTES = 1_024

@@ -8,8 +8,9 @@ be asked.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
+
+from ..logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StopWatch"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 
 class StopWatch:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..channels.blocks import HEARTBEAT
 from ..channels.selection import Selection
+from ..logs import Logger
 from ..wire.coding import Coding
 from .sinks.sink import end_stream
 
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer", "State", "Subscriber"]
 
-_log = logging.getLogger("heliograph.hub")
-_streams_log = logging.getLogger("heliograph.streams")
+_log = Logger("heliograph.hub")
+_streams_log = Logger("heliograph.streams")
 
 _Kept = TypeVar("_Kept")
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from typing import TYPE_CHECKING, TypeVar
+
+from ..logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 __all__ = ["Tasks"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 _Result = TypeVar("_Result")
 

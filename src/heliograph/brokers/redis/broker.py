@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from typing import TYPE_CHECKING
 
+from ...logs import Logger
 from ..base import Attempt, Broker
 from ..once import OnceLog
 from .availability import LineStates
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisBroker"]
 
-_log = logging.getLogger("heliograph.brokers.redis")
+_log = Logger("heliograph.brokers.redis")
 
 
 class RedisBroker(Broker):

@@ -9,12 +9,12 @@ missing is read from storage, and messages wait for that.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
 from ...channels.position import Position
 from ...errors import BrokerUnavailableError
+from ...logs import Logger
 from ...retry import Backoff
 from .availability import unavailable_errors
 from .seen import Seen
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ListenedChannel"]
 
-_log = logging.getLogger("heliograph.brokers.redis")
+_log = Logger("heliograph.brokers.redis")
 
 # Entries read at once when something was missed.
 _PAGE = 500

@@ -9,13 +9,13 @@ reads from storage what was published before that.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
 from redis.exceptions import AskError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from ...logs import Logger
 from ...retry import Backoff
 from .availability import reason_of
 from .subscription import Subscription, connection_errors
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line"]
 
-_log = logging.getLogger("heliograph.brokers.redis")
+_log = Logger("heliograph.brokers.redis")
 
 # A listener may have many feeds to append to; it is given so many messages in one step.
 _MESSAGES_BETWEEN_YIELDS = 16

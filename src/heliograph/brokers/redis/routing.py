@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
 from redis.exceptions import ClusterDownError, RedisError
 
+from ...logs import Logger
 from .cluster import Cluster
 from .line_events import LineEvents
 from .single import Single
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Routing"]
 
-_log = logging.getLogger("heliograph.brokers.redis")
+_log = Logger("heliograph.brokers.redis")
 
 
 class Routing(LineEvents):

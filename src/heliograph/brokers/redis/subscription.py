@@ -8,11 +8,12 @@ This one ends when its connection does.
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from ...logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Message", "Subscription", "connection_errors"]
 
-_log = logging.getLogger("heliograph.brokers.redis")
+_log = Logger("heliograph.brokers.redis")
 
 
 @contextmanager

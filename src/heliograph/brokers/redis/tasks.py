@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from typing import TYPE_CHECKING, Any
+
+from ...logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 __all__ = ["Endings", "cancel"]
 
-_log = logging.getLogger("heliograph.brokers.redis")
+_log = Logger("heliograph.brokers.redis")
 
 # Between two cancellations of one task.
 _CANCEL_AGAIN_SECONDS = 0.1

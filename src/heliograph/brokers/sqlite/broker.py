@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import BrokerUnavailableError, ConfigError
+from ...logs import Logger
 from ..base import Broker, History, Listener, Retention
 from ..once import OnceLog
 from .changes import Changes
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteBroker", "SqliteTimings"]
 
-_log = logging.getLogger("heliograph.brokers.sqlite")
+_log = Logger("heliograph.brokers.sqlite")
 
 _Result = TypeVar("_Result")
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import secrets
 import socket
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import native
+from ...logs import Logger
 from .private_files import change_mode, give
 from .trust import bells_problem, is_shared
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Doorbell", "UntrustedBellsError", "ring"]
 
-_log = logging.getLogger("heliograph.brokers.sqlite")
+_log = Logger("heliograph.brokers.sqlite")
 
 # sun_path has 108 bytes on Linux, 104 elsewhere, with a NUL at the end.
 _LONGEST_ADDRESS = 100

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import stat
 from pathlib import Path
 
 from ... import native
 from ...errors import ConfigError
+from ...logs import Logger
 from .trust import NO_MODES, SHARED_BITS, check_files, excess, present_files
 from .users import octal
 
@@ -32,7 +32,7 @@ __all__ = [
 PRIVATE = 0o600
 """The mode of a file that only its owner can read."""
 
-_log = logging.getLogger("heliograph.brokers.sqlite")
+_log = Logger("heliograph.brokers.sqlite")
 
 _making_file = native.RLock()
 

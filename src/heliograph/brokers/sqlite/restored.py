@@ -9,10 +9,10 @@ which other processes notice it.
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING
 
+from ...logs import Logger
 from .schema import FileState, read_state, renew_epochs
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HighestSeq"]
 
-_log = logging.getLogger("heliograph.brokers.sqlite")
+_log = Logger("heliograph.brokers.sqlite")
 
 
 class HighestSeq:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import os
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import native
+from ...logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker"]
 
-_log = logging.getLogger("heliograph.brokers")
+_log = Logger("heliograph.brokers")
 
 _Result = TypeVar("_Result")
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import os
 import socket
 import threading
@@ -24,13 +23,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ... import native
+from ...logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["call_all", "expect"]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 # Functions that are called at the same time.
 _CALLERS = 8

@@ -18,7 +18,6 @@ import concurrent.futures.thread
 import contextlib
 import encodings.idna  # noqa: F401 - see above
 import itertools
-import logging
 import os
 import threading
 import weakref
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ... import native
 from ...brokers.sqlite import worker  # noqa: F401 - first: its fork hooks run after ours
+from ...logs import Logger
 from . import endings, loop
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ __all__ = [
     "is_forking_here",
 ]
 
-_log = logging.getLogger("heliograph.hub")
+_log = Logger("heliograph.hub")
 
 
 class Opener(Protocol):
