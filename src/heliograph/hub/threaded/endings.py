@@ -76,7 +76,10 @@ class _Endings:
         while self._due or self._callers:
             self._call_some()
             for caller in tuple(self._callers):
-                caller.join(max(0.0, deadline - time.monotonic()))
+                if caller.ident is None:
+                    time.sleep(0.001)  # another thread is about to start it
+                else:
+                    caller.join(max(0.0, deadline - time.monotonic()))
             if time.monotonic() >= deadline:
                 _log.error(
                     "%d functions of call_on_close have not been called, or have not"
