@@ -108,6 +108,21 @@ def test_bounded_by_age():
     assert recent.covers(Position("e", 2))
 
 
+def test_a_time_in_the_future():
+    """It keeps nothing: the entry is as old as the next one, and stays if there is none."""
+    recent = log(age=10)
+    recent.append(item(1, at=9999.0), 100.0)
+    recent.append(item(2, at=101.0), 101.0)
+    recent.append(item(3, at=8888.0), 102.0)
+
+    recent.trim(105.0)
+    assert len(recent) == 3
+    recent.trim(112.0)
+    assert len(recent) == 1
+    recent.trim(8000.0)
+    assert len(recent) == 1
+
+
 def test_restart():
     """A log can begin elsewhere."""
     recent = log(5)

@@ -157,13 +157,21 @@ class ChannelLog:
         Args:
             now: The time, in seconds since the epoch of Unix.
         """
-        oldest_allowed = now - self._max_age_seconds
         while self._items and (
             len(self._items) > self._max_events
             or (self._bytes > self._max_bytes and len(self._items) > 1)
-            or self._items[0].entry.published_at < oldest_allowed
+            or self._is_oldest_too_old(now)
         ):
             self._bytes -= len(self._items.popleft().body)
+
+    def _is_oldest_too_old(self, now: float) -> bool:
+        for item in self._items:
+            time = item.entry.published_at
+            # A time in the future is of a clock that was wrong: the entry is at least as
+            # old as the next one.
+            if time <= now:
+                return time < now - self._max_age_seconds
+        return False
 
     def covers(self, position: Position) -> bool:
         """
