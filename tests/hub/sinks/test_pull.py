@@ -192,3 +192,24 @@ def test_a_descriptor_that_is_another_connections_by_now(connection):
         other.send(b"still there")
         assert others_client.recv(99) == b"still there"
     sink.release()
+
+
+def test_releasing_in_a_forked_child(sink):
+    """The thread that held the lock at the moment of the fork is not there."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with sink._lock:
+            held.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    sink._process = -1
+
+    sink.release()
+
+    assert sink._wake_reader == -1
+    done.set()
+    thread.join()

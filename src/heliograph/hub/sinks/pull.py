@@ -65,6 +65,7 @@ class PullSink:
         # Reentrant: the garbage collector may close a generator, and so call release(), at
         # any time.
         self._lock = native.RLock()
+        self._process = os.getpid()
         self._chunks: deque[bytes] = deque()
         # The first is changed by the loop, the second by the server's thread.
         self._written_bytes = 0
@@ -147,6 +148,9 @@ class PullSink:
 
     def release(self) -> None:
         """Close the pipe. What is written from now on is dropped."""
+        if os.getpid() != self._process:
+            # In a forked child, which does not have the thread that may have held it.
+            self._lock = native.RLock()
         with self._lock:
             self._drop()
             self._descriptor = self._on_aborted = None
