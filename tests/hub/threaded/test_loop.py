@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import sys
 import threading
 
 import pytest
@@ -229,3 +230,36 @@ def test_in_a_process_that_nobody_said_was_forked(monkeypatch):
 
     with pytest.raises(RuntimeError, match="lazy-apps"):
         run(request(), 10)
+
+
+def test_a_call_that_interrupts_the_start_of_the_loop(monkeypatch):
+    """At each of its steps, as a signal handler may: there is one loop for both."""
+
+    async def running():
+        return asyncio.get_running_loop()
+
+    step = left = 0
+    while left <= 0:
+        monkeypatch.setattr(loop, "process", loop._Process())
+        step = left = step + 1
+        found = []
+
+        def interrupt(frame, *_, found=found):
+            nonlocal left
+            # While Python starts a thread it holds a lock that each new thread needs.
+            if frame.f_code.co_filename == threading.__file__:
+                return
+            left -= 1
+            if not left:
+                sys.setprofile(None)
+                found.append(run(running(), 10))
+
+        sys.setprofile(interrupt)
+        try:
+            found.append(run(running(), 10))
+        finally:
+            sys.setprofile(None)
+
+        assert set(found) == {run(running(), 10)}
+        loop.process.current.stop()
+    assert step > 10

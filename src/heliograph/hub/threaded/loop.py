@@ -228,7 +228,13 @@ def _started() -> LoopThread:
         if process.has_ended:
             raise HubClosedError("the process is about to end")
         if process.current is None:
-            process.current = LoopThread()
+            started = LoopThread()
+            # A signal handler may have started one meanwhile, in this thread, which holds
+            # the lock; and a hub belongs to its loop.
+            if process.current is None:
+                process.current = started
+            else:
+                started.stop()
         if process.current.process != os.getpid():
             raise RuntimeError(
                 "this process was forked from one that has used Heliograph, and Python was"
