@@ -18,9 +18,16 @@ from streams import connect
 
 
 @contextlib.asynccontextmanager
-async def opened(url="memory:", *, events=1000, timings=DEFAULT_TIMINGS, **config):
+async def opened(
+    url="memory:",
+    *,
+    events=1000,
+    timings=DEFAULT_TIMINGS,
+    recycled_after=lambda: None,
+    **config,
+):
     broker = open_broker(url, Retention(events=events, seconds=1e6))
-    hub = Hub(broker, HubConfig(**config), timings=timings)
+    hub = Hub(broker, HubConfig(**config), timings=timings, recycled_after=recycled_after)
     await hub.open()
     try:
         yield hub

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import resource
 import signal
 import socket
@@ -420,11 +421,41 @@ def test_reload_ends_streams(tmp_path, name):
             stream.wait(1)
             server.signal(signal.SIGHUP)
             stream.ended()
+            # Its client comes back as soon as ever.
+            assert not LAST_WORDS.search(stream.body)
         until(lambda: is_served_by_another(server, before))
         publish(server, "2")
         until(lambda: first_after(server, event_id) == "2")
         server.stop()
         assert "Traceback" not in server.log_text()
+
+
+# After the empty line of an event.
+LAST_WORDS = re.compile(rb"\n\nretry: \d+\n$")
+
+
+@pytest.mark.parametrize(
+    ("name", "take_over"),
+    [
+        ("gunicorn-sync", "true"),
+        ("gunicorn-gthread", "false"),
+        ("gunicorn-gevent", "true"),
+        ("gunicorn-uvicorn", "true"),
+    ],
+)
+def test_a_worker_that_has_had_its_requests(tmp_path, name, take_over):
+    """Its clients are told to take their time, so that the next one lasts a while."""
+    env = {"APP_SSE_TAKE_OVER": take_over}
+    options = ["--max-requests", "20"]
+    with serving_with(name, tmp_path, options=options, env=env) as server:
+        streams = [server.stream().placed() for _ in range(3)]
+        before = pid_of_a_worker(server)
+
+        until(lambda: is_served_by_another(server, before))
+
+        for stream in streams:
+            assert LAST_WORDS.search(stream.ended().body)
+            stream.close()
 
 
 def first_after(server, event_id):

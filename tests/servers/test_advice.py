@@ -41,6 +41,22 @@ def test_connections(caplog, environ, streams, warns):
     assert {record.name for record in caplog.records} <= {"face"}
 
 
+RECYCLING = [(10, 1, False), (10, 2, True), (1000, 100, False), (1000, 101, True)]
+
+
+@pytest.mark.parametrize(("requests", "streams", "warns"), RECYCLING)
+def test_recycling(caplog, monkeypatch, requests, streams, warns):
+    """Where reconnects are more than a tenth of the requests of a process."""
+    options = {"max-requests": str(requests).encode()}
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt=options))
+
+    for more in range(2):
+        ADVICE.about_recycling(GUNICORN, streams + more * warns)
+
+    found = [f"after {requests} requests (--max-requests)" in m for m in caplog.messages]
+    assert found == [True] * warns
+
+
 MEMORY = [
     (GUNICORN, "memory:", True),
     (GUNICORN, "sqlite:///log", False),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..hub import open_hub
 from ..hub.threaded import process
+from ..servers.recycling import recycled_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +84,10 @@ class LoopHub:
         # Kept in the step in which it is open: whoever has asked for it may be cancelled
         # in that moment, and nobody could close it.
         self.hub = await open_hub(
-            self._url, self._config, previous_closed_at=self._closed_at
+            self._url,
+            self._config,
+            previous_closed_at=self._closed_at,
+            recycled_after=recycled_after,
         )
 
     def _enter_loop(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..brokers.sqlite.private_files import make_folder
 from ..errors import BrokerUnavailableError, ConfigError
 from ..hub import HubThread
+from ..servers.recycling import recycled_after
 from .creation_lock import creation_lock
 from .settings import URL_KEY
 
@@ -66,7 +67,7 @@ class LazyHub:
                 settings = self._read_settings()
                 if settings.folder is not None:
                     _make_folder(settings.folder)
-                hub = HubThread(settings.url, settings.hub)
+                hub = HubThread(settings.url, settings.hub, recycled_after=recycled_after)
                 # A signal handler may have come here meanwhile, in the thread that holds
                 # the lock.
                 if self._hub is None:

@@ -98,6 +98,7 @@ def serve_stream(
         return ticket
     try:
         advice.about_connections(environ, ticket.at_address)
+        advice.about_recycling(environ, ticket.in_process)
         advice.about_memory(environ, hub.url)
         # What the server's own response says of its length is not true of a stream.
         lines = [line for line in headers if line[0].lower() != "content-length"]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..config import HubConfig
     from .channel_table import ChannelTable
     from .interface import Admission
+    from .recycling import Recycling
     from .statistics import Counters
     from .subscriber import Observer
 
@@ -112,10 +113,16 @@ class AdmissionControl:
         table: The channels in use.
         slots: The streams and channels of each address.
         counters: Refusals are counted here.
+        recycling: What clients are told when their streams finish.
     """
 
     def __init__(
-        self, config: HubConfig, table: ChannelTable, slots: Slots, counters: Counters
+        self,
+        config: HubConfig,
+        table: ChannelTable,
+        slots: Slots,
+        counters: Counters,
+        recycling: Recycling,
     ) -> None:
         self._config = config
         self._table = table
@@ -123,6 +130,8 @@ class AdmissionControl:
         self._counters = counters
         self._subscribers: dict[int, Subscriber] = {}
         self._last_number = 0
+        # One object for all subscribers.
+        self._last_words = lambda: recycling.last_words(len(self))
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -172,6 +181,7 @@ class AdmissionControl:
             expires_at=None if admission.is_program else self._end_of(admission),
             admitted_at=asyncio.get_running_loop().time(),
             observers=observers,
+            last_words=self._last_words,
         )
         self._subscribers[subscriber.number] = subscriber
         for name in channels:

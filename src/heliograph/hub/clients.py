@@ -109,7 +109,7 @@ class Clients:
         ):
             # The client reconnects, to another process, or to be authorised again.
             subscriber.finish("the hub is closed, or a channel was disconnected meanwhile")
-        return Ticket(self._hub, subscriber.number, at_address)
+        return Ticket(self._hub, subscriber.number, at_address, len(self))
 
     async def locate(self, ticket: Ticket) -> None:
         """

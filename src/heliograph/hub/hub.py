@@ -34,6 +34,7 @@ from .control import Control
 from .feeds import Feeds
 from .joining import Joining
 from .publishing import Publishing
+from .recycling import Recycling
 from .statistics import Counters
 from .stop_watch import StopWatch
 from .storage import Storage
@@ -61,6 +62,10 @@ _log = Logger("heliograph.hub")
 _numbers = itertools.count(1)
 
 
+def _never() -> None:
+    """Return that no server replaces this process."""
+
+
 class Hub:
     """
     The streams of a process. Everything but the constructor runs on one loop.
@@ -72,6 +77,7 @@ class Hub:
             monotonic clock: of commands that it has heard this one may know nothing. 0 if
             there was none.
         timings: Other than those of every hub.
+        recycled_after: See :class:`.Recycling`.
 
     Attributes:
         number: Unique in the process.
@@ -87,6 +93,7 @@ class Hub:
         *,
         previous_closed_at: int = 0,
         timings: Timings = DEFAULT_TIMINGS,
+        recycled_after: Callable[[], int | None] = _never,
     ) -> None:
         self.number = next(_numbers)
         self._timings = timings
@@ -105,7 +112,13 @@ class Hub:
         self._table = ChannelTable(
             broker, self._availability, config, self._feeds, slots.count_channels
         )
-        admission = AdmissionControl(config, self._table, slots, self._counters)
+        admission = AdmissionControl(
+            config,
+            self._table,
+            slots,
+            self._counters,
+            Recycling(config, recycled_after),
+        )
         self._publishing = Publishing(
             storage, config, self._counters, self._table.subscribers
         )
@@ -334,6 +347,7 @@ async def open_hub(
     *,
     previous_closed_at: int = 0,
     timings: Timings = DEFAULT_TIMINGS,
+    recycled_after: Callable[[], int | None] = _never,
 ) -> Hub:
     """
     Open a hub on the running loop.
@@ -343,6 +357,7 @@ async def open_hub(
         config: Limits and timings.
         previous_closed_at: See :class:`Hub`.
         timings: Other than those of every hub.
+        recycled_after: See :class:`.Recycling`.
 
     Returns:
         The hub, to be closed.
@@ -352,6 +367,12 @@ async def open_hub(
     """
     retention = Retention(events=config.history_events, seconds=config.history_seconds)
     broker = open_broker(url, retention)
-    hub = Hub(broker, config, previous_closed_at=previous_closed_at, timings=timings)
+    hub = Hub(
+        broker,
+        config,
+        previous_closed_at=previous_closed_at,
+        timings=timings,
+        recycled_after=recycled_after,
+    )
     await hub.open()
     return hub

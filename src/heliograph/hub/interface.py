@@ -68,11 +68,13 @@ class Ticket:
         number: Number of the client, unique in the hub.
         at_address: How many streams the hub has for the client's address, this one
             included.
+        in_process: How many streams the hub has, this one included.
     """
 
     hub: int
     number: int
     at_address: int
+    in_process: int = 1
 
 
 class Adapter(Protocol):

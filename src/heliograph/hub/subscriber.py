@@ -96,6 +96,8 @@ class Subscriber:
             :obj:`None` for no end.
         admitted_at: When the client was admitted, in the loop's time.
         observers: Called when the subscriber finishes or has left.
+        last_words: Returns what the client is sent when the stream finishes: lines of no
+            block, perhaps none.
 
     Attributes:
         selection: The channels, the content coding, and the framing that the sink needs.
@@ -113,6 +115,7 @@ class Subscriber:
     __slots__ = (
         "_drained",
         "_expiry",
+        "_last_words",
         "_observers",
         "_sink",
         "address",
@@ -141,6 +144,7 @@ class Subscriber:
         expires_at: float | None,
         admitted_at: float,
         observers: Sequence[Observer],
+        last_words: Callable[[], bytes] = bytes,
     ) -> None:
         self.number = number
         self.selection = Selection(channels, coding=coding)
@@ -156,6 +160,7 @@ class Subscriber:
         self.is_greeted = False
         self.quiet_since = 0.0
         self._observers = observers
+        self._last_words = last_words
         self._sink: Sink | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -246,6 +251,7 @@ class Subscriber:
         if not self.is_open:
             return
         self.flush(is_alone=True, even_if_paused=True)
+        self._end()
         sink = self._sink
         if sink is None or not self.is_open:
             self._leave(State.GONE, reason)
@@ -256,6 +262,11 @@ class Subscriber:
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
             _log.exception("cannot end a stream of %s", self.channels)
             self.drop()
+
+    def _end(self) -> None:
+        words = self._last_words()
+        if words and self._sink is not None and self.is_open:
+            self._write(self.selection.wrap((words,)))
 
     def drop(self, reason: str = "a fault, which is logged") -> None:
         """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..documentation import page
 from . import uwsgi
 from .log_once import warn_once
+from .recycling import request_limit
 
 if TYPE_CHECKING:
     import logging
@@ -19,6 +20,10 @@ __all__ = ["Advice"]
 
 # How many connections browsers open to a host in HTTP/1.1, in all tabs together.
 _CONNECTIONS = 6
+
+# With fewer requests for each stream of a process, more than a tenth of all requests are
+# reconnects that a replaced process has caused.
+_REQUESTS_PER_STREAM = 10
 
 # Headers that proxies add. A proxy may use HTTP/2 with browsers.
 _OF_PROXIES = (
@@ -64,6 +69,25 @@ class Advice:
                 " together, so its next request waits until one of them ends. Let a page"
                 " ask for all its channels in one stream, or put a proxy with HTTP/2 in"
                 f" front ({page('deployment.md')})."
+            )
+
+    def about_recycling(self, environ: WSGIEnvironment, streams: int) -> None:
+        """
+        Warn about a server that replaces its processes after too few requests.
+
+        Args:
+            environ: The request for a stream, as the server made it.
+            streams: Number of streams that are open in this process, including this one.
+        """
+        limit = request_limit()
+        if limit is not None and streams * _REQUESTS_PER_STREAM > limit.requests:
+            self._warn(
+                f"{_server(environ)} replaces this process after {limit.requests} requests"
+                f" ({limit.option}), and each stream is one of them: {streams} are open"
+                " here. All of them reconnect then, which uses up the requests of the next"
+                f" process. Set {limit.option} to at least {_REQUESTS_PER_STREAM} times the"
+                f" streams of a process, or leave it out ({page('servers.md')}).",
+                subject="recycling",
             )
 
     def about_uwsgi(self) -> None:
@@ -161,8 +185,8 @@ class Advice:
                 f" connections can be taken over, such as gunicorn ({page('servers.md')})."
             )
 
-    def _warn(self, text: str) -> None:
-        warn_once(self._log, text, text)
+    def _warn(self, text: str, subject: str | None = None) -> None:
+        warn_once(self._log, subject or text, text)
 
 
 def _server(environ: WSGIEnvironment) -> str:

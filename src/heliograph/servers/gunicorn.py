@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .interface import RequestLimit
 from .transport import TransportConnection, outermost_of_task
 from .wsgi_connection import SocketConnection
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from .asgi_types import Receive, Send
     from .interface import IsStopping
 
-__all__ = ["asgi_connection_of", "stopping_worker", "wsgi_connection_of"]
+__all__ = [
+    "asgi_connection_of",
+    "request_limit",
+    "stopping_worker",
+    "wsgi_connection_of",
+]
 
 # The worker gevent_pywsgi has the second one.
 _ENVIRON_KEYS = ("gunicorn.socket", "gunicorn.sock")
@@ -89,9 +95,30 @@ def stopping_worker(worker: Any) -> IsStopping | None:
     Returns:
         :obj:`None` if it is no worker of gunicorn, or one that looks different.
     """
-    is_worker = any(
-        kind.__module__.startswith("gunicorn.workers.") for kind in type(worker).__mro__
-    )
-    if is_worker and isinstance(getattr(worker, "alive", None), bool):
+    if _is_worker(worker) and isinstance(getattr(worker, "alive", None), bool):
         return _IsStopping(worker)
     return None
+
+
+def request_limit(worker: Any) -> RequestLimit | None:
+    """
+    Return how many requests a worker has before it is replaced.
+
+    Args:
+        worker: As for :func:`stopping_worker`.
+
+    Returns:
+        :obj:`None` if there is no limit, or as for :func:`stopping_worker`.
+    """
+    limit, number = getattr(worker, "max_requests", None), getattr(worker, "nr", None)
+    if not _is_worker(worker) or not isinstance(limit, int) or not isinstance(number, int):
+        return None
+    if limit == sys.maxsize:
+        return None  # no limit
+    return RequestLimit(limit, "--max-requests", number >= limit)
+
+
+def _is_worker(worker: Any) -> bool:
+    return any(
+        kind.__module__.startswith("gunicorn.workers.") for kind in type(worker).__mro__
+    )

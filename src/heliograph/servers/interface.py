@@ -9,6 +9,7 @@ tests have seen, it leaves the connection to the server.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..wire.framing import Framing
     from .swap import Dummy
 
-__all__ = ["AsgiConnection", "IsStopping", "WsgiConnection"]
+__all__ = ["AsgiConnection", "IsStopping", "RequestLimit", "WsgiConnection"]
 
 IsStopping: TypeAlias = Callable[[], bool]
 """
@@ -29,6 +30,22 @@ Return whether a server was told to stop. Can be called in any thread.
 
 Those of one server are equal, so that it is asked once for all its streams.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimit:
+    """
+    How many requests a process of a server has before it is replaced.
+
+    Args:
+        requests: The number, at least 1.
+        option: The option that sets it.
+        is_reached: Whether the process has had as many.
+    """
+
+    requests: int
+    option: str
+    is_reached: bool
 
 
 class AsgiConnection(Protocol):

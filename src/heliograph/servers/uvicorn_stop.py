@@ -12,9 +12,12 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .interface import RequestLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +30,7 @@ __all__ = [
     "Stop",
     "cycle_of",
     "expecting_stop",
+    "request_limit",
     "stop_of",
     "stopping_server",
 ]
@@ -220,6 +224,29 @@ def stopping_server(server: Any) -> IsStopping | None:
         and (not server.started or isinstance(getattr(server, "servers", None), list))
     )
     return _IsStopping(server) if is_known else None
+
+
+def request_limit(server: Any) -> RequestLimit | None:
+    """
+    Return how many requests a uvicorn has before it ends, and is replaced by its parent.
+
+    Args:
+        server: As for :func:`stopping_server`.
+
+    Returns:
+        :obj:`None` if there is no limit, or as for :func:`stopping_server`.
+    """
+    # With its jitter, where the release has one and has computed it.
+    limit = getattr(server, "limit_max_requests", None)
+    if limit is None:
+        limit = getattr(getattr(server, "config", None), "limit_max_requests", None)
+    number = getattr(getattr(server, "server_state", None), "total_requests", None)
+    if stopping_server(server) is None or not isinstance(number, int):
+        return None
+    # As a worker of gunicorn without a limit it has one of sys.maxsize.
+    if not isinstance(limit, int) or limit == sys.maxsize:
+        return None
+    return RequestLimit(limit, "--limit-max-requests", number >= limit)
 
 
 def _may_close(scope: Scope) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from .interface import RequestLimit
 from .wsgi_connection import SocketConnection
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from .interface import IsStopping
 
-__all__ = ["connection_of", "is_about_to_fork", "runs_no_threads"]
+__all__ = ["connection_of", "is_about_to_fork", "request_limit", "runs_no_threads"]
 
 # Options, or parts of their names, with which connections must stay uWSGI's: they carry
 # TLS or another protocol, or belong to another loop than that of threads.
@@ -59,6 +60,21 @@ def connection_of(
     return SocketConnection(
         environ, number=number, is_http=is_http, is_stopping=is_stopping
     )
+
+
+def request_limit() -> RequestLimit | None:
+    """
+    Return how many requests a worker of uWSGI has before it is replaced.
+
+    Returns:
+        :obj:`None` if there is no limit, or if this is no uWSGI. That a limit is reached is
+        not reported.
+    """
+    limit = getattr(sys.modules.get("uwsgi"), "opt", {}).get("max-requests", b"")
+    requests = limit.decode() if isinstance(limit, bytes) else ""
+    if not requests.isdecimal() or int(requests) == 0:
+        return None
+    return RequestLimit(int(requests), "--max-requests", is_reached=False)
 
 
 def runs_no_threads() -> bool:

@@ -51,6 +51,7 @@ class HubThread:
         url: Where the channels live. See :func:`heliograph.brokers.open_broker`.
         config: Limits and timings.
         timings: Other than those of every hub.
+        recycled_after: See :class:`.Recycling`.
     """
 
     def __init__(
@@ -59,10 +60,12 @@ class HubThread:
         config: HubConfig,
         *,
         timings: Timings = DEFAULT_TIMINGS,
+        recycled_after: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.url = url
         self.config = config
         self._timings = timings
+        self._recycled_after = recycled_after
         # Changed on the loop only. Other threads read the first.
         self._hub: Hub | None = None
         self._opening: asyncio.Task[Hub] | None = None
@@ -327,6 +330,7 @@ class HubThread:
                 self.config,
                 previous_closed_at=self._closed_at,
                 timings=self._timings,
+                recycled_after=self._recycled_after,
             )
         finally:
             self._opening = None
