@@ -7,9 +7,9 @@ for each OS thread, so a loop of ours in a greenlet would break ``asyncio.run`` 
 asynchronous views in all of them, and uvloop would stop the process.
 
 What runs in our own threads takes the names of this module, which nothing replaces. It must
-not wait for a lock that a greenlet may hold, as log handlers have them: the locks that are
-put in place of threads' own are not made for several OS threads. So logging is left to
-greenlets (``logs.py``).
+not wait for a lock that a greenlet may hold, as log handlers have them: the locks of gevent
+and eventlet are not made for several OS threads. So logging is left to greenlets
+(``logs.py``).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class SubscriptionBlock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """Give the slot back."""
+        """Release the slot."""
         return await self._block.__aexit__(kind, error, traceback)
 
     def __aiter__(self) -> Never:

@@ -140,7 +140,7 @@ class Feed:
         return len(self._blocks)
 
     @property
-    def places(self) -> int:
+    def cursor_blocks(self) -> int:
         """At how many different blocks the cursors are."""
         return len(self._cursors_at)
 

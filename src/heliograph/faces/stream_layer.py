@@ -4,8 +4,8 @@ The WSGI layer in which a response of an application becomes a stream.
 A face puts the layer around the application. A view *offers* a stream: it leaves what is
 needed to serve it in the request's environment, and returns a response of its framework
 that has no body, but is streamed, and the headers from :func:`offer_stream`. When the
-application starts that response, after all of its hooks, the layer puts the stream in the
-place of the body.
+application starts that response, after all of its hooks, the layer replaces the body by the
+stream.
 
 So nothing depends on the class of the response or on its body: ``app.response_class``
 replaces the one, hooks that compress or copy responses the other. A response is the stream
@@ -256,7 +256,7 @@ def _with_fields_of(refusal: Refusal, fields: _Headers) -> _Headers:
 
 
 def _write_nothing(data: bytes) -> None:
-    """Ignore what is written of a body that the stream takes the place of."""
+    """Ignore what is written of a body that a stream has replaced."""
 
 
 def _close(body: Iterable[bytes]) -> None:

@@ -46,7 +46,7 @@ _WRITES_FOR_A_FEED = 4
 
 # With cursors at more blocks than this, those at the same one are flushed one after the
 # other: what is joined is kept for a few of them only (:mod:`heliograph.channels.joined`).
-_PLACES_IN_ANY_ORDER = 8
+_BLOCKS_IN_ANY_ORDER = 8
 
 # Heartbeats are exact to a tenth of their interval, and to a second if that is longer.
 _TICKS_PER_HEARTBEAT = 10
@@ -65,7 +65,7 @@ class _Audience:
 
     def in_order(self) -> Sequence[Subscriber]:
         """Return the subscribers in the order in which they are flushed."""
-        if self.feed.places <= _PLACES_IN_ANY_ORDER:
+        if self.feed.cursor_blocks <= _BLOCKS_IN_ANY_ORDER:
             return tuple(self.subscribers)
         return sorted(self.subscribers, key=_block_of)
 

@@ -126,9 +126,9 @@ def _access_problem(real: Path, mode: int) -> str | None:
         if not _may(folder, os.X_OK):
             return _closed_folder(folder)
     files = present_files(real)
-    for place in (real.parent, *(found for found, _ in files)):
-        if os.statvfs(place).f_flag & os.ST_RDONLY:
-            return f"{place} is on a file system that is mounted read-only; use another one"
+    for path in (real.parent, *(found for found, _ in files)):
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return f"{path} is on a file system that is mounted read-only; use another one"
     for found, status in files:
         if not _may(found, os.R_OK | os.W_OK):
             return _closed_file(found, status, mode)

@@ -260,7 +260,7 @@ def _check_head(connection: sqlite3.Connection, channel_id: int, head: int) -> N
 
 
 def _shrink(connection: sqlite3.Connection) -> bool:
-    """Give some unused pages back; return whether there are more to give."""
+    """Return some unused pages to the file system, and whether there are more of them."""
 
     def read(name: str) -> int:
         (value,) = connection.execute(f"PRAGMA {name}").fetchone()
