@@ -20,7 +20,7 @@ from ...retry import Backoff
 from .node import Node, direct_client
 from .replicas import NotPrimaryError
 from .subscription import connection_errors
-from .tasks import cancel
+from .tasks import Shared
 from .topology import Topology
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Cluster(Topology):
         # The same as the nodes said it last: owners are forgotten after an error.
         self._known: dict[int, _Endpoint] = {}
         self._seeds: list[_Endpoint] = list(address.hosts)
-        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshing: Shared[None] = Shared()
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -114,12 +114,19 @@ class Cluster(Topology):
                 raise
         raise RedisError("the cluster is being rearranged")
 
+    async def confirm(self, key: str) -> bool:
+        """Ask another node: one that is cut off does not know that it was replaced."""
+        endpoint = await self._owner(key)
+        # The address may call the same node by another name.
+        seeds = [one for one in dict.fromkeys(self._seeds) if one != endpoint]
+        await self._refreshing.run(endpoint, lambda: self._refresh(seeds or [endpoint]))
+        return await self._owner(key) == endpoint
+
     async def refresh(self) -> None:
         """Ask the nodes which slots they have; once for all who ask at the same time."""
-        if self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._refresh())
-            self._refreshing.add_done_callback(self._on_refreshed)
-        await asyncio.shield(self._refreshing)
+        # Those that the address names are asked, too: all others may be replaced.
+        seeds = dict.fromkeys((*self._address.hosts, *self._seeds))
+        await self._refreshing.run(None, lambda: self._refresh(list(seeds)))
 
     async def drop_unused(self) -> Sequence[Line]:
         """Disconnect from nodes that no longer have any slots."""
@@ -136,19 +143,11 @@ class Cluster(Topology):
 
     async def close(self) -> None:
         """Disconnect from all nodes."""
-        await cancel(self._refreshing)
+        await self._refreshing.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
-    def _on_refreshed(self, task: asyncio.Task[None]) -> None:
-        self._refreshing = None
-        # Retrieve the error, if there is one: perhaps nobody waits for the task any more,
-        # and asyncio would log it.
-        if not task.cancelled():
-            task.exception()
-
-    async def _refresh(self) -> None:
+    async def _refresh(self, seeds: list[_Endpoint]) -> None:
         failure: Exception = RedisError("no node is known")
-        seeds = list(dict.fromkeys((*self._address.hosts, *self._seeds)))
         random.shuffle(seeds)
         for host, port in seeds:
             client = direct_client(self._address, host, port)

@@ -162,6 +162,14 @@ class Line:
             await self._client.ping()
             await self._client.connection_pool.disconnect()
 
+    def check_server(self) -> None:
+        """Reconnect if the server that the line is connected to is not the right one."""
+        # In a task of its own: messages must not wait for it.
+        if self._subscription is not None and (
+            self._checking is None or self._checking.done()
+        ):
+            self._checking = asyncio.create_task(self._close_if_wrong(self._subscription))
+
     async def close(self) -> None:
         """Disconnect, for good."""
         await cancel(self._task)
@@ -312,13 +320,8 @@ class Line:
                 raise TimeoutError("Redis no longer answers")
             else:
                 asked = True
-                self._check_server(subscription)
+                self.check_server()
                 await subscription.send("PING")
-
-    def _check_server(self, subscription: Subscription) -> None:
-        # In a task of its own: messages must not wait for it.
-        if self._checking is None or self._checking.done():
-            self._checking = asyncio.create_task(self._close_if_wrong(subscription))
 
     async def _close_if_wrong(self, subscription: Subscription) -> None:
         if not await self._is_current(*subscription.endpoint):

@@ -101,6 +101,20 @@ class Node:
         """
         return self._appends if script.appends or script.follows else self._reads
 
+    @property
+    def primary(self) -> tuple[str, int] | None:
+        """The server that reads go to; :obj:`None` if no Sentinel has named it yet."""
+        pool = self._reads.client.connection_pool
+        if not isinstance(pool, SentinelConnectionPool) or pool.master_address is None:
+            return None
+        host, port = pool.master_address
+        return host, int(port)
+
+    def leave(self) -> None:
+        """Make reads on a new connection, and look whether the line needs one, too."""
+        self._reads.reconnect()
+        self.line.check_server()
+
     async def _is_current(self, host: str, port: int) -> bool:
         is_current = await self._is_server_current(host, port)
         if not is_current:

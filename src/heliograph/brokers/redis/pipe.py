@@ -47,10 +47,13 @@ class Pipe:
     Args:
         client: With a pool of its own, of one connection, which repeats nothing.
         replicas: Asked whether they have what a call has written; :obj:`None` for none.
+
+    Attributes:
+        client: The same.
     """
 
     def __init__(self, client: Redis, *, replicas: Replicas | None = None) -> None:
-        self._client = client
+        self.client = client
         self._replicas = replicas
         self._waiting: list[_Waiting] = []
         self._sending: asyncio.Task[None] | None = None
@@ -86,7 +89,7 @@ class Pipe:
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=_CLOSE_SECONDS)
             await cancel(self._sending)
-        await self._client.aclose()
+        await self.client.aclose()
 
     async def _send(self) -> None:
         try:
@@ -107,19 +110,19 @@ class Pipe:
     async def _send_batch(self, batch: Sequence[_Waiting]) -> None:
         if self._reconnects:
             self._reconnects = False
-            await self._client.connection_pool.disconnect()
+            await self.client.connection_pool.disconnect()
         results = await self._execute(batch)
         unknown = [n for n, one in enumerate(results) if isinstance(one, NoScriptError)]
         if unknown:
             # Redis has restarted, or was told to forget scripts. These were not done.
             for script in {batch[n].request.script for n in unknown}:
-                await self._client.script_load(script.source)
+                await self.client.script_load(script.source)
             again = await self._execute([batch[n] for n in unknown])
             for n, result in zip(unknown, again, strict=True):
                 results[n] = result
         if any(_is_of_no_primary(result) for result in results):
             # Sentinel is asked for another with the next connection.
-            await self._client.connection_pool.disconnect()
+            await self.client.connection_pool.disconnect()
         for waiting, result in zip(batch, results, strict=True):
             if waiting.future.done():
                 continue
@@ -129,7 +132,7 @@ class Pipe:
                 waiting.future.set_result(result)
 
     async def _execute(self, batch: Sequence[_Waiting]) -> list[Reply]:
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = self.client.pipeline(transaction=False)
         indexes = []
         for (script, keys, arguments), asking, _ in batch:
             if asking:
@@ -145,7 +148,7 @@ class Pipe:
             return answers
         try:
             stores = any(one.request.script.appends for one in batch)
-            await self._replicas.check(self._client, results[count:], stores=stores)
+            await self._replicas.check(self.client, results[count:], stores=stores)
         except (RedisError, OSError) as error:
             return [one if isinstance(one, Exception) else error for one in answers]
         return answers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .scripts import Reply
 
 __all__ = ["Sentinels", "majority"]
+
+_Server: TypeAlias = tuple[str, int]
 
 # How long a Sentinel that did not answer is not asked again.
 _AWAY_SECONDS = 5.0
@@ -66,31 +68,74 @@ class Sentinels:
             RedisError: Too few Sentinels can be asked to know it.
             OSError: The same.
         """
+        answers, failures = await self._answers(with_replicas=True)
+        known = max((one.sentinels for one in answers), default=len(self._clients))
+        agreeing = _agreeing(answers, failures, (host, port), majority(known))
+        return len(frozenset[_Server]().union(*(one.promotable for one in agreeing)))
+
+    async def is_primary(self, host: str, port: int) -> bool:
+        """
+        Return whether most of the Sentinels that are asked name a server as the primary.
+
+        Args:
+            host: Its host, as the Sentinels write it.
+            port: Its port.
+
+        Returns:
+            False also if a Sentinel is about to promote a replica instead.
+
+        Raises:
+            RedisError: Too few Sentinels can be asked to know it.
+            OSError: The same.
+        """
+        answers, failures = await self._answers(with_replicas=False)
+        try:
+            _agreeing(answers, failures, (host, port), majority(len(self._clients)))
+        except NotPrimaryError:
+            return False
+        return True
+
+    async def _answers(
+        self, *, with_replicas: bool
+    ) -> tuple[list[_Answer], list[Exception]]:
         loop = asyncio.get_running_loop()
         asked = [n for n, until in self._away_until.items() if until <= loop.time()]
-        found = await asyncio.gather(*(self._ask(self._clients[n]) for n in asked))
-        answers, failures = [], []
+        found = await asyncio.gather(
+            *(self._ask(self._clients[n], with_replicas=with_replicas) for n in asked)
+        )
+        answers: list[_Answer] = []
+        failures: list[Exception] = []
         for n, answer in zip(asked, found, strict=True):
             if isinstance(answer, Exception):
                 self._away_until[n] = loop.time() + _AWAY_SECONDS
                 failures.append(answer)
             else:
                 answers.append(answer)
-        return _judge(answers, failures, (host, port), len(self._clients))
+        return answers, failures
 
     async def close(self) -> None:
         """Disconnect from all of them."""
         await asyncio.gather(*(client.aclose() for client in self._clients))
 
-    async def _ask(self, client: Redis) -> _Answer | Exception:
+    async def _ask(self, client: Redis, *, with_replicas: bool) -> _Answer | Exception:
         pipeline = client.pipeline(transaction=False)
-        pipeline.execute_command("SENTINEL", "MASTER", self._service)
-        pipeline.execute_command("SENTINEL", "REPLICAS", self._service)
+        if with_replicas:
+            pipeline.execute_command("SENTINEL", "MASTER", self._service)
+            pipeline.execute_command("SENTINEL", "REPLICAS", self._service)
+        else:
+            # Not MASTER, for which only ``replicas=all`` needs a permission.
+            pipeline.execute_command("SENTINEL", "MASTERS")
         try:
             with connection_errors():
-                return _Answer.parse(*await pipeline.execute())
+                answers = await pipeline.execute()
         except (RedisError, OSError) as error:
             return error
+        if with_replicas:
+            return _Answer.parse(_fields(answers[0]), answers[1])
+        for primary in map(_fields, answers[0]):
+            if primary["name"] == self._service:
+                return _Answer.parse(primary)
+        return RedisError(f"a Sentinel does not know the service {self._service}")
 
 
 class _Answer(NamedTuple):
@@ -106,15 +151,14 @@ class _Answer(NamedTuple):
         promotable: Host and port of each replica that the Sentinel may promote.
     """
 
-    primary: tuple[str, int]
+    primary: _Server
     epoch: int
     is_leaving: bool
     sentinels: int
-    promotable: frozenset[tuple[str, int]]
+    promotable: frozenset[_Server]
 
     @staticmethod
-    def parse(state: Reply, replicas: Reply) -> _Answer:
-        primary = _fields(state)
+    def parse(primary: dict[str, str], replicas: Reply = ()) -> _Answer:
         return _Answer(
             primary=(primary["ip"], int(primary["port"])),
             epoch=int(primary["config-epoch"]),
@@ -135,12 +179,13 @@ def _fields(reply: Reply) -> dict[str, str]:
     return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
-def _judge(
+def _agreeing(
     answers: Sequence[_Answer],
     failures: Sequence[Exception],
-    server: tuple[str, int],
-    count: int,
-) -> int:
+    server: _Server,
+    needed: int,
+) -> Sequence[_Answer]:
+    """Return the answers that name a server as the primary, if they are enough."""
     if any(one.is_leaving and one.primary == server for one in answers):
         raise NotPrimaryError("a Sentinel promotes a replica instead of it")
     # Those that are left are done, or have not begun.
@@ -150,7 +195,6 @@ def _judge(
         if one.epoch == newest and one.primary != server:
             raise NotPrimaryError(f"the primary is {one.primary[0]}:{one.primary[1]} now")
     agreeing = [one for one in settled if one.primary == server]
-    needed = majority(max((one.sentinels for one in answers), default=count))
     if len(agreeing) < needed:
         for failure in failures:
             if isinstance(failure, AuthenticationError | NoPermissionError):
@@ -159,4 +203,4 @@ def _judge(
         raise RedisError(
             f"only {len(agreeing)} of {needed} Sentinels say that it is the primary{reason}"
         )
-    return len(frozenset[tuple[str, int]]().union(*(one.promotable for one in agreeing)))
+    return agreeing

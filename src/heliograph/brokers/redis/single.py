@@ -20,6 +20,7 @@ from .node import (
 from .replicas import NotPrimaryError
 from .sentinels import Sentinels, majority
 from .subscription import connection_errors
+from .tasks import Shared
 from .topology import Topology
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class Single(Topology):
         self._sentinel = new_sentinel(address) if address.kind == "sentinel" else None
         # Asked with each append, and kept from those that are asked for the primary.
         self._sentinels: Sentinels | None = None
-        if address.kind == "sentinel" and address.replicas == ALL:
+        if address.kind == "sentinel":
             self._sentinels = Sentinels(address.service, sentinel_clients(address))
+        self._confirming: Shared[bool] = Shared()
         self._address = address
         self._node = Node(
             self._new_client,
@@ -110,6 +112,10 @@ class Single(Topology):
         """Call a script."""
         return await self._node.pipe_for(request.script).call(request)
 
+    async def confirm(self, key: str) -> bool:  # noqa: ARG002 - as others need it
+        """Ask the Sentinels; once for all who want to know it at the same time."""
+        return await self._confirming.run(None, self._confirm)
+
     async def refresh(self) -> None:
         """Do nothing: the Sentinels are asked with each new connection."""
 
@@ -119,11 +125,21 @@ class Single(Topology):
 
     async def close(self) -> None:
         """Disconnect."""
+        await self._confirming.close()
         await self._node.close()
         if self._sentinel is not None:
             await self._sentinel.aclose()
         if self._sentinels is not None:
             await self._sentinels.close()
+
+    async def _confirm(self) -> bool:
+        if self._sentinels is None:
+            return True
+        primary = self._node.primary
+        if primary is not None and await self._sentinels.is_primary(*primary):
+            return True
+        self._node.leave()
+        return False
 
     async def _is_current(self, host: str, port: int) -> bool:
         if self._sentinel is None:

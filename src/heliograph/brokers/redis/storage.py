@@ -18,7 +18,7 @@ from ..base import Attempt, History, resolve
 from ..epoch import new_epoch
 from .address import ALL
 from .availability import is_worth_repeating, unavailable_errors
-from .calls import Announce, Append, Caller, Find, Read
+from .calls import Announce, Append, Caller, Find, Read, ReadPage
 from .seen import LastSeen, Seen
 from .values import DAMAGED, Stored, dump_event, load_row
 
@@ -48,6 +48,9 @@ _PAGE_BYTES = 262_144
 
 # Pages that are read or handed on at once, for channels that catch up.
 _PAGES_AT_ONCE = 32
+
+# How often a server is looked up while answers contradict what is known.
+_LOOKS = 2
 
 
 class Page(NamedTuple):
@@ -143,7 +146,7 @@ class Storage:
         is_announced = self._address.replicas == ALL
         call = Append(
             keys=self._names.keys(channel),
-            caller=self._caller(channel),
+            caller=self._caller(self.seen.get(channel)),
             event=dump_event(event),
             max_entries=self._retention.events,
             publish_command="SPUBLISH" if self._address.kind == "cluster" else "PUBLISH",
@@ -174,7 +177,7 @@ class Storage:
     async def _announce(self, channel: str, append: Append, stored: Position) -> Position:
         announcement = Announce(
             keys=append.keys,
-            caller=self._caller(channel),
+            caller=self._caller(self.seen.get(channel)),
             stored_epoch=stored.epoch,
             stored_offset=stored.offset,
             token=append.token,
@@ -210,17 +213,26 @@ class Storage:
         Raises:
             BrokerUnavailableError: Redis failed.
         """
+        known = seen or self.seen.get(channel)
         call = Read(
             keys=self._names.keys(channel),
-            caller=self._caller(channel, seen),
+            caller=self._caller(known),
             after_epoch="" if after is None else after.epoch,
             after_offset=0 if after is None else after.offset,
             max_entries=limit,
             max_bytes=_PAGE_BYTES,
         )
-        found = Read.parse(await self._twice(lambda: self._call(call)))
+
+        def begins(found: ReadPage) -> tuple[int, GapReason | None]:
+            return resolve(after, found.head, found.oldest_offset, found.same_until)
+
+        def contradicts(found: ReadPage) -> bool:
+            is_unknown = begins(found)[1] in {"unknown", "epoch"}
+            return is_unknown or _is_before(found.head, known)
+
+        found = await self._current(call, Read.parse, contradicts)
         head = found.head
-        offset, gap = resolve(after, head, found.oldest_offset, found.same_until)
+        offset, gap = begins(found)
         entries: list[Stored] = []
         if gap != "unknown":
             offset, gap, entries = self._load(channel, head, offset, gap, found.rows)
@@ -248,13 +260,19 @@ class Storage:
         Raises:
             BrokerUnavailableError: Redis failed.
         """
+        known = self.seen.get(channel)
         call = Find(
             keys=self._names.keys(channel),
-            caller=self._caller(channel),
+            caller=self._caller(known),
             # A lone surrogate, which no event can have, is found nowhere.
             event_id=event_id.encode(errors="surrogatepass"),
         )
-        return Find.parse(await self._twice(lambda: self._call(call)))
+
+        def contradicts(found: Position | None) -> bool:
+            is_other = known is not None and found and found.epoch != known.position.epoch
+            return found is None or bool(is_other)
+
+        return await self._current(call, Find.parse, contradicts)
 
     def _load(
         self,
@@ -286,6 +304,41 @@ class Storage:
             page.append(stored)
         return offset, gap, page
 
+    async def _current(
+        self,
+        call: Call,
+        parse: Callable[[Reply], _Result],
+        contradicts: Callable[[_Result], bool],
+    ) -> _Result:
+        """
+        Return an answer of a server that is current.
+
+        A former primary knows nothing of what was published after a failover, and answers
+        as a server does that has lost it.
+
+        Args:
+            call: One that stores nothing.
+            parse: Reads its reply.
+            contradicts: Returns whether an answer may be that of a former primary.
+        """
+
+        async def ask() -> _Result:
+            return parse(await self._twice(lambda: self._call(call)))
+
+        found = await ask()
+        if self._address.kind == "server" or not contradicts(found):
+            return found
+        for _ in range(_LOOKS):
+            with unavailable_errors(self._address.shown):
+                is_confirmed = await self._topology.confirm(call.keys.row)
+            # After the look: what was answered before may be another server's.
+            found = await ask()
+            if is_confirmed or not contradicts(found):
+                return found
+        raise BrokerUnavailableError(
+            self._address.shown, "a failover is under way: the primary is not known yet"
+        )
+
     async def _twice(self, function: Callable[[], Awaitable[_Result]]) -> _Result:
         """Call a function, and once more if that may succeed on a new connection."""
         try:
@@ -306,7 +359,7 @@ class Storage:
                     return reply
             return await self._topology.call(call.request())
 
-    def _caller(self, channel: str, seen: Seen | None = None) -> Caller:
+    def _caller(self, seen: Seen | None) -> Caller:
         seconds = self._retention.seconds
         return Caller(
             new_epoch=new_epoch(),
@@ -314,4 +367,12 @@ class Storage:
             history_seconds=seconds,
             forget_seconds=math.ceil(max(seconds, _FORGET_CHANNEL_SECONDS)),
             unstored_epoch=self._unstored_epoch,
-        ).having_seen(seen or self.seen.get(channel))
+        ).having_seen(seen)
+
+
+def _is_before(head: Position, known: Seen | None) -> bool:
+    """Return whether a head lacks what was seen, or belongs to another epoch."""
+    if known is None or not known.position.offset:
+        return False
+    position = known.position
+    return head.epoch != position.epoch or head.offset < position.offset

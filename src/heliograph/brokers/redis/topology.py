@@ -68,6 +68,21 @@ class Topology(Protocol):
         """
         ...
 
+    async def confirm(self, key: str) -> bool:
+        """
+        Return whether reads of a key go to the server that is to be asked now.
+
+        If they do not, those that follow go to another one, if it is known.
+
+        Args:
+            key: Any name.
+
+        Raises:
+            RedisError: It cannot be known, because too few servers could be asked.
+            OSError: The same.
+        """
+        ...
+
     async def refresh(self) -> None:
         """
         Look up the servers again, after one could not be reached.
