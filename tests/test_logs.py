@@ -107,6 +107,46 @@ def test_lines_of_the_last_moment(library):
     assert "Exception in callback" in out
 
 
+def test_lines_when_the_first_greenlets_have_ended():
+    """Those of a native thread that used the hub first: others take over, and no call fails."""
+    out = run(
+        """
+        from gevent import monkey
+        monkey.patch_all()
+
+        import logging, sys
+        import gevent
+        from gevent.threadpool import ThreadPool
+        from heliograph import native
+        from heliograph.hub.threaded.loop import run
+        from heliograph.logs import Logger
+
+        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+
+        async def log(text):
+            Logger("heliograph.test").warning(text)
+            return text
+
+        pool = ThreadPool(1)
+        print(pool.apply(run, (log("of a pool"), 30)))
+        pool.kill()
+        print(native._greenlets.is_main, run(log("of a greenlet"), 30), native._greenlets.is_main)
+        gevent.sleep(0.01)
+        print("end")
+        """,
+        warnings="ignore",
+    )
+
+    assert sorted(out.splitlines()) == [
+        "False of a greenlet True",
+        "end",
+        "of a greenlet",
+        "of a pool",
+        "of a pool",
+    ]
+    assert out.endswith("end\n")
+
+
 def test_where_nothing_is_replaced(caplog):
     """It is a logger like any other."""
     log = Logger("heliograph.test")

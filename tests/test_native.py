@@ -42,7 +42,7 @@ from heliograph import native
 started, ended = native.SimpleQueue(), native.SimpleQueue()
 
 def function():
-    ended.put(threading.current_thread().name + started.get())
+    ended.put(native.thread_name() + started.get())
 
 native.start_thread(function, "ours")
 started.put("!")

@@ -61,4 +61,5 @@ class Logger(logging.LoggerAdapter[logging.Logger]):
             None if error is None else (type(error), error, error.__traceback__),
             function,
         )
+        record.threadName = native.thread_name()
         native.hand_over(logger.handle, record)

@@ -20,23 +20,27 @@ import contextlib
 import os
 import sys
 import threading
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import queue
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import ModuleType
 
 __all__ = [
     "RLock",
     "SimpleQueue",
     "call_handed_over",
+    "capture_greenlets",
     "eventlet",
     "gevent",
     "hand_over",
+    "is_ours",
     "original",
     "start_thread",
+    "thread_name",
 ]
 
 if TYPE_CHECKING:
@@ -62,6 +66,7 @@ def eventlet() -> bool:
     return patcher is not None and bool(patcher.is_monkey_patched("thread"))
 
 
+@cache
 def original(module: str, name: str) -> Any:
     """
     Return what a module of the standard library has under a name before it is replaced.
@@ -93,26 +98,31 @@ def start_thread(function: Callable[[], object], name: str) -> None:
     Raises:
         RuntimeError: The operating system has no thread left.
     """
-    if not (gevent() or eventlet()):
-        threading.Thread(target=function, name=name, daemon=True).start()
-        return
-
-    if threading.get_native_id() not in _ours:
-        _capture_greenlets()
 
     def run() -> None:
-        # Made by this call, for whoever asks for the thread's name, such as logging.
-        threading.current_thread().name = name
-        _ours.add(number := threading.get_native_id())
+        _names[number := threading.get_native_id()] = name
         try:
             function()
         finally:
-            _ours.discard(number)
+            del _names[number]
 
+    if not is_ours():
+        capture_greenlets()
     if gevent():
         original("_thread", "start_new_thread")(run, ())
     else:
-        original("threading", "Thread")(target=run, daemon=True).start()
+        original("threading", "Thread")(target=run, name=name, daemon=True).start()
+
+
+def is_ours() -> bool:
+    """Return whether this is a thread of :func:`start_thread`."""
+    return threading.get_native_id() in _names
+
+
+def thread_name() -> str:
+    """Return the name of this thread."""
+    # gevent and eventlet know no thread of ours, and eventlet asks for the lock of imports.
+    return _names.get(threading.get_native_id()) or threading.current_thread().name
 
 
 def hand_over(function: Callable[..., object], *args: object) -> None:
@@ -125,72 +135,71 @@ def hand_over(function: Callable[..., object], *args: object) -> None:
         function: What to call.
         args: Its arguments.
     """
-    if threading.get_native_id() in _ours and _greenlets is not None:
-        _greenlets.call(function, *args)
-    else:
+    if _greenlets is None or not is_ours():
         function(*args)
+        return
+    _handed_over.put((function, args))
+    try:
+        _greenlets.wake()
+    except Exception:  # noqa: BLE001 - the thread of these greenlets has ended, and no other is known
+        call_handed_over()
 
 
 def call_handed_over() -> None:
-    """Call what was handed over and not called yet: the process is about to end."""
-    if _greenlets is not None and threading.get_native_id() not in _ours:
-        _greenlets.call_all()
+    """Call what was handed over and not called yet: nobody else is going to."""
+    with contextlib.suppress(_queue.Empty):
+        while True:
+            function, args = _handed_over.get_nowait()
+            function(*args)
+
+
+def capture_greenlets() -> None:
+    """Remember the greenlets of this thread, if there are any, for :func:`hand_over`."""
+    global _greenlets  # noqa: PLW0603 - of the process
+    if not (gevent() or eventlet()):
+        return
+    known = _greenlets
+    if known is not None and known.process == os.getpid():
+        is_better = threading.get_native_id() == os.getpid() and not known.is_main
+        if not is_better:
+            return
+    _greenlets = _Greenlets()
 
 
 class _Greenlets:
     """
-    The greenlets of the thread that this is made in, to call something there.
+    The greenlets of the thread that this is made in.
 
     Attributes:
         process: The id of the process: a child has other greenlets.
+        is_main: Whether they are those of the main thread, which lasts.
+        wake: Have :func:`call_handed_over` called in one of them. May be called in any
+            thread; raises if their thread has ended.
     """
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self._calls: SimpleQueue[tuple[Callable[..., object], tuple[object, ...]]] = (
-            SimpleQueue()
-        )
-        if gevent():
-            self._wake = _waking_gevent(self.call_all)
-        else:
-            self._wake = _waking_eventlet(self.call_all)
-
-    def call(self, function: Callable[..., object], *args: object) -> None:
-        self._calls.put((function, args))
-        self._wake()
-
-    def call_all(self) -> None:
-        for function, args in self._taken():
-            function(*args)
-
-    def _taken(self) -> Iterator[tuple[Callable[..., object], tuple[object, ...]]]:
-        with contextlib.suppress(_queue.Empty):
-            while True:
-                yield self._calls.get_nowait()
+        self.is_main = threading.get_native_id() == self.process
+        self.wake = _waking_gevent() if gevent() else _waking_eventlet()
 
 
-# The threads of ours where threads are greenlets, by the numbers of the operating system.
-_ours: set[int] = set()
+# The threads of ours, by the numbers of the operating system.
+_names: dict[int, str] = {}
 _greenlets: _Greenlets | None = None
+_handed_over: SimpleQueue[tuple[Callable[..., object], tuple[object, ...]]] = SimpleQueue()
 
 
-def _capture_greenlets() -> None:
-    global _greenlets  # noqa: PLW0603 - of the process
-    if _greenlets is None or _greenlets.process != os.getpid():
-        _greenlets = _Greenlets()
-
-
-def _waking_gevent(function: Callable[[], None]) -> Callable[[], None]:
+def _waking_gevent() -> Callable[[], None]:
     library = import_module("gevent")
     loop = library.get_hub().loop
 
     def wake() -> None:
-        loop.run_callback_threadsafe(library.spawn, function)
+        loop.run_callback_threadsafe(library.spawn, call_handed_over)
 
     return wake
 
 
-def _waking_eventlet(function: Callable[[], None]) -> Callable[[], None]:
+def _waking_eventlet() -> Callable[[], None]:
     trampoline = import_module("eventlet.hubs").trampoline
     read, write = original("os", "read"), original("os", "write")
     reader, writer = os.pipe()
@@ -200,7 +209,7 @@ def _waking_eventlet(function: Callable[[], None]) -> Callable[[], None]:
         while True:
             trampoline(reader, read=True)
             read(reader, 4096)
-            function()
+            call_handed_over()
 
     def wake() -> None:
         # Full: it is awake.

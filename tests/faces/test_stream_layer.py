@@ -191,6 +191,30 @@ def test_answered_otherwise(hub, status, is_marked):
     assert hub.statistics().subscribers == 0
 
 
+# Status, whether the mark stays, what is logged. Add a row, not a test.
+EMPTY = [
+    pytest.param("201 Created", True, "its status is 201 Created", id="created"),
+    pytest.param("200 OK", False, "X-Heliograph-Stream was removed", id="filtered"),
+    pytest.param("204 No Content", True, "", id="ended-for-good"),
+    pytest.param("403 Forbidden", True, "", id="refused"),
+]
+
+
+@pytest.mark.parametrize(("status", "is_marked", "logged"), EMPTY)
+def test_what_would_be_an_empty_stream(hub, caplog, status, is_marked, logged):
+    """It says what was done to it; a refusal says nothing."""
+
+    def answer(headers, start_response):
+        mark = "X-Heliograph-Stream"
+        kept = [each for each in headers if is_marked or each[0] != mark]
+        start_response(status, kept)
+        return []
+
+    Server(offering(hub, answer))
+
+    assert [logged in text for text in caplog.messages] == ([True] if logged else [])
+
+
 def test_an_error_after_the_start(hub):
     """Nothing was sent yet, so an error can still be answered (PEP 3333)."""
     info = (ZeroDivisionError, ZeroDivisionError(), None)

@@ -16,6 +16,7 @@ the body that they saw is not true of the stream, and not sent.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     _Headers = list[tuple[str, str]]
 
 __all__ = ["StreamLayer", "StreamOffer", "offer_stream"]
+
+_log = logging.getLogger("heliograph.streams")
 
 _KEY = "heliograph.stream"
 
@@ -176,10 +179,28 @@ class _Exchange:
             if len(unmarked) < len(headers) and status.startswith("200"):
                 self._delayed = status, headers
                 return _write_nothing
+            self._log_if_empty(status, unmarked, is_marked=len(unmarked) < len(headers))
             headers = unmarked
         if exc_info is None:
             return self._start_response(status, headers)
         return self._start_response(status, headers, exc_info)
+
+    def _log_if_empty(self, status: str, headers: _Headers, *, is_marked: bool) -> None:
+        # A hook may refuse the stream, end it for good (204), or answer with a response of
+        # its own. What is left has the type of a stream, and is ours without its body.
+        types = [value for name, value in headers if name.lower() == "content-type"]
+        if (
+            status.startswith("2")
+            and not status.startswith("204")
+            and any(value.startswith("text/event-stream") for value in types)
+        ):
+            _log.error(
+                "the stream at %s is sent as an empty response, because %s",
+                self._environ.get("PATH_INFO", ""),
+                f"its status is {status}: a stream needs 200"
+                if is_marked
+                else f"its header {_MARK[0]} was removed: let it pass, it is not sent",
+            )
 
     def body_of(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """

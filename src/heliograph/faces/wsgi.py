@@ -48,7 +48,8 @@ _PIPELINED = (
 # A comment (WHATWG HTML section 9.2.6): if the server keeps its connection, clients get it.
 # As long as the most that a server keeps back before it writes: eventlet's, unless its own
 # environment of the request says otherwise, and middleware may have made a copy of that.
-_COMMENT = b":" + b" " * 4094 + b"\n"
+# Letters of both cases, so that middleware that changes bytes changes these.
+_COMMENT = b":" + b"Aa" * 2047 + b"\n"
 
 
 def serve_stream(

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+import types
 
 import pytest
 
@@ -41,6 +42,15 @@ def test_names_that_nobody_waits_for(loop):
         return task.cancelled()
 
     assert loop.run_until_complete(cancelled())
+
+
+def test_while_the_faster_one_is_imported(monkeypatch):
+    """A signal handler within its import finds a module without names: asyncio's is taken."""
+    monkeypatch.setitem(sys.modules, "uvloop", types.ModuleType("uvloop"))
+    loop = new_event_loop()
+
+    assert isinstance(loop, asyncio.SelectorEventLoop)
+    loop.close()
 
 
 def test_the_faster_one():

@@ -193,7 +193,7 @@ def test_from_its_own_thread(hub):
     async def publish():
         return hub.publish(["a"], Event("x"))
 
-    with pytest.raises(RuntimeError, match="own thread"):
+    with pytest.raises(RuntimeError, match="thread of the hub"):
         asyncio.run_coroutine_threadsafe(publish(), running).result(10)
 
 

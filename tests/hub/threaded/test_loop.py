@@ -9,6 +9,7 @@ import threading
 import pytest
 
 import programs
+from heliograph import native
 from heliograph.hub.threaded import loop
 from heliograph.hub.threaded.loop import LoopThread, post, run
 
@@ -176,6 +177,21 @@ def test_what_is_cancelled_in_the_loop():
 
     with pytest.raises(HubClosedError, match="closed before it could answer"):
         run(cancelled(), 30)
+
+
+def test_in_any_thread_of_the_hub():
+    """The garbage collector may call ``__del__`` there: it must not wait for itself."""
+    failed = native.SimpleQueue()
+
+    def publish():
+        try:
+            run(request(), 30)
+        except RuntimeError as error:
+            failed.put(str(error))
+
+    native.start_thread(publish, "as that of SQLite")
+
+    assert "thread of the hub" in failed.get(timeout=30)
 
 
 def test_an_error_that_nobody_waits_for(caplog):

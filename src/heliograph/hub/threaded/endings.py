@@ -120,16 +120,18 @@ class _Endings:
             caller.start()
 
     def _call(self) -> None:
-        while True:
-            try:
-                function = self._due.popleft()
-            except IndexError:
-                break
-            try:
-                function()
-            except Exception:  # noqa: BLE001 - the application's; others have to be called
-                _log.exception("a function of call_on_close has failed")
-        self._callers.discard(threading.current_thread())
+        try:
+            while True:
+                try:
+                    function = self._due.popleft()
+                except IndexError:
+                    break
+                try:
+                    function()
+                except BaseException:  # noqa: BLE001 - also gevent.Timeout; others are called
+                    _log.exception("a function of call_on_close has failed")
+        finally:
+            self._callers.discard(threading.current_thread())
         # What became due in between has found a caller too many.
         if self._due:
             self._wake()

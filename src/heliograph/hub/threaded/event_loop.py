@@ -14,10 +14,12 @@ __all__ = ["new_event_loop"]
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Return a new loop, to be run in a thread of the operating system."""
     try:
-        import uvloop  # noqa: PLC0415 - optional, and not before it is needed
+        # Optional, and not before it is needed. A signal handler may publish within this
+        # very import, and then finds a module without a name.
+        from uvloop import new_event_loop as new_uvloop  # noqa: PLC0415 - see above
     except ImportError:
         return _Loop(native.original("selectors", "DefaultSelector")())
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    loop: asyncio.AbstractEventLoop = new_uvloop()
     return loop
 
 

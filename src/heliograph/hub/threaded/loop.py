@@ -173,9 +173,10 @@ def run(coroutine: Coroutine[None, None, _Result], seconds: float | None) -> _Re
     """
     try:
         current = _started()
-        if asyncio._get_running_loop() is current.loop:  # noqa: SLF001 - None where there is none
+        if native.is_ours():
             raise RuntimeError(  # noqa: TRY301 - all that fails here closes the coroutine
-                "called from the hub's own thread, which would wait for itself"
+                "called from a thread of the hub, which would wait for itself: the garbage"
+                " collector calls __del__ in any thread, so start a thread there"
             )
         call = _Call(coroutine)
         # First: a loop that ends from now on ends the wait.

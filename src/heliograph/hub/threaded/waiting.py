@@ -42,10 +42,12 @@ class Waiter(Protocol):
 def new_waiter() -> Waiter:
     """Return what the caller can wait with."""
     if native.gevent():
+        native.capture_greenlets()
         hub = import_module("gevent").get_hub()
         if import_module("greenlet").getcurrent() is not hub:
             return _GeventWaiter(hub)
     elif native.eventlet():
+        native.capture_greenlets()
         hubs = import_module("eventlet.hubs")
         if import_module("greenlet").getcurrent() is not hubs.get_hub().greenlet:
             return _EventletWaiter(hubs)
