@@ -185,6 +185,9 @@ class _Greenlets:
 
 # The threads of ours, by the numbers of the operating system.
 _names: dict[int, str] = {}
+# A child has none of them, and their numbers may be given to its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_names.clear)
 _greenlets: _Greenlets | None = None
 _handed_over: SimpleQueue[tuple[Callable[..., object], tuple[object, ...]]] = SimpleQueue()
 
