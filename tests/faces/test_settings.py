@@ -133,7 +133,8 @@ MISTAKES = [
         {"SSE_CHANNELS": {"a": {"compression": "shared-window"}}, "SSE_PRIVATE": True},
         "SSE_CHANNELS['a']['compression'] must not be 'shared-window' if SSE_PRIVATE is set",
     ),
-    ({"SSE_URL": 5}, "SSE_URL: a broker's URL must be str"),
+    ({"SSE_URL": 5}, "SSE_URL: a broker's URL must be str, not int; write"),
+    ({"SSE_URL": b"redis://:secret@h"}, "SSE_URL: a broker's URL must be str, not bytes"),
     ({"A_URL": "amqp://u:secret@h"}, "A_URL: no broker for"),
     ({"A_URL": "amqp://u:secret@h"}, "SSE_URL takes precedence over it"),
 ]

@@ -172,7 +172,9 @@ def make_broker(url: str, retention: Retention) -> Broker:
             refuses the URL or returns no broker.
     """
     if not isinstance(url, str):
-        raise ConfigError([f"a broker's URL must be str, not {url!r}; {_WHAT_TO_WRITE}"])
+        # The value may hold a password.
+        kind = type(url).__name__
+        raise ConfigError([f"a broker's URL must be str, not {kind}; {_WHAT_TO_WRITE}"])
     scheme, colon, _ = url.partition(":")
     claims = _claims(scheme) if colon else []
     if not claims:

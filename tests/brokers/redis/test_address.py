@@ -13,11 +13,24 @@ from heliograph.brokers.redis import Address
 from heliograph.brokers.redis.options import OPTIONS, PASSED_OVER, REFUSED
 from heliograph.documentation import page
 
+NOT_VALID = (
+    "the host is not valid, or a user's name or a password has characters that must be"
+    " percent-encoded"
+)
+ONE_PASSWORD = (
+    "one user and one password belong before the first host, for all hosts; write , and @"
+    " in them as %2C and %40"
+)
+
 # URL, what is said. Add a row, not a test.
 MISTAKES = [
     ("redis://h/x", "redis://h/x: the database must be a whole number, not 'x'"),
     ("redis://h/1?db=1", "redis://h/1: the database is named twice, in the path and as db"),
-    ("redis://h:port", "redis://h:port: 'h:port' is no host and port"),
+    ("redis://h:port", "redis: URL: a port must be a number; write @ after a user and a password"),
+    ("redis://u:secret/0", "redis: URL: a port must be a number; write @ after a user and a password"),
+    ("redis+cluster://[::1]:7000,h:secret", "redis+cluster: URL: a port must be a number; write @ after a user and a password"),
+    ("redis://u@h:port", "redis://h:port: 'h:port' is no host and port"),
+    ("redis://h:65536", "redis://h:65536: 'h:65536' is no host and port"),
     ("redis://", "redis://: a host is missing"),
     ("redis://h1,h2", "redis://h1,h2: several hosts need redis+sentinel:// or redis+cluster://, not redis://"),
     ("redis://h?ssl_ca_cert=x", "redis://h: ssl_ca_cert is no option; did you mean ssl_ca_certs?"),
@@ -33,7 +46,14 @@ MISTAKES = [
     ("redis+sentinel://h", "redis+sentinel://h: the name that the Sentinels give the service is missing"),
     ("redis+cluster://h/2", "redis+cluster://h/2: a cluster has only the database 0"),
     ("unix://path/s", "unix://path/s: unix:///path/of/the/socket has three slashes and a path"),
-    ("redis://u:secret@[h", "redis: URL: Invalid IPv6 URL"),
+    ("redis://u:secret@[h", f"redis: URL: {NOT_VALID}"),
+    ("redis://:secret\u2100word@h/0", f"redis: URL: {NOT_VALID}"),
+    ("redis://:pa[secret]word@h/0", f"redis: URL: {NOT_VALID}"),
+    ("redis://:secret@h1,:secret@h2", f"redis: URL: {ONE_PASSWORD}"),
+    ("redis+cluster://:secret@h1:7000,:secret@h2:7000", f"redis+cluster: URL: {ONE_PASSWORD}"),
+    ("redis+cluster://h1:7000,:secret@h2:7000", f"redis+cluster: URL: {ONE_PASSWORD}"),
+    ("rediss+sentinel://h1,u:secret@h2/main", f"rediss+sentinel: URL: {ONE_PASSWORD}"),
+    ("redis+sentinel://u:sec@ret@h1,h2/main", f"redis+sentinel: URL: {ONE_PASSWORD}"),
     ("redis://:pa/secret@h/0", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
     ("redis://:pa?secret@h/0", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
     ("redis://u:12#secret@h", "redis: URL: / ? # @ in a user's name or a password must be percent-encoded"),
@@ -56,7 +76,8 @@ def test_mistakes_in_urls(url, said):
         open_broker(url)
 
     assert caught.value.problems == (said,)
-    assert "secret" not in str(caught.value)
+    # The traceback shows the URL only where the caller's code does.
+    assert "secret" not in f"{caught.value} {caught.value.__context__}"
 
 
 def test_all_mistakes_at_once():
@@ -88,6 +109,22 @@ def test_what_a_url_says():
     assert address.sentinel_options == {"password": "p"}
     assert (address.prefix, address.replicas) == ("shop:", 1)
     assert address.shown == "rediss+sentinel://one,two:7000,[::1]:7001/main/2"
+
+
+# (the user and password of a URL, the password that it means). Add a row, not a test.
+PASSWORDS = [
+    ("redis://u:a,b@h", "a,b"),
+    ("redis://u:a@b@h", "a@b"),
+    ("redis://u:a%2Cb%40@h", "a,b@"),
+    ("redis+cluster://u:a%2Cb%40@h1,h2:7000", "a,b@"),
+    ("redis+sentinel://u:a%2Cb%40@h1,[::1]/main", "a,b@"),
+]
+
+
+@pytest.mark.parametrize(("url", "password"), PASSWORDS)
+def test_passwords(url, password):
+    """Whatever they contain, if it is certain where they end."""
+    assert Address.parse(url).options["password"] == password
 
 
 # An option of redis-py, and what becomes of it: what connections get. Add a row, not a test.

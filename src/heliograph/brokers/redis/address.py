@@ -15,6 +15,8 @@ error: a misspelt option that is ignored may be the one that checks certificates
 from __future__ import annotations
 
 import difflib
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -55,6 +57,9 @@ _SCHEMES: dict[str, tuple[Kind, bool]] = {
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
 }
+
+# What follows the last colon of a host. Without an @ it may also be a password.
+_NO_PORT = re.compile(r":(?!\d*(?:,|\Z))[^]:,]*(?:,|\Z)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +108,7 @@ class Address:
         Raises:
             ConfigError: Listing every mistake. The password is never shown.
         """
-        try:
-            parts = urlsplit(url)
-        except ValueError as error:
-            raise ConfigError([f"{url.partition(':')[0]}: URL: {error}"]) from error
-        if "#" in url or ("@" in parts.path + parts.query):
-            # The URL is not shown: what these characters cut off may be a part of the
-            # password.
-            problem = "/ ? # @ in a user's name or a password must be percent-encoded"
-            raise ConfigError([f"{parts.scheme}: URL: {problem}"])
+        parts = _split(url)
         _, _, netloc = parts.netloc.rpartition("@")
         shown = f"{parts.scheme}://{netloc}{parts.path}"
         kind, tls = _SCHEMES[parts.scheme]
@@ -157,6 +154,41 @@ class Address:
             plain_channels=plain_channels,
             passed_over=passed_over,
         )
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of a URL in which it is certain where a password ends."""
+    parts = None
+    # What urlsplit says is not passed on: it quotes what may be the password.
+    with suppress(ValueError):
+        parts = urlsplit(url)
+    problem = (
+        "the host is not valid, or a user's name or a password has characters that must be"
+        " percent-encoded"
+        if parts is None
+        else _doubt(url, parts)
+    )
+    if parts is None or problem is not None:
+        # The URL is not shown: any part of it may be a part of the password.
+        raise ConfigError([f"{url.partition(':')[0]}: URL: {problem}"])
+    return parts
+
+
+def _doubt(url: str, parts: SplitResult) -> str | None:
+    """Return why a part of the password may be taken for something else, if it may."""
+    if "#" in url or "@" in parts.path + parts.query:
+        return "/ ? # @ in a user's name or a password must be percent-encoded"
+    userinfo, at, hosts = parts.netloc.rpartition("@")
+    kind, _ = _SCHEMES[parts.scheme]
+    # With one server both are common in passwords, and redis-py takes them.
+    if ("," in userinfo) + ("@" in userinfo) >= (2 if kind == "server" else 1):
+        return (
+            "one user and one password belong before the first host, for all hosts; write"
+            " , and @ in them as %2C and %40"
+        )
+    if not at and parts.scheme != "unix" and _NO_PORT.search(hosts):
+        return "a port must be a number; write @ after a user and a password"
+    return None
 
 
 def _passed_over(parts: SplitResult) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from ...errors import ConfigError
+from ..url import without_password
 from .broker import SqliteBroker
 
 if TYPE_CHECKING:
@@ -61,25 +62,28 @@ def parse_url(url: str) -> tuple[str, int]:
         path, options = path + question + options, ""
     if not url.startswith(_PREFIX) or not path or "\0" in path or path.endswith("/"):
         hint = 'write "sqlite:///relative/path" or "sqlite:////absolute/path"'
-        raise ConfigError([f"{url!r} names no file; {hint}"])
+        # One of a server may have a password.
+        shown = url if url.startswith(_PREFIX) else without_password(url)
+        raise ConfigError([f"{shown!r} names no file; {hint}"])
+    shown = _PREFIX + path
     problems, mode = [], "0600"
     for number, (name, value) in enumerate(parse_qsl(options, keep_blank_values=True)):
         if name != "mode" or number:
             hint = (
                 "may be given once; leave one out"
                 if name == "mode"
-                else "does not exist; did you mean mode?"
+                else "does not exist; the only option is mode"
             )
-            problems.append(f"{url!r}: the option {name!r} {hint}")
+            problems.append(f"{shown!r}: the option {name!r} {hint}")
         elif not _MODE.fullmatch(value):
             problems.append(
-                f"{url!r}: mode must be 0600 (only the owner, the default), 0640, 0644,"
+                f"{shown!r}: mode must be 0600 (only the owner, the default), 0640, 0644,"
                 f" 0660 (also the members of the file's group) or 0664, not {value!r}"
             )
         else:
             mode = value
     if options and not parse_qsl(options, keep_blank_values=True):
-        problems.append(f"{url!r}: {options!r} is no option; write mode=0660 or the like")
+        problems.append(f"{shown!r}: {options!r} is no option; write mode=0660 or the like")
     if problems:
         raise ConfigError(problems)
     return path, int(mode, 8)
