@@ -1,6 +1,10 @@
 """A configuration that is changed after it was read is noticed."""
 
+import threading
+from contextvars import ContextVar
+
 import pytest
+from werkzeug.local import LocalProxy
 
 from heliograph.faces.config_watch import ConfigWatch
 
@@ -11,6 +15,10 @@ CHANGES = [
     (lambda config: config.update(A=2), ["A"]),
     (lambda config: config["LIST"].append(2), ["LIST"]),
     (lambda config: config["DICT"]["a"].update(b=2), ["DICT"]),
+    (lambda config: config["TUPLE"][0].append(2), ["TUPLE"]),
+    (lambda config: config["SET"].add(2), ["SET"]),
+    (lambda config: config["OBJECTS"].append(2), ["OBJECTS"]),
+    (lambda config: config["OBJECTS"].__setitem__(0, threading.Lock()), ["OBJECTS"]),
     (lambda config: config.update(B=3), ["B"]),
     (lambda config: config.pop("A"), ["A"]),
     (lambda config: config.update(UNKNOWN=3), []),
@@ -21,8 +29,19 @@ CHANGES = [
 @pytest.mark.parametrize(("change", "keys"), CHANGES)
 def test_changes(change, keys):
     """By value, also within a value; of a key that is not watched its being there."""
-    config = {"A": 1, "LIST": [1], "DICT": {"a": {"b": 1}}, "OTHER": 3}
-    watch = ConfigWatch(config, ["A", "B", "LIST", "DICT"])
+    config = {
+        "A": 1,
+        "LIST": [1],
+        "DICT": {"a": {"b": 1}},
+        "TUPLE": ([1],),
+        "SET": {1},
+        # None of these can be copied, and the proxy cannot even be compared.
+        "OBJECTS": [threading.Lock(), LocalProxy(ContextVar("unset")), (one for one in "")],
+        "PROXY": LocalProxy(ContextVar("unset")),
+        "OTHER": 3,
+    }
+    watched = ["A", "B", "LIST", "DICT", "TUPLE", "SET", "OBJECTS", "PROXY"]
+    watch = ConfigWatch(config, watched)
 
     change(config)
 

@@ -110,6 +110,24 @@ def test_changed_too_late(tmp_path, changes, words):
                 lazy.check_unchanged()
 
 
+def test_changed_by_another_folder(tmp_path):
+    """No key has another value, but what one means has changed: the error says from what."""
+    config, folder = {}, [tmp_path / "old"]
+    lazy = LazyHub(
+        lambda: read_settings(config, folder=folder[0]), ADVICE, ConfigWatch(config, KEYS)
+    )
+    publish(lazy)
+
+    folder[0] = tmp_path / "new"
+    config["OTHER"] = 1
+
+    words = (
+        r"^the URL of .* \(SSE_URL; from sqlite:.*/old/h.* to sqlite:.*/new/h.* was changed"
+    )
+    with pytest.raises(ConfigError, match=words):
+        lazy.check_unchanged()
+
+
 def test_mistakes(tmp_path):
     """They are reported at start."""
     with pytest.raises(ConfigError, match="SSE_RETRY_MS must be"):

@@ -199,3 +199,25 @@ def test_access_that_contradicts_the_settings():
 
     with pytest.raises(ConfigError, match=r"^SSE_COMPRESSION must not be 'shared-window'"):
         access_of(settings, has_authorizer=True)
+
+
+# (what is configured otherwise, what differs). Add a row, not a test.
+DIFFERENCES = [
+    ({}, []),
+    ({"SSE_RETRY_MS": 6, "SSE_LOG_EVENTS": 2}, ["SSE_RETRY_MS", "SSE_LOG_EVENTS"]),
+    ({"SSE_CHANNELS": {"a": {}}}, ["SSE_CHANNELS"]),
+    ({"SSE_PRIVATE": True, "SSE_TAKE_OVER": False}, ["SSE_PRIVATE", "SSE_TAKE_OVER"]),
+    (
+        {"SSE_URL": "redis://:secret@h"},
+        ["the URL of the channels (SSE_URL; from memory: to redis://…@h)"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "names"), DIFFERENCES)
+def test_differences(config, names):
+    """Each is named by its key."""
+    first = read_settings({"SSE_URL": "memory:"}, folder=FOLDER)
+    second = read_settings({"SSE_URL": "memory:"} | config, folder=FOLDER)
+
+    assert sorted(first.differences(second)) == sorted(names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ class ConfigWatch:
 
     def note(self) -> None:
         """Compare with what the configuration is now from now on."""
-        # A copy, since a list or a dict may be changed in place.
-        self._values = copy.deepcopy([*map(self._config.get, self._keys)])
+        self._values = [_copied(self._config.get(key)) for key in self._keys]
         self._length = len(self._config)
 
     def may_have_changed(self) -> bool:
@@ -44,5 +42,25 @@ class ConfigWatch:
         return [
             key
             for key, value in zip(self._keys, self._values, strict=True)
-            if self._config.get(key) != value
+            # As lists, which compare by identity first: what was not copied may be unable
+            # to say whether it equals something.
+            if [self._config.get(key)] != [value]
         ]
+
+
+def _copied(value: Any) -> Any:
+    """
+    Return a value that stays as it is if a list or a dict in it is changed in place.
+
+    Not a deep copy: a key may belong to somebody else, whose object (a client, a lock)
+    cannot be copied.
+    """
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [*map(_copied, value)]
+    if isinstance(value, tuple):
+        return tuple(map(_copied, value))
+    if isinstance(value, set):
+        return set(value)
+    return value

@@ -84,12 +84,16 @@ class LazyHub:
         if self._hub is None or not self._watch.may_have_changed():
             return
         changed = self._watch.changed()
-        if self._read_settings() != self.settings:
+        settings = self._read_settings()
+        if settings != self.settings:
+            # Without a changed key, what a setting means depends on something else: a
+            # relative file, on the folder.
+            names = changed or self.settings.differences(settings)
             raise ConfigError(
-                f"{key} was changed after its first use, which has no effect: set it before"
-                " the first publish and the first stream; a test takes an application of"
-                " its own"
-                for key in changed
+                f"{name} was changed after its first use, which has no effect: set it"
+                " before the first publish and the first stream; a test takes an"
+                " application of its own"
+                for name in names
             )
         self._watch.note()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..brokers import check_url, with_plain_channels
+from ..brokers import check_url, with_plain_channels, without_password
 from ..config import HubConfig
 from ..errors import ConfigError
 from .access import Access
@@ -65,6 +65,27 @@ class Settings:
     hub: HubConfig
     private: bool
     take_over: bool
+
+    def differences(self, other: Settings) -> list[str]:
+        """
+        Return the keys that have another value in other settings, the URL's with both.
+
+        Args:
+            other: Settings that differ.
+        """
+        keys = [
+            key
+            for key, name in _HUB_KEYS.items()
+            if getattr(self.hub, name) != getattr(other.hub, name)
+        ]
+        if self.private != other.private:
+            keys.append(_PRIVATE)
+        if self.take_over != other.take_over:
+            keys.append(_TAKE_OVER)
+        if self.url != other.url:
+            urls = f"{without_password(self.url)} to {without_password(other.url)}"
+            keys.append(f"the URL of the channels ({URL_KEY}; from {urls})")
+        return keys
 
 
 def read_settings(
