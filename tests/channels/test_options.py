@@ -149,7 +149,8 @@ MISTAKES = [
         {"a": {"compresion": "blocks"}},
         "channels['a']['compresion'] is no option; did you mean 'compression'?",
     ),
-    ({"a": {5: 1}}, "channels['a'][5] is no option; did you mean 'compression'?"),
+    ({"a": {5: 1}}, "channels['a'][5] is no option; a channel has only 'compression'"),
+    ({"a": {"history_events": 3}}, "is no option; a channel has only 'compression'"),
     (
         {"a": {"compression": "shared_window"}},
         "must be None, 'blocks' or 'shared-window', not 'shared_window'; did you mean 'shared-",

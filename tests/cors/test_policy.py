@@ -17,6 +17,7 @@ ORIGIN = "https://app.example"
 MISTAKES = [
     ({"origins": "app.example"}, ["origins: 'app.example'", "https://app.example"]),
     ({"origin": ORIGIN}, ["origin is not a CORS option; did you mean origins?"]),
+    ({"cookies": True}, ["cookies is not a CORS option; write one of origins, methods,"]),
     ({"max_age_seconds": 5}, ["did you mean max_age?"]),
     ({"methods": "post"}, ["methods: 'post'", "write 'POST'"]),
     ({"allow_headers": ["X Y"]}, ["allow_headers: 'X Y'"]),

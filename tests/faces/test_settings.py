@@ -6,6 +6,7 @@ import pytest
 
 from heliograph import ConfigError, HubConfig
 from heliograph.brokers import PlainChannels
+from heliograph.documentation import page
 from heliograph.faces.access import Access
 from heliograph.faces.settings import access_of, read_settings
 
@@ -97,6 +98,11 @@ MISTAKES = [
         {"HELIOGRAPH_URL": "memory:"},
         "HELIOGRAPH_URL is no setting of Heliograph; did you mean SSE_URL?",
     ),
+    (
+        {"SSE_CORS_ORIGINS": "*"},
+        f"SSE_CORS_ORIGINS is no setting of Heliograph; see {page('configuration.md')}",
+    ),
+    ({"SSE_REDIS_URL": "redis://h"}, "; see "),
     ({"SSE_OWM": 1}, "did you mean SSE_OWN?"),
     ({"SSE_PRIVATE": "yes"}, "SSE_PRIVATE must be True or False, not 'yes'"),
     ({"SSE_TAKE_OVER": 1}, "SSE_TAKE_OVER must be True or False, not 1"),

@@ -252,8 +252,13 @@ def _problems_of_options(setting: str, options: object) -> Iterator[str]:
     for option, value in options.items():
         rule = RULES.get(option)
         if rule is None:
-            nearest = difflib.get_close_matches(str(option), RULES, 1, cutoff=0.0)[0]
-            yield f"{setting}[{option!r}] is no option; did you mean {nearest!r}?"
+            nearest = difflib.get_close_matches(str(option), RULES, 1)
+            hint = (
+                f"did you mean {nearest[0]!r}?"
+                if nearest
+                else f"a channel has only {', '.join(map(repr, RULES))}"
+            )
+            yield f"{setting}[{option!r}] is no option; {hint}"
         elif problem := rule.problem(f"{setting}[{option!r}]", value):
             yield problem
 

@@ -33,6 +33,9 @@ __all__ = ["OPTIONS", "Compiled", "CorsPolicy", "Fields", "unknown_option"]
 Fields: TypeAlias = tuple[tuple[str, str], ...]
 
 # A century. A larger number was meant in another unit. Browsers cap it anyway.
+# What the keys of an application's configuration have in front of an option's name.
+_OF_KEYS = "CORS_"
+
 _MAX_AGE_SECONDS = 100 * 366 * 86_400
 
 # Fetch asks for "Origin" only. The others are what our answer depends on as well: it
@@ -229,14 +232,21 @@ class Compiled:
 
 def unknown_option(name: str, known: Iterable[str]) -> str:
     """
-    Return a message that an option is unknown, and which one may have been meant.
+    Return a message that an option is unknown, with the nearest one, or with all.
 
     Args:
         name: The option as it was written.
-        known: The options that exist, at least one.
+        known: The options that exist: as fields, or as keys with ``CORS_`` in front.
     """
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    return f"{name} is not a CORS option; did you mean {nearest}?"
+    # Without what all keys begin with, which would make them look alike.
+    keys = {key.removeprefix(_OF_KEYS): key for key in known}
+    nearest = difflib.get_close_matches(name.removeprefix(_OF_KEYS), keys, n=1)
+    hint = (
+        f"did you mean {keys[nearest[0]]}?"
+        if nearest
+        else f"write one of {', '.join(keys.values())}."
+    )
+    return f"{name} is not a CORS option; {hint}"
 
 
 def _for_all(policy: CorsPolicy, origins: Origins) -> str | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..brokers import check_url, with_plain_channels, without_password
 from ..config import HubConfig
+from ..documentation import page
 from ..errors import ConfigError
 from .access import Access
 
@@ -211,8 +212,15 @@ def _is_unknown(key: str, known: tuple[str, ...]) -> bool:
 
 def _unknown(key: str, known: tuple[str, ...]) -> str:
     name = key.upper().replace(_PACKAGE, _PREFIX, 1)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    return f"{key} is no setting of Heliograph; did you mean {nearest}?"
+    # Without the prefix, which would make all keys look alike.
+    names = [each.removeprefix(_PREFIX) for each in known if each.startswith(_PREFIX)]
+    nearest = difflib.get_close_matches(name.removeprefix(_PREFIX), names, n=1)
+    hint = (
+        f"did you mean {_PREFIX}{nearest[0]}?"
+        if nearest
+        else f"see {page('configuration.md')}"
+    )
+    return f"{key} is no setting of Heliograph; {hint}"
 
 
 def _with_keys(problem: str) -> str:
