@@ -5,12 +5,14 @@ import contextlib
 import logging
 import shutil
 import sqlite3
+import threading
 
 import pytest
 from sqlite_files import opened
 
 from heliograph import Event
 from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers.sqlite.broker import SqliteTimings
 
 
 def back_up(source, target):
@@ -37,6 +39,18 @@ def by_mv(backup, path):
     for found in path.parent.glob(f"{path.name}-[ws]*"):
         found.unlink()
     shutil.copyfile(backup, path.with_name("new")).replace(path)
+
+
+@contextlib.contextmanager
+def holding_up(broker):
+    """Keep a broker from reading meanwhile, as another process may be faster than it."""
+    release = threading.Event()
+    reading = asyncio.ensure_future(broker._read_thread.run(release.wait))
+    try:
+        yield
+    finally:
+        release.set()
+        reading.add_done_callback(asyncio.Future.result)
 
 
 WAYS = [by_sqlite, by_cp, by_mv]
@@ -90,6 +104,64 @@ async def test_a_page_that_resumes(path, restore):
 
     assert history.gap == "epoch"
     assert [entry.event.data for entry in history.entries] == [*"12345abcd"]
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+@pytest.mark.parametrize("new", [1, 3, 40])
+async def test_another_process_publishes_first(path, lost, new, caplog):
+    """Its events have the numbers of those that are lost, before anybody has looked."""
+    caplog.set_level(logging.WARNING)
+    ear = RecordingListener()
+    polls = SqliteTimings(poll_with_bell_seconds=0.05)
+    async with opened(path, ear, timings=polls) as broker:
+        await broker.listen("a")
+        await append_all(broker, "12")
+        back_up(path, path.with_name("backup"))
+        gone = (await append_all(broker, "x" * lost))[-1]
+        await ear.wait_for_entries(2 + lost)
+
+        with holding_up(broker):
+            back_up(path.with_name("backup"), path)
+            async with opened(path) as other:
+                await append_all(other, "n" * new)
+        await ear.wait_for_entries(2 + lost + 2 + new)
+        history = await broker.read("a", gone.position, 99)
+
+    again = ear.entries[2 + lost :]
+    assert [entry.event.data for entry in again] == ["1", "2", *"n" * new]
+    assert gone.position.epoch not in {entry.position.epoch for entry in again}
+    assert history.gap == "epoch"
+    assert caplog.text.count("was put back: ") == 1
+
+
+async def test_whoever_writes_looks_first(path):
+    """A process without a listener knows what it has written itself."""
+    async with opened(path) as broker:
+        with holding_up(broker):
+            await append_all(broker, "12")
+            back_up(path, path.with_name("backup"))
+            (lost,) = await append_all(broker, "3")
+            back_up(path.with_name("backup"), path)
+            async with opened(path) as other:
+                await append_all(other, "n")
+
+            (after,) = await append_all(broker, "4")
+
+    assert after.position.epoch != lost.position.epoch
+    assert after.position.offset == 4
+
+
+async def test_the_same_copy_is_put_back_twice(path):
+    """It has the name again that the file had before the first time."""
+    async with opened(path) as broker:
+        await append_all(broker, "12")
+        back_up(path, path.with_name("backup"))
+        epochs = {(await append_all(broker, "34"))[-1].position.epoch}
+        for _ in range(2):
+            back_up(path.with_name("backup"), path)
+            epochs.add((await append_all(broker, "5"))[-1].position.epoch)
+
+    assert len(epochs) == 3
 
 
 async def test_what_is_removed_is_no_copy(path):

@@ -1,15 +1,15 @@
 """
 What is new in the channels that are listened to, in the order of the file.
 
-``entry.seq`` is the order of all entries of all processes. ``_seen_seq`` says how far this
+``entry.seq`` is the order of all entries of all processes. ``_seen`` says how far this
 process has come: every entry up to it was added to ``_fresh`` if its channel was listened
 to, and none after it. There are two ways to move it, and both add the entries in between in
 the same critical section:
 
-* The thread that reads takes a snapshot of the file, and all entries after ``_seen_seq``
+* The thread that reads takes a snapshot of the file, and all entries after ``_seen``
   from it.
 * The thread that writes offers what it has just committed. This is accepted only if
-  ``_seen_seq`` is the number before its first entry: then no other process has an entry in
+  ``_seen`` is the number before its first entry: then no other process has an entry in
   between, nor ever will, since numbers are given in order under the lock of the file. If
   it is refused, the file has to be read, as for entries of other processes.
 
@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 
 from ... import native
 from ...errors import InvalidFieldError
-from .schema import ENTRY_COLUMNS, entry_from_row, read_head, read_state
+from .restored import Seen
+from .schema import ENTRY_COLUMNS, entry_from_row, read_head, read_mark, read_state
 
 if TYPE_CHECKING:
     import sqlite3
@@ -71,8 +72,7 @@ class News:
         # Entries that are to be handed on, the next one in front.
         self._fresh: deque[Entry] = deque()
         # Up to which ``seq`` the file has been followed, and which file that was.
-        self._seen_seq = 0
-        self._file_id: str | None = None
+        self._seen = Seen("", 0, None)
         # Of each channel that is listened to, the head or the last position in _fresh.
         self._handed_on: dict[str, Position] = {}
 
@@ -100,7 +100,7 @@ class News:
                         connection.execute(_UNLISTEN, (channel,))
                         continue
                     if not self._handed_on:
-                        self._file_id, self._seen_seq, _ = read_state(connection)
+                        self._see(connection, read_state(connection))
                     head = self._handed_on[channel] = self._read_head(connection, channel)
                     heads.append(head)
                     connection.execute(_LISTEN, (channel,))
@@ -123,21 +123,20 @@ class News:
             BrokerUnavailableError: The file cannot be read. Nothing is skipped.
             ConfigError: A copy was put back, and the file cannot be written.
         """
+        # Before the snapshot, which has it unless a copy was put back.
+        highest = self._highest.seen()
         with self._connection.reading() as connection, self._lock:
-            state = read_state(connection)
-            if not self._handed_on:
-                return False
-            if state.file_id != self._file_id:
-                # Another process has found that a copy was put back: all of it is new.
-                self._file_id, self._seen_seq = state.file_id, 0
-            if state.last_seq >= self._seen_seq:
-                return self._read_rows(connection, state)
-            self._highest.note(state._replace(last_seq=self._seen_seq))
+            state, seen = read_state(connection), self._seen
+            if not self._highest.loss(connection, state, highest, seen):
+                return self._read_rows(connection, state) if self._handed_on else False
         with self._connection.writing() as connection:
-            self._highest.begin_anew(connection)
+            self._highest.begin_anew(connection, seen)
         return True
 
     def _read_rows(self, connection: sqlite3.Connection, state: FileState) -> bool:
+        if state.file_id != self._seen.file_id:
+            # Another process has found that a copy was put back: all of it is new.
+            self._seen = Seen(state.file_id, 0, None)
         # Not the length of _fresh, which the loop shortens meanwhile.
         added = 0
         while not added:
@@ -147,15 +146,22 @@ class News:
                 " FROM entry CROSS JOIN channel ON channel.id = entry.channel_id"
                 " WHERE entry.seq > ? AND channel.name IN temp.listened"
                 " ORDER BY entry.seq LIMIT ?",
-                (self._seen_seq, _NEWS_AT_ONCE),
+                (self._seen.seq, _NEWS_AT_ONCE),
             ).fetchall()
             added += sum(self._add_row(head, tuple(row)) for _, head, *row in rows)
             full = len(rows) == _NEWS_AT_ONCE
-            self._seen_seq = rows[-1][0] if full else state.last_seq
+            self._see(connection, state, rows[-1][0] if full else state.last_seq)
             if not full:
                 break
-        self._highest.note(state._replace(last_seq=self._seen_seq))
         return added > 0
+
+    def _see(
+        self, connection: sqlite3.Connection, state: FileState, seq: int | None = None
+    ) -> None:
+        seq = state.last_seq if seq is None else seq
+        if (state.file_id, seq) != self._seen[:2]:
+            self._seen = Seen(state.file_id, seq, read_mark(connection, seq))
+            self._highest.note(self._seen)
 
     def offer(self, commit: Commit) -> bool:
         """
@@ -174,14 +180,14 @@ class News:
         try:
             if not self._handed_on:
                 return True
-            if commit.file_id != self._file_id or commit.after_seq != self._seen_seq:
+            if (commit.seen.file_id, commit.after_seq) != self._seen[:2]:
                 return False
             if len(self._fresh) >= _NEWS_AT_ONCE:
                 return False
             for entry in commit.entries:
                 if entry.channel in self._handed_on:
                     self._add(entry)
-            self._seen_seq += len(commit.entries)
+            self._seen = commit.seen
             return True
         finally:
             self._lock.release()
@@ -243,7 +249,6 @@ class News:
                 "INSERT INTO temp.listened VALUES (?)",
                 [(channel,) for channel in self._handed_on],
             )
-            if file_id != self._file_id:
+            if file_id != self._seen.file_id:
                 # Another file: all that is in it is new, whatever its numbers are.
-                self._seen_seq = 0
-            self._file_id = file_id
+                self._seen = Seen(file_id, 0, None)

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ENTRY_COLUMNS",
     "FileState",
+    "Mark",
     "Row",
     "ensure_schema",
     "entry_from_row",
     "read_head",
+    "read_mark",
     "read_state",
     "renew_copy",
     "renew_epochs",
@@ -78,6 +80,9 @@ ENTRY_COLUMNS = (
 
 Row: TypeAlias = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
 """One row of :data:`ENTRY_COLUMNS`. The values may be of any type that SQLite has."""
+
+Mark: TypeAlias = tuple[int, int, float]
+"""The id of the channel, the offset and the time of an entry."""
 
 
 def ensure_schema(connection: sqlite3.Connection) -> None:
@@ -187,6 +192,26 @@ def read_state(connection: sqlite3.Connection) -> FileState:
     except InvalidFieldError as error:
         raise ForeignFileError(f"the file is damaged: {error}; remove it") from error
     return FileState(str(file_id), start.offset, start.epoch)
+
+
+def read_mark(connection: sqlite3.Connection, seq: int) -> Mark | None:
+    """
+    Return what tells an entry from another one that has its number.
+
+    Args:
+        connection: A connection to a file that has the tables.
+        seq: The number.
+
+    Returns:
+        :obj:`None` if there is no entry with that number, or a damaged one.
+    """
+    row = connection.execute(
+        "SELECT channel_id, offset, published_at FROM entry WHERE seq = ?", (seq,)
+    ).fetchone()
+    match row:
+        case (int(), int(), float(published_at)) if math.isfinite(published_at):
+            return (*row,)
+    return None
 
 
 def read_head(connection: sqlite3.Connection, channel: str) -> tuple[Position, str | None]:

@@ -9,6 +9,7 @@ from ...channels.entry import Entry
 from ...channels.position import MAX_OFFSET, Position
 from ...errors import InvalidFieldError
 from ..epoch import new_epoch
+from .restored import Seen
 from .schema import read_state
 
 if TYPE_CHECKING:
@@ -54,12 +55,12 @@ class Commit:
         entries: In the order of their ``seq``, which are consecutive numbers.
         after_seq: The highest ``seq`` before the first of them; :obj:`None` if another
             program has interfered with the numbers, so that they are not consecutive.
-        file_id: The random name of the file that they are in.
+        seen: The file after that.
     """
 
     entries: list[Entry]
     after_seq: int | None
-    file_id: str
+    seen: Seen
 
 
 class Writer:
@@ -143,11 +144,11 @@ class Writer:
                 )
             aged = len(batch) + _AGED_PER_BATCH
             self._trim_aged(connection, now, aged, look_at=aged)
-        self._highest.note(state._replace(last_seq=last_seq))
+        is_dense = last_seq == state.last_seq + len(rows)
+        seen = Seen(state.file_id, last_seq, rows[-1][:3] if is_dense else None)
+        self._highest.note(seen)
         return Commit(
-            entries=entries,
-            after_seq=state.last_seq if last_seq == state.last_seq + len(rows) else None,
-            file_id=state.file_id,
+            entries=entries, after_seq=state.last_seq if is_dense else None, seen=seen
         )
 
     def sweep(self) -> bool:
