@@ -92,3 +92,23 @@ def test_what_a_platform_lacks():
 
     with pytest.raises(AttributeError, match="nothing"):
         native.original("select", "nothing")
+
+
+SHARED_LOCKS = """
+from gevent import monkey
+monkey.patch_all()
+
+from pathlib import Path
+from heliograph import native
+from heliograph.brokers import registry
+from heliograph.brokers.sqlite.restored import HighestSeq
+
+# Two threads of the operating system share each: a lock of gevent would never be got.
+for lock in (HighestSeq(Path("x"))._lock, registry._importing):
+    print(isinstance(lock, native.RLock))
+"""
+
+
+def test_locks_that_threads_of_ours_share():
+    """They are the operating system's, although gevent has replaced those of threading."""
+    assert run(SHARED_LOCKS, warnings="ignore").splitlines() == ["True", "True"]

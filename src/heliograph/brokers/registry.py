@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Protocol, cast
 
+from .. import native
 from ..errors import ConfigError
 from .base import Broker
 from .url import without_password
@@ -110,7 +110,8 @@ class _Claim:
 
 # Held while a broker's module is imported, and by a fork: a child would inherit a module
 # that is half there, and the lock of its import, which nobody there would release.
-_importing = threading.RLock()
+# Native, since the hub's thread imports and a greenlet may fork.
+_importing = native.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_importing.acquire,

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, TypeVar
@@ -142,13 +141,14 @@ class HubThread:
         """
         # A caller that stops waiting, for lack of time or by an exception (that of Ctrl+C,
         # a time-out of gevent), gives back the slot that it is never told of.
-        has_given_up = threading.Event()
+        # A plain variable: an Event of gevent is not made for the loop's thread.
+        has_given_up = False
         admitted: list[Ticket] = []
 
         async def admit(hub: Hub) -> Ticket:
             ticket = hub.admit(admission)
             admitted.append(ticket)
-            if has_given_up.is_set():
+            if has_given_up:
                 hub.release(ticket)
             return ticket
 
@@ -160,7 +160,7 @@ class HubThread:
         try:
             return run(admit(hub), self._timings.admit_seconds)
         except BaseException as error:
-            has_given_up.set()
+            has_given_up = True
             # It may have been admitted in this very moment.
             post(give_back)
             if isinstance(error, TimeoutError):
