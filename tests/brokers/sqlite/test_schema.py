@@ -127,6 +127,8 @@ async def test_layout_of_a_later_version(path):
         "UPDATE meta SET epoch = x'ff'",
         "UPDATE sqlite_sequence SET seq = 'word'",
         "UPDATE sqlite_sequence SET seq = -1",
+        "UPDATE sqlite_sequence SET seq = 9223372036854775807",
+        "UPDATE entry SET seq = 9223372036854775807",
     ],
 )
 async def test_damage_of_the_whole_file(path, statement):

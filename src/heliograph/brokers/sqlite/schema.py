@@ -19,7 +19,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ...channels.entry import Entry
-from ...channels.position import Position
+from ...channels.position import MAX_OFFSET, Position
 from ...errors import InvalidFieldError
 from ...event import Event
 from ..epoch import new_epoch
@@ -183,12 +183,19 @@ def read_state(connection: sqlite3.Connection) -> FileState:
     """
     row = connection.execute(
         "SELECT file_id, epoch,"
-        " (SELECT seq FROM sqlite_sequence WHERE name = 'entry') FROM meta"
+        " (SELECT seq FROM sqlite_sequence WHERE name = 'entry'),"
+        " EXISTS (SELECT 1 FROM entry WHERE seq = ?) FROM meta",
+        (MAX_OFFSET,),
     ).fetchone()
-    file_id, epoch, last_seq = row or ("", None, None)
+    file_id, epoch, last_seq, has_highest = row or ("", None, None, False)
     try:
         # The last seq is a number from 0 to the highest offset, too.
         start = Position.parse(epoch, 0 if last_seq is None else last_seq)
+        if has_highest or start.offset == MAX_OFFSET:
+            # No number is left, and SQLite would call the disk full with each event.
+            raise InvalidFieldError(  # noqa: TRY301 - handled as other damage
+                "seq", MAX_OFFSET, "must be below the highest number"
+            )
     except InvalidFieldError as error:
         raise ForeignFileError(f"the file is damaged: {error}; remove it") from error
     return FileState(str(file_id), start.offset, start.epoch)
