@@ -116,6 +116,22 @@ async def test_clocks_that_were_wrong(path, times, now, left, channels):
     assert numbers == left
 
 
+async def test_nothing_follows_a_time_in_the_future(path):
+    """Its event is removed as old as the moment in which the wrong time was noticed."""
+    clock = ManualClock()
+    start, left = clock.now, []
+    retention = Retention(events=1_000, seconds=10)
+    async with opened(path, retention=retention, clock=clock) as broker:
+        clock.now = start + 1e8
+        await broker.append("a", Event("x"))
+        for seconds in (0, 9, 11, 12):
+            clock.now = start + seconds
+            await broker._write_thread.run(broker._writer.sweep)
+            left.append(len((await broker.read("a", None, 9)).entries))
+
+    assert left == [1, 1, 0, 0]
+
+
 async def test_a_large_sweep_leaves_room_for_others(path):
     """Old events are removed some at a time."""
     clock = ManualClock()

@@ -88,6 +88,9 @@ class Writer:
         self._retention = retention
         self._clock = clock
         self._once = once
+        # The file, the last entry with a time that was in the future, and when that was
+        # noticed: it counts for retention instead.
+        self._ahead = "", 0, 0.0
 
     def append(self, batch: Sequence[tuple[str, Event]]) -> Commit:
         """
@@ -165,7 +168,13 @@ class Writer:
         """
         with self._connection.writing() as connection:
             now = self._clock()
-            removed = self._trim_aged(connection, now, _AGED_PER_SWEEP, look_at=-1)
+            removed = self._trim_aged(
+                connection,
+                now,
+                _AGED_PER_SWEEP,
+                look_at=-1,
+                ahead=self._old_ahead(connection, now),
+            )
             if removed == _AGED_PER_SWEEP:
                 return True
             forgotten = connection.execute(
@@ -205,22 +214,50 @@ class Writer:
         assert channel_id is not None  # noqa: S101 - a row was inserted
         return channel_id, Position(epoch, 0)
 
+    def _old_ahead(self, connection: sqlite3.Connection, now: float) -> int:
+        """Return up to which ``seq`` times in the future are known for too long."""
+        file_id = read_state(connection).file_id
+        known_file, known_seq, noticed_at = self._ahead
+        if file_id != known_file:
+            known_seq, noticed_at = 0, now
+        seq, published_at = connection.execute(
+            "SELECT seq, published_at FROM entry ORDER BY seq DESC LIMIT 1"
+        ).fetchone() or (0, now)
+        # The clock may have been wrong when it was noticed, too.
+        noticed_at = min(noticed_at, now)
+        is_old = noticed_at < now - self._retention.seconds
+        old = known_seq if is_old else 0
+        # A later one while the first waits changes nothing; it has its turn after it.
+        if (is_old or not known_seq) and seq > known_seq:
+            is_ahead = isinstance(published_at, float) and published_at > now
+            known_seq, noticed_at = (seq, now) if is_ahead else (known_seq, noticed_at)
+        self._ahead = file_id, known_seq, noticed_at
+        return old
+
     def _trim_aged(
-        self, connection: sqlite3.Connection, now: float, at_most: int, *, look_at: int
+        self,
+        connection: sqlite3.Connection,
+        now: float,
+        at_most: int,
+        *,
+        look_at: int,
+        ahead: int = 0,
     ) -> int:
         """
         Remove entries that are too old, from the first of the file on.
 
         A clock that was wrong for a while has left times that are not in order. A time in
         the future tells nothing: such an entry is as old as the next one with a time that
-        is possible. Nothing is removed after an entry that is not too old, so that a clock
-        that was in the past for a moment removes no history.
+        is possible, or as the moment in which a sweep noticed it. Nothing is removed after
+        an entry that is not too old, so that a clock that was in the past for a moment
+        removes no history.
 
         Args:
             connection: In a transaction that writes.
             now: The time.
             at_most: How many entries to remove.
             look_at: How many to look at; -1 for all.
+            ahead: Up to which ``seq`` a time in the future counts as too old.
 
         Returns:
             How many were removed.
@@ -231,11 +268,11 @@ class Writer:
             "SELECT seq, published_at FROM"
             " (SELECT seq, published_at FROM entry ORDER BY seq LIMIT ?)"
             # What is no time was written by another program, and counts as old.
-            " WHERE published_at <= ? OR typeof(published_at) != 'real'"
+            " WHERE published_at <= ? OR typeof(published_at) != 'real' OR seq <= ?"
             " ORDER BY seq LIMIT ?",
-            (look_at, now, at_most),
+            (look_at, now, ahead, at_most),
         ):
-            if isinstance(published_at, float) and published_at >= oldest_allowed:
+            if isinstance(published_at, float) and oldest_allowed <= published_at <= now:
                 break
             last_aged = seq
         if last_aged is None:
