@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import socket
 
+import pytest
+
 from heliograph import Event, HubConfig
 from heliograph.brokers import Retention
 from heliograph.brokers.memory import MemoryBroker
@@ -13,6 +15,7 @@ from heliograph.hub.tasks import Tasks
 from heliograph.hub.timings import Timings
 from heliograph.wire.framing import Framing
 from hubs import fill, opened
+from programs import run
 from streams import HEAD, connect, until
 
 
@@ -162,6 +165,48 @@ async def test_adopting_while_the_hub_is_closed():
         assert theirs.recv(99) == b""
     assert failed.is_set()
     assert not tasks._tasks
+
+
+@pytest.mark.parametrize("kind", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_who_closes_a_connection(library, kind):
+    """Uvloop closes the number itself: what it closes before must not do it as well."""
+    out = run(
+        """
+        import sys
+        library, kind = sys.argv[1:]
+        if kind == "asyncio":
+            sys.modules["uvloop"] = None
+        if library == "gevent":
+            from gevent import monkey
+            monkey.patch_all()
+        else:
+            import eventlet
+            eventlet.monkey_patch()
+
+        import os
+        from heliograph import native
+        from heliograph.hub.connections import _for_loop
+        from heliograph.hub.threaded.event_loop import new_event_loop
+
+        connection, peer = native.original("socket", "socketpair")()
+        number = connection.fileno()
+        loop = new_event_loop()
+        _for_loop(loop, connection).close()
+        loop.close()
+        try:
+            os.close(number)
+        except OSError:
+            print("closed")
+        else:
+            print("left open")
+        """,
+        library,
+        kind,
+        warnings="ignore",
+    )
+
+    assert out == ("left open\n" if kind == "uvloop" else "closed\n")
 
 
 async def test_a_connection_that_cannot_be_ended(caplog):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
 from typing import TYPE_CHECKING
 
+from .. import native
 from ..logs import Logger
 from .sinks import SocketSink, tune_socket
 from .sinks.sink import CLOSE_SECONDS
@@ -125,9 +128,9 @@ class Connections:
         try:
             await before_head()
             is_located = True
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: sink, connection
-            )
+            loop = asyncio.get_running_loop()
+            connection = self._sockets[sink] = _for_loop(loop, connection)
+            await loop.connect_accepted_socket(lambda: sink, connection)
         except asyncio.CancelledError:
             # The hub is closed.
             if not is_located:
@@ -136,13 +139,32 @@ class Connections:
             raise
         except Exception:
             if self._sockets.pop(sink, None) is not None:
-                connection.close()
+                with contextlib.suppress(OSError):
+                    os.close(connection.detach())
                 on_failed()
             raise
 
     def _forget(self, sink: SocketSink) -> None:
         self._sockets.pop(sink, None)
         self._closed.set()
+
+
+def _for_loop(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> socket.socket:
+    """Return an object for a connection whose number the loop closes, once."""
+    # uvloop detaches a socket of the class that it knows and closes the number; one of
+    # another class it closes as well, and so the number twice. It knows the class of the
+    # time when it was imported: that of gevent or eventlet, where these have replaced it.
+    if type(loop).__module__.startswith("uvloop") and (
+        native.gevent() or native.eventlet()
+    ):
+        return _detached_when_closed()(fileno=connection.detach())
+    return connection
+
+
+@functools.cache
+def _detached_when_closed() -> type[socket.socket]:
+    kind = native.original("socket", "socket")
+    return type("Detached", (kind,), {"close": lambda self: self.detach()})
 
 
 def _send_head_and_close(connection: socket.socket, head: bytes) -> None:
