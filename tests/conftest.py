@@ -26,6 +26,20 @@ else:
     settings.load_profile("busy")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Run what is exhaustive untraced: most of its time would be that of coverage."""
+    if not item.get_closest_marker("exhaustive"):
+        return (yield)
+    # In this thread alone: Coverage.stop would lose the lines of hubs in others.
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+
+
 @pytest.fixture
 def chance():
     """

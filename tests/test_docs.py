@@ -140,6 +140,7 @@ def _texts(path):
             yield "text", node.value
 
 
+@pytest.mark.once
 def test_messages_name_pages_that_the_wheel_has(tmp_path):
     """A user of the wheel has no folder docs, but the one that a message names."""
     texts = [each for path in (ROOT / "src").rglob("*.py") for each in _texts(path)]

@@ -10,7 +10,7 @@ import pytest
 from servers import unmeasured
 
 # Each test runs pytest, up to twice, and most of them in two processes.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.once, pytest.mark.timeout(120)]
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ import pytest
 from heliograph.brokers.contract import RecordingListener
 
 # Each runs pytest in a process of its own.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.once, pytest.mark.timeout(120)]
 
 # Each with one mistake: (methods of a broker in memory, the test that has to fail).
 MISTAKES = [

@@ -7,6 +7,7 @@ id it was given; what the log no longer holds must be announced.
 
 import json
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -189,4 +190,4 @@ class Delivery(RuleBasedStateMachine):
 Delivery.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None
 )
-TestDelivery = Delivery.TestCase
+TestDelivery = pytest.mark.exhaustive(Delivery.TestCase)

@@ -266,6 +266,7 @@ A, B, AB = ("letter", "a"), ("letter", "b"), ("letter", "ab")
 MANY = ("repeat", AB, (0, 99))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(120)
 @given(
     made_of([(0, 99), (1, 99), (0, 1), (2, 2), (3, 3), (2, 3), (12, 12)]),
@@ -296,6 +297,7 @@ def grows_too_fast(pattern, pump, beginning=""):
     return longest > 96**2 and longest - longer > 6 * (longer - short)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(120)
 @given(
     made_of([(0, 99), (1, 99), (0, 1), (2, 2)], "=", "!", "<=", "<!", ">"),

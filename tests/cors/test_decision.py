@@ -411,6 +411,7 @@ preflights = st.builds(
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(120)
 @given(policies, requests)
 @settings(max_examples=2000, deadline=None)
@@ -451,6 +452,7 @@ def test_nobody_gets_in(policy, request_):
         assert value.isprintable()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(120)
 @given(policies, requests)
 @settings(max_examples=1000, deadline=None)
@@ -468,6 +470,7 @@ def test_caches_are_told(policy, request_):
             assert headers[ORIGIN] in {"*", theirs.get(ORIGIN, headers[ORIGIN])}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(120)
 @given(policies, preflights)
 @settings(max_examples=1000, deadline=None)

@@ -11,7 +11,7 @@ import pytest
 import fetched
 
 # A whole test suite runs, and a type checker.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.once, pytest.mark.timeout(120)]
 
 # What Flask-CORS 6.0.5 passes of its own but for tests/core/test_helpers.py, which looks at
 # its insides. It skips one, which is about Flask before 1.1.

@@ -11,6 +11,7 @@ import asyncio
 import random
 import zlib
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
@@ -246,4 +247,4 @@ class Subscribers(RuleBasedStateMachine):
 Subscribers.TestCase.settings = settings(
     max_examples=80, stateful_step_count=40, deadline=None
 )
-TestSubscribers = Subscribers.TestCase
+TestSubscribers = pytest.mark.exhaustive(Subscribers.TestCase)

@@ -186,6 +186,7 @@ def test_limit_is_checked():
         EventStreamParser(max_event_bytes=0)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("piece", "times"),
     [(b"x", 500_000), (b"data\n", 100_000), (b"data:x\r", 100_000), (b"\n", 500_000)],

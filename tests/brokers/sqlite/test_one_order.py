@@ -158,7 +158,7 @@ class OneOrder(RuleBasedStateMachine):
 OneOrder.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None
 )
-TestOneOrder = pytest.mark.timeout(120)(OneOrder.TestCase)
+TestOneOrder = pytest.mark.exhaustive(pytest.mark.timeout(120)(OneOrder.TestCase))
 
 
 @pytest.fixture

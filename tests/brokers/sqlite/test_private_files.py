@@ -29,7 +29,7 @@ from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.brokers.sqlite.private_files import change_mode, give, make_folder
 
 # Many run processes of other users.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.once, pytest.mark.timeout(120)]
 
 # (what is asked for, rights of the files, of the folder of bells, of a bell).
 RIGHTS = [
