@@ -49,7 +49,7 @@ _PIPELINED = (
 # As long as the most that a server keeps back before it writes: eventlet's, unless its own
 # environment of the request says otherwise, and middleware may have made a copy of that.
 # Letters of both cases, so that middleware that changes bytes changes these.
-_COMMENT = b":" + b"Aa" * 2047 + b"\n"
+_COMMENT = b": A" + b"Aa" * 2046 + b"\n"
 
 
 def serve_stream(
