@@ -63,7 +63,8 @@ class LoopThread:
         native.call_handed_over()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
+        # Not made the loop of this thread (set_event_loop): nobody asks for it without one
+        # that runs, and asyncio's lock for that would be held in a child of that moment.
         self.loop.set_exception_handler(_on_exception)
         while not self._is_stopping:
             try:
