@@ -54,8 +54,10 @@ def test_clients_that_pipeline(tmp_path, name):
         if name in TAKEN_OVER:
             check_what_comes_first(server.port, BIG, b"x" * 2_000_000)
             check_what_comes_first(server.port, PING, b"pong")
-        # Servers log that their clients have left; nothing of ours fails.
-        assert "/heliograph/" not in server.log_text()
+        # Servers log that their clients have left; nothing of ours fails. Warnings name a
+        # page of the documentation, which is among our files.
+        ours = [line for line in server.log_text().splitlines() if "/heliograph/" in line]
+        assert [line for line in ours if "/heliograph/docs/" not in line] == []
 
 
 def attack_together(port, packet, *, resets):
