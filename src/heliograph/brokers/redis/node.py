@@ -111,7 +111,7 @@ class Node:
         return host, int(port)
 
     def leave(self) -> None:
-        """Make reads on a new connection, and look whether the line needs one, too."""
+        """Reconnect for reads, and check whether the line has to, too."""
         self._reads.reconnect()
         self.line.check_server()
 

@@ -60,7 +60,7 @@ class Pipe:
         self._reconnects = False
 
     def reconnect(self) -> None:
-        """Make the calls that follow on a new connection, perhaps to another server."""
+        """Reconnect before the next call, perhaps to another server."""
         self._reconnects = True
 
     async def call(self, request: Request, *, asking: bool = False) -> Reply:

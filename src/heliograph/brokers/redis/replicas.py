@@ -130,7 +130,7 @@ class AllReplicas(Replicas):
         self._expected = 1
 
     def ask(self, pipeline: Pipeline) -> None:
-        """Look how far the primary is, wait for replicas, and look how far they are."""
+        """Ask for the offset of the primary, wait for replicas, and ask for theirs."""
         pipeline.execute_command("INFO", "replication")
         self._ask_again(pipeline, self._expected, self._timeout_seconds)
 

@@ -127,7 +127,7 @@ class HighestSeq:
 
     def begin_anew(self, connection: sqlite3.Connection, *seen: Seen) -> FileState:
         """
-        Give the file new epochs if a copy was put back.
+        Renew the epochs of the file if a copy was put back.
 
         Args:
             connection: In a transaction that writes. It may be rolled back.

@@ -146,7 +146,7 @@ def renew_copy(connection: sqlite3.Connection, inode: int) -> bool:
 
 def renew_epochs(connection: sqlite3.Connection) -> None:
     """
-    Give all channels a new epoch, and the file another random name.
+    Renew the epochs of all channels, and the random name of the file.
 
     Args:
         connection: In a transaction that writes.
