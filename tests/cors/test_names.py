@@ -25,6 +25,16 @@ MISTAKES = [
     (parse_allow_headers, ["X Y"], ["allow_headers: 'X Y'", "not a token"]),
     (parse_allow_headers, ["X-\u00e4"], ["allow_headers: 'X-\u00e4'"]),
     (parse_allow_headers, ["(x+)+"], ["allow_headers: '(x+)+'", "exponential"]),
+    (
+        parse_allow_headers,
+        [r"X-A: \w+"],
+        [r"allow_headers: 'X-A: \\w+'", "matches no name", "X-Company"],
+    ),
+    (
+        parse_allow_headers,
+        [re.compile(r"\s*")],
+        ["allow_headers: re.compile", "matches no name"],
+    ),
     (parse_allow_headers, ["("], ["allow_headers: '('"]),
     (parse_allow_headers, [5], ["allow_headers: 5 is not a string"]),
     (parse_allow_headers, None, ["allow_headers: None"]),

@@ -19,6 +19,12 @@ GOOD = [
     "http://app.example:443",
     "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
     "capacitor://localhost",
+    "file://",
+    "app://.",
+    "app://-",
+    "app://",
+    "moz-extension://7ea0c2b2-6b1e-4a3c-9d55-0a1f6a1d3e7c",
+    "safari-web-extension://4D9A7F3C-0001-4AD2-8CE5-1F2E3D4C5B6A",
     "https://" + "a" * (MAX_CHARACTERS - len("https://")),
 ]
 
@@ -69,6 +75,13 @@ BAD = [
     "https://.",
     "https://[::g]",
     "1http://app.example",
+    "file:///",
+    "file:///index.html",
+    "app://./",
+    "app://a b",
+    "app://a@b",
+    "App://.",
+    "https://app://.",
     "https://" + "a" * MAX_CHARACTERS,
 ]
 

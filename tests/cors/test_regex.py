@@ -5,12 +5,10 @@ import re
 import pytest
 
 from heliograph.cors.regex import (
-    Ending,
     Stars,
     UnsafeRegexError,
     compile_bounded,
     fixed_characters,
-    host_endings,
     literal_beginning,
 )
 
@@ -61,35 +59,6 @@ def test_what_is_fixed(pattern, beginning, fixed):
     compiled = compile_bounded(pattern, ignore_case=False)
 
     assert (literal_beginning(compiled), fixed_characters(compiled)) == (beginning, fixed)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "found"),
-    [
-        (r".*", {""}),
-        (r"https://app\.example", {"=https://app.example"}),
-        (r"https://APP\.example$", {"=https://app.example"}),
-        (r"https://.*\.app\.example", {".app.example"}),
-        (r"https://(\w+\.)?app\.example(:\d+)?", {"=https://app.example", ".app.example"}),
-        (r"https?://[^/]+:8080", {""}),
-        (r"http://localhost:.*", {"=http://localhost"}),
-        (r"https://app\.example(:.*)?", {"=https://app.example"}),
-        (r"https://app\.example:?\d*/?.*", {""}),
-        (r"https://(a|b)\.x\.(com|org)", {".x.com", ".x.org"}),
-        (r"(https://a\.example|.*\.b\.example)", {"=https://a.example", ".b.example"}),
-        (r"https://app\.example(\.\w\w)*", {""}),
-        (r"https://.*.example\.com", {"example.com"}),
-        (r"(?>https://)(?=a)app\.example", {"=https://app.example"}),
-        (r"(ab|cd|ef)(ab|cd|ef)(ab|cd|ef)(ab|cd|ef)", None),
-    ],
-)
-def test_endings(pattern, found):
-    """The ends of hosts, without the port; ``=`` marks a whole match."""
-    endings = host_endings(compile_bounded(pattern, ignore_case=False))
-
-    assert endings == (
-        None if found is None else {Ending(text.lstrip("="), "=" in text) for text in found}
-    )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from .proof import is_disjoint
 from .regex import Stars, UnsafeRegexError, compile_bounded
 
 __all__ = [
@@ -117,7 +118,7 @@ def parse_allow_headers(option: HeadersOption, problems: list[str]) -> HeaderRul
     for rule in rules:
         if isinstance(rule, re.Pattern) or (isinstance(rule, str) and _REGEX.search(rule)):
             try:
-                expressions.append(compile_bounded(rule, ignore_case=True))
+                expressions.append(_expression(rule))
             except UnsafeRegexError as error:
                 problems.append(
                     f"allow_headers: {rule!r} is read as a regular expression, but {error}"
@@ -128,6 +129,16 @@ def parse_allow_headers(option: HeadersOption, problems: list[str]) -> HeaderRul
             names += _names("allow_headers", [rule], problems)
     lower = frozenset(name.lower() for name in names) - {"*"}
     return HeaderRules(rules, "*" in names, lower, tuple(patterns), tuple(expressions))
+
+
+def _expression(rule: str | re.Pattern[str]) -> re.Pattern[str]:
+    expression = compile_bounded(rule, ignore_case=True)
+    if is_disjoint(expression, TOKEN):
+        raise UnsafeRegexError(
+            "it matches no name of a header (RFC 9110 section 5.1), which it must match as"
+            " a whole; write an expression such as r'X-Company-.*'"
+        )
+    return expression
 
 
 def parse_names(

@@ -1,8 +1,8 @@
 """
 The rules that the option ``origins`` may contain.
 
-A mistake is answered with what to write instead. Rules that match the web sites of others
-are found here, and refused by the policy if it supports credentials.
+A mistake is answered with what to write instead, as far as that can be guessed. What is
+guessed is read again before it is offered.
 """
 
 from __future__ import annotations
@@ -12,48 +12,48 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, TypeAlias
 
+from .host_writing import WEB_SCHEMES, is_starred_address, origin_of
+from .mending import mended_empty, quoted
 from .origins import DEFAULT_PORTS, Origins, Rule, is_origin
-from .regex import UnsafeRegexError, compile_bounded, host_endings, literal_beginning
+from .proof import examine
+from .regex import UnsafeRegexError, compile_bounded
+from .shapes import PRIVATE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .request import CorsRequest
 
-__all__ = ["OriginsOption", "lets_strangers_in", "parse_origins"]
+__all__ = ["OriginsOption", "parse_origins"]
 
 OriginsOption: TypeAlias = "Rule | Iterable[Rule]"
-
-# What people write when they mean an origin: with a path, without a scheme, in capitals.
-_NEARLY = re.compile(
-    r"(?:([a-z][a-z0-9+.-]*):/+)?(?:[^/@\s]*@)?(\[[0-9a-f:.]+\]|[a-z0-9._*-]+)"
-    r"(?::([0-9]+|\*))?(?:[/?#].*)?",
-    re.IGNORECASE,
-)
 
 # A star stands for part of one label, so it never matches a dot.
 _STAR = "[a-z0-9_-]+"
 _PATTERN = re.compile(
-    r"([a-z][a-z0-9+.-]*)://((?:[a-z0-9_*-]+\.)*[a-z0-9_*-]+|\[[0-9a-f:.]+\])"
+    r"([a-z][a-z0-9+.-]*)://((?:[a-zA-Z0-9_*-]+\.)*[a-zA-Z0-9_*-]+|\[[0-9a-f:.]+\])"
     r"(?::([1-9][0-9]{0,4}|\*))?"
 )
 _ANY_PORT = "(?::[0-9]+)?"
-
-# Names below which nobody can register a name: reserved by RFC 6761, by RFC 6762 ("local")
-# and by ICANN ("internal"), or used in home networks and not in the root zone.
-_PRIVATE = frozenset(
-    {"example", "home", "internal", "invalid", "lan", "local", "localhost", "test"}
-)
 
 # A list in JSON, as it comes from an environment variable: it would be a valid expression,
 # a set of characters.
 _JSON = re.compile(r"""\s*[\[{]\s*["'].*""")
 
-_ADDRESS = re.compile(r"//\[[0-9a-f:.]+\]")
+# An address in IPv6, in any spelling. Its brackets do not make an expression.
+_ADDRESS = re.compile(r"^[a-z]*:?/*\[[0-9a-f:.]+\]", re.IGNORECASE)
+_NUMBERS = re.compile(r"[0-9.*]*[0-9][0-9.*]*")
 
 # No origin has these characters: they make a text a regular expression. A star alone does
 # not: it makes a pattern.
 _REGEX = re.compile(r"[\\()\[\]{}^$|?+]|\.\*")
+
+# What people write between the origins of a list.
+_SEPARATORS = re.compile(r"[\s,;]+")
+
+_ANY = frozenset({"*", ".*"})
+
+_EXAMPLE = "write scheme, host and port, such as 'https://app.example'"
 
 
 def parse_origins(option: OriginsOption, problems: list[str]) -> Origins:
@@ -80,90 +80,90 @@ def parse_origins(option: OriginsOption, problems: list[str]) -> Origins:
             " as 'https://app.example'"
         )
     exact: list[str] = []
-    expressions: list[re.Pattern[str]] = []
+    expressions: dict[re.Pattern[str], str] = {}
     functions: list[Callable[[str, CorsRequest], bool | Awaitable[bool]]] = []
     for rule in rules:
         try:
             if isinstance(rule, re.Pattern):
-                expressions.append(compile_bounded(rule, ignore_case=False))
+                expressions[_expression(rule)] = rule.pattern
             elif callable(rule):
                 functions.append(rule)
             elif not isinstance(rule, str):
                 problems.append(
                     f"origins: {rule!r} is not a string, a regular expression or a function"
+                    f"{'; is a variable of the environment missing?' * (rule is None)}"
                 )
-            elif rule in {"*", ".*", "null"} or is_origin(rule):
+            elif rule in _ANY or rule == "null" or _is_exact(rule):
                 exact.append(rule)
             else:
-                expressions.append(_expression(rule))
+                expressions[_pattern_or_expression(rule)] = rule
         except ValueError as error:
             problems.append(f"origins: {_shown(rule)} {error}")
     return Origins(
         rules=rules,
-        exact=frozenset(exact) - {"*", ".*", "null"},
-        expressions=tuple(expressions),
+        exact=frozenset(exact) - _ANY - {"null"},
+        expressions=expressions,
         functions=tuple(functions),
-        any_origin=not {"*", ".*"}.isdisjoint(exact),
+        any_origin=not _ANY.isdisjoint(exact),
         null="null" in exact,
     )
 
 
-def lets_strangers_in(expression: re.Pattern[str]) -> bool:
-    r"""
-    Return whether an expression matches web sites that anybody may set up.
-
-    ``https://app.example.*`` matches ``https://app.example.evil.example``, and
-    ``https://.*app\.example`` matches ``https://evilapp.example``. An expression is safe
-    if every host that it matches ends in two labels that are written out, or in a name that
-    nobody can register. It is also safe if it begins with another scheme than HTTP's:
-    browser extensions have random names.
-
-    Args:
-        expression: An expression that :func:`.compile_bounded` has accepted.
-    """
-    scheme, ends, _ = literal_beginning(expression).lower().partition("://")
-    if ends and scheme not in {"http", "https"}:
+def _is_exact(rule: str) -> bool:
+    """Return whether a text is an origin that a browser may send."""
+    if not is_origin(rule):
         return False
-    found = host_endings(expression)
-    # A whole match has a scheme; if not, the colon that looked like a port's was the
-    # scheme's.
-    return found is None or not all(
-        (is_whole and "://" in text) or _is_somebodys(text.partition(".")[2])
-        for text, is_whole in found
-    )
+    return rule.partition("://")[0] not in DEFAULT_PORTS or origin_of(rule) == rule
 
 
-def _is_somebodys(name: str) -> bool:
-    """Return whether one owner has all names that end in a dot and this name."""
-    *above, last = name.split(".")
-    return bool(last) and (bool(above) or last in _PRIVATE)
+def _expression(rule: str | re.Pattern[str]) -> re.Pattern[str]:
+    """Return a regular expression. Its text ignores case, as in Flask-CORS."""
+    is_text = isinstance(rule, str)
+    read = "is read as a regular expression, but " if is_text else ""
+    try:
+        expression = compile_bounded(rule, ignore_case=is_text)
+    except UnsafeRegexError as error:
+        raise ValueError(f"{read}{error}") from error
+    if examine(expression).is_empty:
+        mended = mended_empty(expression)
+        hint = quoted(mended) if mended else r"r'https://(.*\.)?app\.example'"
+        raise ValueError(
+            f"{read}{'it ' * is_text}matches no origin. It must match all of one: scheme,"
+            " host, and any port that is not the scheme's own, as in"
+            f" 'http://localhost:3000'; write {'for example ' * (not mended)}{hint}"
+        )
+    return expression
 
 
-def _expression(rule: str) -> re.Pattern[str]:
+def _pattern_or_expression(rule: str) -> re.Pattern[str]:
     match = _PATTERN.fullmatch(rule)
     if match is not None and "*" in rule and match[1] != "file":
         return _pattern(rule, *match.groups())
     if _JSON.fullmatch(rule):
         raise ValueError("looks like a list in JSON; pass it through json.loads(…)")
-    if not _REGEX.search(_ADDRESS.sub("//", rule)) or rule.startswith("file:"):
+    if several := _several(rule):
+        raise ValueError(f"is one text; write a list of origins: {several}")
+    if not _REGEX.search(_ADDRESS.sub("", rule)) or rule.startswith("file:"):
         raise ValueError(_what_is_wrong(rule))
-    try:
-        # Origins are in lower case; Flask-CORS ignores case in such a text as well.
-        return compile_bounded(rule, ignore_case=True)
-    except UnsafeRegexError as error:
-        raise ValueError(f"is read as a regular expression, but {error}") from error
+    return _expression(rule)
 
 
 def _pattern(rule: str, scheme: str, host: str, port: str | None) -> re.Pattern[str]:
+    if scheme not in WEB_SCHEMES:
+        return _compiled(scheme, host, port, star="[A-Za-z0-9_-]+")
     if port is not None and DEFAULT_PORTS.get(scheme) == port:
         raise ValueError(
             "is not what a browser sends, and so would never match; write"
             f" {rule.rpartition(':')[0]!r}"
         )
-    *_, parent, name = ["", *host.split(".")]
+    if origin_of(rule) != rule:
+        raise ValueError(_what_is_wrong(rule))
     if "*" not in host:
-        return re.compile(re.escape(f"{scheme}://{host}") + _ANY_PORT)
-    if "*" in name or ("*" in parent and name not in _PRIVATE):
+        return _compiled(scheme, host, port, star="")
+    if is_starred_address(host):
+        return _compiled(scheme, host, port, star="[0-9]+")
+    *_, parent, name = ["", *host.split(".")]
+    if "*" in name or ("*" in parent and name not in PRIVATE_NAMES):
         raise ValueError(
             "matches names that anybody may have; end it with a name of yours, such as"
             f" '{scheme}://*.yours.example', and write ':*' for any port"
@@ -173,42 +173,74 @@ def _pattern(rule: str, scheme: str, host: str, port: str | None) -> re.Pattern[
             "has two stars in one label; a star stands for characters of one label: write"
             " one star, or a regular expression"
         )
-    text = re.escape(f"{scheme}://{host}").replace(r"\*", _STAR)
+    return _compiled(scheme, host, port, star=_STAR)
+
+
+def _compiled(scheme: str, host: str, port: str | None, *, star: str) -> re.Pattern[str]:
+    text = re.escape(f"{scheme}://{host}").replace(r"\*", star)
     if port is not None:
         text += _ANY_PORT if port == "*" else f":{port}"
     return re.compile(text)
 
 
+def _several(rule: str) -> list[str] | None:
+    """Return the origins that a text lists; None if it is no such list."""
+    parts = [part for part in _SEPARATORS.split(rule.strip()) if part]
+    if not _SEPARATORS.search(rule.strip()) or _REGEX.search(
+        _ADDRESS.sub("", "".join(parts))
+    ):
+        return None
+    found = [part if _can_be_written(part) else origin_of(part) for part in parts]
+    return [each for each in found if each] if found and all(found) else None
+
+
 def _what_is_wrong(rule: str) -> str:
     """Return why a text is not an origin, and what to write instead."""
-    match = _NEARLY.fullmatch(rule.strip())
-    if rule.lower().startswith("file:"):
-        # HTML section 7.1.1 leaves the origin of file: URLs to browsers, which send "null".
-        return "is not an origin; pages that are opened from files have the origin 'null'"
-    if match is None:
-        if "," in rule or " " in rule.strip():
-            return "is not an origin; write several as a list of strings"
-        if not rule.isascii():
-            # RFC 5890 section 2.3.2.1: browsers send the A-label.
-            return "is not ASCII; write the name as browsers send it, as 'https://xn--…'"
+    text = rule.strip()
+    if not text:
         return (
-            "is not an origin; write scheme, host and port, such as 'https://app.example'"
+            "is empty: a variable of the environment that is not set, or a comma at the"
+            " end of a list? Leave it out, or write an origin"
         )
-    scheme, host, port = match.groups()
-    origin = f"{scheme or 'https'}://{host}".lower()
-    if port is not None and DEFAULT_PORTS.get((scheme or "https").lower()) != port:
-        origin += f":{port}"
-    if not _can_be_written(origin):
+    if not text.isascii():
+        # RFC 5890 section 2.3.2.1: browsers send the A-label.
+        return "is not ASCII; write the name as browsers send it, as 'https://xn--…'"
+    if text.lower().startswith("file:"):
+        # HTML section 7.1.1 leaves the origin of file: URLs to browsers.
         return (
-            "is not an origin; write scheme, host and port, such as 'https://app.example'"
+            "is not what a browser sends, and so would never match; write 'null' for pages"
+            " that a browser opens from files, 'file://' for those of Android's WebView"
+            " and of Electron"
         )
-    if scheme is None:
+    if "," in text or ";" in text or " " in text:
+        return "is not an origin; write several as a list of strings"
+    if re.match(r"(?:ws|wss|ftp)://", text, re.IGNORECASE):
+        return (
+            "is not the origin of a page, whose scheme is 'https' or 'http'; write"
+            f" {origin_of(text) or 'https://app.example'!r}"
+        )
+    origin = origin_of(text)
+    if origin is None or not _can_be_written(origin):
+        if _has_numbers(text):
+            return (
+                "is not an address of four numbers up to 255, of which each may be a star;"
+                " write for example 'http://192.168.1.*:3000'"
+            )
+        return f"is not an origin; {_EXAMPLE}"
+    if text[0] in "'\"":
+        return f"has quotation marks in it; write {origin!r}"
+    if "://" not in text and not re.match("https?(?::|//)", text, re.IGNORECASE):
         return f"has no scheme; write {origin!r}"
     return f"is not what a browser sends, and so would never match; write {origin!r}"
 
 
+def _has_numbers(text: str) -> bool:
+    host = text.rpartition("//")[2].partition("/")[0].partition(":")[0]
+    return _NUMBERS.fullmatch(host) is not None and bool(host.strip("*."))
+
+
 def _can_be_written(rule: str) -> bool:
-    if is_origin(rule):
+    if _is_exact(rule):
         return True
     match = _PATTERN.fullmatch(rule)
     if match is None or "*" not in rule:

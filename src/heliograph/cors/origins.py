@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .request import CorsRequest
 
-__all__ = ["DEFAULT_PORTS", "Origins", "Rule", "is_origin"]
+__all__ = ["DEFAULT_PORTS", "FILES", "Origins", "Rule", "is_origin"]
 
 Rule: TypeAlias = (
     "str | re.Pattern[str] | Callable[[str, CorsRequest], bool | Awaitable[bool]]"
@@ -37,8 +37,20 @@ MAX_CHARACTERS = 300
 # a host. No name in the DNS has them, and authors of expressions do not expect them:
 # "https://a.example!.evil.example" would match r"https://a\.example\W.*".
 _HOST = r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])"
-_ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://({_HOST})(?::([1-9][0-9]{{0,4}}))?")
+
+# Programs choose what is in front of "://" and behind it: "app://." (Electron), "file://"
+# (WebViews), "capacitor://localhost". Safari writes the names of extensions in capitals.
+_NAME = r"[A-Za-z0-9._-]*"
+
+_ORIGIN = re.compile(
+    rf"(?:(https?|wss?|ftp)://{_HOST}|(?!(?:https?|wss?|ftp)://)[a-z][a-z0-9+.-]*://{_NAME})"
+    r"(?::([1-9][0-9]{0,4}))?"
+)
 _MAX_PORT = 65_535
+
+# HTML section 7.1.1 leaves the origin of file: URLs to browsers. Chromium sends "null", or
+# this if files may read other files, as in Android's WebView and in Electron.
+FILES = "file://"
 
 # URL standard, "special scheme".
 DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21"}
@@ -51,7 +63,8 @@ class Origins:
     Args:
         rules: The rules as they were given.
         exact: Allowed origins, compared byte for byte.
-        expressions: Expressions one of which must match the whole origin.
+        expressions: Expressions one of which must match the whole origin, each with the
+            rule as it was written.
         functions: Functions one of which must return :obj:`True`.
         any_origin: Whether ``"*"`` is among the rules.
         null: Whether ``"null"`` is.
@@ -64,7 +77,7 @@ class Origins:
         *,
         rules: tuple[Rule, ...],
         exact: frozenset[str],
-        expressions: tuple[re.Pattern[str], ...],
+        expressions: dict[re.Pattern[str], str],
         functions: tuple[Callable[[str, CorsRequest], bool | Awaitable[bool]], ...],
         any_origin: bool,
         null: bool,
@@ -125,7 +138,7 @@ def is_origin(text: str) -> bool:
     match = _ORIGIN.fullmatch(text)
     if match is None:
         return False
-    scheme, _, port = match.groups()
+    scheme, port = match.groups()
     return port is None or (int(port) <= _MAX_PORT and DEFAULT_PORTS.get(scheme) != port)
 
 

@@ -20,11 +20,12 @@ from .names import (
     parse_methods,
     parse_names,
 )
-from .origin_rules import OriginsOption, lets_strangers_in, parse_origins
+from .origin_rules import OriginsOption, parse_origins
+from .strangers import HATCH, accidents, unsafe_origins
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from .origins import Origins, Rule
 
@@ -32,17 +33,15 @@ __all__ = ["OPTIONS", "Compiled", "CorsPolicy", "Fields", "unknown_option"]
 
 Fields: TypeAlias = tuple[tuple[str, str], ...]
 
-# A century. A larger number was meant in another unit. Browsers cap it anyway.
 # What the keys of an application's configuration have in front of an option's name.
 _OF_KEYS = "CORS_"
 
+# A century. A larger number was meant in another unit. Browsers cap it anyway.
 _MAX_AGE_SECONDS = 100 * 366 * 86_400
 
 # Fetch asks for "Origin" only. The others are what our answer depends on as well: it
 # repeats the method and the names of headers that the preflight asks for.
 _PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
-
-_HATCH = "dangerously_allow_any_origin_with_credentials"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -83,6 +82,11 @@ class CorsPolicy:
 
     Raises:
         CorsConfigError: Listing every option that is unknown, wrong or unsafe.
+
+    Attributes:
+        warnings: A sentence for each expression among the origins that also allows origins
+            of others, and was probably meant not to. With credentials, such an expression
+            is an error instead.
     """
 
     origins: tuple[Rule, ...]
@@ -97,6 +101,7 @@ class CorsPolicy:
     allow_private_network: bool
     dangerously_allow_any_origin_with_credentials: bool
 
+    warnings: tuple[str, ...] = field(repr=False, compare=False)
     compiled: Compiled = field(repr=False, compare=False)
 
     def __init__(
@@ -122,7 +127,7 @@ class CorsPolicy:
             "always_send": always_send,
             "vary_header": vary_header,
             "allow_private_network": allow_private_network,
-            _HATCH: dangerously_allow_any_origin_with_credentials,
+            HATCH: dangerously_allow_any_origin_with_credentials,
         }
         problems += [
             f"{name}: {value!r} is neither True nor False"
@@ -136,7 +141,7 @@ class CorsPolicy:
         _check_max_age(max_age, problems)
         if supports_credentials:
             if not dangerously_allow_any_origin_with_credentials:
-                problems += _unsafe_origins(parsed_origins)
+                problems += unsafe_origins(parsed_origins)
             if "*" in exposed:
                 # Fetch, "CORS protocol and credentials": a wildcard only without them.
                 problems.append(
@@ -151,6 +156,7 @@ class CorsPolicy:
             "allow_headers": parsed_headers.rules,
             "expose_headers": exposed,
             "max_age": max_age,
+            "warnings": tuple(accidents(parsed_origins)),
             **flags,
         }
         for name, value in values.items():
@@ -259,33 +265,6 @@ def _for_all(policy: CorsPolicy, origins: Origins) -> str | None:
     return origin
 
 
-def _unsafe_origins(origins: Origins) -> Iterator[str]:
-    way_out = (
-        "write the origins that you trust, such as 'https://app.example', or a function"
-        f" that decides; if you really want this, set {_HATCH}=True"
-    )
-    if origins.any_origin:
-        # Browsers reject "*" with credentials (Fetch, "CORS check"). Starlette 1.10 echoes
-        # the origin instead, which passes that check for every web site.
-        yield (
-            "origins: '*' with supports_credentials lets any web site act in the name of"
-            f" your visitors, and read what they may read; {way_out}"
-        )
-    if origins.null:
-        yield (
-            "origins: 'null' with supports_credentials lets any web site in, through a"
-            f" sandboxed frame; {way_out}"
-        )
-    for expression in origins.expressions:
-        if lets_strangers_in(expression):
-            yield (
-                f"origins: {expression.pattern!r} with supports_credentials also allows"
-                " web sites that anybody may set up, because the end of their names is not"
-                r" fixed (write '\.' for a dot, as in 'https://.*\.yours\.example'); or"
-                f" {way_out}"
-            )
-
-
 def _check_max_age(value: object, problems: list[str]) -> None:
     if value is None:
         return
@@ -300,5 +279,7 @@ def _check_max_age(value: object, problems: list[str]) -> None:
         )
 
 
-OPTIONS: Final = tuple(item.name for item in fields(CorsPolicy) if item.name != "compiled")
+OPTIONS: Final = tuple(
+    item.name for item in fields(CorsPolicy) if item.name not in {"warnings", "compiled"}
+)
 """The names of all options."""

@@ -4,7 +4,7 @@ Regular expressions of a policy: their cost is bounded, and what they match is e
 A limit on the length of a client's text does not bound an expression's cost: thirty
 characters of a hostile ``Origin`` can stop a worker for hours (26 characters cost
 Flask-CORS 6.0.5 3.8 s). Therefore an expression whose cost is not bounded is refused when a
-policy is built (:mod:`.automaton`). Other engines were rejected, because they must be
+policy is built (:mod:`.ambiguity`). Other engines were rejected, because they must be
 compiled; so was a list of bad shapes, because it refuses ``([a-z-]+\.)*example\.com``.
 """
 
@@ -15,24 +15,20 @@ from re import (  # type: ignore[attr-defined]  # no public way to see what is i
     _constants as op,
 )
 from re import _parser as parser  # type: ignore[attr-defined]  # likewise
-from typing import Any, NamedTuple
+from typing import Any
 
-from .automaton import Automaton, UnsafeRegexError
+from .ambiguity import check_cost
+from .automaton import UnsafeRegexError, automaton_of
 
 __all__ = [
     "Stars",
     "UnsafeRegexError",
     "compile_bounded",
     "fixed_characters",
-    "host_endings",
     "literal_beginning",
 ]
 
-# The number of different endings of an expression that are examined.
-_MAX_ENDINGS = 64
-
 _REPEATS = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
-_SLASH = (op.LITERAL, ord("/"))
 
 
 def compile_bounded(
@@ -64,9 +60,7 @@ def compile_bounded(
         flags |= re.IGNORECASE
     try:
         compiled = re.compile(text, flags)
-        parsed = parser.parse(text, flags)
-        # A flag may be set for a part only. Both cases for all of it is the safe side.
-        Automaton(parsed, ignore_case=bool(compiled.flags & re.IGNORECASE)).check()
+        check_cost(automaton_of(compiled))
     except (re.error, OverflowError, RecursionError) as error:
         raise UnsafeRegexError(f"it is not a valid regular expression ({error})") from error
     return compiled
@@ -140,79 +134,3 @@ def _fixed(parsed: Any) -> int:
         elif kind in _REPEATS:
             count += value[0] * _fixed(value[2])
     return count
-
-
-class Ending(NamedTuple):
-    """
-    The end of everything that an expression, or one of its alternatives, matches.
-
-    Attributes:
-        text: The literal characters at the end, in lower case.
-        is_whole: Whether they are all of it.
-    """
-
-    text: str
-    is_whole: bool
-
-
-def host_endings(pattern: re.Pattern[str]) -> set[Ending] | None:
-    """
-    Return the ends of the hosts of the origins that an expression matches.
-
-    Args:
-        pattern: A result of :func:`compile_bounded`.
-
-    Returns:
-        One ending for each alternative, without the port: a colon in an origin is followed
-        by a port or by the slashes of the scheme. :obj:`None` if there are too many.
-    """
-    found = _endings(
-        parser.parse(pattern.pattern, pattern.flags), {Ending("", is_whole=True)}
-    )
-    return None if len(found) > _MAX_ENDINGS else found
-
-
-def _endings(parsed: Any, behind: set[Ending]) -> set[Ending]:
-    items = list(parsed)
-    if behind == {Ending("", is_whole=True)}:
-        items = _without_port(items)
-    for kind, value in reversed(items):
-        whole = {ending for ending in behind if ending.is_whole}
-        if not whole or len(behind) > _MAX_ENDINGS:
-            break
-        behind = (behind - whole) | _before(kind, value, whole)
-    return behind
-
-
-def _before(kind: Any, value: Any, behind: set[Ending]) -> set[Ending]:
-    if kind is op.LITERAL:
-        return {Ending(chr(value).lower() + text, is_whole=True) for text, _ in behind}
-    if kind is op.SUBPATTERN:
-        return _endings(value[3], behind)
-    if kind is op.ATOMIC_GROUP:
-        return _endings(value, behind)
-    if kind is op.BRANCH:
-        return set().union(*(_endings(branch, behind) for branch in value[1]))
-    if kind in _REPEATS and value[1] == 1:
-        return _endings(value[2], behind) | (behind if value[0] == 0 else set())
-    if kind in {op.AT, op.ASSERT, op.ASSERT_NOT}:
-        return behind
-    return {Ending(text, is_whole=False) for text, _ in behind}
-
-
-def _without_port(items: list[Any]) -> list[Any]:
-    """Return the items before a colon that is not the scheme's."""
-    for index in reversed(range(len(items))):
-        kind, value = items[index]
-        rest = items[index + 1 :]
-        if kind is op.LITERAL and chr(value) == ":":
-            return items[:index] if rest[:2] != [_SLASH, _SLASH] else items
-        # "(:…)?" at the end.
-        if kind in _REPEATS and value[:2] == (0, 1):
-            inner = list(value[2])
-            if inner and inner[0][0] is op.SUBPATTERN:
-                inner = list(inner[0][1][3])
-            is_port = inner[:1] == [(op.LITERAL, ord(":"))]
-            if is_port and not any(kind is not op.AT for kind, _ in rest):
-                return items[:index]
-    return items

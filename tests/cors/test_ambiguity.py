@@ -6,14 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from heliograph.cors.automaton import Automaton, UnsafeRegexError
+from heliograph.cors.ambiguity import check_cost
+from heliograph.cors.automaton import UnsafeRegexError, automaton_of
 
 
 def check(pattern, flags=0):
-    parsed = re._parser.parse(pattern, flags)
-    # Flags within the expression count as well.
-    ignore_case = bool(re.compile(pattern, flags).flags & re.IGNORECASE)
-    Automaton(parsed, ignore_case=ignore_case).check()
+    check_cost(automaton_of(re.compile(pattern, flags)))
 
 
 # Expressions that people write, and some that only look dangerous.
@@ -105,7 +103,7 @@ DANGEROUS = [
     pytest.param(r"(?:(?!.*-.*X).)*+Z", "too many ways", id="in-a-possessive-loop"),
     pytest.param(r"(?:(?!.*-.*X).)*?Z", "too many ways", id="in-a-lazy-loop"),
     pytest.param(r"(?:(?!.*-.*X).){0,500}Z", "too many ways", id="in-a-counted-loop"),
-    pytest.param(r"(?:(?!.*-.*X).){200}Z", "too many ways", id="in-as-many-copies"),
+    pytest.param(r"(?:(?!.*-.*X).){20}Z", "too many ways", id="in-as-many-copies"),
     pytest.param(r"(?:(?!.{9,99}-.{9,99}X).)*Z", "too many ways", id="counted-in-a-look"),
     pytest.param(r"(?:(?<=(?!.*-.*X)a).)*Z", "too many ways", id="in-a-look-behind"),
     pytest.param(r"(?:(?=(a+)+X).)*Z", "exponential", id="exponential-in-look-in-loop"),

@@ -1,0 +1,90 @@
+r"""
+Rules that let the pages of others in: what is said of them, and what to write instead.
+
+With credentials they are mistakes: such a page acts in the name of a visitor who is logged
+in, and reads what the visitor may read. Without them, a page reads what it could fetch by
+itself, unless the server is in a network that only the visitor can reach. There, and only
+about expressions that look like accidents, a warning is enough: Flask-CORS accepts
+``http?://\w*\.?example\.com:?\d*/?.*``, which its own tests have.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .mending import mended_open, quoted
+from .origins import FILES
+from .proof import examine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .origins import Origins
+
+__all__ = ["HATCH", "accidents", "unsafe_origins"]
+
+HATCH: Final = "dangerously_allow_any_origin_with_credentials"
+"""The option that allows them all the same."""
+
+_WAY_OUT = (
+    "write the origins that you trust, such as 'https://app.example', or a function that"
+    f" decides; if you really want this, set {HATCH}=True"
+)
+
+
+def unsafe_origins(origins: Origins) -> Iterator[str]:
+    """Yield a sentence for each rule that must not be used with credentials."""
+    if origins.any_origin:
+        # Browsers reject "*" with credentials (Fetch, "CORS check"). Starlette 1.10 echoes
+        # the origin instead, which passes that check for every web site.
+        yield (
+            "origins: '*' with supports_credentials lets any web site act in the name of"
+            f" your visitors, and read what they may read; {_WAY_OUT}"
+        )
+    if origins.null:
+        yield (
+            "origins: 'null' with supports_credentials lets any web site in, through a"
+            f" sandboxed frame; {_WAY_OUT}"
+        )
+    if FILES in origins.exact:
+        yield (
+            f"origins: {FILES!r} with supports_credentials lets in every page that a"
+            f" visitor has saved, or was sent, as a file; {_WAY_OUT}"
+        )
+    for expression, rule in origins.expressions.items():
+        found = examine(expression).stranger
+        if found is None:
+            continue
+        mended = mended_open(expression)
+        hint = f"write {quoted(mended)}; or {_WAY_OUT}" if mended else _WAY_OUT
+        if found.is_certain:
+            yield (
+                f"origins: {rule!r} with supports_credentials also allows {found.origin!r},"
+                f" which may be somebody else's; {hint}"
+            )
+        else:
+            yield (
+                f"origins: {rule!r} with supports_credentials cannot be proven to exclude"
+                f" what may be somebody else's, such as {found.origin!r}, because of the"
+                f" look-around in it; {hint}"
+            )
+
+
+def accidents(origins: Origins) -> Iterator[str]:
+    """Yield a sentence for each expression that restricts a domain, and leaves it open."""
+    for expression, rule in origins.expressions.items():
+        found = examine(expression).accident
+        if found is None:
+            continue
+        mended = mended_open(expression)
+        hint = (
+            f"write {quoted(mended)}"
+            if mended
+            else r"write '\.' for a dot, and end the host with a name that is written out,"
+            r" as in r'https://(.*\.)?yours\.example'"
+        )
+        allows = "also allows" if found.is_certain else "may also allow"
+        yield (
+            f"origins: {rule!r} {allows} {found.origin!r}, which may be somebody else's;"
+            f" {hint}"
+        )
