@@ -72,7 +72,7 @@ MISTAKES = [
     ("file://*", "'null'"),
     ('["https://app.example"]', "json.loads"),
     ("['https://app.example']", "json.loads"),
-    ("http://[::1]:08", "is not an origin"),
+    ("http://[::1]:08", "write 'http://[::1]:8'"),
     ("(", "read as a regular expression"),
     (r"localhost:\d+", r"write r'http://localhost:\d+'"),
     (r"example\.com$", r"write r'https://example\.com$'"),

@@ -59,8 +59,9 @@ def origin_of(text: str) -> str | None:
     if scheme not in WEB_SCHEMES:
         host = match[3]
     origin = f"{scheme}://{host}"
-    if match[4] is not None and DEFAULT_PORTS.get(scheme) != match[4]:
-        origin += f":{match[4]}"
+    port = match[4] if match[4] in {None, "*"} else str(int(match[4]))
+    if port is not None and DEFAULT_PORTS.get(scheme) != port:
+        origin += f":{port}"
     return origin if "*" in origin or is_origin(origin) else None
 
 
