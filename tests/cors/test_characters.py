@@ -10,6 +10,7 @@ from heliograph.cors.characters import BITS, characters_of
 ITEMS = [
     "a", "Z", "[a-z]", "[^a-z]", "[^a]", "[a-fA-F0-9]", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S",
     r"[\d.-]", r"[^\d.-]", r"[^\W\d]", "[\x00-\x7f]", "[ä]", "[^ä]", "[a-ü]", "ß", ".", r"[\s\S]",
+    "\u017f", "[^\u017f]", "\u212a", "\u0130", "\u0131", "[\u0100-\uffff]", "[^\u0100-\u0200]",
 ]  # fmt: skip
 
 

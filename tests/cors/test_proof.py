@@ -23,6 +23,7 @@ CLOSED = [
     (r"https://.*-preview\.vercel\.app", {"vercel.app"}),
     (r"https://app[12]\.example", {"app1.example", "app2.example"}),
     (r"https://(app|api)\.(com|org)", {"app.com", "app.org", "api.com", "api.org"}),
+    (r"(?i:HTTPS)://(?i:A(?-i:pp))\.example", {"app.example"}),
     (r"(?i)HTTPS://APP\.EXAMPLE(:.*)?", {"app.example"}),
     (r"https://(?!www)[a-z]+\.app\.example", {"app.example"}),
     (r"(chrome|moz)-extension://.*", set()),
@@ -99,6 +100,9 @@ OPEN = [
     (r"http://203\.0\.113\.\d+", "http://203.0.113.0", False),
     (r"https://\[2001:db8::[0-9a-f]\]", "https://[2001:db8::0]", False),
     (r"https://example|file://", "file://", False),
+    (r"https://app[1-9]\.example", "https://app1.example", True),
+    ("https://(?i:.*EXAMPLE\\.COM)", "https://evilexample.com", True),
+    ("https://app\\.example|ftp://.*", "ftp://evil", None),
     ("(ab|cd|ef)*://.*|https://x.*y", "https://x.evil.y", None),
 ]  # fmt: skip
 
@@ -141,6 +145,7 @@ def test_unproven():
         "null",
         "",
         r"file://\w+",
+        r"wss://app\.example",
     ],
 )
 def test_empty(pattern):

@@ -65,7 +65,7 @@ def accepts(automaton, text):
         ("https://.app.example", ""),
         ("https://1", ""),
         ("https://a.1", ""),
-        ("ftp://app.example", ""),
+        ("ftp://app.example", "unsent"),
         ("null", ""),
         ("", ""),
     ],

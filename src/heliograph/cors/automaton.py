@@ -110,7 +110,7 @@ class Automaton:
 
     def _item(self, kind: Any, value: Any) -> _Fragment:
         if kind is op.SUBPATTERN:
-            return self._subpattern(value[0], value[3])
+            return self._subpattern(*value)
         if kind is op.ATOMIC_GROUP:
             return self._sequence(value)
         if kind is op.BRANCH:
@@ -126,11 +126,13 @@ class Automaton:
             raise UnsafeRegexError(f"{str(kind).lower()} in it cannot be checked; {HINT}")
         return self._position(ANY if self._is_looking_behind else characters)
 
-    def _subpattern(self, group: int | None, body: Any) -> _Fragment:
-        outside = self._group
-        self._group = group or outside
+    def _subpattern(self, group: int | None, more: int, less: int, body: Any) -> _Fragment:
+        outside = self._group, self._ignore_case
+        self._group = group or self._group
+        if (more | less) & re.IGNORECASE:
+            self._ignore_case = bool(more & re.IGNORECASE)
         inside = self._sequence(body)
-        self._group = outside
+        self._group, self._ignore_case = outside
         return inside
 
     def _look(self, direction: int, body: Any) -> _Fragment:
@@ -198,7 +200,6 @@ def automaton_of(pattern: re.Pattern[str]) -> Automaton:
         UnsafeRegexError: A part of the expression cannot be translated, or it is too long.
     """
     parsed = parser.parse(pattern.pattern, pattern.flags)
-    # A flag may be set for a part only. Both cases for all of it is the safe side.
     return Automaton(parsed, ignore_case=bool(pattern.flags & re.IGNORECASE))
 
 

@@ -21,6 +21,10 @@ __all__ = ["ANY", "BITS", "characters_of"]
 _ASCII = 128
 _OTHER = 1 << _ASCII
 
+# Beyond ASCII, and another case of letters of ASCII: the dotted and the dotless i, the long
+# s, the sign of kelvins.
+_OTHER_CASES = {0x130: "iI", 0x131: "iI", 0x17F: "sS", 0x212A: "kK"}
+
 ANY = (_OTHER << 1) - 1
 """The set of all characters."""
 
@@ -86,6 +90,9 @@ def _range(low: int, high: int, *, ignore_case: bool) -> int:
         if ignore_case:
             both = chr(code).lower() + chr(code).upper()
             characters |= sum({1 << ord(character) for character in both})
+    for code, letters in _OTHER_CASES.items():
+        if ignore_case and low <= code <= high:
+            characters |= sum(1 << ord(letter) for letter in letters)
     return characters | (_OTHER if high >= _ASCII else 0)
 
 

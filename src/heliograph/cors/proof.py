@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Example", "Findings", "examine", "is_disjoint"]
 
 # A part is written out if each of its characters is one of a few that are listed, "[12]".
-# "\d" has ten.
-_FEW = 9
+_FEW = 4
 
 _HOST = sum(BITS[ord(character)] for character in "abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
@@ -109,7 +108,7 @@ def examine(expression: re.Pattern[str]) -> Findings:
         text for shape in shapes() for text in _common_texts(automaton, is_fixed, shape)
     ]
     return Findings(
-        is_empty=not texts,
+        is_empty=all(text.shape.kind == "unsent" for text in texts),
         stranger=_example(expression, filter(_may_be_a_stranger, texts)),
         accident=_example(expression, filter(_is_accident, texts)),
     )

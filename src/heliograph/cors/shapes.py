@@ -53,8 +53,8 @@ class Shape(NamedTuple):
     Origins of one kind.
 
     Attributes:
-        kind: ``"named"``, ``"address"``, ``"file"``, or ``"local"`` for those that are
-            nobody else's.
+        kind: ``"named"``, ``"address"``, ``"file"``, ``"unsent"`` for schemes that no page
+            has any more, or ``"local"`` for those that are nobody else's.
         automaton: Accepts them.
         parts: The groups of the automaton by name.
     """
@@ -88,6 +88,7 @@ def shapes() -> tuple[Shape, ...]:
     web = {*_SCHEMES, "file", "ftp", "ws", "wss"}
     other = _none_of(web, _LETTERS, f"{_LETTERS}{_DIGITS}+.-")
     found.append(_shape("local", rf"{other}://[A-Za-z0-9._-]*(?::[0-9]+)?"))
+    found.append(_shape("unsent", r"(?:ftp|wss?)://(?P<address>[a-z0-9._-]+)(?::[0-9]+)?"))
     found.append(_shape("file", "file://"))
     return tuple(found)
 
