@@ -255,14 +255,21 @@ def bench_asgi(rounds):
         call(REQUESTS_PER_ROUND)
         return (time.perf_counter() - begin) / REQUESTS_PER_ROUND
 
-    for title, listed in ASGI.items():
-        apps = {
+    others = {
+        title: {
             "bare": app(),
-            "heliograph": CORSMiddleware(app(), CorsPolicy(origins=listed)),
             "starlette": StarlettesMiddleware(
                 app(), allow_origins=listed, allow_methods=["*"], allow_headers=["*"]
             ),
         }
+        for title, listed in ASGI.items()
+    }
+    # Ours adds a layer to every application that is called first after this.
+    for other in [other for apps in others.values() for other in apps.values()]:
+        asgi_caller(other, "GET", {}, loop=loop)()
+    for title, listed in ASGI.items():
+        ours = CORSMiddleware(app(), CorsPolicy(origins=listed))
+        apps = {"heliograph": ours, **others[title]}
         origin = listed[-1] if listed != ["*"] else "https://a.example"
         for kind in KINDS:
             method, fields, status = asked(kind, origin)

@@ -94,8 +94,8 @@ async def test_layers_are_put_around_an_application_once():
         layer = app.middleware_stack
         while isinstance(layer, Layer):
             layers.append(type(layer).__name__)
-            layer = layer.inner
+            layer = layer.app
 
-        assert sorted(layers) == ["_Around", "_Arrivals"]
+        assert sorted(layers) == ["_Arrivals", "_Outermost"]
         await open_streams.close()
         await with_cors.close()

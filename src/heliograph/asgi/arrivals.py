@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..faces import ARRIVED, noted_arrival
-from .around import Layer, put_around
+from .around import Layer, put_around, starlette_app
 
 if TYPE_CHECKING:
     from ..servers.asgi_types import Receive, Scope, Send
@@ -28,7 +28,7 @@ class _Arrivals(Layer):
             is_mounted = "router" in scope
             earlier = _UNKNOWN_NS if is_mounted else 0
             scope.setdefault(ARRIVED, time.monotonic_ns() - earlier)
-        await self.inner(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def note_arrival(scope: Scope) -> int:
@@ -47,4 +47,8 @@ def note_arrival(scope: Scope) -> int:
     if arrived_at is not None:
         return arrived_at
     now = time.monotonic_ns()
-    return now - _UNKNOWN_NS if put_around(scope, _Arrivals) else now
+    app = starlette_app(scope)
+    if app is None:
+        return now
+    put_around(app, _Arrivals)
+    return now - _UNKNOWN_NS

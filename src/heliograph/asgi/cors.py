@@ -1,46 +1,44 @@
 """
 CORS for ASGI applications: Starlette, FastAPI, Quart, or plain ones.
 
-Strategy: the outermost middleware adds the headers to whatever is sent through it. Those
-further in only record their decision, so the innermost decides, and what is sent outside of
-it (a framework's answer to an exception) has the headers all the same.
+Strategy: the outermost layer adds the headers to whatever is sent through it. Each
+middleware further in only records its decision, so the innermost decides, and what is sent
+outside of it (a framework's answer to an exception) has the headers all the same.
+
+In a Starlette application every middleware that is added later is further out: it could
+answer a preflight, or answer without headers. So :class:`_Outermost` applies the policies
+that were given to ``add_middleware`` around all of the application's middleware, and the
+instances that Starlette has created only pass everything on.
 
 Needs the standard library only.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 from ..cors import CorsPolicy, decide_async
 from ..cors.handshake import HandshakePolicy
 from ..cors.request import request_from_headers
 from ..faces.cors import judge_handshake, judged
-from .around import Layer, put_around
-from .messages import body, start
+from ..servers.log_once import warn_once
+from .around import Layer, put_around, put_around_all, starlette_app
+from .cors_response import RESPONSE_KEY, App, CorsResponse, send_answer
 from .naming import NamedAsFunction
 
 if TYPE_CHECKING:
-    from ..cors.outcome import Answer, Outcome
-    from ..servers.asgi_types import Message, Receive, Scope, Send
+    from ..servers.asgi_types import Receive, Scope, Send
 
 __all__ = ["CORSMiddleware"]
 
 _log = logging.getLogger("heliograph.cors")
 
-# Frameworks' types of these are not compatible with each other: asgiref's dicts are not
-# Starlette's mappings.
-_App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
-_Headers: TypeAlias = list[tuple[bytes, bytes]]
-
 # RFC 6455 section 7.4.1.
 _POLICY_VIOLATION = 1008
 
-# The key of a scope under which middleware further in finds the outermost one's response.
-_SCOPE_KEY = "heliograph.cors"
+# The key of a scope that holds the policies which act around the innermost application.
+_APPLIED_KEY = "heliograph.cors.applied"
 
 _CREDENTIALS = frozenset({b"cookie", b"authorization"})
 
@@ -61,7 +59,8 @@ class CORSMiddleware(NamedAsFunction):
     expressions that may end in any name.
 
     ``app = CORSMiddleware(app, policy)``, or with Starlette and FastAPI
-    ``app.add_middleware(CORSMiddleware, policy=policy)``.
+    ``app.add_middleware(CORSMiddleware, policy=policy)``, which acts around all middleware
+    of the application, in whatever order it was added.
 
     Args:
         app: The application.
@@ -71,41 +70,49 @@ class CORSMiddleware(NamedAsFunction):
         TypeError: The policy is not a :class:`~heliograph.cors.CorsPolicy`.
     """
 
-    def __init__(self, app: _App, policy: CorsPolicy) -> None:
+    def __init__(self, app: App, policy: CorsPolicy) -> None:
         if not isinstance(policy, CorsPolicy):
             raise TypeError(
                 f"policy: {policy!r} is not a CorsPolicy; write CorsPolicy(origins=…)"
             )
-        self._app = app
+        self.app = app
         self._policy = policy
         self._handshakes = HandshakePolicy(policy)
+        self._is_around = False
+        put_around_all(_Outermost)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection. See the ASGI specification."""
-        if scope["type"] == "http":
+        kind = scope["type"]
+        applied = () if self._is_around else scope.get(_APPLIED_KEY, ())
+        if self._policy in applied or kind not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        if applied:
+            # Further in, the policy of the application may come again, and then decides.
+            scope = {**scope, _APPLIED_KEY: ()}
+        if kind == "http":
             await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
         else:
-            put_around(scope, _Around)
-            await self._app(scope, receive, send)
+            await self._websocket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = request_from_headers(scope["method"], scope["path"], scope["headers"])
         decision = await decide_async(self._policy, request)
         outcome = judged(self._policy, request, decision)
         if outcome.decision.preflight:
-            await _send_answer(send, outcome.answer())
+            await send_answer(send, outcome.answer())
             return
-        response = scope.get(_SCOPE_KEY)
+        response = scope.get(RESPONSE_KEY)
         if response is not None:
             response.outcome = outcome
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
-        put_around(scope, _Around)
-        response = _Response(send, outcome)
+        _put_late(scope)
+        response = CorsResponse(send, outcome)
+        scope = {**scope, RESPONSE_KEY: response}
         # Inside of a framework, the framework answers to exceptions.
-        await response.run(self._app, scope, receive, is_outermost="app" not in scope)
+        await response.run(self.app, scope, receive, is_outermost="app" not in scope)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields = scope["headers"]
@@ -120,115 +127,71 @@ class CORSMiddleware(NamedAsFunction):
             await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
-class _Response:
+class _Outermost(Layer):
     """
-    A response that gets its headers on the way out, in the outermost middleware.
+    The layer around all middleware of a Starlette application.
+
+    The headers are added here, by whatever policy decides: the application's own, or that
+    of a part of it.
 
     Attributes:
-        outcome: The innermost middleware's; :obj:`None` as long as there is none.
+        policies: Those of ``add_middleware`` that act directly inside of this layer.
     """
 
-    def __init__(self, send: Send, outcome: Outcome | None) -> None:
-        self.outcome = outcome
-        self._is_started = False
-        self._is_refused = False
-        self._send = send
+    policies: tuple[CorsPolicy, ...] = ()
 
-    async def run(
-        self, app: _App, scope: Scope, receive: Receive, *, is_outermost: bool
-    ) -> None:
-        try:
-            await app({**scope, _SCOPE_KEY: self}, receive, self.send)
-        except Exception as error:
-            if self._is_refused and _is_caused_by_refusal(error):
-                _log.debug("the application ended with %r", error)
-                return
-            if is_outermost and not self._is_started:
-                await _send_text(self.send, 500, "Internal Server Error", ())
-            raise
-
-    async def send(self, message: Message) -> None:
-        if self._is_refused:
-            raise _RefusedError("the stream was refused")
-        outcome = self.outcome
-        if message["type"] == "http.response.start" and outcome is not None:
-            headers: _Headers = list(message.get("headers", ()))
-            present = _present_in(headers)
-            if outcome.refuses_stream(present):
-                self._is_refused = self._is_started = True
-                await _send_answer(self._send, outcome.answer())
-                raise _RefusedError("the stream was refused")
-            message = {**message, "headers": headers + _encoded(outcome.fields(present))}
-        self._is_started = True
-        await self._send(message)
-
-
-class _RefusedError(OSError):
-    """The error of ``send`` after a stream was refused: as if its client had gone."""
-
-
-class _Around(Layer):
-    """
-    A layer around the middleware of a Starlette application.
-
-    Starlette puts what answers to unhandled exceptions outside of all other middleware.
-    """
+    @classmethod
+    def around(cls, owner: Any, stack: Any) -> Self:
+        """Return the layer, with the policies of the application inside of it."""
+        policies = []
+        for kind, args, kwargs in _entries(owner):
+            if isinstance(kind, type) and issubclass(kind, CORSMiddleware):
+                stack = kind(stack, *args, **kwargs)
+                stack._is_around = True  # noqa: SLF001 - a class of this module
+                policies.append(stack._policy)  # noqa: SLF001 - the same
+        layer = cls(stack)
+        layer.policies = tuple(policies)
+        return layer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _SCOPE_KEY in scope:
-            await self.inner(scope, receive, send)
-            return
-        response = _Response(send, None)
-        await response.run(self.inner, scope, receive, is_outermost=False)
+        more: dict[str, Any] = {_APPLIED_KEY: self.policies}
+        if scope["type"] == "http" and RESPONSE_KEY not in scope:
+            response = more[RESPONSE_KEY] = CorsResponse(send, None)
+            await response.run(self.app, {**scope, **more}, receive, is_outermost=False)
+        elif self.policies or _APPLIED_KEY in scope:
+            await self.app({**scope, **more}, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
-def _is_caused_by_refusal(error: BaseException | None) -> bool:
-    """Return whether ``send`` raised an exception, or it was raised because of that."""
-    while error is not None:
-        if isinstance(error, _RefusedError):
-            return True
-        if isinstance(error, BaseExceptionGroup):
-            return all(map(_is_caused_by_refusal, error.exceptions))
-        error = error.__cause__ or error.__context__
-    return False
+def _entries(owner: Any) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+    """Return an application's middleware, the innermost first."""
+    try:
+        return [
+            (kind, tuple(args), dict(kwargs))
+            for kind, args, kwargs in reversed(owner.user_middleware)
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        _warn_in_place(owner, f"has another user_middleware than Starlette 1.10 ({error})")
+        return []
 
 
-def _present_in(headers: _Headers) -> Callable[[str], Sequence[str]]:
-    """Return what returns the values of a field. Mostly there is no such field."""
-    names = {name.lower() for name, _ in headers}
-
-    def present(name: str) -> Sequence[str]:
-        wanted = _field_name(name)
-        if wanted not in names:
-            return ()
-        return [value.decode("latin-1") for n, value in headers if n.lower() == wanted]
-
-    return present
+def _put_late(scope: Scope) -> None:
+    """Put the layer around an application that was built before there was a policy."""
+    app = starlette_app(scope)
+    if app is not None and not put_around(app, _Outermost):
+        _warn_in_place(app, "has another middleware_stack than Starlette 1.10")
 
 
-def _encoded(fields: tuple[tuple[str, str], ...]) -> _Headers:
-    return [(_field_name(name), value.encode()) for name, value in fields]
-
-
-@functools.cache  # of the names that policies use, not of those that clients send
-def _field_name(name: str) -> bytes:
-    return name.lower().encode()
-
-
-async def _send_answer(send: Send, answer: Answer) -> None:
-    await _send_text(send, answer.status, answer.text, answer.fields)
-
-
-async def _send_text(
-    send: Send, status: int, text: str, more: tuple[tuple[str, str], ...]
-) -> None:
-    data = text.encode()
-    headers: list[tuple[str, str]] = []
-    if data:
-        headers.append(("Content-Type", "text/plain; charset=utf-8"))
-        headers.append(("Content-Length", str(len(data))))
-    await send(start(status, [*headers, *more]))
-    await send(body(data, more=False))
+def _warn_in_place(app: Any, difference: str) -> None:
+    warn_once(
+        _log,
+        "in place",
+        f"{type(app).__name__} {difference}, so CORSMiddleware acts where it was added:"
+        " middleware that was added later can break preflights; its answers have no CORS"
+        " headers, nor has the 500 for an unhandled exception. Instead of add_middleware,"
+        " wrap the application as the last step: app = CORSMiddleware(app, policy)",
+    )
