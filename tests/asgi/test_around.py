@@ -367,7 +367,7 @@ async def test_a_refused_stream_behind_middleware():
 
 
 async def test_websockets():
-    """A handshake is judged once, before middleware."""
+    """A handshake is judged once, before middleware; a refusal says why in its body."""
     asked = Asked()
     cors = Middleware(CORSMiddleware, policy=asked.policy())
     app = build("fastapi", {}, [Middleware(Passing)], cors, position="later")
@@ -379,7 +379,10 @@ async def test_websockets():
         async with connect(url, origin=TENANT):
             pass
 
-    assert caught.value.response.status_code == 403
+    refused = caught.value.response
+    assert refused.status_code == 403
+    assert refused.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert refused.body == b"the policy does not allow the origin 'https://evil.example'\n"
     assert asked.times == 2
 
 

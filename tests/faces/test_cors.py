@@ -53,14 +53,14 @@ async def test_granted(log, is_async):
 @pytest.mark.parametrize(("origin", "is_allowed"), [(A, True), (EVIL, False)])
 async def test_handshakes(log, origin, is_allowed):
     """A handshake is allowed or not, and a refusal is logged."""
-    allowed = await judge_handshake(
+    reason = await judge_handshake(
         HandshakePolicy(POLICY),
         CorsRequest("GET", "/\n", origin=origin),
         scheme="ws",
         has_credentials=False,
     )
 
-    assert allowed is is_allowed
+    assert (reason is None) is is_allowed
     messages = log()
     assert len(messages) == (0 if is_allowed else 1)
     assert all(m.startswith(r"refused a WebSocket at '/\n': ") for m in messages)

@@ -25,6 +25,7 @@ from ..faces.cors import judge_handshake, judged
 from ..servers.log_once import warn_once
 from .around import Layer, put_around, put_around_all, starlette_app
 from .cors_response import RESPONSE_KEY, App, CorsResponse, send_answer
+from .messages import body, start
 from .naming import NamedAsFunction
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ _log = logging.getLogger("heliograph.cors")
 
 # RFC 6455 section 7.4.1.
 _POLICY_VIOLATION = 1008
+
+# The extension of a scope, and the beginning of the messages, with which an application
+# refuses a handshake by a whole response (ASGI specification, "WebSocket Denial Response").
+_DENIAL = "websocket.http.response"
 
 # The key of a scope that holds the policies which act around the innermost application.
 _APPLIED_KEY = "heliograph.cors.applied"
@@ -116,18 +121,25 @@ class CORSMiddleware(NamedAsFunction):
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields = scope["headers"]
-        if not await judge_handshake(
+        reason = await judge_handshake(
             self._handshakes,
             request_from_headers("GET", scope["path"], fields),
             scheme=scope.get("scheme", "ws"),
             has_credentials=any(name in _CREDENTIALS for name, _ in fields),
-        ):
+        )
+        if reason is None:
+            await self.app(scope, receive, send)
+            return
+        await receive()
+        if _DENIAL in (scope.get("extensions") or ()):
+            headers = [("Content-Type", "text/plain; charset=utf-8")]
+            await send({**start(403, headers), "type": f"{_DENIAL}.start"})
+            text = f"{reason}\n".encode()
+            await send({**body(text, more=False), "type": f"{_DENIAL}.body"})
+        else:
             # The server answers a connection that is closed before it is accepted with 403
             # (ASGI specification, WebSocket, "Close - send event").
-            await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
-            return
-        await self.app(scope, receive, send)
 
 
 class _Outermost(Layer):

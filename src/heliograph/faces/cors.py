@@ -33,15 +33,18 @@ def judge(policy: CorsPolicy, request: CorsRequest) -> Outcome:
 
 async def judge_handshake(
     policy: HandshakePolicy, request: CorsRequest, *, scheme: str, has_credentials: bool
-) -> bool:
+) -> str | None:
     """
-    Return whether a WebSocket handshake is allowed, and log a refusal at ``DEBUG``.
+    Return why a WebSocket handshake is refused, and log it at ``DEBUG``.
 
     Args:
         policy: The policy that applies.
         request: The handshake.
         scheme: The scheme of the connection that the server sees: ``ws`` or ``wss``.
         has_credentials: Whether it carries ``Cookie`` or ``Authorization``.
+
+    Returns:
+        The reason, in one sentence of ASCII; :obj:`None` if the handshake is allowed.
 
     Raises:
         TypeError: A function among the origins returned no bool.
@@ -50,7 +53,7 @@ async def judge_handshake(
     reason = await policy.refusal(request, scheme=scheme, has_credentials=has_credentials)
     if reason is not None:
         _log.debug("refused a WebSocket at %a: %s", request.path, reason)
-    return reason is None
+    return reason
 
 
 def judged(policy: CorsPolicy, request: CorsRequest, decision: Decision) -> Outcome:
