@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
+from starlette.applications import Starlette
+
 from flask import Blueprint, Flask
 from heliograph import Event, EventStreamParser, HubConfig, encode, encode_comment
 from heliograph.asgi import CORSMiddleware, EventStreams
@@ -102,6 +104,10 @@ async def asgi_app(scope: object, receive: object, send: object) -> None: ...
 
 
 CORSMiddleware(asgi_app, policy)
+CORSMiddleware(asgi_app, policy, max_age=5)  # type: ignore[call-arg]  # an option of the policy
+CORSMiddleware(asgi_app, ["https://a.example"])  # type: ignore[arg-type]  # no policy
+Starlette().add_middleware(CORSMiddleware, policy=policy)
+Starlette().add_middleware(CORSMiddleware, allow_origins=["*"])  # type: ignore[call-arg]  # Starlette's
 
 
 async def may_subscribe(channels: tuple[str, ...], scope: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from ..cors.request import request_from_headers
 from ..faces.cors import judge_handshake, judged
 from ..servers.log_once import warn_once
 from .around import Layer, put_around, put_around_all, starlette_app
+from .cors_arguments import checked
 from .cors_response import RESPONSE_KEY, App, CorsResponse, send_answer
 from .messages import body, start
 from .naming import NamedAsFunction
@@ -72,14 +73,13 @@ class CORSMiddleware(NamedAsFunction):
         policy: Who may do what. Its functions may be async.
 
     Raises:
-        TypeError: The policy is not a :class:`~heliograph.cors.CorsPolicy`.
+        TypeError: The application is none, the policy is not a
+            :class:`~heliograph.cors.CorsPolicy`, or there are options beside it. Names
+            the options of Starlette's middleware, and what to write instead.
     """
 
+    @checked
     def __init__(self, app: App, policy: CorsPolicy) -> None:
-        if not isinstance(policy, CorsPolicy):
-            raise TypeError(
-                f"policy: {policy!r} is not a CorsPolicy; write CorsPolicy(origins=…)"
-            )
         self.app = app
         self._policy = policy
         self._handshakes = HandshakePolicy(policy)
