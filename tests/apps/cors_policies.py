@@ -28,6 +28,12 @@ def policies(page):
             "methods": "*",
             "max_age": 0,
         },
+        "strict": {
+            "origins": [page, "https://other.example"],
+            "methods": ["GET", "PUT"],
+            "allow_headers": ["X-Ask"],
+            "max_age": 600,
+        },
         "remembered": {"origins": page, "max_age": 600},
         "forgotten": {"origins": page, "max_age": 0},
         "null": {"origins": ["null", "https://other.example"]},

@@ -161,18 +161,11 @@ def test_preflight_granted(options, request_, headers):
 REFUSED_PREFLIGHTS = [
     pytest.param({}, preflight(EVIL), "'https://evil.example'", id="origin"),
     pytest.param({}, preflight("null"), "'null'", id="null"),
-    pytest.param({"methods": ["PUT"]}, preflight(method="put"), "'put'", id="method-case"),
-    pytest.param({"methods": ["PUT"]}, preflight(method="PU"), "'PU'", id="part-of-a-method"),
-    pytest.param({"methods": ["GET", "POST"]}, preflight(method="GET, POST"), "'GET, POST'", id="all-methods"),
-    pytest.param({"methods": ["PUT"]}, preflight(method="POST"), "'POST'", id="method"),
-    pytest.param({"methods": ["PUT"]}, preflight(method=""), "''", id="empty-method"),
-    pytest.param({"methods": "*"}, preflight(method="A\r\nB"), "'A\\r\\nB'", id="method-is-no-token"),
-    pytest.param({"methods": "*"}, preflight(method=""), "''", id="empty-method-for-any"),
-    pytest.param({}, preflight(headers="authorization"), "'authorization', which '*' does not cover", id="authorization"),
-    pytest.param({}, preflight(headers="x-a,AUTHORIZATION"), "'AUTHORIZATION'", id="authorization-in-capitals"),
-    pytest.param({"allow_headers": ["x-a"]}, preflight(headers="x-a,x-b"), "'x-b'", id="one-of-two"),
-    pytest.param({"allow_headers": []}, preflight(headers="x-b"), "'x-b'", id="none"),
-    pytest.param({"allow_headers": ["x-[ab]"]}, preflight(headers="x-ab"), "'x-ab'", id="whole-name"),
+    pytest.param({"methods": ["PUT"]}, preflight(EVIL, "PATCH", "x-a"), "'https://evil.example'", id="origin-and-more"),
+    pytest.param({"methods": ["GET", "POST"]}, preflight(method="GET, POST"), "'GET, POST' is not a method", id="all-methods"),
+    pytest.param({"methods": ["PUT"]}, preflight(method=""), "'' is not a method", id="empty-method"),
+    pytest.param({"methods": "*"}, preflight(method="A\r\nB"), "'A\\r\\nB' is not a method", id="method-is-no-token"),
+    pytest.param({"methods": "*"}, preflight(method=""), "'' is not a method", id="empty-method-for-any"),
     pytest.param({}, preflight(headers="x a"), "is not a list", id="no-token"),
     pytest.param({}, preflight(headers="x-a\r\nSet-Cookie: a=b"), "is not a list", id="line-end"),
     pytest.param({}, preflight(headers="x-\xe4"), "is not a list", id="not-ascii"),
@@ -184,12 +177,62 @@ REFUSED_PREFLIGHTS = [
 
 @pytest.mark.parametrize(("options", "request_", "words"), REFUSED_PREFLIGHTS)
 def test_preflight_refused(options, request_, words):
-    """A refused preflight gets 403 and Vary, and grants nothing."""
+    """A preflight of a forbidden origin, or that no browser sends, gets 403 and Vary."""
     decision, found = answer(request_, **options)
 
     assert found == {"Vary": PREFLIGHT_VARY}
     assert (decision.status, decision.preflight) == (403, True)
     assert words in decision.reason
+
+
+NAMED = {ORIGIN: A, "Vary": PREFLIGHT_VARY}
+
+# (options, request, status, headers, reason). Add a row, not a test.
+NAMING = [
+    pytest.param({"methods": ["PUT"]}, preflight(method="put"), 200, NAMED,
+                 "the policy's methods do not allow 'put'", id="method-case"),
+    pytest.param({"methods": ["PUT"]}, preflight(method="PU"), 200, NAMED,
+                 "the policy's methods do not allow 'PU'", id="part-of-a-method"),
+    pytest.param({"methods": ["PUT"]}, preflight(method="POST"), 403, NAMED,
+                 "the policy's methods do not allow 'POST'", id="safelisted-method"),
+    pytest.param({"methods": ["PUT"]}, preflight(method="POST", headers="x-a"), 403, NAMED | {HEADERS: "x-a"},
+                 "the policy's methods do not allow 'POST'", id="safelisted-method-and-header"),
+    pytest.param({"methods": ["PUT"], "allow_headers": "x-a"}, preflight(method="POST", headers="x-a,x-b"), 200, NAMED | {HEADERS: "x-a"},
+                 "the policy's methods do not allow 'POST'; the policy's allow_headers do not allow 'x-b'", id="safelisted-method-and-forbidden-header"),
+    pytest.param({}, preflight(headers="authorization"), 200, NAMED | {METHODS: "PUT"},
+                 "the policy's allow_headers do not allow 'authorization', which '*' does not cover", id="authorization"),
+    pytest.param({}, preflight(headers="x-a,AUTHORIZATION"), 200, NAMED | {METHODS: "PUT", HEADERS: "x-a"},
+                 "the policy's allow_headers do not allow 'AUTHORIZATION', which '*' does not cover", id="authorization-in-capitals"),
+    pytest.param({"allow_headers": ["x-a"]}, preflight(headers="x-a,x-b"), 200, NAMED | {METHODS: "PUT", HEADERS: "x-a"},
+                 "the policy's allow_headers do not allow 'x-b'", id="one-of-two"),
+    pytest.param({"allow_headers": []}, preflight(headers="x-b,x-a"), 200, NAMED | {METHODS: "PUT"},
+                 "the policy's allow_headers do not allow 'x-a', 'x-b'", id="both"),
+    pytest.param({"allow_headers": []}, preflight(headers="a,b,c,d,e,f,g"), 200, NAMED | {METHODS: "PUT"},
+                 "the policy's allow_headers do not allow 'a', 'b', 'c', 'd', 'e' and 2 more", id="many"),
+    pytest.param({"allow_headers": ["x-[ab]"]}, preflight(headers="x-ab"), 200, NAMED | {METHODS: "PUT"},
+                 "the policy's allow_headers do not allow 'x-ab'", id="whole-name"),
+    pytest.param({"methods": "PUT", "allow_headers": "x-a"}, preflight(method="PATCH", headers="x-a,x-b"), 200, NAMED | {HEADERS: "x-a"},
+                 "the policy's methods do not allow 'PATCH'; the policy's allow_headers do not allow 'x-b'", id="method-and-header"),
+    pytest.param({"supports_credentials": True, "max_age": 600, "methods": "PUT"}, preflight(method="PATCH"), 200, NAMED | {CREDENTIALS: "true"},
+                 "the policy's methods do not allow 'PATCH'", id="no-max-age"),
+    pytest.param({"origins": "*", "methods": "PUT"}, preflight(method="PATCH"), 200, NAMED | {ORIGIN: "*"},
+                 "the policy's methods do not allow 'PATCH'", id="star"),
+    pytest.param({"methods": "*", "allow_headers": []}, preflight(headers="x-a"), 200, NAMED | {METHODS: "PUT"},
+                 "the policy's allow_headers do not allow 'x-a'", id="any-method"),
+    pytest.param({"allow_private_network": True, "methods": "PUT"}, preflight(method="PATCH", network="true"), 200,
+                 NAMED | {"Vary": f"{PREFLIGHT_VARY}, Access-Control-Request-Private-Network"},
+                 "the policy's methods do not allow 'PATCH'", id="no-private-network"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "request_", "status", "headers", "reason"), NAMING)
+def test_what_is_forbidden_is_named(options, request_, status, headers, reason):
+    """A refused preflight of an allowed origin gets what makes the browser name the cause."""
+    decision, found = answer(request_, **options)
+
+    assert found == headers
+    assert (decision.status, decision.preflight) == (status, True)
+    assert decision.reason == reason
 
 
 # Origins by which attackers have got in, somewhere; each with a rule of ours that is near.
@@ -352,6 +395,26 @@ def cors_check(origin, credentials_mode, headers):
     return headers.get(CREDENTIALS) == "true"
 
 
+def preflight_check(request, credentials_mode, decision):
+    """Return whether a browser goes on to the request itself: Fetch, "CORS-preflight fetch"."""
+    headers = dict(decision.headers)
+    if not cors_check(request.origin, credentials_mode, headers):
+        return False
+    if not 200 <= decision.status <= 299:
+        return False
+    wildcard = {"*"} if credentials_mode != "include" else set()
+    methods = set(headers.get(METHODS, "").split(", "))
+    if (
+        request.request_method not in methods | {"GET", "HEAD", "POST"}
+        and not methods & wildcard
+    ):
+        return False
+    names = set(headers.get(HEADERS, "").lower().split(", "))
+    wanted = {n.strip(" \t").lower() for n in (request.request_headers or "").split(",")}
+    missing = wanted - {""} - names
+    return not missing or ("authorization" not in missing and bool(names & wildcard))
+
+
 def says_yes(rule, origin):
     """Return whether a rule allows an origin, by the documentation."""
     if rule == "*":
@@ -443,7 +506,9 @@ def test_nobody_gets_in(policy, request_):
     if request_.origin is not None and not request_.is_preflight:
         assert cors_check(request_.origin, "omit", headers) is (decision.reason is None)
     if decision.reason is not None:
-        assert set(headers) <= {"Vary"}
+        assert not {MAX_AGE, NETWORK, EXPOSE} & set(headers)
+        # An origin that is allowed may be told what else is not.
+        assert set(headers) <= {"Vary"} or (allowed and request_.is_preflight)
     if not request_.is_preflight:
         assert not {METHODS, HEADERS, MAX_AGE, NETWORK} & set(headers)
     else:
@@ -475,16 +540,19 @@ def test_caches_are_told(policy, request_):
 @given(policies, preflights)
 @settings(max_examples=1000, deadline=None)
 def test_preflights_tell_the_browser_the_same(policy, request_):
-    """A granted preflight passes the browser's checks; a refused one fails the first."""
+    """
+    A granted preflight passes the browser's checks; a refused one fails, in both modes.
+
+    What is granted has a method and names that are allowed: browsers send no others.
+    """
     decision = decide(policy, request_)
     headers = dict(decision.headers)
     mode = "include" if policy.supports_credentials else "omit"
 
-    assert cors_check(request_.origin, mode, headers) is (decision.status == 204)
-    if decision.status == 204:
-        listed = headers[METHODS].split(", ") if METHODS in headers else []
-        assert request_.request_method in listed
-        wanted = {
-            n.strip(" \t").lower() for n in (request_.request_headers or "").split(",")
-        } - {""}
-        assert wanted == set(headers.get(HEADERS, "").lower().split(", ")) - {""}
+    assert preflight_check(request_, mode, decision) is (decision.reason is None)
+    if decision.reason is not None:
+        assert not preflight_check(request_, "omit", decision)
+        assert not preflight_check(request_, "include", decision)
+    else:
+        assert decision.status == 204
+        assert request_.request_method in headers[METHODS].split(", ")

@@ -103,6 +103,11 @@ def test_streams(origin, method, own, is_refused):
             id="refused-preflight",
         ),
         pytest.param(
+            outcome(A, "OPTIONS", "PATCH", methods="PUT", vary_header=False),
+            Answer(200, "the policy's methods do not allow 'PATCH'\n", ((ORIGIN, A),)),
+            id="preflight-refused-by-the-browser",
+        ),
+        pytest.param(
             outcome("x"),
             Answer(403, "'x' is not an origin\n", (VARY,)),
             id="refused-stream",

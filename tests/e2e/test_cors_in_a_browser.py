@@ -1,47 +1,14 @@
 """Chromium is the judge: what it allows and refuses is what was decided."""
 
-import contextlib
-import http.server
 import itertools
-import sys
-import threading
 
 import pytest
 
-from apps.cors_policies import policies
 from browser import chromium
-from heliograph.cors import CorsPolicy, CorsRequest, decide
-from heliograph.flask.cors_options import make_rule
-from servers import gunicorn, serving
+from cors_api import COMMANDS, FETCH, serving_api
+from heliograph.cors import CorsRequest, decide
 
 CREDENTIALS = "Access-Control-Allow-Credentials"
-
-
-class Page(http.server.BaseHTTPRequestHandler):
-    """An empty page."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<!doctype html><title>page</title><link rel=icon href='data:,'>")
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def pages():
-    """A server of empty pages; its port."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -50,53 +17,11 @@ def browser():
         yield browser
 
 
-class Api:
-    """A server, the pages' port, and what its face makes of options."""
-
-    def __init__(self, server, page_port, policy):
-        self.server = server
-        self.url = f"http://127.0.0.1:{server.port}"
-        self.page = f"http://127.0.0.1:{page_port}"
-        # Another name, and so another origin, and another site.
-        self.foreign = f"http://localhost:{page_port}"
-        self.policies = {
-            name: policy(options) for name, options in policies(self.page).items()
-        }
-
-
-def _flask(options):
-    return make_rule(options, []).policy
-
-
-def _asgi(options):
-    return CorsPolicy(**options)
-
-
-UVICORN = [
-    sys.executable,
-    "-m",
-    "uvicorn",
-    "cors_asgi:app",
-    "--port",
-    "{port}",
-    "--timeout-graceful-shutdown",
-    "1",
-]
-
-
-@pytest.fixture(
-    scope="module",
-    params=[(gunicorn("cors_flask:app", "--threads", "4"), _flask), (UVICORN, _asgi)],
-    ids=["flask", "asgi"],
-)
+@pytest.fixture(scope="module", params=COMMANDS)
 def api(request, tmp_path_factory):
     """The same API in two frameworks."""
-    command, policy = request.param
-    folder = tmp_path_factory.mktemp("api")
-    with pages() as port:
-        env = {"PAGE": f"http://127.0.0.1:{port}"}
-        with serving(command, folder, env=env) as server:
-            yield Api(server, port, policy)
+    with serving_api(request.param, tmp_path_factory.mktemp("api")) as api:
+        yield api
 
 
 @pytest.fixture(scope="module")
@@ -138,20 +63,6 @@ FETCHES = {
 }
 # The browser puts only these in capitals. Fetch, "normalize a method".
 NORMALIZED = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"}
-
-FETCH = """async ([url, options]) => {
-    try {
-        const answer = await fetch(url, options)
-        return {
-            status: answer.status,
-            body: await answer.json(),
-            shown: answer.headers.get("X-Shown"),
-            hidden: answer.headers.get("X-Hidden"),
-        }
-    } catch (error) {
-        return {error: error.name}
-    }
-}"""
 
 
 def passes(decision, *, credentials):
@@ -262,6 +173,45 @@ def test_preflights_are_remembered(api, browser):
     context.close()
 
     assert counts == {"remembered": 1, "forgotten": 3}
+
+
+def test_nothing_is_remembered_of_a_refused_preflight(api, browser):
+    """
+    What a refused preflight lists is not granted: each later request asks again.
+
+    The policy has a ``max_age``, and the method and one of the headers are allowed.
+    """
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(api.page)
+    path = "strict/echo"
+    allowed = {"method": "PUT", "headers": {"X-Ask": "1"}}
+    forbidden = {"method": "PUT", "headers": {"X-Ask": "1", "X-Other": "1"}}
+    before = int(api.server.get(f"/preflights/{path}").text)
+    sent = []
+    for options in (
+        forbidden,
+        forbidden,
+        {"method": "DELETE", "headers": {"X-Ask": "1"}},
+        {"method": "POST", "headers": {"X-Ask": "1"}},
+        allowed,
+        allowed,
+        forbidden,
+    ):
+        got = page.evaluate(FETCH, [f"{api.url}/{path}", options])
+        count = int(api.server.get(f"/preflights/{path}").text)
+        sent.append((got.get("status"), count - before))
+        before = count
+    context.close()
+
+    assert sent == [
+        *[(None, 1)] * 4,
+        # PUT and X-Ask were listed in the refused ones, and are asked for again,
+        (200, 1),
+        # but not after they were granted.
+        (200, 0),
+        (None, 1),
+    ]
 
 
 LISTEN = """url => {

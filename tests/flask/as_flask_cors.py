@@ -20,8 +20,6 @@ UNSAFE = {
         "an expression that matches the beginning only: example.com.evil.example gets in",
     "tests/extension/test_app_extension.py::AppExtensionRegexp::test_regex_list":
         "likewise, with CORS(app)",
-    "tests/decorator/test_allow_headers.py::AllowHeadersTestCaseIntegration::test_allow_headers_with_unmatched_request_headers":
-        "a preflight that fails is granted in part, which the browser remembers",
 }  # fmt: skip
 
 HEADERS = {

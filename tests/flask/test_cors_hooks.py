@@ -6,6 +6,7 @@ from flask.sessions import SecureCookieSessionInterface
 from cors_pages import (
     CREDENTIALS,
     EVIL,
+    HEADERS,
     METHODS,
     NETWORK,
     ORIGIN,
@@ -74,6 +75,24 @@ def test_a_refused_preflight():
     assert answer.text == "the policy does not allow the origin 'https://evil.example'\n"
     assert answer.mimetype == "text/plain"
     assert "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize("has_network", [True, False])
+def test_a_refused_preflight_of_an_allowed_origin(has_network):
+    """The browser gets what it needs to name the method, and nothing is granted."""
+    app = make_app()
+    CORS(app, origins=A, methods="GET", max_age=600, allow_private_network=has_network)
+    fields = {"Access_Control_Request_Private_Network": "true"}
+    answer = preflight(app, headers="x-a", **fields)
+
+    assert (answer.status_code, granted(answer)) == (200, A)
+    assert answer.text == "the policy's methods do not allow 'PUT'\n"
+    assert answer.mimetype == "text/plain"
+    assert answer.headers[HEADERS] == "x-a"
+    assert {n for n, _ in answer.headers if n.startswith("Access-Control")} == {
+        ORIGIN,
+        HEADERS,
+    }
 
 
 def test_a_preflight_that_nobody_has_a_policy_for():

@@ -3,21 +3,25 @@ The CORS protocol as a pure decision: a policy and a request in, headers and a s
 
 Follows Fetch, `CORS protocol <https://fetch.spec.whatwg.org/#http-cors-protocol>`_.
 
-The invariant: an answer that grants anything names the origin that a rule of the policy
-allows, or ``*`` without credentials; an answer that refuses has no field but ``Vary``.
+Two invariants:
+
+* An answer names no origin but one that a rule of the policy allows, or ``*`` without
+  credentials. An origin that is not allowed gets no field but ``Vary``.
+* A preflight that is refused fails in the browser, which then sends no request and adds
+  nothing to its preflight cache.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .names import NON_WILDCARD, TOKEN
+from .names import TOKEN
 from .origins import is_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .policy import CorsPolicy
+    from .policy import CorsPolicy, Fields
     from .request import CorsRequest
 
 __all__ = [
@@ -31,11 +35,19 @@ __all__ = [
 
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 ALLOW_CREDENTIALS = "Access-Control-Allow-Credentials"
+_ALLOW_METHODS = "Access-Control-Allow-Methods"
+_ALLOW_HEADERS = "Access-Control-Allow-Headers"
 
 # Fetch accepts any "ok status", 200 to 299, for a preflight ("CORS-preflight fetch").
 _NO_CONTENT = 204
+# Only after an ok status do browsers compare the method and the names of headers, and tell
+# their user which one is not allowed.
+_OK = 200
 # Fetch, "CORS protocol", "HTTP responses", encourages a server that refuses to use 403.
 _FORBIDDEN = 403
+
+# Fetch, "CORS-safelisted method": browsers allow them whatever the answer lists.
+_SAFELISTED_METHODS = frozenset({"GET", "HEAD", "POST"})
 
 # A browser lists the few names that a script has set. Longer lists are attacks: 60,000
 # commas cost Flask-CORS 6.0.5 51 ms, and rs/cors had an advisory for them.
@@ -45,6 +57,7 @@ _MAX_NAME_CHARACTERS = 256
 
 # How much of a client's text a message contains.
 _SHOWN_CHARACTERS = 80
+_SHOWN_NAMES = 5
 
 
 class Decision(NamedTuple):
@@ -54,14 +67,16 @@ class Decision(NamedTuple):
     Attributes:
         headers: Names and values to add to the response, each name once. ``Vary`` must be
             merged with the response's own: :func:`missing_vary`.
-        status: The status of an answer that needs no application: 204 for a preflight that
-            is granted, 403 for a request that is refused. An ordinary request that is
-            refused may be answered all the same: the browser does not let the page read
-            the answer. :obj:`None` for a request that the application answers.
+        status: The status of an answer that needs no application. 204 for a preflight that
+            is granted. 200 for a preflight of an allowed origin that is refused because of
+            a method or header: it fails in the browser, which then names the two. 403 for
+            any other request that is refused. An ordinary request that is refused may be
+            answered all the same: the browser does not let the page read the answer.
+            :obj:`None` for a request that the application answers.
         preflight: Whether the request asks for permission to send another. It must be
             answered with the status, and must not reach the application.
         reason: Why the request was refused, in one sentence of ASCII; :obj:`None` if it
-            was not.
+            was not. Use this, not the status, to find out whether a request is refused.
     """
 
     headers: tuple[tuple[str, str], ...]
@@ -193,41 +208,85 @@ def _grant(policy: CorsPolicy, request: CorsRequest, value: str) -> Decision:
     if not request.is_preflight:
         headers = ((ALLOW_ORIGIN, value), *compiled.granted)
         return Decision(headers, None, preflight=False, reason=None)
-    headers = ((ALLOW_ORIGIN, value),)
     method = request.request_method or ""
-    # Methods are case-sensitive (RFC 9110 section 9.1). Browsers put only DELETE, GET,
-    # HEAD, OPTIONS, POST and PUT in capitals (Fetch, "normalize"): "patch" stays "patch".
-    if compiled.any_method and TOKEN.fullmatch(method):
-        # Echoed, since with credentials "*" is a method of that name.
-        headers += (("Access-Control-Allow-Methods", method),)
-    elif method not in compiled.methods:
-        return _refuse(policy, request, f"the policy does not allow {_shown(method)}")
+    is_listed = method in compiled.methods
+    if not is_listed and not TOKEN.fullmatch(method):
+        return _refuse(policy, request, f"{_shown(method)} is not a method")
     names = _requested(request.request_headers)
     if names is None:
-        return _refuse(
-            policy,
-            request,
-            "Access-Control-Request-Headers is too long, or is not a list of names",
+        reason = "Access-Control-Request-Headers is too long, or is not a list of names"
+        return _refuse(policy, request, reason)
+    # Methods are case-sensitive (RFC 9110 section 9.1). Browsers put only DELETE, GET,
+    # HEAD, OPTIONS, POST and PUT in capitals (Fetch, "normalize"): "patch" stays "patch".
+    has_method = is_listed or compiled.any_method
+    forbidden = [name for name in names if not compiled.headers.allow(name.lower())]
+    if forbidden or not has_method:
+        allowed = sorted({*names}.difference(forbidden))
+        return _name_forbidden(
+            policy, value, (method, has_method), allowed=allowed, forbidden=forbidden
         )
-    for name in names:
-        if not compiled.headers.allow(name.lower()):
-            hint = ", which '*' does not cover" if name.lower() == NON_WILDCARD else ""
-            return _refuse(
-                policy,
-                request,
-                f"the policy does not allow the header {_shown(name)}{hint}",
-            )
+    headers = ((ALLOW_ORIGIN, value),)
+    if compiled.any_method:
+        # Echoed, since with credentials "*" is a method of that name.
+        headers += ((_ALLOW_METHODS, method),)
     if names:
-        headers += (("Access-Control-Allow-Headers", ", ".join(names)),)
+        headers += ((_ALLOW_HEADERS, ", ".join(names)),)
     if policy.allow_private_network and request.request_private_network == "true":
         headers += (("Access-Control-Allow-Private-Network", "true"),)
     fields = (*headers, *compiled.preflight_fields)
     return Decision(fields, _NO_CONTENT, preflight=True, reason=None)
 
 
+def _name_forbidden(
+    policy: CorsPolicy,
+    value: str,
+    method: tuple[str, bool],
+    *,
+    allowed: list[str],
+    forbidden: list[str],
+) -> Decision:
+    """
+    Refuse a preflight of an allowed origin so that the browser names what is not allowed.
+
+    Fetch, `CORS-preflight fetch <https://fetch.spec.whatwg.org/#cors-preflight-fetch>`_,
+    compares the method, then the names of headers, and fails before it adds anything to the
+    cache. The allowed ones are listed, because the browser names the first that is not.
+
+    Args:
+        policy: The policy.
+        value: The ``Access-Control-Allow-Origin`` of the answer.
+        method: The requested method, and whether the policy allows it.
+        allowed: The names of requested headers that the policy allows.
+        forbidden: The other requested names.
+    """
+    name, has_method = method
+    compiled = policy.compiled
+    reasons = []
+    headers: Fields = ((ALLOW_ORIGIN, value),)
+    if policy.supports_credentials:
+        headers += ((ALLOW_CREDENTIALS, "true"),)
+    status = _OK
+    if has_method:
+        headers += ((_ALLOW_METHODS, name),)
+    else:
+        reasons.append(f"the policy's methods do not allow {_shown(name)}")
+        if name in _SAFELISTED_METHODS and not forbidden:
+            # After an ok status, nothing would be left that browsers refuse.
+            status = _FORBIDDEN
+    if allowed:
+        headers += ((_ALLOW_HEADERS, ", ".join(allowed)),)
+    if forbidden:
+        names = ", ".join(map(_shown, forbidden[:_SHOWN_NAMES]))
+        if len(forbidden) > _SHOWN_NAMES:
+            names += f" and {len(forbidden) - _SHOWN_NAMES} more"
+        # Under "*", only Authorization can be among them.
+        hint = ", which '*' does not cover" if compiled.headers.any_name else ""
+        reasons.append(f"the policy's allow_headers do not allow {names}{hint}")
+    fields = (*headers, *compiled.preflight_vary)
+    return Decision(fields, status, preflight=True, reason="; ".join(reasons))
+
+
 def _refuse(policy: CorsPolicy, request: CorsRequest, reason: str) -> Decision:
-    # A refused preflight grants nothing, not even what it asked for in part and could
-    # have: the browser would cache that (Fetch, "CORS-preflight cache").
     preflight = request.is_preflight
     headers = policy.compiled.preflight_vary if preflight else policy.compiled.vary
     return Decision(headers, _FORBIDDEN, preflight, reason)

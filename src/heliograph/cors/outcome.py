@@ -34,7 +34,8 @@ class Answer(NamedTuple):
     A whole response that the application has no part in.
 
     Attributes:
-        status: 204 for a granted preflight, 403 for a refused request.
+        status: 204 for a granted preflight; 403 for a refused request, or 200 for a
+            preflight whose refusal the browser explains (:class:`Decision`).
         text: The body, ``text/plain`` in ASCII; ``""`` if there is none, and then the
             response must have no ``Content-Type`` either.
         fields: The CORS fields to send.

@@ -154,9 +154,10 @@ def _set(headers: Headers, fields: Fields, verdict: _Verdict) -> None:
             headers.add(name, value)
         else:
             headers[name] = value
-    rule, (_, asked, _) = verdict
+    rule, (_, asked, decision) = verdict
     if (
         rule.private_network is not None
+        and decision.reason is None
         and asked.request_private_network == "true"
         and any(name == ALLOW_ORIGIN for name, _ in fields)
     ):
