@@ -5,6 +5,7 @@ import http.server
 import sys
 import threading
 
+import fetched
 from apps.cors_policies import policies
 from heliograph.cors import CorsPolicy
 from heliograph.flask.cors_options import make_rule
@@ -25,23 +26,32 @@ FETCH = """async ([url, options]) => {
 }"""
 
 
+EMPTY = b"<!doctype html><title>page</title><link rel=icon href='data:,'>"
+
+
 class Page(http.server.BaseHTTPRequestHandler):
-    """An empty page."""
+    """An empty page, and below ``/modules`` the files of a client."""
 
     def do_GET(self):
+        kind, body = "text/html", EMPTY
+        if self.path.startswith("/modules/"):
+            # The files import each other without the end of their names.
+            name = self.path.rpartition("/")[2].removesuffix(".js")
+            kind, body = "text/javascript", (self.server.client / f"{name}.js").read_bytes()
         self.send_response(200)
-        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Type", kind)
         self.end_headers()
-        self.wfile.write(b"<!doctype html><title>page</title><link rel=icon href='data:,'>")
+        self.wfile.write(body)
 
     def log_message(self, *_):
         pass
 
 
 @contextlib.contextmanager
-def pages():
-    """A server of empty pages; its port."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+def running(handler, **attributes):
+    """A server in a thread; its port."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    vars(server).update(attributes)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -97,7 +107,10 @@ COMMANDS = {
 def serving_api(name, folder):
     """The same API in one of the frameworks."""
     command, policy = COMMANDS[name]
-    with pages() as port:
+    # Not through Playwright's routes: with those, it answers preflights itself.
+    fetched.modules(folder / "modules")
+    client = folder / "modules/@microsoft/fetch-event-source/lib/esm"
+    with running(Page, client=client) as port:
         env = {"PAGE": f"http://127.0.0.1:{port}"}
         with serving(command, folder, env=env) as server:
             yield Api(server, port, policy)

@@ -38,5 +38,9 @@ def policies(page):
         "forgotten": {"origins": page, "max_age": 0},
         "null": {"origins": ["null", "https://other.example"]},
         "nobody": {"origins": "https://other.example"},
-        "stream": {"origins": [page, "https://other.example"], "supports_credentials": True},
+        "stream": {
+            "origins": [page, "https://other.example"],
+            "supports_credentials": True,
+            "allow_headers": ["Authorization"],
+        },
     }  # fmt: skip

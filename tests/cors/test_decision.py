@@ -130,6 +130,8 @@ PREFLIGHTS = [
     pytest.param({"allow_headers": [r"x-\w"]}, preflight(headers="X-B"), LEAVE | {HEADERS: "X-B"}, id="expression-as-text"),
     pytest.param({"allow_headers": ["*", "Authorization"]}, preflight(headers="authorization,x-a"),
                  LEAVE | {HEADERS: "authorization, x-a"}, id="authorization-is-named"),
+    pytest.param({"allow_headers": ["Authorization"]}, preflight(headers="accept,authorization,cache-control,last-event-id"),
+                 LEAVE | {HEADERS: "accept, authorization, cache-control, last-event-id"}, id="streams-resume"),
     pytest.param({"methods": ["PUT"]}, preflight(), LEAVE | {METHODS: "PUT"}, id="listed-method"),
     pytest.param({"methods": "*"}, preflight(method="PURGE"), LEAVE | {METHODS: "PURGE"}, id="any-method-is-an-echo"),
     pytest.param({"methods": ["*", "PUT"]}, preflight(method="x"), LEAVE | {METHODS: "x"}, id="star-among-methods"),

@@ -78,11 +78,15 @@ RULES = [
     ("X-A", ["x-a"], ["x-ab", "x", ""]),
     ("*", ["x-a", "content-type"], ["authorization"]),
     (["*", "Authorization"], ["x-a", "authorization"], []),
-    ([], [], ["x-a"]),
+    (
+        [],
+        ["last-event-id", "cache-control", "accept"],
+        ["x-a", "last-event", "last-event-id2"],
+    ),
     ("X-Co-*", ["x-co-1", "x-co-"], ["x-co", "y-x-co-1"]),
     (["X-*-Id", "x-b"], ["x-a-id", "x-b"], ["x-a"]),
     (r"x-\w", ["x-a"], ["x-ab", "ax-a"]),
-    (re.compile("X-[AB]"), ["x-a", "x-b"], ["x-c", "x-ab"]),
+    (re.compile("X-[AB]"), ["x-a", "x-b", "last-event-id"], ["x-c", "x-ab"]),
     ("auth.*", ["authorization"], ["x-auth"]),
 ]
 

@@ -249,3 +249,42 @@ def test_event_source_with_credentials(api, tabs):
     with api.server.stream("/stream/events", headers=[f"Origin: {api.foreign}"]) as stream:
         assert stream.status == 403
         assert not [name for name, _ in stream.headers if name.startswith("access-control")]
+
+
+READ_WITH_FETCH = """async url => {
+    const {fetchEventSource} = await import("/modules/index.js")
+    window.got = []
+    window.opened = 0
+    window.stop = new AbortController()
+    fetchEventSource(url, {
+        headers: {Authorization: "Bearer x"},
+        openWhenHidden: true,
+        signal: stop.signal,
+        onopen: async answer => { opened += answer.status === 200 },
+        onmessage: message => { if (!message.event && message.data) got.push(message.data) },
+        onclose: () => { throw new Error("reconnect") },
+        onerror: () => 50,
+    })
+}"""
+
+
+def test_a_page_that_sends_a_token_resumes(api, browser):
+    """It sends Last-Event-ID only when it reconnects, and misses nothing."""
+    page = browser.new_page()
+    page.goto(api.page)
+    page.evaluate(READ_WITH_FETCH, f"{api.url}/stream/events")
+    page.wait_for_function("opened === 1")
+
+    for round_ in range(3):
+        api.server.get("/publish", "POST", body=f"{round_}-before".encode())
+        page.wait_for_function(f"got.includes('{round_}-before')")
+        api.server.get("/cut", "POST")
+        api.server.get("/publish", "POST", body=f"{round_}-cut".encode())
+        page.wait_for_function(f"got.includes('{round_}-cut')")
+
+    assert page.evaluate("got") == [
+        f"{round_}-{when}" for round_ in range(3) for when in ("before", "cut")
+    ]
+    assert page.evaluate("opened") >= 3
+    page.evaluate("stop.abort()")
+    page.close()

@@ -36,6 +36,11 @@ TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # The only name that "*" does not cover: Fetch, "CORS non-wildcard request-header name".
 NON_WILDCARD: Final = "authorization"
 
+# Pages that read a stream with fetch send Last-Event-ID only when they reconnect, so nobody
+# notices during development that it is not in the list. A page of an allowed origin gains
+# nothing by sending these: HTML section 9.2, and RFC 9110 and 9111 for the others.
+_OF_STREAMS: Final = frozenset({"accept", "cache-control", "last-event-id"})
+
 # These characters make a header's name a regular expression. RFC 9110 allows some of them
 # in a token, but no registered field has one. A star alone does not: it stands for any
 # characters.
@@ -52,7 +57,7 @@ class HeaderRules(NamedTuple):
     Attributes:
         rules: The rules as they were given.
         any_name: Whether ``"*"`` is among them.
-        names: Allowed names, in lower case.
+        names: Allowed names, in lower case, including those that event streams need.
         patterns: Patterns with stars, in lower case, one of which must match.
         expressions: Expressions one of which must match the whole name.
     """
@@ -109,7 +114,8 @@ def parse_allow_headers(option: HeadersOption, problems: list[str]) -> HeaderRul
         problems: Receives a sentence for each mistake.
 
     Returns:
-        The rules that could be read.
+        The rules that could be read. They always allow ``Last-Event-ID``, ``Cache-Control``
+        and ``Accept``.
     """
     names: list[str] = []
     expressions: list[re.Pattern[str]] = []
@@ -127,7 +133,7 @@ def parse_allow_headers(option: HeadersOption, problems: list[str]) -> HeaderRul
             patterns.append(Stars(rule.lower()))
         else:
             names += _names("allow_headers", [rule], problems)
-    lower = frozenset(name.lower() for name in names) - {"*"}
+    lower = frozenset(name.lower() for name in names) - {"*"} | _OF_STREAMS
     return HeaderRules(rules, "*" in names, lower, tuple(patterns), tuple(expressions))
 
 

@@ -62,7 +62,8 @@ class CorsPolicy:
         methods: The methods that preflights may ask for, case-sensitive, or ``"*"``.
         allow_headers: The names of headers that preflights may ask for, without regard to
             case, or regular expressions for them, or ``"*"`` for all except
-            ``Authorization``, which must be named.
+            ``Authorization``, which must be named. Those that event streams need
+            (``Last-Event-ID``, ``Cache-Control``, ``Accept``) are always allowed.
         expose_headers: The names of headers that the page may read in addition to those
             that it always may, or ``"*"`` for all.
         supports_credentials: Whether pages may use the visitor's cookies and other
