@@ -52,7 +52,7 @@ async def test_granted(log, is_async):
 
 @pytest.mark.parametrize(("origin", "is_allowed"), [(A, True), (EVIL, False)])
 async def test_handshakes(log, origin, is_allowed):
-    """A handshake is allowed or not, and a refusal is logged."""
+    """A handshake is allowed or not, and a refusal is logged as one of a WebSocket."""
     reason = await judge_handshake(
         HandshakePolicy(POLICY),
         CorsRequest("GET", "/\n", origin=origin),

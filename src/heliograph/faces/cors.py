@@ -1,4 +1,4 @@
-"""CORS for every face: decide, and log what is refused."""
+"""CORS for every face: decide, and log what is refused (``cors_log``)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from ..cors import CorsPolicy, CorsRequest, Decision, decide
 from ..cors.outcome import Outcome
+from .cors_log import RefusalLog
 
 if TYPE_CHECKING:
     from ..cors.handshake import HandshakePolicy
 
 __all__ = ["judge", "judge_handshake", "judged"]
 
-_log = logging.getLogger("heliograph.cors")
+_refusals = RefusalLog(logging.getLogger("heliograph.cors"))
 
 
 def judge(policy: CorsPolicy, request: CorsRequest) -> Outcome:
     """
-    Decide what a page may do and read, and log a refusal at ``DEBUG``.
+    Decide what a page may do and read, and log a refusal.
 
     Args:
         policy: The policy that applies.
@@ -35,7 +36,7 @@ async def judge_handshake(
     policy: HandshakePolicy, request: CorsRequest, *, scheme: str, has_credentials: bool
 ) -> str | None:
     """
-    Return why a WebSocket handshake is refused, and log it at ``DEBUG``.
+    Return why a WebSocket handshake is refused, and log it.
 
     Args:
         policy: The policy that applies.
@@ -52,13 +53,13 @@ async def judge_handshake(
     """
     reason = await policy.refusal(request, scheme=scheme, has_credentials=has_credentials)
     if reason is not None:
-        _log.debug("refused a WebSocket at %a: %s", request.path, reason)
+        _refusals.add(request, reason, is_handshake=True)
     return reason
 
 
 def judged(policy: CorsPolicy, request: CorsRequest, decision: Decision) -> Outcome:
     """
-    Return the outcome of a decision, and log a refusal at ``DEBUG``.
+    Return the outcome of a decision, and log a refusal.
 
     For a face that waits for :func:`~heliograph.cors.decide_async` itself: another
     coroutine for each request would cost more than the rest of this.
@@ -69,6 +70,5 @@ def judged(policy: CorsPolicy, request: CorsRequest, decision: Decision) -> Outc
         decision: What the policy decided about it.
     """
     if decision.reason is not None:
-        # Escaped: a line end in a path forged a line of Flask-CORS's log (CVE-2024-1681).
-        _log.debug("refused %s %a: %s", request.method, request.path, decision.reason)
+        _refusals.add(request, decision.reason)
     return Outcome(policy, request, decision)
