@@ -191,15 +191,15 @@ NAMED = {ORIGIN: A, "Vary": PREFLIGHT_VARY}
 
 # (options, request, status, headers, reason). Add a row, not a test.
 NAMING = [
-    pytest.param({"methods": ["PUT"]}, preflight(method="put"), 200, NAMED,
+    pytest.param({"methods": ["PUT"]}, preflight(method="put"), 200, NAMED | {METHODS: "PUT"},
                  "the policy's methods do not allow 'put'", id="method-case"),
-    pytest.param({"methods": ["PUT"]}, preflight(method="PU"), 200, NAMED,
+    pytest.param({"methods": ["PUT"]}, preflight(method="PU"), 200, NAMED | {METHODS: "PUT"},
                  "the policy's methods do not allow 'PU'", id="part-of-a-method"),
-    pytest.param({"methods": ["PUT"]}, preflight(method="POST"), 403, NAMED,
+    pytest.param({"methods": ["PUT"]}, preflight(method="POST"), 403, NAMED | {METHODS: "PUT"},
                  "the policy's methods do not allow 'POST'", id="safelisted-method"),
-    pytest.param({"methods": ["PUT"]}, preflight(method="POST", headers="x-a"), 403, NAMED | {HEADERS: "x-a"},
+    pytest.param({"methods": ["PUT"]}, preflight(method="POST", headers="x-a"), 403, NAMED | {METHODS: "PUT", HEADERS: "x-a"},
                  "the policy's methods do not allow 'POST'", id="safelisted-method-and-header"),
-    pytest.param({"methods": ["PUT"], "allow_headers": "x-a"}, preflight(method="POST", headers="x-a,x-b"), 200, NAMED | {HEADERS: "x-a"},
+    pytest.param({"methods": ["PUT"], "allow_headers": "x-a"}, preflight(method="POST", headers="x-a,x-b"), 200, NAMED | {METHODS: "PUT", HEADERS: "x-a"},
                  "the policy's methods do not allow 'POST'; the policy's allow_headers do not allow 'x-b'", id="safelisted-method-and-forbidden-header"),
     pytest.param({}, preflight(headers="authorization"), 200, NAMED | {METHODS: "PUT"},
                  "the policy's allow_headers do not allow 'authorization', which '*' does not cover", id="authorization"),
@@ -213,17 +213,19 @@ NAMING = [
                  "the policy's allow_headers do not allow 'a', 'b', 'c', 'd', 'e' and 2 more", id="many"),
     pytest.param({"allow_headers": ["x-[ab]"]}, preflight(headers="x-ab"), 200, NAMED | {METHODS: "PUT"},
                  "the policy's allow_headers do not allow 'x-ab'", id="whole-name"),
-    pytest.param({"methods": "PUT", "allow_headers": "x-a"}, preflight(method="PATCH", headers="x-a,x-b"), 200, NAMED | {HEADERS: "x-a"},
+    pytest.param({"methods": "PUT", "allow_headers": "x-a"}, preflight(method="PATCH", headers="x-a,x-b"), 200, NAMED | {METHODS: "PUT", HEADERS: "x-a"},
                  "the policy's methods do not allow 'PATCH'; the policy's allow_headers do not allow 'x-b'", id="method-and-header"),
-    pytest.param({"supports_credentials": True, "max_age": 600, "methods": "PUT"}, preflight(method="PATCH"), 200, NAMED | {CREDENTIALS: "true"},
+    pytest.param({"supports_credentials": True, "max_age": 600, "methods": "PUT"}, preflight(method="PATCH"), 200, NAMED | {METHODS: "PUT", CREDENTIALS: "true"},
                  "the policy's methods do not allow 'PATCH'", id="no-max-age"),
-    pytest.param({"origins": "*", "methods": "PUT"}, preflight(method="PATCH"), 200, NAMED | {ORIGIN: "*"},
+    pytest.param({"origins": "*", "methods": "PUT"}, preflight(method="PATCH"), 200, NAMED | {METHODS: "PUT", ORIGIN: "*"},
                  "the policy's methods do not allow 'PATCH'", id="star"),
     pytest.param({"methods": "*", "allow_headers": []}, preflight(headers="x-a"), 200, NAMED | {METHODS: "PUT"},
                  "the policy's allow_headers do not allow 'x-a'", id="any-method"),
     pytest.param({"allow_private_network": True, "methods": "PUT"}, preflight(method="PATCH", network="true"), 200,
-                 NAMED | {"Vary": f"{PREFLIGHT_VARY}, Access-Control-Request-Private-Network"},
+                 NAMED | {METHODS: "PUT", "Vary": f"{PREFLIGHT_VARY}, Access-Control-Request-Private-Network"},
                  "the policy's methods do not allow 'PATCH'", id="no-private-network"),
+    pytest.param({"methods": []}, preflight(), 403, NAMED | {METHODS: ""},
+                 "the policy's methods do not allow 'PUT'", id="no-methods"),
 ]  # fmt: skip
 
 
@@ -405,7 +407,8 @@ def preflight_check(request, credentials_mode, decision):
     if not 200 <= decision.status <= 299:
         return False
     wildcard = {"*"} if credentials_mode != "include" else set()
-    methods = set(headers.get(METHODS, "").split(", "))
+    # "If methods is null and request's use-CORS-preflight flag is set"; it may be set.
+    methods = set(headers.get(METHODS, request.request_method).split(", "))
     if (
         request.request_method not in methods | {"GET", "HEAD", "POST"}
         and not methods & wildcard

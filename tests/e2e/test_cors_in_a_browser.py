@@ -214,6 +214,27 @@ def test_nothing_is_remembered_of_a_refused_preflight(api, browser):
     ]
 
 
+UPLOAD = """([url, method]) => new Promise(done => {
+    const request = new XMLHttpRequest()
+    request.upload.onprogress = () => {}
+    request.onload = () => done(request.status)
+    request.onerror = () => done("error")
+    request.open(method, url)
+    request.send("x")
+})"""
+
+
+def test_an_upload_that_is_listened_to(api, tabs):
+    """It needs a preflight whatever its method, and the policy's methods count."""
+    page = tabs[api.page]
+    got = {
+        method: page.evaluate(UPLOAD, [f"{api.url}/strict/echo", method])
+        for method in ("PUT", "DELETE", "POST")
+    }
+
+    assert got == {"PUT": 200, "DELETE": "error", "POST": "error"}
+
+
 LISTEN = """url => {
     window.got = []
     window.source = new EventSource(url, {withCredentials: true})

@@ -91,8 +91,10 @@ def test_a_refused_preflight_of_an_allowed_origin(has_network):
     assert answer.headers[HEADERS] == "x-a"
     assert {n for n, _ in answer.headers if n.startswith("Access-Control")} == {
         ORIGIN,
+        METHODS,
         HEADERS,
     }
+    assert answer.headers[METHODS] == "GET"
 
 
 def test_a_preflight_that_nobody_has_a_policy_for():

@@ -270,7 +270,10 @@ def _name_forbidden(
         headers += ((_ALLOW_METHODS, name),)
     else:
         reasons.append(f"the policy's methods do not allow {_shown(name)}")
-        if name in _SAFELISTED_METHODS and not forbidden:
+        # Others have to be listed: without a list, browsers allow any method to an
+        # XMLHttpRequest whose upload is listened to (Fetch, "use-CORS-preflight flag").
+        headers += ((_ALLOW_METHODS, ", ".join(policy.methods)),)
+        if not policy.methods or (name in _SAFELISTED_METHODS and not forbidden):
             # After an ok status, nothing would be left that browsers refuse.
             status = _FORBIDDEN
     if allowed:
