@@ -12,7 +12,7 @@ RULES = [
     ("*", "any web site", None),
     ("null", "sandboxed frame", None),
     ("file://", "as a file", None),
-    (r"https://.*", "also allows 'https://x.evil.example'", None),
+    (r"https://.*", "also allows 'https://evil.example'", None),
     (
         "https://api.good.example?",
         r"allows 'https://apixgood.exampl', which may be somebody else's; write r'https://api\.good\.example?'",
@@ -25,9 +25,11 @@ RULES = [
     ),
     (
         re.compile(r"https://app\.(?!com$).*example\..*"),
-        "which may be somebody else's; write the origins",
+        "a name that is written out, as in r'https://(.*\\.)?yours\\.example'; or write the origins",
         "end the host with a name that is written out",
     ),
+    (r"https://my.app\.github\.io", None, r"because a dot stands for any character; write r'https://my\.app"),
+    (r"https://pr-...\.app\.example", None, r"write '\.' for a dot, or '[a-z0-9]'"),
     (re.compile(r"https://(?=app\.example$).*"), "cannot be proven", None),
     ("http://203.0.113.*", "'http://203.0.113.*' with supports_credentials also", None),
     ("http://192.168.1.*:3000", None, None),

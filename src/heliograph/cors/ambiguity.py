@@ -59,7 +59,8 @@ def check_cost(automaton: Automaton) -> None:
     if ways.pairs_of_loops() > _MAX_PAIRS_OF_LOOPS:
         raise UnsafeRegexError(
             "loops in it can share the characters of a text in too many ways; write"
-            " what each stands for more narrowly, such as '[^.]*' for '.*'"
+            " what each stands for more narrowly, such as '[^.]*' for '.*', or '[a-z0-9]+'"
+            " between hyphens"
         )
     if ways.without_loops() > _MAX_WAYS:
         raise UnsafeRegexError(f"its alternatives overlap too often; {HINT}")

@@ -171,7 +171,9 @@ class Automaton:
     def _repeat(self, least: int, most: int, body: Any) -> _Fragment:
         part = self._sequence(body)
         if part.is_empty and (least, most) != (1, 1):
-            raise UnsafeRegexError(f"it repeats what may be empty; {HINT}")
+            raise UnsafeRegexError(
+                f"a part of it may be empty and may be repeated or left out; {HINT}"
+            )
         shortest, longest = body.getwidth()
         if least == most and shortest == longest:
             # A body that has many ways in a loop has many ways in a row of copies.

@@ -23,7 +23,7 @@ WEB_SCHEMES: Final = frozenset({"http", "https"})
 # with stars, with the slashes or the colon of the scheme missing.
 _NEARLY = re.compile(
     r"(?:(?:([a-z][a-z0-9+.-]*):/+|(https?)(?://|:(?=[^0-9/])))(?:[^/@\s]*@)?)?"
-    r"(\[[0-9a-f:.]+\]|[a-z0-9._*-]+)(?::([0-9]+|\*))?(?:[/?#].*)?",
+    r"(\[[0-9a-f:.]+\]|[a-z0-9._*-]+)(?::([0-9]{1,6}|\*))?(?:[/?#].*)?",
     re.IGNORECASE,
 )
 

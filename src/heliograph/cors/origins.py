@@ -40,7 +40,7 @@ _HOST = r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])"
 
 # Programs choose what is in front of "://" and behind it: "app://." (Electron), "file://"
 # (WebViews), "capacitor://localhost". Safari writes the names of extensions in capitals.
-_NAME = r"[A-Za-z0-9._-]*"
+_NAME = r"[A-Za-z0-9._~%+-]*"
 
 _ORIGIN = re.compile(
     rf"(?:(https?|wss?|ftp)://{_HOST}|(?!(?:https?|wss?|ftp)://)[a-z][a-z0-9+.-]*://{_NAME})"

@@ -6,13 +6,14 @@ same text together. Where both may end, there is an origin that the expression a
 the way it is noted which parts of the origin the expression has written out, and which it
 leaves open.
 
-The automaton of an expression accepts more than the expression if it has look-arounds. So
-what is not found is proven; what is found is tried with the expression itself.
+The automaton of an expression accepts more than the expression if it has look-arounds or
+bounds. So what is not found is proven; what is found is tried with the expression itself.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +23,6 @@ from .origins import is_origin
 from .shapes import Shape, shapes
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
 
     from .automaton import Automaton
@@ -32,7 +32,16 @@ __all__ = ["Example", "Findings", "examine", "is_disjoint"]
 # A part is written out if each of its characters is one of a few that are listed, "[12]".
 _FEW = 4
 
-_HOST = sum(BITS[ord(character)] for character in "abcdefghijklmnopqrstuvwxyz0123456789-_.")
+# What a label may have. A dot in an expression stands for all of them.
+_LABEL = sum(BITS[ord(character)] for character in "abcdefghijklmnopqrstuvwxyz0123456789-_")
+_DOT = BITS[ord(".")]
+_LOWER = sum(BITS[ord(character)] for character in "abcdefghijklmnopqrstuvwxyz")
+
+# Parts of a host in which a dot that stands for one character is an accident.
+_NAMES = frozenset({"below", "name", "top"})
+
+# How long the open parts of an example are made, for expressions with bounds.
+_LENGTHS = (1, 2, 3, 5, 8, 13)
 
 # A text that two automatons accept, and the bits of what was seen of its parts.
 _State = tuple[int, int, int]
@@ -44,8 +53,8 @@ class Example(NamedTuple):
 
     Attributes:
         origin: The origin.
-        is_certain: Whether the expression matches it. If not, a look-around may exclude
-            all such origins, which has not been proven.
+        is_certain: Whether the expression matches it. If not, a look-around or a bound may
+            exclude all such origins, which has not been proven.
     """
 
     origin: str
@@ -99,16 +108,10 @@ def examine(expression: re.Pattern[str]) -> Findings:
         expression: An expression that :func:`.compile_bounded` has accepted.
     """
     automaton = automaton_of(expression)
-    is_fixed = [
-        (characters & _HOST).bit_count() <= _FEW
-        and number not in reachable(number, automaton.after)
-        for number, characters in enumerate(automaton.characters)
-    ]
-    texts = [
-        text for shape in shapes() for text in _common_texts(automaton, is_fixed, shape)
-    ]
+    marks = _Marks(automaton)
+    texts = [text for shape in shapes() for text in _common_texts(automaton, marks, shape)]
     return Findings(
-        is_empty=all(text.shape.kind == "unsent" for text in texts),
+        is_empty=not texts,
         stranger=_example(expression, filter(_may_be_a_stranger, texts)),
         accident=_example(expression, filter(_is_accident, texts)),
     )
@@ -123,36 +126,71 @@ def is_disjoint(expression: re.Pattern[str], other: re.Pattern[str]) -> bool:
         other: Another one.
     """
     automaton = automaton_of(expression)
-    texts = _common_texts(
-        automaton, [False] * len(automaton.characters), Shape("", automaton_of(other), {})
-    )
-    return next(texts, None) is None
+    shape = Shape("", automaton_of(other), {})
+    return next(_common_texts(automaton, _Marks(automaton), shape), None) is None
 
 
 def _may_be_a_stranger(found: _Text) -> bool:
     if found.shape.kind == "file":
         # All files, and pages that are opened from them, have this origin.
         return True
-    return any(map(found.is_open, found.shape.parts))
+    return any(found.is_open(part) for part in found.shape.parts if part != "below")
 
 
 def _is_accident(found: _Text) -> bool:
     if found.shape.kind != "named":
         return False
+    if found.flags & _LONE_DOT:
+        return True
     if found.is_open("top"):
-        return found.is_fixed("top") or found.is_fixed("name")
+        return any(map(found.is_fixed, found.shape.parts))
     # All names below one of the last labels may be meant: r"https://.*\.museum".
     return found.is_open("name") and found.is_fixed("name")
 
 
-def _common_texts(
-    expression: Automaton, is_fixed: list[bool], shape: Shape
-) -> Iterator[_Text]:
+class _Marks:
+    r"""
+    What the states and the edges of an expression's automaton say about an origin.
+
+    Attributes:
+        is_fixed: Whether each state's character is written out.
+        is_lone_dot: Whether each state is a dot that stands for any one character.
+        skipped: The edges that leave out a dot, as in ``www\.?app``. They run two labels
+            together, which nobody means.
+    """
+
+    def __init__(self, automaton: Automaton) -> None:
+        reached = [
+            reachable(number, automaton.after)
+            for number in range(len(automaton.characters))
+        ]
+        loops = [number in found for number, found in enumerate(reached)]
+        self.is_fixed = [
+            _count(characters) <= _FEW and not is_loop
+            for characters, is_loop in zip(automaton.characters, loops, strict=True)
+        ]
+        self.is_lone_dot = [
+            characters & (_LABEL | _DOT) == _LABEL | _DOT and not is_loop
+            for characters, is_loop in zip(automaton.characters, loops, strict=True)
+        ]
+        self.skipped = {
+            (before, behind)
+            for before, dot in automaton.edges
+            if automaton.characters[dot] == _DOT
+            for behind in automaton.after.get(dot, ())
+            if behind in automaton.after[before] and before not in reached[behind]
+        }
+
+
+def _count(characters: int) -> int:
+    """Return the number of characters in a set; both cases of a letter are one."""
+    lower = characters & _LOWER
+    return (characters & ~(lower >> (ord("a") - ord("A")))).bit_count()
+
+
+def _common_texts(expression: Automaton, marks: _Marks, shape: Shape) -> Iterator[_Text]:
     """Yield a shortest text for each combination of what was seen of the parts."""
-    bits = [
-        {number: _bit(shape, part, is_open=is_open) for part, number in shape.parts.items()}
-        for is_open in (True, False)
-    ]
+    parts = {number: part for part, number in shape.parts.items()}
     origins = shape.automaton
     start: _State = (-1, -1, 0)
     came_from: dict[_State, tuple[_State, int]] = {}
@@ -164,17 +202,36 @@ def _common_texts(
         if one in expression.last and other in origins.last and flags not in seen:
             seen.add(flags)
             yield _Text(_spelled(came_from, state), shape, flags)
-        for after in expression.after.get(one, ()) if one >= 0 else expression.first:
+        part = parts.get(origins.groups[other]) if other >= 0 else None
+        for after in sorted(
+            expression.after.get(one, ()) if one >= 0 else expression.first
+        ):
             characters = expression.characters[after]
-            for behind in origins.after.get(other, ()) if other >= 0 else origins.first:
+            # In order, so that the example does not depend on hashes.
+            for behind in sorted(
+                origins.after.get(other, ()) if other >= 0 else origins.first
+            ):
                 common = characters & origins.characters[behind]
                 if not common:
                     continue
-                bit = bits[is_fixed[after]].get(origins.groups[behind], 0)
-                new = (after, behind, flags | bit)
+                bits = flags
+                now = parts.get(origins.groups[behind])
+                if now is not None and common != _DOT:
+                    is_skip = part == now and (one, after) in marks.skipped
+                    is_open = is_skip or not marks.is_fixed[after]
+                    bits |= _bit(shape, now, is_open=is_open)
+                    if is_skip and now == "name":
+                        bits |= _bit(shape, now, is_open=False)
+                    if marks.is_lone_dot[after] and now in _NAMES:
+                        bits |= _LONE_DOT
+                new = (after, behind, bits)
                 if new not in came_from:
                     came_from[new] = (state, common)
                     waiting.append(new)
+
+
+# The first bit, which no part has.
+_LONE_DOT = 1
 
 
 def _bit(shape: Shape, part: str, *, is_open: bool) -> int:
@@ -202,13 +259,18 @@ def _example(expression: re.Pattern[str], found: Iterator[_Text]) -> Example | N
         ),
     )
     for text, _, _ in texts:
-        if expression.fullmatch(text):
-            return Example(_telling(expression, text), is_certain=True)
+        for length in _LENGTHS:
+            longer = text.replace("x", "x" * length)
+            if expression.fullmatch(longer) and is_origin(longer):
+                return Example(_telling(expression, longer), is_certain=True)
     return Example(texts[0].text, is_certain=False) if texts else None
 
 
 def _telling(expression: re.Pattern[str], text: str) -> str:
     """Return an origin like one that an expression matches, with a telling name."""
+    new = re.sub("(?<=://)[^:]+", "evil.example", text, count=1)
+    if expression.fullmatch(new):
+        return new
     for index in [i for i in reversed(range(len(text))) if text[i] == "x"]:
         before, behind = text[:index], text[index + 1 :]
         if behind == "" or behind.startswith(":"):

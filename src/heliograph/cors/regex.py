@@ -23,10 +23,14 @@ from .automaton import UnsafeRegexError, automaton_of
 __all__ = [
     "Stars",
     "UnsafeRegexError",
+    "alternatives",
     "compile_bounded",
     "fixed_characters",
     "literal_beginning",
 ]
+
+# An escape, a set, or any other character.
+_PARTS = re.compile(r"\\.|\[\^?\]?[^\]]*\]|.", re.DOTALL)
 
 _REPEATS = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
 
@@ -61,9 +65,26 @@ def compile_bounded(
     try:
         compiled = re.compile(text, flags)
         check_cost(automaton_of(compiled))
-    except (re.error, OverflowError, RecursionError) as error:
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         raise UnsafeRegexError(f"it is not a valid regular expression ({error})") from error
     return compiled
+
+
+def alternatives(text: str) -> list[str]:
+    """
+    Return the alternatives of an expression that are not in a group.
+
+    Args:
+        text: A valid expression.
+    """
+    found, depth = [""], 0
+    for part in _PARTS.findall(text):
+        depth += (part == "(") - (part == ")")
+        if part == "|" and depth == 0:
+            found.append("")
+        else:
+            found[-1] += part
+    return found
 
 
 class Stars:

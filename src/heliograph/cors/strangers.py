@@ -17,6 +17,7 @@ from .origins import FILES
 from .proof import examine
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
     from .origins import Origins
@@ -55,8 +56,7 @@ def unsafe_origins(origins: Origins) -> Iterator[str]:
         found = examine(expression).stranger
         if found is None:
             continue
-        mended = mended_open(expression)
-        hint = f"write {quoted(mended)}; or {_WAY_OUT}" if mended else _WAY_OUT
+        hint = f"{_way_to_mend(expression)}; or {_WAY_OUT}"
         if found.is_certain:
             yield (
                 f"origins: {rule!r} with supports_credentials also allows {found.origin!r},"
@@ -65,26 +65,37 @@ def unsafe_origins(origins: Origins) -> Iterator[str]:
         else:
             yield (
                 f"origins: {rule!r} with supports_credentials cannot be proven to exclude"
-                f" what may be somebody else's, such as {found.origin!r}, because of the"
-                f" look-around in it; {hint}"
+                f" what may be somebody else's, such as {found.origin!r}; {hint}"
             )
 
 
 def accidents(origins: Origins) -> Iterator[str]:
     """Yield a sentence for each expression that restricts a domain, and leaves it open."""
     for expression, rule in origins.expressions.items():
-        found = examine(expression).accident
+        _, stranger, found = examine(expression)
         if found is None:
             continue
-        mended = mended_open(expression)
-        hint = (
-            f"write {quoted(mended)}"
-            if mended
-            else r"write '\.' for a dot, and end the host with a name that is written out,"
-            r" as in r'https://(.*\.)?yours\.example'"
-        )
         allows = "also allows" if found.is_certain else "may also allow"
+        if stranger is None:
+            # A dot in front of a name that is written out.
+            mended = mended_open(expression)
+            hint = f"write {quoted(mended)}" if mended else r"write '\.' for a dot"
+            yield (
+                f"origins: {rule!r} {allows} {found.origin!r}, because a dot stands for any"
+                f" character; {hint}, or '[a-z0-9]' for any character"
+            )
+            continue
         yield (
             f"origins: {rule!r} {allows} {found.origin!r}, which may be somebody else's;"
-            f" {hint}"
+            f" {_way_to_mend(expression)}"
         )
+
+
+def _way_to_mend(expression: re.Pattern[str]) -> str:
+    mended = mended_open(expression)
+    if mended:
+        return f"write {quoted(mended)}"
+    return (
+        r"write '\.' for a dot, and end the host with a name that is written out, as in"
+        r" r'https://(.*\.)?yours\.example'"
+    )
