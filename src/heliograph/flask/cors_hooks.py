@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from werkzeug.datastructures import Headers
-
 from flask import Flask, Request, Response, request
 
 from ..cors.decision import ALLOW_ORIGIN
 from ..cors.request import request_from_environ
 from ..faces.cors import judge
 from ..faces.creation_lock import the_only
+from .cors_response import fields_of, with_fields
 from .cors_rules import AppRules
 
 if TYPE_CHECKING:
@@ -130,36 +129,31 @@ def _answer(verdict: _Verdict) -> Response:
     response = Response(answer.text, answer.status, mimetype="text/plain")
     if not answer.text:
         del response.headers["Content-Type"]
-    _set(response.headers, answer.fields, verdict)
+    response.headers.extend(_with_private_network(answer.fields, verdict))
     return response
 
 
 def _finish(response: Response, verdict: _Verdict) -> Response:
-    """Return the application's response with its headers, or another in its place."""
-    headers = response.headers
-    if not isinstance(headers, Headers):
-        # Some libraries assign a dict, which holds each name once.
-        headers = response.headers = Headers(headers)
+    """Return the application's response, one with more fields, or a refusal instead."""
+    present = fields_of(response)
     outcome = verdict.outcome
-    if outcome.refuses_stream(headers.getlist) and ALLOW_ORIGIN not in headers:
+    if outcome.refuses_stream(present.getlist) and ALLOW_ORIGIN not in present:
         response.close()
         return _answer(verdict)
-    _set(headers, outcome.fields(headers.getlist), verdict)
-    return response
+    fields = _with_private_network(outcome.fields(present.getlist), verdict)
+    return with_fields(response, present, fields) if fields else response
 
 
-def _set(headers: Headers, fields: Fields, verdict: _Verdict) -> None:
-    for name, value in fields:
-        if name == "Vary":
-            headers.add(name, value)
-        else:
-            headers[name] = value
+def _with_private_network(fields: Fields, verdict: _Verdict) -> Fields:
     rule, (_, asked, decision) = verdict
     if (
-        rule.private_network is not None
-        and decision.reason is None
-        and asked.request_private_network == "true"
-        and any(name == ALLOW_ORIGIN for name, _ in fields)
+        rule.private_network is None
+        or decision.reason is not None
+        or asked.request_private_network != "true"
+        or not any(name == ALLOW_ORIGIN for name, _ in fields)
     ):
-        # Browsers ask in preflights only; Flask-CORS answers whatever the method.
-        headers[_PRIVATE_NETWORK] = str(rule.private_network).lower()
+        return fields
+    # Browsers ask in preflights only; Flask-CORS answers whatever the method.
+    allowed = str(rule.private_network).lower()
+    others = (field for field in fields if field[0] != _PRIVATE_NETWORK)
+    return (*others, (_PRIVATE_NETWORK, allowed))

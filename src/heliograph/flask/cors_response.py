@@ -1,0 +1,76 @@
+"""
+A response with other header fields, which shares all else with the application's.
+
+The response that a view, a hook or an error handler returns may outlive the request: a
+constant of a module, or a value in a cache. Fields written into it would be sent to other
+pages as well, so they are written into a copy.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.datastructures import Headers
+
+if TYPE_CHECKING:
+    from flask import Response
+
+    from ..cors.policy import Fields
+
+__all__ = ["fields_of", "with_fields"]
+
+
+def fields_of(response: Response) -> Headers:
+    """
+    Return the header fields of a response, not to be written to.
+
+    Args:
+        response: Any response. Some libraries assign a dict to its ``headers``.
+    """
+    headers: Any = response.headers
+    return headers if isinstance(headers, Headers) else Headers(headers)
+
+
+def with_fields(response: Response, present: Headers, fields: Fields) -> Response:
+    """
+    Return a copy of a response with more header fields.
+
+    The copy is of the same class, and shares everything but its header fields: it has the
+    same body, and closing it closes that and calls the functions of ``call_on_close``. So
+    only one of the two may be sent.
+
+    Args:
+        response: The response, which is not changed.
+        present: Its header fields.
+        fields: Names and values. ``Vary`` is added, others replace fields of that name.
+    """
+    replaced = {name.lower() for name, _ in fields if name != "Vary"}
+    headers = Headers()
+    headers[:] = [
+        *(field for field in present if field[0].lower() not in replaced),
+        *fields,
+    ]
+    kind: Any = type(response)
+    # Neither __init__ nor the methods for copy and pickle: those of a subclass may expect
+    # other arguments, or leave out the body.
+    copied: Response = object.__new__(kind)
+    copied.__dict__.update(response.__dict__)
+    for slot in _slots(kind):
+        try:
+            slot.__set__(copied, slot.__get__(response))
+        except AttributeError:
+            continue  # nothing is in it
+    copied.headers = headers
+    return copied
+
+
+@functools.lru_cache(maxsize=64)
+def _slots(kind: type[Any]) -> tuple[MemberDescriptorType, ...]:
+    return tuple(
+        member
+        for base in kind.__mro__
+        for member in vars(base).values()
+        if isinstance(member, MemberDescriptorType)
+    )
