@@ -2,10 +2,11 @@
 
 import collections
 import os
+import time
 
 from cors_policies import policies
 
-from flask import Flask, request
+from flask import Flask, g, request
 from heliograph.flask import CORS, sse
 
 app = Flask(__name__, instance_path=os.environ["INSTANCE"])
@@ -34,9 +35,16 @@ app.wsgi_app = counting
 
 @app.before_request
 def guard():
+    g.start = time.monotonic()
     if request.method == "OPTIONS":
         return "no hook lets a preflight through", 401
     return None
+
+
+@app.teardown_request
+def measure(error):
+    # Raises if guard has not run, and then the server answers with 500.
+    app.logger.debug("took %s s", time.monotonic() - g.start)
 
 
 @app.route("/<name>/echo", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "REPORT"])

@@ -4,7 +4,9 @@ CORS in a Flask application: where requests are decided, and responses get their
 Strategy: two methods of the application are wrapped, ``full_dispatch_request`` and
 ``handle_exception``. They return every response, whichever hook, view or error made it.
 So the headers are added in one function, and no response can miss them. Preflights are
-answered there before the application sees them.
+answered there before the application sees them. A third, ``do_teardown_request``, is
+wrapped so that hooks run all or not at all: what ``before_request`` would have opened,
+``teardown_request`` must not close.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from .cors_response import fields_of, with_fields
 from .cors_rules import AppRules
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..cors.outcome import Outcome
     from ..cors.policy import Fields
     from .cors_options import Rule
@@ -31,6 +35,11 @@ _EXTENSION = "heliograph.cors"
 
 # The attribute of a request that holds its _Verdict.
 _VERDICT = "_heliograph_cors"
+
+# The attribute of a request that the application has not seen, and perhaps never will.
+_UNSEEN = "_heliograph_unseen"
+
+_UNDECIDED: Mapping[str, object] = {_VERDICT: None, _UNSEEN: True}
 
 _PRIVATE_NETWORK = "Access-Control-Allow-Private-Network"
 
@@ -56,11 +65,13 @@ class AppCors:
     def __init__(self, app: Flask) -> None:
         self.rules = AppRules(app)
         dispatch, handle = app.full_dispatch_request, app.handle_exception
+        teardown = app.do_teardown_request
 
         def full_dispatch_request(*arguments: Any, **named: Any) -> Response:
             current = _current_request()
-            # If the decision itself fails, the response to that grants nothing.
-            current.__dict__[_VERDICT] = None
+            # If the decision itself fails, the response to that grants nothing, and no
+            # hook has run before it.
+            current.__dict__.update(_UNDECIDED)
             if current.method == "OPTIONS":
                 answer = self._answer_preflight(current)
                 if answer is not None:
@@ -68,6 +79,7 @@ class AppCors:
             # Decided before the view: an error of the decision must not be found after
             # the view's work is done.
             verdict = self._judge(current)
+            del current.__dict__[_UNSEEN]
             response = dispatch(*arguments, **named)
             return response if verdict is None else _finish(response, verdict)
 
@@ -83,8 +95,14 @@ class AppCors:
                 return response
             return _finish(response, verdict)
 
+        # The arguments differ between versions of Flask.
+        def do_teardown_request(*arguments: Any, **named: Any) -> None:
+            if _UNSEEN not in _current_request().__dict__:
+                teardown(*arguments, **named)
+
         app.full_dispatch_request = full_dispatch_request  # type: ignore[method-assign]  # see the module's docstring
         app.handle_exception = handle_exception  # type: ignore[method-assign]  # likewise
+        app.do_teardown_request = do_teardown_request  # type: ignore[method-assign]  # likewise
 
     def _answer_preflight(self, current: Request) -> Response | None:
         """Return the response to a preflight; None if the application must respond."""
