@@ -12,9 +12,9 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from flask import Blueprint, Flask, appcontext_pushed
+from flask import Blueprint, Flask, appcontext_pushed, has_request_context
 
-from .cors_hooks import cors_of
+from .cors_hooks import cors_of, is_found, warn_if_not_found
 from .cors_options import (
     CorsOptions,
     CrossOriginOptions,
@@ -100,7 +100,8 @@ def cross_origin(
 
     It takes precedence over :class:`CORS`, for every response that the route may give:
     errors, redirects to it, and methods that it does not have, too. Decorators between
-    the two must use :func:`functools.wraps`.
+    the two must use :func:`functools.wraps`. It may also be listed in ``decorators`` of a
+    class-based view, and in ``method_decorators`` of Flask-RESTful and Flask-RESTX.
 
     Args:
         misplaced: Not allowed. Write each option by its name.
@@ -128,22 +129,34 @@ def cross_origin(
     # and so before the first preflight.
     appcontext_pushed.connect(cors_of)
 
+    own = RouteOptions(given)
+
     def decorate(view: _View) -> _View:
+        # Within a request: by the dispatch of a class-based view, or by a lazy import.
+        is_late = has_request_context()
+        if is_late and is_found(own):
+            return view
+
         # A new function, since the one below may serve another route as well.
         if inspect.iscoroutinefunction(view):
 
             @functools.wraps(view)
             async def marked(*arguments: Any, **named: Any) -> Any:
+                if is_late:
+                    warn_if_not_found(own)
                 return await view(*arguments, **named)
         else:
 
             @functools.wraps(view)
             def marked(*arguments: Any, **named: Any) -> Any:
+                if is_late:
+                    warn_if_not_found(own)
                 return view(*arguments, **named)
 
-        RouteOptions(given).attach_to(marked)
+        own.attach_to(marked)
         return marked  # type: ignore[return-value]  # it takes and returns the same
 
+    own.attach_to(decorate)
     return decorate
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response, current_app, has_request_context, request
 
 from ..cors.decision import ALLOW_ORIGIN
 from ..cors.request import request_from_environ
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from ..cors.outcome import Outcome
     from ..cors.policy import Fields
     from .cors_options import Rule
+    from .cors_rules import RouteOptions
 
-__all__ = ["AppCors", "cors_of"]
+__all__ = ["AppCors", "cors_of", "is_found", "warn_if_not_found"]
 
 _EXTENSION = "heliograph.cors"
 
@@ -132,6 +133,31 @@ def cors_of(app: Flask, **_: object) -> AppCors:
         app: The application. Flask's signals pass it with other arguments.
     """
     return the_only(AppCors, app.extensions, _EXTENSION, lambda: AppCors(app))
+
+
+def is_found(options: RouteOptions) -> bool:
+    """
+    Return whether the current request was routed to a view with these options.
+
+    Args:
+        options: Those of a decorator that is applied within the request.
+    """
+    return _current_cors().rules.is_found(options, _current_request())
+
+
+def warn_if_not_found(options: RouteOptions) -> None:
+    """
+    Log a warning if options have no effect on the current request, if there is one.
+
+    Args:
+        options: Those of a decorator that was applied within this or an earlier request.
+    """
+    if has_request_context():
+        _current_cors().rules.warn_if_not_found(options, _current_request())
+
+
+def _current_cors() -> AppCors:
+    return cors_of(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Flask documents it for this
 
 
 def _current_request() -> Request:

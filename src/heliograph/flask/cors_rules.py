@@ -9,7 +9,9 @@ no effect.
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AppRules", "RouteOptions"]
 
+_log = logging.getLogger("heliograph.cors")
+
 # The attribute of a decorated view that holds its RouteOptions.
 _ATTRIBUTE = "_heliograph_cross_origin"
 
@@ -49,9 +53,14 @@ class RouteOptions:
         self.options = options
         RouteOptions.is_used = True
 
-    def attach_to(self, view: Callable[..., Any]) -> None:
-        """Attach the options to a view, from which they are read when it is routed to."""
-        setattr(view, _ATTRIBUTE, self)
+    def attach_to(self, function: Callable[..., Any]) -> None:
+        """
+        Attach the options to a function, from which they are read for each request.
+
+        Args:
+            function: A view, or a decorator that is in a list of a class-based view.
+        """
+        setattr(function, _ATTRIBUTE, self)
 
 
 class AppRules:
@@ -74,6 +83,8 @@ class AppRules:
         # Of what the rules were made of, since the first of them was.
         self._watch: ConfigWatch | None = None
         self._views = app.view_functions
+        # The endpoints for which a warning about a late decorator was logged.
+        self._late: set[str | None] = set()
 
     def add(self, rules: list[tuple[Resource, Rule]]) -> None:
         """Add rules for the application. Between equals, they win over earlier ones."""
@@ -121,6 +132,38 @@ class AppRules:
             if own is not None:
                 return self._for_route(own, request, is_preflight=preflight_for is not None)
         return find_unambiguous(lambda path: self._for_path(path, endpoint), request.path)
+
+    def is_found(self, options: RouteOptions, request: Request) -> bool:
+        """
+        Return whether options are those of the view that a request was routed to.
+
+        Args:
+            options: The options of one use of :func:`.cross_origin`.
+            request: The current request, when it is handled.
+        """
+        view = self._views.get(request.endpoint or "")
+        return _options_of_view(view, request.method) is options
+
+    def warn_if_not_found(self, options: RouteOptions, request: Request) -> None:
+        """
+        Log a warning, once for each endpoint, if options have no effect on a request.
+
+        Args:
+            options: The options of one use of :func:`.cross_origin`.
+            request: The current request, when it is handled.
+        """
+        endpoint = request.endpoint
+        if endpoint in self._late or self.is_found(options, request):
+            return
+        self._late.add(endpoint)
+        _log.warning(
+            "@cross_origin has no effect for the endpoint %r: it was applied while a"
+            " request was handled, which is too late for preflights. Write it below"
+            " @app.route(…), where the route is added. For a class-based view, write it"
+            " above a method, or decorators = [cross_origin(…)] in the class; with"
+            " Flask-RESTful and Flask-RESTX also method_decorators = [cross_origin(…)]",
+            endpoint,
+        )
 
     def _note_config(self) -> None:
         if self._watch is None:
@@ -185,15 +228,26 @@ class AppRules:
 
 
 def _options_of_view(view: Any, method: str) -> RouteOptions | None:
+    """Return the options of the outermost decorator that has any."""
     own: RouteOptions | None = getattr(view, _ATTRIBUTE, None)
-    if own is None:
-        # A method of a class-based view. Flask answers HEAD with its get() if it has no
-        # head().
-        view_class = getattr(view, "view_class", None)
-        function = getattr(view_class, method.lower(), None)
-        if function is None and method == "HEAD":
-            function = getattr(view_class, "get", None)
+    view_class = getattr(view, "view_class", None)
+    if own is not None or view_class is None:
+        return own
+    name = method.lower()
+    if name == "head" and not hasattr(view_class, name):
+        # Flask answers HEAD with get() then.
+        name = "get"
+    # Of Flask-RESTful and Flask-RESTX, which apply them within each request, the last as
+    # the outermost. Flask-RESTful also has a dict of methods.
+    decorators = getattr(view_class, "method_decorators", ())
+    if isinstance(decorators, Mapping):
+        decorators = decorators.get(name, ())
+    if not isinstance(decorators, list | tuple):
+        decorators = ()
+    for function in (*reversed(decorators), getattr(view_class, name, None)):
         own = getattr(function, _ATTRIBUTE, None)
+        if own is not None:
+            break
     return own
 
 
