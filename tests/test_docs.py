@@ -20,7 +20,8 @@ from heliograph.cors.names import DEFAULT_METHODS
 from heliograph.cors.policy import OPTIONS
 from heliograph.documentation import DOCUMENTATION
 from heliograph.faces.settings import KEYS
-from heliograph.flask.cors_options import CONFIG_KEYS, make_rules
+from heliograph.flask.cors_config import CONFIG_KEYS
+from heliograph.flask.cors_options import make_rules
 from heliograph.flask.settings import FLASK_SSE_KEYS, URL_ALIASES
 from servers import FALLBACK, TAKEN_OVER
 

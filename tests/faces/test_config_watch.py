@@ -49,3 +49,14 @@ def test_changes(change, keys):
     assert watch.changed() == (keys or [])
     watch.note()
     assert not watch.may_have_changed()
+
+
+def test_another_object():
+    """What replaces the configuration is compared with what was read of the first."""
+    watch = ConfigWatch({"A": 1, "B": 2}, ["A", "B"])
+
+    watch.follow({"A": 1, "B": 2})
+    assert not watch.may_have_changed()
+    watch.follow({"A": 1, "B": 3})
+    assert watch.may_have_changed()
+    assert watch.changed() == ["B"]

@@ -1,11 +1,9 @@
 """Which rule applies: of the route, of its blueprint, or of the application."""
 
-import pytest
 from flask.views import MethodView
 
 from cors_pages import A, B, ask, gone, granted, is_refused, make_app, preflight
 from flask import Blueprint, Flask, abort
-from heliograph import CorsConfigError
 from heliograph.flask import CORS, cross_origin
 
 
@@ -213,45 +211,3 @@ def test_behind_a_prefix_of_the_server():
         "/route", base_url="http://host.example/mount",
         headers={"Origin": B, "Access-Control-Request-Method": "GET"},
     )) == B  # fmt: skip
-
-
-def _on_app(app):
-    CORS(app)
-    return ""
-
-
-def _on_route(app):
-    view = cross_origin(methods=["GET"])(lambda: "")
-    app.add_url_rule("/own", view_func=view, endpoint="own")
-    ask(app, "/own", A)
-    return "own"
-
-
-# (what reads the configuration, what is changed then, words of the error; None if none)
-CHANGES = [
-    (_on_app, {"CORS_ORIGINS": A}, "^CORS_ORIGINS was changed after it had been read"),
-    (_on_app, {"CORS_ORIGIN": A}, "CORS_ORIGIN is not a CORS option"),
-    (_on_app, {"OTHER": 1, "CORS_MAX_AGE": None}, None),
-    (_on_route, {"CORS_ORIGINS": B}, "^CORS_ORIGINS was changed after it had been read"),
-]
-
-
-@pytest.mark.parametrize(("read", "change", "words"), CHANGES)
-def test_a_configuration_that_is_changed_too_late(read, change, words):
-    """An error, and nothing is granted: the application means to allow other origins."""
-    app = Flask(__name__)
-    app.testing = True
-    app.add_url_rule("/", view_func=lambda: "")
-    path = f"/{read(app)}"
-
-    app.config.update(change)
-
-    if words is None:
-        assert granted(ask(app, path, A)) is not None
-        return
-    for asked in (ask, preflight):
-        with pytest.raises(CorsConfigError, match=words):
-            asked(app, path, A)
-    app.testing = False
-    response = ask(app, path, A)
-    assert (response.status_code, granted(response)) == (500, None)

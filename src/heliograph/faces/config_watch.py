@@ -32,6 +32,10 @@ class ConfigWatch:
         self._values = [_copied(self._config.get(key)) for key in self._keys]
         self._length = len(self._config)
 
+    def follow(self, config: Mapping[str, Any]) -> None:
+        """Compare the values with this object, which may have replaced the other one."""
+        self._config = config
+
     def may_have_changed(self) -> bool:
         """Return whether a key has another value, or there are other keys."""
         config = self._config

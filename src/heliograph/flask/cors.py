@@ -12,8 +12,11 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from werkzeug.local import LocalProxy
+
 from flask import Blueprint, Flask, appcontext_pushed, has_request_context
 
+from .cors_config import options_of_config
 from .cors_hooks import cors_of, is_found, warn_if_not_found
 from .cors_options import (
     CorsOptions,
@@ -22,7 +25,6 @@ from .cors_options import (
     check_options,
     kept,
     make_rules,
-    options_of_config,
 )
 from .cors_rules import RouteOptions
 
@@ -81,6 +83,8 @@ class CORS:
             CorsConfigError: Listing every option that is unknown, wrong or unsafe.
             TypeError: ``app`` is neither an application nor a blueprint.
         """
+        if isinstance(app, LocalProxy):
+            app = app._get_current_object()  # noqa: SLF001 - Flask documents it for this
         given = {**self._options, **kept(options)}
         if isinstance(app, Flask):
             rules = make_rules({**options_of_config(app.config), **given})

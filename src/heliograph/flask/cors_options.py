@@ -18,12 +18,12 @@ from ..cors.policy import OPTIONS, unknown_option
 from ..cors.regex import UnsafeRegexError
 from ..cors.resources import Resource, parse_resource
 from ..errors import CorsConfigError
+from .cors_config import FOR_APPS, FOR_RESOURCES, FOR_ROUTES
 
 if TYPE_CHECKING:
     from ..cors.origin_rules import OriginsOption
 
 __all__ = [
-    "CONFIG_KEYS",
     "CorsOptions",
     "CrossOriginOptions",
     "Rule",
@@ -31,7 +31,6 @@ __all__ = [
     "kept",
     "make_rule",
     "make_rules",
-    "options_of_config",
 ]
 
 _Path: TypeAlias = "str | re.Pattern[str]"
@@ -47,16 +46,6 @@ _DEFAULTS: Mapping[str, Any] = {
     "intercept_exceptions": True,
 }
 _FLAGS = ("automatic_options", "intercept_exceptions")
-_FOR_ROUTES = (*OPTIONS, "automatic_options")
-_FOR_RESOURCES = (*_FOR_ROUTES, "intercept_exceptions")
-_FOR_APPS = (*_FOR_RESOURCES, "resources")
-
-_PREFIX = "CORS_"
-CONFIG_KEYS = tuple(f"{_PREFIX}{name.upper()}" for name in _FOR_APPS)
-"""The keys that an application's configuration may have."""
-
-# Read by an old Flask-CORS only, and still copied from old tutorials.
-_DEAD_KEYS = frozenset({"CORS_HEADERS"})
 
 # Stands for the origins of the configuration, while options are checked without it.
 _SOMEONE = "https://someone.example"
@@ -105,32 +94,6 @@ class Rule(NamedTuple):
     private_network: bool | None
 
 
-def options_of_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return the options of an application's configuration.
-
-    Args:
-        config: The configuration. Keys that begin with ``CORS_`` are read, except
-            ``CORS_HEADERS``, and those whose value is :obj:`None`.
-
-    Raises:
-        CorsConfigError: Listing every such key that is unknown.
-    """
-    given = [key for key in config if key.startswith(_PREFIX) and key not in _DEAD_KEYS]
-    problems = [
-        f"{unknown_option(key, CONFIG_KEYS)} If it is a key of your own, rename it"
-        for key in given
-        if key not in CONFIG_KEYS
-    ]
-    if problems:
-        raise CorsConfigError(problems)
-    return {
-        key.removeprefix(_PREFIX).lower(): config[key]
-        for key in given
-        if config[key] is not None
-    }
-
-
 def kept(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return options that can be read more than once.
@@ -154,8 +117,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         CorsConfigError: Listing every mistake that no configuration can put right.
     """
-    problems = _unknown(options, _FOR_ROUTES)
-    known = {name: options[name] for name in _FOR_ROUTES if name in options}
+    problems = _unknown(options, FOR_ROUTES)
+    known = {name: options[name] for name in FOR_ROUTES if name in options}
     make_rule({"origins": _SOMEONE, **known}, problems)
     if problems:
         raise CorsConfigError(problems)
@@ -213,12 +176,12 @@ def make_rules(options: Mapping[str, Any]) -> list[tuple[Resource, Rule]]:
     Raises:
         CorsConfigError: Listing every mistake once, with the resource that it is in.
     """
-    problems = _unknown(options, _FOR_APPS)
+    problems = _unknown(options, FOR_APPS)
     rules = []
     for path, own in _resources(options.get("resources", "/*"), problems):
-        found = _unknown(own, _FOR_RESOURCES)
+        found = _unknown(own, FOR_RESOURCES)
         merged = {**options, **own}
-        known = {name: merged[name] for name in _FOR_RESOURCES if name in merged}
+        known = {name: merged[name] for name in FOR_RESOURCES if name in merged}
         rule = make_rule(known, found)
         try:
             resource = parse_resource(path)

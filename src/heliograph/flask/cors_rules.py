@@ -23,7 +23,8 @@ from flask import Flask, Request, current_app
 from ..cors.resources import Resources, find_unambiguous
 from ..errors import CorsConfigError
 from ..faces.config_watch import ConfigWatch
-from .cors_options import CONFIG_KEYS, Rule, make_rule, options_of_config
+from .cors_config import CONFIG_KEYS, options_of_config
+from .cors_options import Rule, make_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,9 +80,10 @@ class AppRules:
         self._blueprints: dict[str, Resources[Rule]] = {}
         self._prefixes: dict[str, re.Pattern[str]] = {}
         self._routes: dict[RouteOptions, Rule] = {}
-        self._config = app.config
-        # Of what the rules were made of, since the first of them was.
+        self._app = app
+        # Of what the rules were made of, since the first of them was, and what that was.
         self._watch: ConfigWatch | None = None
+        self._reader = ""
         self._views = app.view_functions
         # The endpoints for which a warning about a late decorator was logged.
         self._late: set[str | None] = set()
@@ -89,7 +91,7 @@ class AppRules:
     def add(self, rules: list[tuple[Resource, Rule]]) -> None:
         """Add rules for the application. Between equals, they win over earlier ones."""
         self._resources = self._resources.before(rules)
-        self._note_config()
+        self._note_config("CORS(app)")
 
     def add_blueprint(
         self, name: str, prefix: str | None, rules: list[tuple[Resource, Rule]]
@@ -121,8 +123,11 @@ class AppRules:
                 are wrong or unsafe together, or the configuration was changed since it was
                 read.
         """
-        if self._watch is not None and self._watch.may_have_changed():
-            self._check_unchanged(self._watch)
+        if self._watch is not None:
+            # Some packages replace app.config by an object of their own.
+            self._watch.follow(self._app.config)
+            if self._watch.may_have_changed():
+                self._check_unchanged(self._watch)
         endpoint = None
         if RouteOptions.is_used or self._blueprints:
             # Only if it makes a difference: it may match the URL a second time.
@@ -165,16 +170,18 @@ class AppRules:
             endpoint,
         )
 
-    def _note_config(self) -> None:
+    def _note_config(self, reader: str) -> None:
         if self._watch is None:
-            self._watch = ConfigWatch(self._config, CONFIG_KEYS)
+            self._watch = ConfigWatch(self._app.config, CONFIG_KEYS)
+            self._reader = reader
 
     def _check_unchanged(self, watch: ConfigWatch) -> None:
-        options_of_config(self._config)  # names what is unknown
+        options_of_config(self._app.config)  # names what is unknown
         if changed := watch.changed():
             raise CorsConfigError(
-                f"{key} was changed after it had been read, which has no effect: set it"
-                " before CORS(app), and before the first request"
+                f"{key} was changed after {self._reader} had read it, which has no effect:"
+                f" move what sets it (app.config[{key!r}] = …, app.config.from_object(…),"
+                f" from_prefixed_env() and the like) before {self._reader}"
                 for key in changed
             )
         watch.note()
@@ -185,13 +192,13 @@ class AppRules:
         rule = self._routes.get(own)
         if rule is None:
             problems: list[str] = []
-            options = {**options_of_config(self._config), **own.options}
+            options = {**options_of_config(self._app.config), **own.options}
             options.pop("resources", None)
             rule = make_rule(options, problems)
             if rule is None:
                 raise CorsConfigError(problems)
             self._routes[own] = rule
-            self._note_config()
+            self._note_config("the first request")
         if (
             request.method == "OPTIONS"
             and not is_preflight
