@@ -26,7 +26,7 @@ from .cors_options import (
     kept,
     make_rules,
 )
-from .cors_rules import RouteOptions
+from .cors_routes import RouteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

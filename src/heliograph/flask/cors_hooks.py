@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..cors.outcome import Outcome
     from ..cors.policy import Fields
     from .cors_options import Rule
-    from .cors_rules import RouteOptions
+    from .cors_routes import RouteOptions
 
 __all__ = ["AppCors", "cors_of", "is_found", "warn_if_not_found"]
 

@@ -11,57 +11,25 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
-
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import RequestRedirect
-
-from flask import Flask, Request, current_app
+from typing import TYPE_CHECKING
 
 from ..cors.resources import Resources, find_unambiguous
 from ..errors import CorsConfigError
 from ..faces.config_watch import ConfigWatch
 from .cors_config import CONFIG_KEYS, options_of_config
 from .cors_options import Rule, make_rule
+from .cors_routes import RouteOptions, endpoint_of, options_of_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from flask import Flask, Request
 
     from ..cors.resources import Resource
 
-__all__ = ["AppRules", "RouteOptions"]
+__all__ = ["AppRules"]
 
 _log = logging.getLogger("heliograph.cors")
-
-# The attribute of a decorated view that holds its RouteOptions.
-_ATTRIBUTE = "_heliograph_cross_origin"
-
-
-class RouteOptions:
-    """
-    The options of one use of :func:`.cross_origin`. Compared by identity.
-
-    Args:
-        options: The options as they were written.
-    """
-
-    is_used = False
-    """Whether any view of this process has options of its own."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.options = options
-        RouteOptions.is_used = True
-
-    def attach_to(self, function: Callable[..., Any]) -> None:
-        """
-        Attach the options to a function, from which they are read for each request.
-
-        Args:
-            function: A view, or a decorator that is in a list of a class-based view.
-        """
-        setattr(function, _ATTRIBUTE, self)
 
 
 class AppRules:
@@ -132,8 +100,8 @@ class AppRules:
         if RouteOptions.is_used or self._blueprints:
             # Only if it makes a difference: it may match the URL a second time.
             method = preflight_for or request.method
-            endpoint = _endpoint(request, method)
-            own = _options_of_view(self._views.get(endpoint or ""), method)
+            endpoint = endpoint_of(request, method)
+            own = options_of_view(self._views.get(endpoint or ""), method)
             if own is not None:
                 return self._for_route(own, request, is_preflight=preflight_for is not None)
         return find_unambiguous(lambda path: self._for_path(path, endpoint), request.path)
@@ -147,7 +115,7 @@ class AppRules:
             request: The current request, when it is handled.
         """
         view = self._views.get(request.endpoint or "")
-        return _options_of_view(view, request.method) is options
+        return options_of_view(view, request.method) is options
 
     def warn_if_not_found(self, options: RouteOptions, request: Request) -> None:
         """
@@ -232,51 +200,3 @@ class AppRules:
             if name in self._blueprints:
                 yield name
             name = name.rpartition(".")[0]
-
-
-def _options_of_view(view: Any, method: str) -> RouteOptions | None:
-    """Return the options of the outermost decorator that has any."""
-    own: RouteOptions | None = getattr(view, _ATTRIBUTE, None)
-    view_class = getattr(view, "view_class", None)
-    if own is not None or view_class is None:
-        return own
-    name = method.lower()
-    if name == "head" and not hasattr(view_class, name):
-        # Flask answers HEAD with get() then.
-        name = "get"
-    # Of Flask-RESTful and Flask-RESTX, which apply them within each request, the last as
-    # the outermost. Flask-RESTful also has a dict of methods.
-    decorators = getattr(view_class, "method_decorators", ())
-    if isinstance(decorators, Mapping):
-        decorators = decorators.get(name, ())
-    if not isinstance(decorators, list | tuple):
-        decorators = ()
-    for function in (*reversed(decorators), getattr(view_class, name, None)):
-        own = getattr(function, _ATTRIBUTE, None)
-        if own is not None:
-            break
-    return own
-
-
-def _endpoint(request: Request, method: str) -> str | None:
-    """Return the endpoint that a request would have with another method, if any."""
-    if method == request.method and request.routing_exception is None:
-        return request.endpoint
-    path = request.path
-    # One redirect (to the slash), and one method that the route lacks: no more can follow.
-    for _ in range(3):
-        try:
-            adapter = current_app.create_url_adapter(request)
-            assert adapter is not None  # noqa: S101 - there is a request to make it of
-            endpoint: str = adapter.match(path, method=method)[0]
-        except RequestRedirect as redirect:
-            path = unquote(urlsplit(redirect.new_url).path)
-            path = "/" + path.removeprefix(request.root_path).lstrip("/")
-        except MethodNotAllowed as error:
-            method = next(iter(error.valid_methods or ["GET"]))
-        except HTTPException:
-            # No route, a host that is not trusted, or the route of a WebSocket.
-            break
-        else:
-            return endpoint
-    return None
