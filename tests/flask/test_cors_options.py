@@ -138,7 +138,15 @@ def test_no_headers_allowed():
 MISTAKES = [
     ({"origin": A}, "origin is not a CORS option; did you mean origins?"),
     ({"origins": "a.example"}, "write 'https://a.example'"),
-    ({"supports_credentials": True}, "'*' with supports_credentials"),
+    ({"supports_credentials": True}, "origins: none are given, which means '*'"),
+    (
+        {"resources": {"/a": {"supports_credentials": True}}},
+        "resources['/a']: origins: none",
+    ),
+    (
+        {"origins": "*", "supports_credentials": True},
+        "origins: '*' with supports_credentials",
+    ),
     ({"supports_credentials": "false"}, "supports_credentials: 'false' is neither"),
     ({"automatic_options": 1}, "automatic_options: 1 is neither"),
     ({"intercept_exceptions": None}, "intercept_exceptions: None is neither"),
@@ -214,16 +222,44 @@ def test_mistakes_of_a_route(options, words):
 def test_mistakes_of_a_route_with_its_configuration(caplog):
     """What depends on the configuration is raised by the first request, and nothing is granted."""
     app = make_app()
+    CORS(app, origins=[A], supports_credentials=True)
 
-    @app.get("/route")
+    @app.post("/route/<n>")
     @cross_origin(supports_credentials=True)
-    def route():
+    def route(n):
         return "secret"
 
-    answer = ask(app, "/route")
+    answer = ask(app, "/route/1", method="POST")
     assert (answer.status_code, is_refused(answer)) == (500, True)
-    assert "'*' with supports_credentials" in caplog.text
-    assert preflight(app, "/route").status_code == 500
+    assert (
+        "the route 'route' (/route/<n>): origins: none are given, which means '*', and '*'"
+        " with supports_credentials lets any web site act in the name of your visitors; write"
+        " @cross_origin(origins=['https://app.example'], supports_credentials=True), or set"
+        " CORS_ORIGINS in app.config; a route inherits nothing from CORS(app)\n"
+        in caplog.text
+    )
+    assert preflight(app, "/route/1", method="POST").status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (Flask(__name__), "write CORS(app, origins=['https://app.example'], supports_cred"),
+        (
+            Blueprint("b", __name__),
+            "a blueprint inherits nothing from CORS(app) or app.con",
+        ),
+    ],
+)
+def test_credentials_without_origins(target, words):
+    """The message does not speak of a star that nobody has written."""
+    with pytest.raises(CorsConfigError) as caught:
+        CORS(target, supports_credentials=True)
+
+    assert words in str(caught.value)
+    CORS(target, supports_credentials=True, origins=A)
+    hatch = {"dangerously_allow_any_origin_with_credentials": True}
+    CORS(target, supports_credentials=True, **hatch)
 
 
 @pytest.mark.parametrize("way", [CORS, cross_origin])

@@ -90,7 +90,7 @@ class CORS:
             rules = make_rules({**options_of_config(app.config), **given})
             cors_of(app).rules.add(rules)
         elif isinstance(app, Blueprint):
-            rules = make_rules(given)
+            rules = make_rules(given, for_what="blueprint")
             app.record(functools.partial(_add_to_blueprint, rules))
         else:
             raise TypeError(f"CORS() takes an application or a blueprint, not {app!r}")

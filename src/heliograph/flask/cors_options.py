@@ -47,6 +47,16 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 _FLAGS = ("automatic_options", "intercept_exceptions")
 
+# What to write for origins with credentials, by what the options are for.
+_WITH = "origins=['https://app.example'], supports_credentials=True)"
+_WAYS_OUT: Mapping[str, str] = {
+    "application": f"write CORS(app, {_WITH}, or set CORS_ORIGINS in app.config",
+    "blueprint": f"write CORS(blueprint, {_WITH}; a blueprint inherits nothing from"
+    " CORS(app) or app.config",
+    "route": f"write @cross_origin({_WITH}, or set CORS_ORIGINS in app.config; a route"
+    " inherits nothing from CORS(app)",
+}
+
 # Stands for the origins of the configuration, while options are checked without it.
 _SOMEONE = "https://someone.example"
 
@@ -86,12 +96,15 @@ class Rule(NamedTuple):
             headers.
         private_network: The option ``allow_private_network``; :obj:`None` if it was not
             given.
+        names_origins: Whether the option ``origins`` was given. Otherwise every origin is
+            allowed.
     """
 
     policy: CorsPolicy
     automatic_options: bool
     intercept_exceptions: bool
     private_network: bool | None
+    names_origins: bool
 
 
 def kept(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,12 +132,14 @@ def check_options(options: Mapping[str, Any]) -> None:
     """
     problems = _unknown(options, FOR_ROUTES)
     known = {name: options[name] for name in FOR_ROUTES if name in options}
-    make_rule({"origins": _SOMEONE, **known}, problems)
+    make_rule({"origins": _SOMEONE, **known}, problems, for_what="route")
     if problems:
         raise CorsConfigError(problems)
 
 
-def make_rule(options: Mapping[str, Any], problems: list[str]) -> Rule | None:
+def make_rule(
+    options: Mapping[str, Any], problems: list[str], *, for_what: str
+) -> Rule | None:
     """
     Build a rule.
 
@@ -132,6 +147,7 @@ def make_rule(options: Mapping[str, Any], problems: list[str]) -> Rule | None:
         options: Known options, as they were written. Those that are missing have
             Flask-CORS's default.
         problems: Receives a sentence for each mistake.
+        for_what: ``application``, ``blueprint`` or ``route``.
 
     Returns:
         The rule; :obj:`None` if there are mistakes.
@@ -147,6 +163,18 @@ def make_rule(options: Mapping[str, Any], problems: list[str]) -> Rule | None:
     values["allow_headers"] = _allow_headers(merged["allow_headers"])
     values["expose_headers"] = _listed(merged["expose_headers"])
     values["max_age"] = _seconds(merged.get("max_age"))
+    names_origins = "origins" in options
+    if (
+        not names_origins
+        and merged.get("supports_credentials") is True
+        and merged.get("dangerously_allow_any_origin_with_credentials") is not True
+    ):
+        # The policy would speak of a '*' that nobody has written.
+        found.append(
+            "origins: none are given, which means '*', and '*' with supports_credentials"
+            f" lets any web site act in the name of your visitors; {_WAYS_OUT[for_what]}"
+        )
+        values["origins"] = _SOMEONE
     try:
         policy = CorsPolicy(**values)
     except CorsConfigError as error:
@@ -160,15 +188,19 @@ def make_rule(options: Mapping[str, Any], problems: list[str]) -> Rule | None:
         merged["automatic_options"],
         merged["intercept_exceptions"],
         options.get("allow_private_network"),
+        names_origins,
     )
 
 
-def make_rules(options: Mapping[str, Any]) -> list[tuple[Resource, Rule]]:
+def make_rules(
+    options: Mapping[str, Any], *, for_what: str = "application"
+) -> list[tuple[Resource, Rule]]:
     """
     Build the rules of an application or a blueprint.
 
     Args:
         options: The options as they were written, including ``resources``.
+        for_what: ``application`` or ``blueprint``.
 
     Returns:
         A rule for each resource. Its own options take precedence.
@@ -182,7 +214,7 @@ def make_rules(options: Mapping[str, Any]) -> list[tuple[Resource, Rule]]:
         found = _unknown(own, FOR_RESOURCES)
         merged = {**options, **own}
         known = {name: merged[name] for name in FOR_RESOURCES if name in merged}
-        rule = make_rule(known, found)
+        rule = make_rule(known, found, for_what=for_what)
         try:
             resource = parse_resource(path)
         except UnsafeRegexError as error:

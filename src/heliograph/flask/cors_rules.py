@@ -9,13 +9,13 @@ no effect.
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING
 
 from ..cors.resources import Resources, find_unambiguous
 from ..errors import CorsConfigError
 from ..faces.config_watch import ConfigWatch
+from .cors_advice import CorsAdvice
 from .cors_config import CONFIG_KEYS, options_of_config
 from .cors_options import Rule, make_rule
 from .cors_routes import RouteOptions, endpoint_of, options_of_view
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ..cors.resources import Resource
 
 __all__ = ["AppRules"]
-
-_log = logging.getLogger("heliograph.cors")
 
 
 class AppRules:
@@ -53,8 +51,7 @@ class AppRules:
         self._watch: ConfigWatch | None = None
         self._reader = ""
         self._views = app.view_functions
-        # The endpoints for which a warning about a late decorator was logged.
-        self._late: set[str | None] = set()
+        self._advice = CorsAdvice()
 
     def add(self, rules: list[tuple[Resource, Rule]]) -> None:
         """Add rules for the application. Between equals, they win over earlier ones."""
@@ -103,8 +100,13 @@ class AppRules:
             endpoint = endpoint_of(request, method)
             own = options_of_view(self._views.get(endpoint or ""), method)
             if own is not None:
-                return self._for_route(own, request, is_preflight=preflight_for is not None)
-        return find_unambiguous(lambda path: self._for_path(path, endpoint), request.path)
+                return self._for_route(
+                    own, request, endpoint, is_preflight=preflight_for is not None
+                )
+        rule = find_unambiguous(lambda path: self._for_path(path, endpoint), request.path)
+        if self._blueprints and rule is not None and not rule.names_origins:
+            self._advise_on_blueprint(request.path, endpoint)
+        return rule
 
     def is_found(self, options: RouteOptions, request: Request) -> bool:
         """
@@ -126,17 +128,9 @@ class AppRules:
             request: The current request, when it is handled.
         """
         endpoint = request.endpoint
-        if endpoint in self._late or self.is_found(options, request):
-            return
-        self._late.add(endpoint)
-        _log.warning(
-            "@cross_origin has no effect for the endpoint %r: it was applied while a"
-            " request was handled, which is too late for preflights. Write it below"
-            " @app.route(…), where the route is added. For a class-based view, write it"
-            " above a method, or decorators = [cross_origin(…)] in the class; with"
-            " Flask-RESTful and Flask-RESTX also method_decorators = [cross_origin(…)]",
-            endpoint,
-        )
+        is_known = self._advice.was_given("late", endpoint)
+        if not (is_known or self.is_found(options, request)):
+            self._advice.about_late_decorator(endpoint)
 
     def _note_config(self, reader: str) -> None:
         if self._watch is None:
@@ -155,18 +149,28 @@ class AppRules:
         watch.note()
 
     def _for_route(
-        self, own: RouteOptions, request: Request, *, is_preflight: bool
+        self,
+        own: RouteOptions,
+        request: Request,
+        endpoint: str | None,
+        *,
+        is_preflight: bool,
     ) -> Rule | None:
         rule = self._routes.get(own)
         if rule is None:
             problems: list[str] = []
             options = {**options_of_config(self._app.config), **own.options}
             options.pop("resources", None)
-            rule = make_rule(options, problems)
+            rule = make_rule(options, problems, for_what="route")
             if rule is None:
-                raise CorsConfigError(problems)
+                route = self._shown(endpoint)
+                raise CorsConfigError(f"{route}: {problem}" for problem in problems)
             self._routes[own] = rule
             self._note_config("the first request")
+        if not (rule.names_origins or self._advice.was_given("route", endpoint)):
+            others = self._candidates(request.path, endpoint)
+            if any(_is_strict(other) for _, other in others):
+                self._advice.about_open_route(endpoint, self._shown(endpoint))
         if (
             request.method == "OPTIONS"
             and not is_preflight
@@ -178,11 +182,34 @@ class AppRules:
         return rule
 
     def _for_path(self, path: str, endpoint: str | None) -> Rule | None:
-        for name in self._blueprints_of(path, endpoint) if self._blueprints else ():
+        if not self._blueprints:
+            return self._resources.find(path)
+        return next((rule for _, rule in self._candidates(path, endpoint)), None)
+
+    def _candidates(
+        self, path: str, endpoint: str | None
+    ) -> Iterator[tuple[str | None, Rule]]:
+        """Yield the rules for a path with their blueprints, the first of which applies."""
+        for name in self._blueprints_of(path, endpoint):
             rule = self._blueprints[name].find(path)
             if rule is not None:
-                return rule
-        return self._resources.find(path)
+                yield name, rule
+        rule = self._resources.find(path)
+        if rule is not None:
+            yield None, rule
+
+    def _advise_on_blueprint(self, path: str, endpoint: str | None) -> None:
+        """Warn if the rule that applies is a blueprint's, and others are stricter."""
+        (name, _), *others = self._candidates(path, endpoint)
+        if name is not None and not self._advice.was_given("blueprint", name):
+            of_config = self._app.config.get("CORS_ORIGINS")
+            if of_config not in (None, "*") or any(_is_strict(rule) for _, rule in others):
+                self._advice.about_open_blueprint(name)
+
+    def _shown(self, endpoint: str | None) -> str:
+        """Return how a message names a route."""
+        rules = sorted({rule.rule for rule in self._app.url_map.iter_rules(endpoint)})
+        return f"the route {endpoint!r} ({', '.join(rules)})"
 
     def _blueprints_of(self, path: str, endpoint: str | None) -> Iterator[str]:
         """Yield the names of the blueprints that a request is for, the innermost first."""
@@ -200,3 +227,7 @@ class AppRules:
             if name in self._blueprints:
                 yield name
             name = name.rpartition(".")[0]
+
+
+def _is_strict(rule: Rule) -> bool:
+    return not rule.policy.compiled.origins.any_origin
