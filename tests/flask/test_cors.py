@@ -4,6 +4,10 @@ import logging
 from functools import wraps
 
 import pytest
+from fastapi import APIRouter, FastAPI
+from quart import Blueprint as QuartBlueprint
+from quart import Quart
+from starlette.applications import Starlette
 
 from cors_pages import (
     EVIL,
@@ -19,13 +23,47 @@ from cors_pages import (
     preflight,
 )
 from flask import Flask, abort
+from heliograph.asgi import CORSMiddleware
 from heliograph.flask import CORS, cross_origin
 
+QUART = "app.asgi_app = CORSMiddleware(app.asgi_app, CorsPolicy(origins=["
+STARLETTE = "app.add_middleware(CORSMiddleware, policy=CorsPolicy(origins=["
 
-def test_no_application():
-    """Anything but an application or a blueprint is refused."""
-    with pytest.raises(TypeError, match="application or a blueprint"):
-        CORS("app")
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        ("app", "not 'app'; write CORS(app), where app = Flask(…)"),
+        (Flask, "write CORS(app), where"),
+        (make_app().wsgi_app, "write CORS(app), where"),
+        (Quart("q"), QUART),
+        (QuartBlueprint("b", "b"), QUART),
+        (Starlette(), STARLETTE),
+        (FastAPI(), STARLETTE),
+        (APIRouter(), STARLETTE),
+    ],
+)
+def test_no_application(app, words):
+    """Anything else is refused, and an application of ASGI with the line to write."""
+    with pytest.raises(TypeError) as caught:
+        CORS(app)
+
+    message = str(caught.value)
+    assert message.startswith("CORS() takes an application or a blueprint of Flask, not ")
+    assert words in message
+
+
+def test_the_lines_to_write():
+    """What the message says for Quart and Starlette can be executed as it is written."""
+    quart, starlette = Quart("q"), Starlette()
+    for app in (quart, starlette):
+        with pytest.raises(TypeError) as caught:
+            CORS(app)
+        lines = str(caught.value).partition("write: ")[2].split("; ")
+        exec("\n".join(lines), {"app": app})
+
+    assert isinstance(quart.asgi_app, CORSMiddleware)
+    assert [layer.cls for layer in starlette.user_middleware] == [CORSMiddleware]
 
 
 @pytest.mark.parametrize("misplaced", [A, make_app])

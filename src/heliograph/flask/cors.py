@@ -37,6 +37,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CORS", "cross_origin"]
 
+# What to write for an application of ASGI, by the package that its class comes from.
+_POLICY = "CorsPolicy(origins=['https://app.example'])"
+_OF_ASGI = {
+    "quart": ("Quart", f"app.asgi_app = CORSMiddleware(app.asgi_app, {_POLICY})"),
+    "starlette": (
+        "Starlette and FastAPI",
+        f"app.add_middleware(CORSMiddleware, policy={_POLICY})",
+    ),
+}
+
 _View = TypeVar("_View", bound="Callable[..., Any]")
 
 
@@ -81,7 +91,7 @@ class CORS:
 
         Raises:
             CorsConfigError: Listing every option that is unknown, wrong or unsafe.
-            TypeError: ``app`` is neither an application nor a blueprint.
+            TypeError: ``app`` is neither an application nor a blueprint of Flask.
         """
         if isinstance(app, LocalProxy):
             app = app._get_current_object()  # noqa: SLF001 - Flask documents it for this
@@ -93,7 +103,7 @@ class CORS:
             rules = make_rules(given, for_what="blueprint")
             app.record(functools.partial(_add_to_blueprint, rules))
         else:
-            raise TypeError(f"CORS() takes an application or a blueprint, not {app!r}")
+            raise TypeError(_hint(app))
 
 
 def cross_origin(
@@ -170,3 +180,17 @@ def _add_to_blueprint(
     assert isinstance(setup.app, Flask)  # noqa: S101 - blueprints register with nothing else
     name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
     cors_of(setup.app).rules.add_blueprint(name, setup.url_prefix, rules)
+
+
+def _hint(app: object) -> str:
+    """Return a message that an object is not one of Flask."""
+    message = f"CORS() takes an application or a blueprint of Flask, not {app!r}"
+    # By name: what the application does not use is not imported.
+    packages = {base.__module__.partition(".")[0] for base in type(app).__mro__}
+    for package, (name, line) in _OF_ASGI.items():
+        if package in packages:
+            return (
+                f"{message}. For {name}, write: from heliograph.asgi import CORSMiddleware;"
+                f" from heliograph.cors import CorsPolicy; {line}"
+            )
+    return f"{message}; write CORS(app), where app = Flask(…)"
