@@ -166,6 +166,15 @@ MISTAKES = [
     ),
     ({"resources": r"/(a+)+$"}, "resources: '/(a+)+$' is read as a regular expression"),
     ({"resources": "/("}, "resources: '/('"),
+    (
+        {"resources": "api/*"},
+        "resources: 'api/*' does not begin with a slash; write '/api/*'",
+    ),
+    (
+        {"resources": {"/<id>": {}}},
+        "resources: '/<id>' has a variable of a route, which has",
+    ),
+    ({"resources": re.compile("api")}, "resources: re.compile('api') is read as a regular"),
 ]
 
 

@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
 from .regex import Stars, compile_bounded, fixed_characters, literal_beginning
+from .resource_texts import check_expression, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,12 +43,15 @@ class Resource(NamedTuple):
         is_expression: Whether ``matches`` runs a regular expression.
         fixed: The number of characters that every path of the resource has, and the number
             of those at its beginning.
+        outline: A pattern in which each star stands for any text, and which all paths of
+            the resource match.
     """
 
     text: str
     matches: Callable[[str], object] | None
     is_expression: bool
     fixed: tuple[int, int]
+    outline: str
 
 
 Rules: TypeAlias = "list[tuple[Resource, _Value]]"
@@ -116,12 +120,25 @@ def parse_resource(text: str | re.Pattern[str]) -> Resource:
     Raises:
         UnsafeRegexError: The text is an invalid regular expression, or one whose cost is
             not bounded.
+        UnmatchableError: No path matches it.
     """
-    if isinstance(text, str) and not _REGEX.search(text):
-        return _with_stars(text)
+    if isinstance(text, str):
+        is_expression = _REGEX.search(text) is not None
+        check_text(text, is_expression=is_expression)
+        if not is_expression:
+            return _with_stars(text)
     expression = compile_bounded(text, ignore_case=False)
-    fixed = fixed_characters(expression), len(literal_beginning(expression))
-    return Resource(expression.pattern, expression.match, is_expression=True, fixed=fixed)
+    if isinstance(text, re.Pattern) and not expression.flags & re.VERBOSE:
+        check_text(expression.pattern, is_expression=True)
+    check_expression(expression)
+    beginning = literal_beginning(expression)
+    return Resource(
+        expression.pattern,
+        expression.match,
+        is_expression=True,
+        fixed=(fixed_characters(expression), len(beginning)),
+        outline=f"{beginning}*",
+    )
 
 
 def find_unambiguous(find: Callable[[str], _Value | None], path: str) -> _Value | None:
@@ -176,15 +193,17 @@ def _with_stars(text: str) -> Resource:
     beginning, star, _ = text.partition("*")
     fixed = len(text) - text.count("*"), len(beginning)
     if not star:
-        return Resource(text, None, is_expression=False, fixed=fixed)
+        return Resource(text, None, is_expression=False, fixed=fixed, outline=text)
     matches: Callable[[str], object] = Stars(text).match
+    outline = text
     if text.endswith("/*") and text.count("*") == 1:
         folder = text[:-2]
+        outline = f"{folder}*"
 
         def matches(path: str) -> bool:
             return path == folder or path.startswith(f"{folder}/")
 
-    return Resource(text, matches, is_expression=False, fixed=fixed)
+    return Resource(text, matches, is_expression=False, fixed=fixed, outline=outline)
 
 
 def _specificity(rule: tuple[Resource, object]) -> tuple[int, int]:

@@ -16,12 +16,12 @@ from werkzeug.local import LocalProxy
 
 from flask import Blueprint, Flask, appcontext_pushed, has_request_context
 
+from .cors_blueprint import add_to_blueprint
 from .cors_config import options_of_config
 from .cors_hooks import cors_of, is_found, warn_if_not_found
 from .cors_options import (
     CorsOptions,
     CrossOriginOptions,
-    Rule,
     check_options,
     kept,
     make_rules,
@@ -31,9 +31,6 @@ from .cors_routes import RouteOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flask.blueprints import BlueprintSetupState
-
-    from ..cors.resources import Resource
 
 __all__ = ["CORS", "cross_origin"]
 
@@ -90,7 +87,9 @@ class CORS:
             options: They take precedence over those of the constructor.
 
         Raises:
-            CorsConfigError: Listing every option that is unknown, wrong or unsafe.
+            CorsConfigError: Listing every option that is unknown, wrong or unsafe. Also
+                raised when a blueprint is registered below a prefix that a resource of its
+                own cannot have.
             TypeError: ``app`` is neither an application nor a blueprint of Flask.
         """
         if isinstance(app, LocalProxy):
@@ -101,7 +100,7 @@ class CORS:
             cors_of(app).rules.add(rules)
         elif isinstance(app, Blueprint):
             rules = make_rules(given, for_what="blueprint")
-            app.record(functools.partial(_add_to_blueprint, rules))
+            app.record(functools.partial(add_to_blueprint, rules))
         else:
             raise TypeError(_hint(app))
 
@@ -172,14 +171,6 @@ def cross_origin(
 
     own.attach_to(decorate)
     return decorate
-
-
-def _add_to_blueprint(
-    rules: list[tuple[Resource, Rule]], setup: BlueprintSetupState
-) -> None:
-    assert isinstance(setup.app, Flask)  # noqa: S101 - blueprints register with nothing else
-    name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
-    cors_of(setup.app).rules.add_blueprint(name, setup.url_prefix, rules)
 
 
 def _hint(app: object) -> str:

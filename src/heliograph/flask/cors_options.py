@@ -16,6 +16,7 @@ from ..cors import CorsPolicy
 from ..cors.names import DEFAULT_METHODS, HeadersOption
 from ..cors.policy import OPTIONS, unknown_option
 from ..cors.regex import UnsafeRegexError
+from ..cors.resource_texts import UnmatchableError
 from ..cors.resources import Resource, parse_resource
 from ..errors import CorsConfigError
 from .cors_config import FOR_APPS, FOR_RESOURCES, FOR_ROUTES
@@ -221,6 +222,9 @@ def make_rules(
             problems.append(
                 f"resources: {path!r} is read as a regular expression, but {error}"
             )
+            continue
+        except UnmatchableError as error:
+            problems.append(f"resources: {path!r} {error}")
             continue
         problems += [
             f"resources[{path!r}]: {problem}" if own else problem for problem in found

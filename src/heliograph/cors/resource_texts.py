@@ -1,0 +1,199 @@
+"""
+What a resource cannot be: a text or an expression that no path of a request matches.
+
+Such a rule would be ignored in silence, and another one would apply to the paths that it
+was meant for. A path begins with a slash, has neither query nor fragment, and is compared
+after its percent-encoding was decoded (RFC 3986 section 3; PEP 3333).
+"""
+
+from __future__ import annotations
+
+import re
+from re import (  # type: ignore[attr-defined]  # no public way to see what is inside
+    _constants as op,
+)
+from re import _parser as parser  # type: ignore[attr-defined]  # likewise
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .characters import BITS, characters_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["UnmatchableError", "check_expression", "check_text", "overlap"]
+
+_Repair: TypeAlias = "Callable[[str, re.Match[str]], object]"
+
+# "<int:id>" of Flask, "{id}" of Starlette, ":id" of others. Not "(?P<id>", not "{2}".
+_VARIABLE = re.compile(
+    r"(?<!\?P)<(?:\w+(?:\([^)]*\))?:)?\w+>|\{[A-Za-z_]\w*(?::\w+)?\}|(?<=/):[A-Za-z_]\w*"
+)
+_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_NEXT_PATH = re.compile(r"\s*[,;]\s*(?=/)|\s+(?=/)")
+
+
+def _decoded(found: re.Match[str]) -> str:
+    return bytes.fromhex(found[0].replace("%", "")).decode(errors="replace")
+
+
+# What shows a mistake, what it is, and what to write instead.
+_MISTAKES: tuple[tuple[re.Pattern[str], str, _Repair], ...] = (
+    (re.compile(r"\A\Z"), "is empty", lambda *_: "/*"),
+    (
+        re.compile(r"\A\s|\s\Z"),
+        "begins or ends with white space",
+        lambda text, _: text.strip(),
+    ),
+    (
+        re.compile(r"\A\^?[a-z][\w+.?()|-]*:\\?/\\?/[^/]*", re.IGNORECASE),
+        "is a URL, and a resource is a path",
+        lambda text, found: text[found.end() :] or "/*",
+    ),
+    (
+        # Not "(?=", and not an optional character that ends an expression.
+        re.compile(r"(?<!\()\\?\?[\w-]+="),
+        "has a query, which is not part of a path",
+        lambda text, found: text[: found.start()],
+    ),
+    (
+        _ENCODED,
+        "is percent-encoded, and paths are compared after decoding",
+        lambda text, _: _ENCODED.sub(_decoded, text),
+    ),
+    (_NEXT_PATH, "is several paths in one text", lambda text, _: _NEXT_PATH.split(text)),
+)
+_HAS_A_VARIABLE = "has a variable of a route, which has no meaning here"
+_OF_PATHS: tuple[tuple[re.Pattern[str], str, _Repair], ...] = (
+    *_MISTAKES,
+    (
+        re.compile("#"),
+        "has a fragment, which browsers do not send",
+        lambda text, found: text[: found.start()],
+    ),
+    (_VARIABLE, _HAS_A_VARIABLE, lambda text, _: _VARIABLE.sub("*", text)),
+    (
+        # A text without any letter is nobody's path, but Flask-CORS's tests have one.
+        re.compile(r"\A(?![/*]).*\w", re.DOTALL),
+        "does not begin with a slash",
+        lambda text, _: f"/{text}",
+    ),
+)
+_OF_EXPRESSIONS: tuple[tuple[re.Pattern[str], str, _Repair], ...] = (
+    *_MISTAKES,
+    (_VARIABLE, _HAS_A_VARIABLE, lambda text, _: _VARIABLE.sub("[^/]+", text)),
+    (
+        re.compile(r"(?<!\\)(?:\\\\)*\\[afnrtv]"),
+        "is read as a regular expression with a control character",
+        lambda text, _: text.replace("\\", "/"),
+    ),
+)
+
+_REPEATS = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
+_SLASH = BITS[ord("/")]
+
+
+class UnmatchableError(ValueError):
+    """A resource that no path matches, with the reason and what to write instead."""
+
+
+def check_text(text: str, *, is_expression: bool) -> None:
+    """
+    Check how a resource is written.
+
+    Args:
+        text: The resource as it was written, or the text of a compiled expression.
+        is_expression: Whether it is going to be compiled.
+
+    Raises:
+        UnmatchableError: No path matches it.
+    """
+    reasons = []
+    instead: object = text
+    # What is written instead is checked as well: a URL may have a query, too.
+    while isinstance(instead, str):
+        found = _first_mistake(instead, is_expression=is_expression)
+        if found is None:
+            break
+        reason, instead = found
+        reasons.append(reason)
+    if reasons:
+        raise UnmatchableError(f"{reasons[0]}; write {instead!r}")
+
+
+def check_expression(pattern: re.Pattern[str]) -> None:
+    """
+    Check that each alternative of an expression can match a path.
+
+    Args:
+        pattern: The compiled expression.
+
+    Raises:
+        UnmatchableError: One cannot, since it does not match a slash at its beginning.
+    """
+    parsed = list(parser.parse(pattern.pattern, pattern.flags))
+    alternatives = [parsed]
+    if len(parsed) == 1 and parsed[0][0] is op.BRANCH:
+        alternatives = parsed[0][1][1]
+    if all(map(_may_begin_with_slash, alternatives)):
+        return
+    if len(alternatives) > 1:
+        instead = "a slash at the beginning of each alternative, or a list of resources"
+    else:
+        instead = repr("/" + pattern.pattern.removeprefix("^"))
+    raise UnmatchableError(
+        "is read as a regular expression that cannot match the slash with which each path"
+        f" begins; write {instead}"
+    )
+
+
+def overlap(one: str, other: str) -> bool:
+    """
+    Return whether there is a text that two patterns match.
+
+    Args:
+        one: A pattern in which each star stands for any text.
+        other: Another one.
+    """
+    # From the ends: whether the rest of one and each rest of the other have such a text.
+    rests = [not other[index:].strip("*") for index in range(len(other) + 1)]
+    for character in reversed(one):
+        before = rests
+        rests = [character == "*" and before[-1]]
+        for index in reversed(range(len(other))):
+            if character == "*":
+                found = before[index] or rests[0]
+            elif other[index] == "*":
+                found = rests[0] or before[index]
+            else:
+                found = character == other[index] and before[index + 1]
+            rests.insert(0, found)
+    return rests[0]
+
+
+def _first_mistake(text: str, *, is_expression: bool) -> tuple[str, object] | None:
+    for pattern, reason, repair in _OF_EXPRESSIONS if is_expression else _OF_PATHS:
+        found = pattern.search(text)
+        if found is not None:
+            return reason, repair(text, found)
+    return None
+
+
+def _may_begin_with_slash(parsed: Any) -> bool:
+    """Return False if nothing that an expression matches begins with a slash."""
+    for kind, value in parsed:
+        characters = characters_of(kind, value, ignore_case=False)
+        if characters is not None:
+            return bool(characters & _SLASH)
+        if kind is op.BRANCH:
+            return any(map(_may_begin_with_slash, value[1]))
+        if kind is op.SUBPATTERN:
+            return _may_begin_with_slash(value[3])
+        if kind in _REPEATS:
+            if _may_begin_with_slash(value[2]):
+                return True
+            if value[0] > 0:
+                return False
+        elif kind not in {op.AT, op.ASSERT, op.ASSERT_NOT}:
+            return True
+    # Nothing is left that must be there: a path may follow.
+    return True

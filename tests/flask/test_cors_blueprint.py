@@ -1,0 +1,44 @@
+"""The resources of a blueprint are checked when it is registered."""
+
+import pytest
+
+from cors_pages import A
+from flask import Blueprint, Flask
+from heliograph import CorsConfigError
+from heliograph.flask import CORS
+
+# (the blueprint's prefix, its resource, what the message says to write; None for no error)
+PREFIXES = [
+    ("/api", "/users/*", "write '/outer/api/users/*'"),
+    ("/api", "/users", "write '/outer/api/users'"),
+    ("/api/", r"/users/\d+", r"write '/outer/api/users/\\d+'"),
+    ("/<lang>/api", "/api/*", "write '/outer/*/api/api/*'"),
+    ("/v1.0/<int:n>", "^/users/.*", r"write '/outer/v1\\.0/[^/]+/users/.*'"),
+    ("/api", "/apiary", "covers no path of the blueprint 'inner', since all of them begin"),
+    ("/api", "/outer/api/users/*", None),
+    ("/api", "/outer/api", None),
+    ("/api", "/*", None),
+    ("/api", "*/users", None),
+    ("/api", r"/outer/(api|x)/\d+", None),
+    ("/<lang>/api", "/outer/en/api/x", None),
+    ("/<lang>/api", "/outer/api/*", None),  # the language may be "api"
+    ("/<path:any>", "/outer/a/b/c", None),
+    (None, "/outer/x", None),
+]
+
+
+@pytest.mark.parametrize(("prefix", "resource", "words"), PREFIXES)
+def test_resources_of_a_blueprint(prefix, resource, words):
+    """A resource is a whole path: one that the blueprint cannot have is refused."""
+    app = Flask(__name__)
+    outer = Blueprint("outer", __name__, url_prefix="/outer")
+    inner = Blueprint("inner", __name__, url_prefix=prefix)
+    CORS(inner, origins=A, resources=resource)
+    outer.register_blueprint(inner)
+
+    if words is None:
+        app.register_blueprint(outer)
+        return
+    with pytest.raises(CorsConfigError) as caught:
+        app.register_blueprint(outer)
+    assert words in str(caught.value)
