@@ -1,6 +1,7 @@
 """CORS in Starlette applications that have other middleware, in whatever order."""
 
 import gc
+import logging
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -264,3 +265,25 @@ async def test_websockets():
     assert refused.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert refused.body == b"the policy does not allow the origin 'https://evil.example'\n"
     assert asked.times == 2
+
+
+async def test_what_is_logged(caplog):
+    """What a policy further in allows is no refusal; an accident is a warning at once."""
+    inner = Starlette(routes=[Route("/", hello)])
+    inner.add_middleware(CORSMiddleware, policy=CorsPolicy(origins=EVIL))
+    app = Starlette(routes=[Mount("/in", inner), Route("/", hello)])
+    accident = CorsPolicy(origins=[A, r"https://.*order\.example"])
+    app.add_middleware(CORSMiddleware, policy=accident)
+    caplog.set_level(logging.DEBUG, "heliograph.cors")
+
+    async with client(app) as session:
+        await session.get("/in/", headers={"Origin": EVIL})
+        await session.get("/", headers={"Origin": EVIL})
+        await session.options("/in/", headers={"Origin": EVIL, **PREFLIGHT})
+
+    warning, *refused = [record.getMessage() for record in caplog.records]
+    assert (warning,) == accident.warnings
+    assert [line[: line.index(":")] for line in refused] == [
+        "refused GET '/'",
+        "refused OPTIONS '/in/'",
+    ]

@@ -1,12 +1,13 @@
-"""Every face decides in one way, and logs what is refused."""
+"""Every face logs in one way what is refused, and what was probably not meant."""
 
 import logging
 
 import pytest
 
-from heliograph.cors import CorsPolicy, CorsRequest, decide, decide_async
+from heliograph.cors import CorsPolicy, CorsRequest, decide
 from heliograph.cors.handshake import HandshakePolicy
-from heliograph.faces.cors import judge, judge_handshake, judged
+from heliograph.cors.outcome import Outcome
+from heliograph.faces.cors import judge_handshake, log_refusal, warn_of
 
 A = "https://a.example"
 EVIL = "https://evil.example\x1b[31m"
@@ -20,19 +21,14 @@ def log(caplog):
         yield lambda: [record.getMessage() for record in caplog.records]
 
 
-async def outcome_of(request, *, is_async):
-    if is_async:
-        return judged(POLICY, request, await decide_async(POLICY, request))
-    return judge(POLICY, request)
+def outcome_of(request):
+    return Outcome(POLICY, request, decide(POLICY, request))
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-async def test_refused(log, is_async):
-    """The outcome holds what led to it; what the client sent is logged escaped."""
-    request = CorsRequest("GET", "/a\r\nFAKE\x1b", origin=EVIL)
-    outcome = await outcome_of(request, is_async=is_async)
+def test_refused(log):
+    """A refusal is logged; what the client sent is escaped."""
+    log_refusal(outcome_of(CorsRequest("GET", "/a\r\nFAKE\x1b", origin=EVIL)))
 
-    assert outcome == (POLICY, request, decide(POLICY, request))
     (message,) = log()
     assert message.startswith(
         r"refused GET '/a\r\nFAKE\x1b': 'https://evil.example\x1b[31m'"
@@ -40,14 +36,25 @@ async def test_refused(log, is_async):
     assert message.isprintable()
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-async def test_granted(log, is_async):
-    """Nothing is logged."""
-    request = CorsRequest("GET", origin=A)
-    outcome = await outcome_of(request, is_async=is_async)
+@pytest.mark.parametrize(
+    ("origin", "fields"), [(A, {}), (EVIL, {"Access-Control-Allow-Origin": ["*"]})]
+)
+def test_granted(log, origin, fields):
+    """Nothing is logged if the policy, or the application itself, lets the page read."""
+    outcome = outcome_of(CorsRequest("GET", origin=origin))
+    log_refusal(outcome, lambda name: fields.get(name, ()))
 
-    assert outcome.decision.reason is None
     assert log() == []
+
+
+def test_warnings(log):
+    """What was probably not meant is a warning, once in a process."""
+    policy = CorsPolicy(origins=[r"https://.*faces\.example", r"https://a\.faces.example"])
+    warn_of(policy)
+    warn_of(policy)
+
+    assert tuple(log()) == policy.warnings
+    assert len(policy.warnings) == 2
 
 
 @pytest.mark.parametrize(("origin", "is_allowed"), [(A, True), (EVIL, False)])

@@ -1,5 +1,7 @@
 """Preflights are answered before the application; every response gets its headers."""
 
+import logging
+
 import pytest
 from flask.sessions import SecureCookieSessionInterface
 
@@ -393,3 +395,29 @@ def test_a_session_that_fails():
     app.session_interface = Failing()
     answer = ask(app)
     assert (answer.status_code, granted(answer)) == (500, A)
+
+
+def test_what_is_logged(caplog):
+    """What the view itself allows is no refusal; an accident is a warning at once."""
+    app = make_app()
+    CORS(app, origins=[A, r"https://.*hooks\.example"])
+
+    @app.get("/own")
+    @cross_origin(origins=[A, r"https://b.hooks\.example"])
+    def own():
+        return "own", {ORIGIN: "*"}
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "evilhooks.example" in caplog.messages[0]
+    assert "https://bxhooks.example" in caplog.messages[1]
+    caplog.clear()
+    caplog.set_level(logging.DEBUG, "heliograph.cors")
+    ask(app, "/own", EVIL)
+    ask(app, "/", EVIL)
+    preflight(app, "/own", EVIL)
+
+    lines = caplog.messages
+    assert [line[: line.index(":")] for line in lines] == [
+        "refused GET '/'",
+        "refused OPTIONS '/own'",
+    ]

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..cors import CorsPolicy, decide_async
 from ..cors.handshake import HandshakePolicy
+from ..cors.outcome import Outcome
 from ..cors.request import request_from_headers
-from ..faces.cors import judge_handshake, judged
+from ..faces.cors import judge_handshake, log_refusal, warn_of
 from ..servers.log_once import warn_once
 from .around import Layer, put_around, put_around_all, starlette_app
 from .cors_arguments import checked
@@ -85,6 +86,7 @@ class CORSMiddleware(NamedAsFunction):
         self._handshakes = HandshakePolicy(policy)
         self._is_around = False
         put_around_all(_Outermost)
+        warn_of(policy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection. See the ASGI specification."""
@@ -104,8 +106,9 @@ class CORSMiddleware(NamedAsFunction):
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = request_from_headers(scope["method"], scope["path"], scope["headers"])
         decision = await decide_async(self._policy, request)
-        outcome = judged(self._policy, request, decision)
-        if outcome.decision.preflight:
+        outcome = Outcome(self._policy, request, decision)
+        if decision.preflight:
+            log_refusal(outcome)
             await send_answer(send, outcome.answer())
             return
         response = scope.get(RESPONSE_KEY)

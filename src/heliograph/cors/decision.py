@@ -19,7 +19,7 @@ from .names import TOKEN
 from .origins import is_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from .policy import CorsPolicy, Fields
     from .request import CorsRequest
@@ -134,7 +134,7 @@ async def decide_async(policy: CorsPolicy, request: CorsRequest) -> Decision:
     return _grant_or_refuse(policy, request, request.origin, allowed=allowed)
 
 
-def missing_vary(present: Iterable[str], wanted: str) -> str:
+def missing_vary(present: Sequence[str], wanted: str) -> str:
     """
     Return what must be added to the ``Vary`` of a response. RFC 9110 section 12.5.5.
 
@@ -145,10 +145,10 @@ def missing_vary(present: Iterable[str], wanted: str) -> str:
     Returns:
         Names joined by ``", "``; ``""`` if none is missing.
     """
+    if not present:
+        return wanted
     # Names of fields are compared without regard to case (RFC 9110 section 5.1).
     found = {name.strip().lower() for value in present for name in value.split(",")}
-    if not found:
-        return wanted
     if "*" in found:
         return ""
     return ", ".join(name for name in wanted.split(", ") if name.lower() not in found)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .policy import CorsPolicy, Fields
     from .request import CorsRequest
 
-__all__ = ["Answer", "Outcome"]
+__all__ = ["Answer", "Outcome", "Present"]
 
 # Returns the values of a response's fields that have this name, without regard to case.
 Present: TypeAlias = "Callable[[str], Sequence[str]]"

@@ -1,35 +1,51 @@
-"""CORS for every face: decide, and log what is refused (``cors_log``)."""
+"""CORS for every face: what is logged of policies, requests and handshakes."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
-from ..cors import CorsPolicy, CorsRequest, Decision, decide
-from ..cors.outcome import Outcome
+from ..cors.decision import ALLOW_ORIGIN
+from ..servers.log_once import warn_once
 from .cors_log import RefusalLog
 
 if TYPE_CHECKING:
+    from ..cors import CorsPolicy, CorsRequest
     from ..cors.handshake import HandshakePolicy
+    from ..cors.outcome import Outcome, Present
 
-__all__ = ["judge", "judge_handshake", "judged"]
+__all__ = ["judge_handshake", "log_refusal", "warn_of"]
 
-_refusals = RefusalLog(logging.getLogger("heliograph.cors"))
+_log = logging.getLogger("heliograph.cors")
+_refusals = RefusalLog(_log)
 
 
-def judge(policy: CorsPolicy, request: CorsRequest) -> Outcome:
+def log_refusal(outcome: Outcome, present: Present | None = None) -> None:
     """
-    Decide what a page may do and read, and log a refusal.
+    Log that a page may not read a response, when the response is sent.
+
+    Not when it was decided: a policy further in may decide otherwise, and the application
+    may have an ``Access-Control-Allow-Origin`` of its own.
 
     Args:
-        policy: The policy that applies.
-        request: The request.
-
-    Raises:
-        TypeError: A function among the origins is async, or returned no bool.
-        Exception: What such a function raises.
+        outcome: The outcome of the request.
+        present: Returns the values of the response's fields by their name; :obj:`None` if
+            the application has no part in the response.
     """
-    return judged(policy, request, decide(policy, request))
+    reason = outcome.decision.reason
+    if reason is not None and not (present is not None and present(ALLOW_ORIGIN)):
+        _refusals.add(outcome.request, reason)
+
+
+def warn_of(policy: CorsPolicy) -> None:
+    """
+    Log what a policy allows, and was probably not meant to, once in a process.
+
+    Args:
+        policy: A policy that comes into use.
+    """
+    for sentence in policy.warnings:
+        warn_once(_log, sentence, sentence)
 
 
 async def judge_handshake(
@@ -55,20 +71,3 @@ async def judge_handshake(
     if reason is not None:
         _refusals.add(request, reason, is_handshake=True)
     return reason
-
-
-def judged(policy: CorsPolicy, request: CorsRequest, decision: Decision) -> Outcome:
-    """
-    Return the outcome of a decision, and log a refusal.
-
-    For a face that waits for :func:`~heliograph.cors.decide_async` itself: another
-    coroutine for each request would cost more than the rest of this.
-
-    Args:
-        policy: The policy that applies.
-        request: The request.
-        decision: What the policy decided about it.
-    """
-    if decision.reason is not None:
-        _refusals.add(request, decision.reason)
-    return Outcome(policy, request, decision)

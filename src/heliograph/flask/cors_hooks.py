@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, Request, Response, current_app, has_request_context, request
 
-from ..cors.decision import ALLOW_ORIGIN
+from ..cors.decision import ALLOW_ORIGIN, decide
+from ..cors.outcome import Outcome
 from ..cors.request import request_from_environ
-from ..faces.cors import judge
+from ..faces.cors import log_refusal
 from ..faces.creation_lock import the_only
 from .cors_response import fields_of, with_fields
 from .cors_rules import AppRules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from ..cors.outcome import Outcome
     from ..cors.policy import Fields
     from .cors_options import Rule
     from .cors_routes import RouteOptions
@@ -113,14 +113,16 @@ class AppCors:
         rule = self.rules.find(current, preflight_for=preflight.request_method)
         if rule is None or not rule.automatic_options:
             return None
-        return _answer(_Verdict(rule, judge(rule.policy, preflight)))
+        outcome = Outcome(rule.policy, preflight, decide(rule.policy, preflight))
+        log_refusal(outcome)
+        return _answer(_Verdict(rule, outcome))
 
     def _judge(self, current: Request) -> _Verdict | None:
         rule = self.rules.find(current)
         if rule is None:
             return None
         asked = request_from_environ(current.method, current.path, current.environ)
-        verdict = _Verdict(rule, judge(rule.policy, asked))
+        verdict = _Verdict(rule, Outcome(rule.policy, asked, decide(rule.policy, asked)))
         current.__dict__[_VERDICT] = verdict
         return verdict
 
@@ -179,13 +181,22 @@ def _answer(verdict: _Verdict) -> Response:
 
 def _finish(response: Response, verdict: _Verdict) -> Response:
     """Return the application's response, one with more fields, or a refusal instead."""
-    present = fields_of(response)
+    headers = fields_of(response)
+    # Read once, since getlist() goes through all fields for each name.
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), []).append(value)
+
+    def present(name: str) -> Sequence[str]:
+        return found.get(name.lower(), ())
+
     outcome = verdict.outcome
-    if outcome.refuses_stream(present.getlist) and ALLOW_ORIGIN not in present:
+    log_refusal(outcome, present)
+    if outcome.refuses_stream(present) and not present(ALLOW_ORIGIN):
         response.close()
         return _answer(verdict)
-    fields = _with_private_network(outcome.fields(present.getlist), verdict)
-    return with_fields(response, present, fields) if fields else response
+    fields = _with_private_network(outcome.fields(present), verdict)
+    return with_fields(response, headers, fields) if fields else response
 
 
 def _with_private_network(fields: Fields, verdict: _Verdict) -> Fields:

@@ -19,6 +19,7 @@ from ..cors.regex import UnsafeRegexError
 from ..cors.resource_texts import UnmatchableError
 from ..cors.resources import Resource, parse_resource
 from ..errors import CorsConfigError
+from ..faces.cors import warn_of
 from .cors_config import FOR_APPS, FOR_RESOURCES, FOR_ROUTES
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ def make_rule(
     if found:
         problems += found
         return None
+    warn_of(policy)
     return Rule(
         policy,
         merged["automatic_options"],

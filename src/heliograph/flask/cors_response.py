@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fields_of", "with_fields"]
 
+# To assign all fields checks each, which takes as long as the whole decision. Those of a
+# response have been checked, and ours need not be.
+_HAS_LIST = isinstance(vars(Headers()).get("_list"), list)
+
 
 def fields_of(response: Response) -> Headers:
     """
@@ -47,11 +51,16 @@ def with_fields(response: Response, present: Headers, fields: Fields) -> Respons
         fields: Names and values. ``Vary`` is added, others replace fields of that name.
     """
     replaced = {name.lower() for name, _ in fields if name != "Vary"}
+    kept = (
+        [each for each in present if each[0].lower() not in replaced]
+        if replaced
+        else present
+    )
     headers = Headers()
-    headers[:] = [
-        *(field for field in present if field[0].lower() not in replaced),
-        *fields,
-    ]
+    if _HAS_LIST:
+        vars(headers)["_list"] = [*kept, *fields]
+    else:
+        headers[:] = [*kept, *fields]
     kind: Any = type(response)
     # Neither __init__ nor the methods for copy and pickle: those of a subclass may expect
     # other arguments, or leave out the body.

@@ -103,7 +103,11 @@ class AppRules:
                 return self._for_route(
                     own, request, endpoint, is_preflight=preflight_for is not None
                 )
-        rule = find_unambiguous(lambda path: self._for_path(path, endpoint), request.path)
+        path = request.path
+        if "/." in path:
+            rule = find_unambiguous(lambda path: self._for_path(path, endpoint), path)
+        else:
+            rule = self._for_path(path, endpoint)
         if self._blueprints and rule is not None and not rule.names_origins:
             self._advise_on_blueprint(request.path, endpoint)
         return rule
