@@ -77,6 +77,7 @@ MISTAKES = [
     ('["https://a.example",\n"https://b.example"]', "json.loads"),
     ("$CORS_ORIGINS", "a variable that was not replaced"),
     ("https://${HOST}", "a variable that was not replaced"),
+    ("https://{tenant}.app.example", "a variable that was not replaced"),
     ("{{ origin }}", "a variable that was not replaced"),
     ('"null"', "quotation marks in it; write 'null'"),
     ('"*"', "quotation marks in it; write '*'"),
@@ -221,6 +222,18 @@ RULES = [
         ["file://", "app://.", "capacitor://localhost"],
         ["app://", "app://x", "null", "file://x"],
         id="programs-by-name",
+    ),
+    pytest.param(
+        r"https*://(app|api)\.example",
+        ["https://app.example", "http://api.example"],
+        ["https://evil.example"],
+        id="an-s-that-may-be-repeated",
+    ),
+    pytest.param(
+        r"(https://[a-z]{1,3}\.app\.example)",
+        ["https://abc.app.example"],
+        ["https://abcd.app.example"],
+        id="a-comma-in-a-bound",
     ),
     pytest.param(
         r"(app|file)://\.?",

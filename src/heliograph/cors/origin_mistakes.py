@@ -31,17 +31,21 @@ _QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 # Rules that are no origins, and yet may be listed.
 _WORDS = frozenset({"*", "null"})
 
-_LIST = re.compile(r"\s*[\[{(]\s*(?:[\"'].*|[^|]*://.*,.*)[\])}]\s*", re.DOTALL)
-_VARIABLE = re.compile(r"\$\{?[A-Z_]+\}?|\{\{.*\}\}|%[A-Z_]+%|<[A-Z_ ]+>", re.IGNORECASE)
+_LIST = re.compile(
+    r"\s*[\[{(]\s*(?:[\"'].*|[^|]*://[^|]*,\s*[a-z]+://.*)[\])}]\s*", re.DOTALL
+)
+_VARIABLE = re.compile(
+    r"\$\{?[a-z_]+\}?|\{\{.*\}\}|\{[a-z_]\w*\}|%[a-z_]+%|<[a-z_ ]+>", re.IGNORECASE
+)
 _SLASHES = re.compile(r"/(.+)/[gimsuy]*")
 
 # An address that is read as a set of characters; a set that is meant for a list of ports;
-# a star that repeats the character in front of it.
+# a star that repeats the character in front of it ("https*:" means both schemes).
 _ADDRESS_SET = re.compile(
     r"(?<!\\)\[([0-9a-f.*]*:[0-9a-f.*]*:[0-9a-f:.*]*)(?:%\w+)?\]", re.IGNORECASE
 )
 _PORTS_SET = re.compile(r":\[([0-9,\s*-]*[,*][0-9,\s*-]*)\]")
-_REPEATED = re.compile(r"[/:a-zA-Z0-9-]\*")
+_REPEATED = re.compile(r"(?:[/:a-rt-zA-Z0-9-]|(?<!http)s)\*")
 _SET_OR_ESCAPE = re.compile(r"\\.|\[\^?\]?[^\]]*\]")
 
 _EXAMPLE = "write scheme, host and port, such as 'https://app.example'"
