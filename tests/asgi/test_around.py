@@ -1,12 +1,14 @@
 """The layer around all middleware of a Starlette application, from the first request on."""
 
 import contextlib
+import functools
 import logging
 
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, Router
 
 from heliograph.asgi import CORSMiddleware
@@ -133,24 +135,9 @@ class Guarded(FastAPI):
         self.__dict__["stack"] = stack
 
 
-class Rewritten(FastAPI):
-    """An application whose list of middleware is another one."""
-
-    def build_middleware_stack(self):
-        stack, self.user_middleware = super().build_middleware_stack(), [CORSMiddleware]
-        return stack
-
-
-@pytest.mark.parametrize(
-    ("kind", "difference"),
-    [
-        (Guarded, "Guarded has another middleware_stack than Starlette 1.10, so"),
-        (Rewritten, "Rewritten has another user_middleware than Starlette 1.10 ("),
-    ],
-)
-async def test_another_shape(kind, difference, caplog):
+async def test_another_shape(caplog):
     """The policy acts where it was added, and one warning says what follows from that."""
-    app = kind(routes=[Route("/", hello)])
+    app = Guarded(routes=[Route("/", hello)])
     app.add_middleware(CORSMiddleware, policy=CorsPolicy(origins=A))
 
     async with client(app) as session:
@@ -160,7 +147,9 @@ async def test_another_shape(kind, difference, caplog):
 
     (record,) = [each for each in caplog.records if each.name == "heliograph.cors"]
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith(difference)
+    assert record.getMessage().startswith(
+        "Guarded has another middleware_stack than Starlette 1.10, so"
+    )
     assert "app = CORSMiddleware(app, policy)" in record.getMessage()
 
 
@@ -176,3 +165,134 @@ async def test_another_attribute():
         answer = await session.get("/crash", headers={"Origin": A})
 
     assert (answer.status_code, answer.headers[ORIGIN]) == (500, A)
+
+
+class Inside:
+    """Middleware that keeps what is inside of it under another name."""
+
+    def __init__(self, app, policy):
+        self.inner = CORSMiddleware(app, policy)
+
+    async def __call__(self, scope, receive, send):
+        await self.inner(scope, receive, send)
+
+
+def in_a_function(app, policy):
+    async def passing(scope, receive, send):
+        await cors(scope, receive, send)
+
+    cors = CORSMiddleware(app, policy)
+    return passing
+
+
+@pytest.mark.parametrize(
+    "middleware",
+    [
+        Middleware(Inside, policy=CorsPolicy(origins=A)),
+        Middleware(in_a_function, policy=CorsPolicy(origins=A)),
+        Middleware(functools.partial(CORSMiddleware, policy=CorsPolicy(origins=A))),
+        Middleware(lambda app: CORSMiddleware(app, CorsPolicy(origins=A))),
+    ],
+    ids=["attribute", "variable", "partial", "function"],
+)
+async def test_middleware_that_is_built_by_others(middleware):
+    """The policy is found in it, and acts around all middleware."""
+    app = Starlette(middleware=[Middleware(Closed), middleware])
+
+    async with client(app) as session:
+        headers = {"Origin": A, **PREFLIGHT}
+        assert (await session.options("/", headers=headers)).status_code == 204
+        answer = await session.get("/", headers={"Origin": A})
+    assert (answer.status_code, answer.headers.get(ORIGIN)) == (401, A)
+
+
+class Stamped(CORSMiddleware):
+    """A subclass that does more."""
+
+    calls = 0
+
+    async def __call__(self, scope, receive, send):
+        Stamped.calls += 1
+        await super().__call__(scope, receive, send)
+
+
+async def test_a_subclass_is_called_once():
+    """There is one instance of it for each application, which each request passes once."""
+    app = Starlette(routes=[Route("/", hello)])
+    app.add_middleware(Stamped, policy=CorsPolicy(origins=A))
+
+    async with client(app) as session:
+        assert (await session.get("/", headers={"Origin": A})).headers[ORIGIN] == A
+    assert Stamped.calls == 1
+
+
+async def test_the_scope_is_not_copied():
+    """What the application adds to the scope is read outside, without CORS of its own."""
+    CORSMiddleware(hello, CorsPolicy(origins=A))
+    app = FastAPI(routes=[Route("/{number}", hello)])
+    seen = []
+
+    async def outside(scope, receive, send):
+        before = set(scope)
+        await app(scope, receive, send)
+        seen.append((scope["path_params"], scope["endpoint"]))
+        assert not any(key.startswith("heliograph") for key in set(scope) - before)
+
+    async with client(outside) as session:
+        await session.get("/7")
+    assert seen == [({"number": "7"}, hello)]
+
+
+async def test_several_policies_and_a_part_with_one_of_them():
+    """The innermost decides, although the same policy acts around the application, too."""
+    everyone, strict = CorsPolicy(origins="*"), CorsPolicy(origins=A)
+    part = Mount("/part", CORSMiddleware(Router([Route("/", hello)]), strict))
+    app = Starlette(routes=[part, Route("/", hello)])
+    app.add_middleware(CORSMiddleware, policy=everyone)
+    app.add_middleware(CORSMiddleware, policy=strict)
+
+    async with client(app) as session:
+        assert (
+            ORIGIN not in (await session.get("/part/", headers={"Origin": TENANT})).headers
+        )
+        assert (await session.get("/", headers={"Origin": TENANT})).headers[ORIGIN] == "*"
+        headers = {"Origin": TENANT, **PREFLIGHT}
+        assert (await session.options("/", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_a_function_that_fails(method):
+    """The application's handler answers, and nothing is granted."""
+
+    def failing(origin, request):
+        raise LookupError("no database")
+
+    async def sorry(request, error):
+        return PlainTextResponse(f"sorry: {error}", 500)
+
+    app = Starlette(routes=[Route("/", hello)], exception_handlers={Exception: sorry})
+    app.add_middleware(CORSMiddleware, policy=CorsPolicy(origins=[A, failing]))
+    app.add_middleware(Passing)
+
+    async with client(app) as session:
+        answer = await session.request(method, "/", headers={"Origin": TENANT, **PREFLIGHT})
+    assert (answer.status_code, answer.text) == (500, "sorry: no database")
+    assert ORIGIN not in answer.headers
+
+
+async def test_what_is_put_around_later():
+    """The policy stays outermost, and asks its functions once."""
+    asked = Asked()
+    app = Starlette(routes=[Route("/", hello)])
+    app.add_middleware(CORSMiddleware, policy=asked.policy())
+
+    async with client(app) as session:
+        await session.get("/", headers={"Origin": TENANT})
+        app.middleware_stack = Closed(app.middleware_stack)
+        answer = await session.get("/", headers={"Origin": TENANT})
+        assert (answer.status_code, answer.headers[ORIGIN]) == (401, TENANT)
+        del app.middleware_stack
+        app.middleware_stack = None
+        answer = await session.get("/", headers={"Origin": TENANT})
+        assert (answer.status_code, answer.headers[ORIGIN]) == (200, TENANT)
+    assert asked.times == 3

@@ -9,6 +9,7 @@ from quart import Quart
 from flask import Flask
 from heliograph.asgi import CORSMiddleware
 from heliograph.cors import CorsPolicy
+from heliograph.cors.policy import OPTIONS, unknown_option
 from heliograph.documentation import page
 from uvicorns import request, serving
 
@@ -16,10 +17,12 @@ A = "https://a.example"
 POLICY = CorsPolicy(origins=A)
 LINE = "CORSMiddleware takes its options in a policy; write app.add_middleware(CORSMiddleware, policy="
 SEE = f"{page('migrating.md')} lists the differences from Starlette's middleware"
+WRAP = "an application without add_middleware is wrapped: app = CORSMiddleware(app, CorsPolicy(…))"
+STAR = "allow_headers: 'Authorization' is added, which '*' does not cover here"
 HEADERS = (
-    "allow_headers: name Content-Type, which Starlette's middleware always allows, and"
-    " Authorization, which '*' does not cover here"
+    "allow_headers: 'Content-Type' is added, which Starlette's middleware always allows"
 )
+METHODS = "methods=['GET'] is Starlette's default; that of CorsPolicy is wider"
 CHANGE = "and in that policy, change:"
 NO_POLICY = f"{LINE}CorsPolicy(origins=['https://app.example']))"
 
@@ -44,10 +47,11 @@ WRONG = [
                 f"{LINE}CorsPolicy(origins=['{A}'], supports_credentials=True, methods=['*'],"
                 " allow_headers=['*', 'Authorization'], max_age=5))"
             ),
+            WRAP,
             "allow_origins is origins here",
             "allow_credentials is supports_credentials here",
             "allow_methods is methods here",
-            HEADERS,
+            STAR,
             SEE,
         ],
         id="starlettes",
@@ -63,10 +67,12 @@ WRONG = [
             (
                 f"{LINE}CorsPolicy(origins=['{A}',"
                 " re.compile('https://.*\\\\.a\\\\.example')],"
-                " allow_headers=['X-A', 'Content-Type']))"
+                " allow_headers=['X-A', 'Content-Type'], methods=['GET']))"
             ),
+            WRAP,
             "allow_origin_regex is an expression among the origins here",
             "allow_origins is origins here",
+            METHODS,
             HEADERS,
             SEE,
         ],
@@ -76,9 +82,15 @@ WRONG = [
         [],
         {"allow_origins": [f"{A}/"], "orign": A, "max_age": -1},
         [
-            f"{LINE}CorsPolicy(origins=['{A}/'], max_age=-1))",
+            (
+                f"{LINE}CorsPolicy(origins=['{A}/'], max_age=-1, methods=['GET'],"
+                " allow_headers=['Content-Type']))"
+            ),
+            WRAP,
             "allow_origins is origins here",
             "orign is not a CORS option; did you mean origins?",
+            METHODS,
+            HEADERS,
             SEE,
             CHANGE,
             (
@@ -95,15 +107,49 @@ WRONG = [
     pytest.param(
         [],
         {"origins": [A], "supports_credentials": True},
-        [f"{LINE}CorsPolicy(origins=['{A}'], supports_credentials=True))"],
+        [f"{LINE}CorsPolicy(origins=['{A}'], supports_credentials=True))", WRAP],
         id="ours",
     ),
-    pytest.param([], {}, [NO_POLICY], id="none"),
-    pytest.param([None], {}, ["policy: None is not a CorsPolicy", NO_POLICY], id="None"),
+    pytest.param([], {}, [NO_POLICY, WRAP], id="none"),
+    pytest.param(
+        [None], {}, ["policy: None is not a CorsPolicy", NO_POLICY, WRAP], id="None"
+    ),
+    pytest.param(
+        [CorsPolicy],
+        {},
+        [f"policy: {CorsPolicy!r} is not a CorsPolicy", NO_POLICY, WRAP],
+        id="the-class",
+    ),
+    pytest.param(
+        [],
+        {
+            "allow_origins": [A],
+            "allow_origin_regex": None,
+            "allow_headers": None,
+            "allow_methods": ["PUT"],
+        },
+        [
+            f"{LINE}CorsPolicy(origins=['{A}'], methods=['PUT'], allow_headers=['Content-Type']))",
+            WRAP,
+            "allow_origins is origins here",
+            "allow_origin_regex is an expression among the origins here",
+            "allow_methods is methods here",
+            HEADERS,
+            SEE,
+        ],
+        id="not-set",
+    ),
+    pytest.param(
+        [POLICY], {"foo": 1}, [unknown_option("foo", OPTIONS)], id="unknown-beside-a-policy"
+    ),
     pytest.param(
         [[A]],
         {},
-        [f"policy: ['{A}'] is not a CorsPolicy", f"{LINE}CorsPolicy(origins=['{A}']))"],
+        [
+            f"policy: ['{A}'] is not a CorsPolicy",
+            f"{LINE}CorsPolicy(origins=['{A}']))",
+            WRAP,
+        ],
         id="origins-as-policy",
     ),
     pytest.param(
@@ -111,7 +157,8 @@ WRONG = [
         {"max_age": 5},
         [
             f"policy: {{'origins': '{A}'}} is not a CorsPolicy",
-            f"{LINE}CorsPolicy(origins='{A}', max_age=5))",
+            f"{LINE}CorsPolicy(origins=['{A}'], max_age=5))",
+            WRAP,
         ],
         id="dict-as-policy",
     ),
@@ -121,6 +168,8 @@ WRONG = [
         [
             "allow_credentials, max_age: pass options to CorsPolicy(…), not beside it",
             "allow_credentials is supports_credentials here",
+            METHODS,
+            HEADERS,
             SEE,
         ],
         id="beside-a-policy",
@@ -147,15 +196,23 @@ ORDER = (
     ("first", "second", "message"),
     [
         ([A], app, f"app: ['{A}'] {ORDER}"),
-        (POLICY, app, f"app: {repr(POLICY)[:200]}… {ORDER}"),
+        (POLICY, app, f"app: {POLICY!r} {ORDER}"),
         (
             Flask("a"),
             POLICY,
             "app: <Flask 'a'> is not an ASGI application; use heliograph.flask.CORS",
         ),
+        (
+            Flask("a").wsgi_app,
+            POLICY,
+            (
+                "app: <bound method Flask.wsgi_app of <Flask 'a'>> is not an ASGI application;"
+                " use heliograph.flask.CORS"
+            ),
+        ),
         (None, POLICY, "app: None is not an ASGI application"),
     ],
-    ids=["origins-first", "policy-first", "flask", "none"],
+    ids=["origins-first", "policy-first", "flask", "wsgi-app", "none"],
 )
 def test_wrong_applications(first, second, message):
     """Two arguments in the wrong order, or another kind of application."""
@@ -192,4 +249,4 @@ async def test_what_the_log_of_a_server_says(capfd):
         answer = await request(port)
 
     assert answer.status == 500
-    assert f"{LINE}CorsPolicy(origins=['{A}']))\n" in capfd.readouterr().err
+    assert f"{LINE}CorsPolicy(origins=['{A}'], " in capfd.readouterr().err

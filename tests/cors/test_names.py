@@ -76,7 +76,8 @@ def test_names(parse, option, names):
 # (rules, names in lower case that they allow, names that they do not)
 RULES = [
     ("X-A", ["x-a"], ["x-ab", "x", ""]),
-    ("*", ["x-a", "content-type"], ["authorization"]),
+    ("*", ["x-a", "content-type"], ["authorization", "*"]),
+    ([r"(?!x-secret).*", "*"], ["x-a"], ["*"]),
     (["*", "Authorization"], ["x-a", "authorization"], []),
     (
         [],

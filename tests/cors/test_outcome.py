@@ -53,6 +53,8 @@ FIELDS = [
     pytest.param(ECHO, EVIL, [(CREDENTIALS, "true")], ((ORIGIN, "*"), VARY), id="echo-with-own-credentials"),
     pytest.param(ECHO, None, [(CREDENTIALS.lower(), "true")], ((ORIGIN, "*"), VARY), id="nobody-with-own-credentials"),
     pytest.param({}, A, [(CREDENTIALS, "true")], ((ORIGIN, A), VARY), id="named-with-own-credentials"),
+    pytest.param({"origins": r"https://[a-z]\.example"}, A, [(CREDENTIALS, "true")], ((ORIGIN, "*"), VARY), id="matched-with-own-credentials"),
+    pytest.param({"origins": [lambda *_: True]}, A, [(CREDENTIALS, "true")], ((ORIGIN, "*"), VARY), id="asked-with-own-credentials"),
     pytest.param(
         {**ECHO, "supports_credentials": True, "dangerously_allow_any_origin_with_credentials": True},
         EVIL, [(CREDENTIALS, "true")], ((ORIGIN, EVIL), (CREDENTIALS, "true"), VARY), id="danger",
@@ -64,6 +66,15 @@ FIELDS = [
 def test_fields(options, origin, own, added):
     """The decision's fields, as far as the response leaves room for them."""
     assert outcome(origin, **options).fields(having(*own)) == added
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_refused_preflight_that_the_application_answers(method):
+    """Its status is not ours: nothing in it may look like a grant."""
+    refused = outcome(A, "OPTIONS", method, methods="GET")
+
+    ((name, value),) = refused.fields(having())
+    assert (name, value.split(", ")[0]) == ("Vary", "Origin")
 
 
 STREAM = [("Content-Type", "text/event-stream")]

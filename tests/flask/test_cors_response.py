@@ -1,7 +1,9 @@
 """The response of a view, a hook or an error handler is never written to."""
 
+import gc
 import io
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -191,3 +193,60 @@ def test_a_refused_stream_that_is_kept():
         assert (refused.status_code, is_refused(refused)) == (403, True)
         served = ask(app, "/s")
         assert (served.status_code, granted(served), served.text) == (200, A, "data: x\n\n")
+
+
+class Failed(Exception, Response):
+    """An exception that is a response, too."""
+
+
+class Frozen(Response):
+    """A response that can no longer be changed."""
+
+    def __setattr__(self, name, value):
+        if name == "headers" and "headers" in vars(self):
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+class Numbers(dict, Response):
+    """A response that is a dict, too."""
+
+
+@pytest.mark.parametrize("kind", [Failed, Frozen, Numbers])
+def test_classes_that_cannot_be_copied(kind):
+    """The response is served, with its fields."""
+    app = Flask(__name__)
+    CORS(app, origins=[A, B])
+    response = kind.__new__(kind)
+    Response.__init__(response, "hello", headers={"Vary": "Cookie"})
+    app.add_url_rule("/", view_func=lambda: response)
+    answer = ask(app)
+
+    assert (answer.status_code, answer.text, granted(answer)) == (200, "hello", A)
+    assert answer.headers.getlist("Vary") == ["Cookie", "Origin"]
+
+
+def test_what_is_tied_to_the_life_of_a_response(tmp_path):
+    """It is alive until the body has been sent; afterwards nothing keeps it, or its class."""
+    app = Flask(__name__)
+    CORS(app, origins=[A, B])
+    file = tmp_path / "file"
+    classes = weakref.WeakSet()
+
+    @app.get("/")
+    def view():
+        class Own(Response):
+            """A class for each response, as some extensions have."""
+
+        file.write_text("hello")
+        response = Own(file.read_text() for _ in range(1))
+        weakref.finalize(response, file.unlink)
+        classes.add(Own)
+        return response
+
+    answer = ask(app)
+    assert (answer.text, granted(answer)) == ("hello", A)
+    del answer
+    gc.collect()
+    assert not file.exists()
+    assert not list(classes)

@@ -14,17 +14,22 @@ when one of its requests arrives here.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
     from ..servers.asgi_types import Scope
 
-__all__ = ["Layer", "put_around", "put_around_all", "starlette_app"]
+__all__ = ["Layer", "middleware_of", "put_around", "put_around_all", "starlette_app"]
 
 _ATTRIBUTE = "middleware_stack"
+
+# How many objects are looked at, where middleware does not say which one is the next.
+_MAX_OBJECTS = 200
 
 
 class Layer:
@@ -67,6 +72,9 @@ class _MiddlewareStack:
         if stack is not None and not isinstance(stack, Layer):
             stack = self._kind.around(app, stack)
         vars(app)[_ATTRIBUTE] = stack
+
+    def __delete__(self, app: Any) -> None:
+        del vars(app)[_ATTRIBUTE]
 
 
 def put_around_all(kind: type[Layer]) -> None:
@@ -117,6 +125,40 @@ def put_around(app: Any, kind: type[Layer]) -> bool:
         layer = layer.app
     vars(app)[_ATTRIBUTE] = kind.around(app, stack)
     return True
+
+
+def middleware_of(app: Any, stack: Any) -> Iterator[Any]:
+    """
+    Yield what the middleware of an application is made of, the outermost first.
+
+    Most keep the next one in ``app``, as Starlette's own. Others have it in another
+    attribute, or among the variables of a function.
+
+    Args:
+        app: The Starlette application. Its router, and other applications, are not looked
+            into.
+        stack: All of its middleware.
+    """
+    starlette = _starlette() or ()
+    waiting, seen = [stack], {id(app), id(getattr(app, "router", None))}
+    while waiting and len(seen) < _MAX_OBJECTS:
+        found = waiting.pop(0)
+        if id(found) in seen or isinstance(found, starlette):
+            continue
+        seen.add(id(found))
+        yield found
+        waiting += _inside_of(found)
+
+
+def _inside_of(found: Any) -> list[Any]:
+    inner = getattr(found, "app", None)
+    if callable(inner):
+        return [inner]
+    values = [*getattr(found, "__dict__", {}).values()]
+    for cell in getattr(found, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # nothing is in it yet
+            values.append(cell.cell_contents)
+    return [value for value in values if callable(value) and not isinstance(value, type)]
 
 
 def _starlette() -> type | None:

@@ -7,8 +7,9 @@ outside of it (a framework's answer to an exception) has the headers all the sam
 
 In a Starlette application every middleware that is added later is further out: it could
 answer a preflight, or answer without headers. So :class:`_Outermost` applies the policies
-that were given to ``add_middleware`` around all of the application's middleware, and the
-instances that Starlette has created only pass everything on.
+that it finds among the application's middleware around all of it. The instances that
+Starlette has created pass requests on. They judge the handshakes of WebSockets: there are
+no preflights for these, and nobody reads an answer.
 
 Needs the standard library only.
 """
@@ -24,7 +25,7 @@ from ..cors.outcome import Outcome
 from ..cors.request import request_from_headers
 from ..faces.cors import judge_handshake, log_refusal, warn_of
 from ..servers.log_once import warn_once
-from .around import Layer, put_around, put_around_all, starlette_app
+from .around import Layer, middleware_of, put_around, put_around_all, starlette_app
 from .cors_arguments import checked
 from .cors_response import RESPONSE_KEY, App, CorsResponse, send_answer
 from .messages import body, start
@@ -44,8 +45,8 @@ _POLICY_VIOLATION = 1008
 # refuses a handshake by a whole response (ASGI specification, "WebSocket Denial Response").
 _DENIAL = "websocket.http.response"
 
-# The key of a scope that holds the policies which act around the innermost application.
-_APPLIED_KEY = "heliograph.cors.applied"
+# The key of a scope that holds the exception of a policy's function, and the policy.
+_FAILED_KEY = "heliograph.cors.failed"
 
 _CREDENTIALS = frozenset({b"cookie", b"authorization"})
 
@@ -84,24 +85,23 @@ class CORSMiddleware(NamedAsFunction):
         self.app = app
         self._policy = policy
         self._handshakes = HandshakePolicy(policy)
-        self._is_around = False
+        # Whether the layer around the application applies the policy to requests.
+        self._acts_outside = False
         put_around_all(_Outermost)
         warn_of(policy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection. See the ASGI specification."""
         kind = scope["type"]
-        applied = () if self._is_around else scope.get(_APPLIED_KEY, ())
-        if self._policy in applied or kind not in {"http", "websocket"}:
-            await self.app(scope, receive, send)
-            return
-        if applied:
-            # Further in, the policy of the application may come again, and then decides.
-            scope = {**scope, _APPLIED_KEY: ()}
-        if kind == "http":
+        if kind == "http" and not self._acts_outside:
             await self._http(scope, receive, send)
-        else:
+        elif kind == "websocket":
             await self._websocket(scope, receive, send)
+        else:
+            failed = scope.get(_FAILED_KEY)
+            if failed is not None and failed[0] is self._policy:
+                raise failed[1]
+            await self.app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = request_from_headers(scope["method"], scope["path"], scope["headers"])
@@ -118,7 +118,6 @@ class CORSMiddleware(NamedAsFunction):
             return
         _put_late(scope)
         response = CorsResponse(send, outcome)
-        scope = {**scope, RESPONSE_KEY: response}
         # Inside of a framework, the framework answers to exceptions.
         await response.run(self.app, scope, receive, is_outermost="app" not in scope)
 
@@ -153,45 +152,54 @@ class _Outermost(Layer):
     of a part of it.
 
     Attributes:
-        policies: Those of ``add_middleware`` that act directly inside of this layer.
+        policies: Those among the application's middleware, the outermost first.
     """
 
     policies: tuple[CorsPolicy, ...] = ()
 
     @classmethod
     def around(cls, owner: Any, stack: Any) -> Self:
-        """Return the layer, with the policies of the application inside of it."""
-        policies = []
-        for kind, args, kwargs in _entries(owner):
-            if isinstance(kind, type) and issubclass(kind, CORSMiddleware):
-                stack = kind(stack, *args, **kwargs)
-                stack._is_around = True  # noqa: SLF001 - a class of this module
-                policies.append(stack._policy)  # noqa: SLF001 - the same
+        """Return the layer, which takes the policies of the application's middleware."""
+        policies: list[CorsPolicy] = []
+        for found in middleware_of(owner, stack):
+            if isinstance(found, CORSMiddleware) and not found._acts_outside:  # noqa: SLF001 - a class of this module
+                found._acts_outside = True  # noqa: SLF001 - the same
+                policies.append(found._policy)  # noqa: SLF001 - the same
+            elif isinstance(found, _Outermost):
+                # Something was put around it. It only passes on from now on.
+                policies += found.policies
+                found.policies = ()
         layer = cls(stack)
         layer.policies = tuple(policies)
         return layer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        more: dict[str, Any] = {_APPLIED_KEY: self.policies}
-        if scope["type"] == "http" and RESPONSE_KEY not in scope:
-            response = more[RESPONSE_KEY] = CorsResponse(send, None)
-            await response.run(self.app, {**scope, **more}, receive, is_outermost=False)
-        elif self.policies or _APPLIED_KEY in scope:
-            await self.app({**scope, **more}, receive, send)
-        else:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        outcome = await self._decided(scope) if self.policies else None
+        if outcome is not None and outcome.decision.preflight:
+            log_refusal(outcome)
+            await send_answer(send, outcome.answer())
+            return
+        response = scope.get(RESPONSE_KEY)
+        if response is None:
+            response = CorsResponse(send, outcome)
+            await response.run(self.app, scope, receive, is_outermost=False)
+            return
+        if self.policies:
+            response.outcome = outcome
+        await self.app(scope, receive, send)
 
-
-def _entries(owner: Any) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
-    """Return an application's middleware, the innermost first."""
-    try:
-        return [
-            (kind, tuple(args), dict(kwargs))
-            for kind, args, kwargs in reversed(owner.user_middleware)
-        ]
-    except (AttributeError, TypeError, ValueError) as error:
-        _warn_in_place(owner, f"has another user_middleware than Starlette 1.10 ({error})")
-        return []
+    async def _decided(self, scope: Scope) -> Outcome | None:
+        """Return the outcome of a request; None if a function of the policy failed."""
+        request = request_from_headers(scope["method"], scope["path"], scope["headers"])
+        policy = self.policies[0 if request.is_preflight else -1]
+        try:
+            return Outcome(policy, request, await decide_async(policy, request))
+        except Exception as error:  # noqa: BLE001 - raised further in, where the application's handlers see it
+            scope[_FAILED_KEY] = policy, error
+            return None
 
 
 def _put_late(scope: Scope) -> None:

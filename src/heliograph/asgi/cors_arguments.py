@@ -38,7 +38,7 @@ _STARLETTE = {
 }
 
 # The line is for copying, but a value of a thousand origins would hide the rest of it.
-_SHOWN_CHARACTERS = 200
+_SHOWN_CHARACTERS = 2_000
 
 
 def checked(init: _Init) -> _Init:
@@ -77,16 +77,24 @@ def _check(app: object, policy: object, options: Mapping[str, Any]) -> None:
     if not is_policy:
         problems += _wrong_policy(policy, options)
     elif options:
-        problems.append(
-            f"{', '.join(options)}: pass options to CorsPolicy(…), not beside it"
-        )
+        known = [name for name in options if name in OPTIONS or name in _STARLETTE]
+        if known:
+            problems.append(
+                f"{', '.join(known)}: pass options to CorsPolicy(…), not beside it"
+            )
         problems += _meanings(options)
     raise TypeError("\n".join(problems))
 
 
 def _is_flask(app: object) -> bool:
     # An application of this class can exist only if its module was imported.
-    return isinstance(app, getattr(sys.modules.get("flask"), "Flask", ()))
+    flask = getattr(sys.modules.get("flask"), "Flask", ())
+    # Also its wsgi_app, which is a method.
+    return isinstance(app, flask) or isinstance(getattr(app, "__self__", None), flask)
+
+
+def _is_function(policy: object) -> bool:
+    return callable(policy) and not isinstance(policy, type) and policy is not _MISSING
 
 
 def _wrong_app(app: object) -> Iterator[str]:
@@ -100,7 +108,7 @@ def _wrong_policy(policy: object, options: Mapping[str, Any]) -> Iterator[str]:
     given = dict(options)
     if isinstance(policy, Mapping):
         given = {**policy, **options}
-    elif isinstance(policy, str | Iterable | re.Pattern | Callable):
+    elif isinstance(policy, str | Iterable | re.Pattern) or _is_function(policy):
         given = {"origins": policy, **options}
     if policy is not _MISSING:
         yield f"policy: {_shown(policy)} is not a CorsPolicy"
@@ -110,6 +118,10 @@ def _wrong_policy(policy: object, options: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "CORSMiddleware takes its options in a policy; write"
         f" app.add_middleware(CORSMiddleware, policy=CorsPolicy({written}))"
+    )
+    yield (
+        "an application without add_middleware is wrapped:"
+        " app = CORSMiddleware(app, CorsPolicy(…))"
     )
     yield from _meanings(given)
     try:
@@ -130,10 +142,14 @@ def _meanings(options: Mapping[str, Any]) -> Iterator[str]:
         elif name not in OPTIONS:
             yield unknown_option(name, OPTIONS)
     if not _STARLETTE.keys().isdisjoint(options):
-        if "allow_headers" in options:
+        if options.get("allow_methods") is None:
+            yield "methods=['GET'] is Starlette's default; that of CorsPolicy is wider"
+        if "*" in _listed(options.get("allow_headers")):
+            yield "allow_headers: 'Authorization' is added, which '*' does not cover here"
+        else:
             yield (
-                "allow_headers: name Content-Type, which Starlette's middleware always"
-                " allows, and Authorization, which '*' does not cover here"
+                "allow_headers: 'Content-Type' is added, which Starlette's middleware"
+                " always allows"
             )
         yield f"{page('migrating.md')} lists the differences from Starlette's middleware"
 
@@ -143,14 +159,20 @@ def _as_ours(options: Mapping[str, Any]) -> dict[str, Any]:
     is_starlettes = not _STARLETTE.keys().isdisjoint(options)
     ours: dict[str, Any] = {}
     for name, value in options.items():
+        if value is None:
+            continue
         if name == "allow_origin_regex":
             ours["origins"] = [*_listed(ours.get("origins", ())), _compiled(value)]
-        elif name == "allow_origins":
+        elif name in {"allow_origins", "origins"}:
             ours["origins"] = [*_listed(value), *_listed(ours.get("origins", ()))]
         elif name == "allow_headers" and is_starlettes:
             ours[name] = _as_headers(_listed(value))
         elif name in _STARLETTE or name in OPTIONS:
             ours[_STARLETTE.get(name, name)] = value
+    if is_starlettes:
+        # Starlette's defaults, which are narrower than ours.
+        ours.setdefault("methods", ["GET"])
+        ours.setdefault("allow_headers", ["Content-Type"])
     return ours
 
 

@@ -51,9 +51,12 @@ class CorsResponse:
         """
         Call an application with this response.
 
+        The scope has this response meanwhile. It is not copied: what the application adds
+        to it (the route, the user) is read by what is further out.
+
         Args:
             app: The application.
-            scope: The scope of the request, which has this response.
+            scope: The scope of the request.
             receive: The server's.
             is_outermost: Whether nothing else answers if the application raises.
 
@@ -61,6 +64,7 @@ class CorsResponse:
             Exception: What the application raises, unless the refusal of a stream is the
                 cause.
         """
+        scope[RESPONSE_KEY] = self
         try:
             await app(scope, receive, self.send)
         except Exception as error:
@@ -70,6 +74,8 @@ class CorsResponse:
             if is_outermost and not self._is_started:
                 await _send_text(self.send, 500, "Internal Server Error", ())
             raise
+        finally:
+            scope.pop(RESPONSE_KEY, None)
 
     async def send(self, message: Message) -> None:
         """
@@ -92,7 +98,11 @@ class CorsResponse:
                 self._is_refused = self._is_started = True
                 await send_answer(self._send, outcome.answer())
                 raise _RefusedError("the stream was refused")
-            message = {**message, "headers": headers + _encoded(outcome.fields(present))}
+            fields = _encoded(outcome.fields(present))
+            if any(name != b"vary" and present(name.decode()) for name, _ in fields):
+                ours = {name for name, _ in fields} - {b"vary"}
+                headers = [field for field in headers if field[0].lower() not in ours]
+            message = {**message, "headers": headers + fields}
         self._is_started = True
         await self._send(message)
 

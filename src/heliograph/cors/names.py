@@ -75,6 +75,10 @@ class HeaderRules(NamedTuple):
         Args:
             name: The field's name in lower case.
         """
+        if name == "*":
+            # A token, and so a name that a page may use. In an answer it would stand for
+            # all names (Fetch, "CORS-preflight fetch").
+            return False
         return (
             name in self.names
             or (self.any_name and name != NON_WILDCARD)

@@ -99,20 +99,27 @@ class Outcome(NamedTuple):
         """
         if present(ALLOW_ORIGIN):
             return ()
+        if self.decision.preflight and self.decision.reason is not None:
+            # The application answers it, with a status that is not ours: nothing may look
+            # like a grant.
+            fields: Fields = self.policy.compiled.preflight_vary
+        else:
+            fields = self.decision.headers
         found: list[tuple[str, str]] = []
-        for name, value in self.decision.headers:
+        for name, value in fields:
             if name == "Vary":
                 missing = missing_vary(present("Vary"), value)
                 if missing:
                     found.append((name, missing))
             elif (
                 name == ALLOW_ORIGIN
-                and self.policy.compiled.is_open
+                and not self.policy.supports_credentials
+                and value not in self.policy.compiled.origins.exact
                 and present(ALLOW_CREDENTIALS)
             ):
-                # The application allows credentials; the policy allows any origin, but
-                # without them. An echo would let any origin use the visitor's cookies.
-                # Browsers refuse "*" together with credentials (Fetch, "CORS check").
+                # The application allows credentials; a rule for many origins allows this
+                # one, but without them. An echo would let it use the visitor's cookies.
+                # Browsers refuse "*" with credentials (Fetch, "CORS check").
                 found.append((name, "*"))
             else:
                 found.append((name, value))
