@@ -33,18 +33,19 @@ MISTAKES = [
     ("[::1]:3000", "has no scheme; write 'http://[::1]:3000'"),
     ("nas.local", "has no scheme; write 'http://nas.local'"),
     ("*.app.example", "has no scheme; write 'https://*.app.example'"),
-    ("https://a.example, https://b.example", "['https://a.example', 'https://b.example']"),
-    ("https://a.example/,https://b.example/", "['https://a.example', 'https://b.example']"),
-    ("https://a.example;https://b.example", "['https://a.example', 'https://b.example']"),
-    ("https://a.example,", "a list of origins: ['https://a.example']"),
+    ("https://a.example, https://b.example", '["https://a.example", "https://b.example"]'),
+    ("https://a.example/,https://b.example/", '["https://a.example", "https://b.example"]'),
+    ("https://a.example;https://b.example", '["https://a.example", "https://b.example"]'),
+    ("https://a.example,", 'a list of origins: ["https://a.example"]'),
     (
         "localhost:3000,https://*.b.example",
-        "['http://localhost:3000', 'https://*.b.example']",
+        '["http://localhost:3000", "https://*.b.example"]',
     ),
     ("https://a.example, nobody knows!", "write several as a list"),
-    ("https://a.example https://b.example", "['https://a.example', 'https://b.example']"),
-    ("https://b\u00fccher.example", "xn--"),
-    ("https://app.example:99999", "is not an origin"),
+    ("https://a.example https://b.example", '["https://a.example", "https://b.example"]'),
+    ("https://b\u00fccher.example:3000/", "'https://xn--bcher-kva.example:3000'"),
+    ("https://stra\u00dfe.example", "as 'https://xn--"),
+    ("https://app.example:99999", "not between 1 and 65535"),
     ("file:///index.html", "'file://'"),
     ("", "is empty"),
     (" ", "is empty"),
@@ -71,10 +72,17 @@ MISTAKES = [
     ("https://.example.com", "write 'https://*.example.com'"),
     ("https://a..example", "is not an origin"),
     ("file://*", "'null'"),
-    ('["https://app.example"]', "json.loads"),
-    ("['https://app.example']", "pass a list of strings"),
-    ("[https://a.example, https://b.example]", "pass a list of strings"),
-    ('["https://a.example",\n"https://b.example"]', "json.loads"),
+    ('["https://app.example"]', 'write the list itself: ["https://app.example"]'),
+    ("['https://app.example']", 'write the list itself: ["https://app.example"]'),
+    (
+        "[https://a.example, https://b.example]",
+        '["https://a.example", "https://b.example"]',
+    ),
+    (
+        '["https://a.example",\n"https://b.example"]',
+        '["https://a.example", "https://b.example"]',
+    ),
+    ('["nobody!", "x y"]', "json.loads"),
     ("$CORS_ORIGINS", "a variable that was not replaced"),
     ("https://${HOST}", "a variable that was not replaced"),
     ("https://{tenant}.app.example", "a variable that was not replaced"),
@@ -89,10 +97,38 @@ MISTAKES = [
     (r"/^https:\/\/app\.example$/i", r"write r'^https:\/\/app\.example$'"),
     ("self", "'http://self' if it is a host"),
     ("3000", "such as 'https://app.example'"),
-    ("10.0.0.0/8", "a star for each number"),
-    ("http://192.168.0.0/16", "a star for each number"),
+    ("10.0.0.0/8", "write 'http://10.*.*.*:*'"),
+    ("http://192.168.0.0/16", "write 'http://192.168.*.*:*'"),
+    ("[]", "an empty list in one text"),
+    ("r'http://localhost:3000'", "write what is in it: http://localhost:3000"),
+    (
+        "https://app.example\u200b",
+        "an invisible character in it; write 'https://app.example'",
+    ),
+    ("<all_urls>", "write '*'"),
+    ("https://<your-domain>", "a variable that was not replaced"),
+    ("https://undefined", "a value that is not set"),
+    ("htps://app.example", "write 'https://app.example'"),
+    ("htps://*.app.example", "write 'https://*.app.example'"),
+    ("https://https://app.example", "write 'https://app.example'"),
+    ("blob:https://app.example", "write 'https://app.example'"),
+    ("ORIGIN=https://app.example", "write 'https://app.example'"),
+    ("https://app.example # here", "write 'https://app.example'"),
+    ("- https://app.example", "write 'https://app.example'"),
+    ("https://app.example?x=1", "write 'https://app.example'"),
+    ("//app.example", "write 'https://app.example'"),
+    ("http://localhost:3000-3010", "write 'http://localhost:*' for any port"),
+    ("http://localhost:300*", "write 'http://localhost:*' for any port"),
+    ("http://localhost:", "the port '', which is not a number"),
+    ("http://localhost:abc", "the port 'abc', which is not a number"),
+    ("http://::1", "write 'http://[::1]'"),
+    ("http://192.168.0.1-255", "write 'http://192.168.0.*:*'"),
+    ("http://localhost:{3000,5173}", "write r'http://localhost:(3000|5173)'"),
+    (r"https://{a,b}\.example", r"write r'https://(a|b)\.example'"),
+    (r"http(s)://app\.example", r"write r'https?://app\.example'"),
+    (r"\.app\.example$", r"write r'https://.*\.app\.example$'"),
     ("wss://*.app.example", "write 'https://*.app.example'"),
-    ("*, null", "['*', 'null']"),
+    ("*, null", '["*", "null"]'),
     ("https://a.example and https://b.example", "write several as a list"),
     (r"http://[2001:db8::1](:\d+)?", r"write r'http://\[2001:db8::1\](:\d+)?'"),
     (
@@ -129,7 +165,7 @@ MISTAKES = [
     (r"[A-Z]+#", r"for example r'"),
     ("https://(a+)+", "exponential time"),
     (re.compile("(a+)+"), "exponential time"),
-    (re.compile(b"a"), "bytes"),
+    (re.compile(b"a"), "is an expression, but it matches bytes"),
     (5, "not a string"),
     (None, "a variable of the environment"),
     (b"https://app.example", "not a string"),
@@ -150,7 +186,9 @@ def test_mistakes(rule, words):
 
 
 @pytest.mark.parametrize(
-    "option", [None, 5, b"https://app.example", [], (), set()], ids=repr
+    "option",
+    [None, 5, b"https://app.example", [], (), set(), {"https://a.example": 1}],
+    ids=repr,
 )
 def test_no_rules(option):
     """There is no default: an empty list is a mistake."""
@@ -214,7 +252,7 @@ RULES = [
     pytest.param(
         "chrome-extension://*",
         ["chrome-extension://abcdefghijklmnop"],
-        ["moz-extension://abcdefghijklmnop", "chrome-extension://a.b", "https://a.example"],
+        ["moz-extension://abcdefghijklmnop", "https://a.example"],
         id="programs",
     ),
     pytest.param(
@@ -296,3 +334,24 @@ def test_rules(rule, allowed, refused):
     assert problems == []
     assert [origin for origin in allowed if not origins.matches(origin)] == []
     assert [origin for origin in refused if origins.matches(origin)] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "is_taken"),
+    [
+        (lambda origin: True, False),
+        (lambda: True, False),
+        (lambda *_: True, True),
+        (max, True),
+    ],
+    ids=["one", "none", "any", "builtin"],
+)
+def test_arguments_of_functions(function, is_taken):
+    """A function takes the origin and the request; what cannot be known is taken."""
+    problems = []
+    origins = parse_origins(function, problems)
+
+    assert bool(origins.functions) is is_taken
+    assert ["must take two arguments" in problem for problem in problems] == (
+        [] if is_taken else [True]
+    )

@@ -20,7 +20,7 @@ RULES = [
     ),
     (
         r"https://.*example\.com",
-        r"allows 'https://evilexample.com', which may be somebody else's; write r'https://(.*\.)?example\.com'; or",
+        r"allows 'https://evilexample.com', which may be somebody else's; write r'https://(.*\.)?example\.com'; if you",
         r"also allows 'https://evilexample.com'",
     ),
     (

@@ -195,7 +195,7 @@ def test_a_refused_stream_that_is_kept():
         assert (served.status_code, granted(served), served.text) == (200, A, "data: x\n\n")
 
 
-class Failed(Exception, Response):
+class FailedError(Exception, Response):
     """An exception that is a response, too."""
 
 
@@ -212,7 +212,7 @@ class Numbers(dict, Response):
     """A response that is a dict, too."""
 
 
-@pytest.mark.parametrize("kind", [Failed, Frozen, Numbers])
+@pytest.mark.parametrize("kind", [FailedError, Frozen, Numbers])
 def test_classes_that_cannot_be_copied(kind):
     """The response is served, with its fields."""
     app = Flask(__name__)

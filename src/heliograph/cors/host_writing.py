@@ -7,6 +7,7 @@ Follows the URL standard, `host parsing <https://url.spec.whatwg.org/#host-parsi
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from typing import Final
@@ -56,6 +57,8 @@ def origin_of(text: str) -> str | None:
         return None
     scheme = (match[1] or match[2] or ("http" if _is_own(host) else "https")).lower()
     scheme = _PAGES.get(scheme, scheme)
+    if near := difflib.get_close_matches(scheme, WEB_SCHEMES, n=1, cutoff=0.75):
+        scheme = near[0]
     if scheme not in WEB_SCHEMES:
         host = match[3]
     origin = f"{scheme}://{host}"

@@ -142,6 +142,8 @@ def _changed(text: str, changes: tuple[Callable[[str], str], ...]) -> Iterator[s
 
 def _with_scheme(text: str) -> str:
     bare = text.removeprefix("^").removeprefix("//")
+    if bare.startswith("\\."):
+        bare = f".*{bare}"
     if not _HOST.fullmatch(bare):
         return text
     is_local = re.match(r"\(?(?:localhost|127|10|192|172|\\\[)", bare)
@@ -178,7 +180,7 @@ def _with_literal_dots(text: str) -> str:
 def _with_whole_labels(text: str) -> str:
     """Return an expression in which what is left open ends before a dot."""
     return re.sub(
-        r"(?<=//)\(?((?:\\w|\\S|\[[^\]]*\]|\.)[*+])(?:\\\.\?)?\)?(?=[a-z0-9])",
+        r"(?<=//)\(?((?:\\w|\\S|\[[^\]]*\]|\.)[*+]\??)(?:\\\.\?)?\)?(?=[a-z0-9])",
         r"(\1\\.)?",
         text,
         count=1,

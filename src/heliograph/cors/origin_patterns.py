@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Final
 
@@ -19,7 +20,14 @@ _PATTERN: Final = re.compile(
 # A star stands for part of one label, so it never matches a dot.
 _LABEL = "[a-z0-9_-]+"
 _NUMBER = "[0-9]+"
-_NAME = "[A-Za-z0-9_-]+"
+_NAME = "[A-Za-z0-9._~%+-]+"
+# What a program writes in place of a value that is not there.
+_NOT_SET = frozenset({"nan", "none", "null", "undefined"})
+# A range of addresses, as it is written elsewhere.
+_RANGE = re.compile(r"[0-9.]+-[0-9.]+")
+# How much a scheme may look like one of the web and be another: "htps" is a mistake.
+_NEAR = 0.75
+
 _ANY_PORT = "(?::[0-9]+)?"
 
 
@@ -27,7 +35,10 @@ def is_exact(rule: str) -> bool:
     """Return whether a text is an origin that a browser may send."""
     if not is_origin(rule):
         return False
-    return rule.partition("://")[0] not in DEFAULT_PORTS or origin_of(rule) == rule
+    scheme, _, host = rule.partition("://")
+    if scheme not in DEFAULT_PORTS:
+        return not difflib.get_close_matches(scheme, WEB_SCHEMES, cutoff=_NEAR)
+    return origin_of(rule) == rule and host not in _NOT_SET and not _RANGE.fullmatch(host)
 
 
 def parse_pattern(rule: str) -> re.Pattern[str] | None:
@@ -51,6 +62,8 @@ def parse_pattern(rule: str) -> re.Pattern[str] | None:
     if scheme == "file" or (scheme in DEFAULT_PORTS and origin_of(rule) != rule):
         return None
     if scheme not in WEB_SCHEMES:
+        if difflib.get_close_matches(scheme, WEB_SCHEMES, cutoff=_NEAR):
+            return None
         return _compiled(rule, star=_NAME)
     if is_starred_address(host):
         return _compiled(rule, star=_NUMBER)

@@ -7,11 +7,13 @@ guessed is read again before it is offered.
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, TypeAlias
 
+from .host_writing import origin_of
 from .mending import mended_cost, mended_empty, quoted
 from .origin_mistakes import (
     looks_like_an_expression,
@@ -49,8 +51,11 @@ def parse_origins(option: OriginsOption, problems: list[str]) -> Origins:
     """
     if isinstance(option, str | re.Pattern) or callable(option):
         option = (option,)
-    elif isinstance(option, bytes) or not isinstance(option, Iterable):  # type: ignore[redundant-expr]  # callers err
-        problems.append(f"origins: {option!r} is neither an origin nor a list of origins")
+    elif isinstance(option, bytes | Mapping) or not isinstance(option, Iterable):
+        problems.append(
+            f"origins: {option!r} is neither an origin nor a list of origins; write one"
+            f' such as ["https://app.example"]{_missing(option)}'
+        )
         option = ()
     # A set has no order, and two policies with the same origins should be equal.
     rules = tuple(sorted(option, key=repr) if isinstance(option, AbstractSet) else option)
@@ -67,11 +72,15 @@ def parse_origins(option: OriginsOption, problems: list[str]) -> Origins:
             if isinstance(rule, re.Pattern):
                 expressions[_expression(rule)] = rule.pattern
             elif callable(rule):
+                _check_function(rule)
                 functions.append(rule)
             elif not isinstance(rule, str):
+                # Such as a URL of pydantic's.
+                origin = origin_of(str(rule))
+                hint = f"; write {origin!r}" if origin and "://" in str(rule) else ""
                 problems.append(
                     f"origins: {rule!r} is not a string, a regular expression or a function"
-                    f"{'; is a variable of the environment missing?' * (rule is None)}"
+                    f"{hint}{_missing(rule)}"
                 )
             elif rule in _ANY or rule == "null" or is_exact(rule):
                 exact.append(rule)
@@ -87,6 +96,25 @@ def parse_origins(option: OriginsOption, problems: list[str]) -> Origins:
         any_origin=not _ANY.isdisjoint(exact),
         null="null" in exact,
     )
+
+
+def _missing(value: object) -> str:
+    return "; is a variable of the environment missing?" if value is None else ""
+
+
+def _check_function(function: Callable[..., object]) -> None:
+    """Raise ValueError if a function cannot be called with an origin and a request."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # written in C
+    try:
+        signature.bind("https://app.example", None)
+    except TypeError:
+        raise ValueError(
+            "is a function that must take two arguments, the origin and the request; write"
+            " def allow(origin, request)"
+        ) from None
 
 
 def _of_text(rule: str) -> re.Pattern[str]:
@@ -112,7 +140,7 @@ def _expression(rule: str | re.Pattern[str]) -> re.Pattern[str]:
         mended = mended_cost(rule)
         hint = f"; write {quoted(mended)}" if mended else ""
         raise ValueError(
-            f"{'is read as a regular expression, but ' * is_text}{error}{hint}"
+            f"is {'read as a regular' if is_text else 'an'} expression, but {error}{hint}"
         ) from error
     if not examine(expression).is_empty:
         _check_alternatives(expression)

@@ -56,7 +56,7 @@ def unsafe_origins(origins: Origins) -> Iterator[str]:
         found = examine(expression).stranger
         if found is None:
             continue
-        hint = f"{_way_to_mend(expression)}; or {_WAY_OUT}"
+        hint = _way_to_mend(expression, rule)
         if found.is_certain:
             yield (
                 f"origins: {rule!r} with supports_credentials also allows {found.origin!r},"
@@ -87,15 +87,21 @@ def accidents(origins: Origins) -> Iterator[str]:
             continue
         yield (
             f"origins: {rule!r} {allows} {found.origin!r}, which may be somebody else's;"
-            f" {_way_to_mend(expression)}"
+            f" {_way_to_mend(expression, rule).partition('; ')[0]}"
         )
 
 
-def _way_to_mend(expression: re.Pattern[str]) -> str:
+def _way_to_mend(expression: re.Pattern[str], rule: str) -> str:
     mended = mended_open(expression)
     if mended:
-        return f"write {quoted(mended)}"
+        return f"write {quoted(mended)}; if you really want this, set {HATCH}=True"
+    if expression.pattern != rule:
+        # It is a pattern, which has no dots to escape.
+        host = rule.rpartition("*.")[2]
+        return (
+            f"write a name of yours behind the star, as in '*.yours.{host}'; or {_WAY_OUT}"
+        )
     return (
         r"write '\.' for a dot, and end the host with a name that is written out, as in"
-        r" r'https://(.*\.)?yours\.example'"
+        rf" r'https://(.*\.)?yours\.example'; or {_WAY_OUT}"
     )
