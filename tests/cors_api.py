@@ -77,7 +77,7 @@ class Api:
 
 
 def _flask(options):
-    return make_rule(options, []).policy
+    return make_rule(options, [], for_what="application").policy
 
 
 def _asgi(options):
