@@ -263,7 +263,7 @@ async def test_websockets():
     refused = caught.value.response
     assert refused.status_code == 403
     assert refused.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert refused.body == b"the policy does not allow the origin 'https://evil.example'\n"
+    assert refused.body == b"the policy's origins do not allow 'https://evil.example'\n"
     assert asked.times == 2
 
 

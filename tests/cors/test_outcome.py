@@ -110,7 +110,7 @@ def test_streams(origin, method, own, is_refused):
         ),
         pytest.param(
             outcome(EVIL, "OPTIONS", "PUT", vary_header=False),
-            Answer(403, f"the policy does not allow the origin '{EVIL}'\n", ()),
+            Answer(403, f"the policy's origins do not allow '{EVIL}'\n", ()),
             id="refused-preflight",
         ),
         pytest.param(

@@ -10,7 +10,7 @@ from heliograph.documentation import page
 from heliograph.faces.cors_log import RefusalLog
 
 A = "https://a.example"
-WHY = f"the policy does not allow the origin '{A}'"
+WHY = f"the policy's origins do not allow '{A}'"
 MORE = (
     ". Further refusals for this reason are logged at DEBUG. See"
     f' "When a page is refused" in {page("cors.md")}'

@@ -74,7 +74,7 @@ def test_a_refused_preflight():
     answer = preflight(app, origin=EVIL)
 
     assert (answer.status_code, is_refused(answer)) == (403, True)
-    assert answer.text == "the policy does not allow the origin 'https://evil.example'\n"
+    assert answer.text == "the policy's origins do not allow 'https://evil.example'\n"
     assert answer.mimetype == "text/plain"
     assert "Origin" in answer.headers["Vary"]
 

@@ -198,9 +198,7 @@ def _grant_or_refuse(
 ) -> Decision:
     if allowed:
         return _grant(policy, request, origin)
-    return _refuse(
-        policy, request, f"the policy does not allow the origin {_shown(origin)}"
-    )
+    return _refuse(policy, request, f"the policy's origins do not allow {_shown(origin)}")
 
 
 def _grant(policy: CorsPolicy, request: CorsRequest, value: str) -> Decision:

@@ -16,12 +16,17 @@ from typing import TYPE_CHECKING
 
 from ..errors import CorsConfigError
 from .decision import decide_async
+from .origins import is_origin
 from .policy import CorsPolicy
 
 if TYPE_CHECKING:
     from .request import CorsRequest
 
 __all__ = ["HandshakePolicy", "is_own_page"]
+
+# Naming is enough for a handshake, also without supports_credentials.
+_NAME_IT = "; name the page's origin in origins"
+_CREDENTIALS = "credentials (Cookie or Authorization)"
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -61,8 +66,16 @@ class HandshakePolicy:
         if not has_credentials:
             return (await decide_async(self._policy, request)).reason
         if self._trusted is None:
-            return "it has credentials, and no rule of the policy may be used with them"
-        return (await decide_async(self._trusted, request)).reason
+            return f"no origins of the policy allow {_CREDENTIALS}{_NAME_IT}"
+        reason = (await decide_async(self._trusted, request)).reason
+        # Another rule of the policy may allow this origin without credentials.
+        is_partial = len(self._trusted.origins) < len(self._policy.origins)
+        if reason is not None and is_partial:
+            if request.origin == "null":
+                return f"{reason} with {_CREDENTIALS}"
+            if is_origin(request.origin):
+                return f"{reason} with {_CREDENTIALS}{_NAME_IT}"
+        return reason
 
 
 def is_own_page(request: CorsRequest, scheme: str) -> bool:
