@@ -284,6 +284,6 @@ async def test_what_is_logged(caplog):
     warning, *refused = [record.getMessage() for record in caplog.records]
     assert (warning,) == accident.warnings
     assert [line[: line.index(":")] for line in refused] == [
-        "refused GET '/'",
+        "answered GET '/' without CORS headers, so the page cannot read it",
         "refused OPTIONS '/in/'",
     ]

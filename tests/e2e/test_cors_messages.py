@@ -27,6 +27,8 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
             "/login": (401, [(ORIGIN, origin)]),
             "/slash": (307, [(ORIGIN, origin), ("Location", "/slash/")]),
             "/redirect": (302, [(ORIGIN, origin), ("Location", self.server.target)]),
+            "/to-nothing": (302, [(ORIGIN, origin), ("Location", "/nothing")]),
+            "/nothing": (200, []),
             "/within": (302, [(ORIGIN, origin), ("Location", "/any")]),
             "/any": (200, [(ORIGIN, "*")]),
         }[self.path]
@@ -120,6 +122,7 @@ OTHERS = [
     ("/login", ASK, STATUS, ""),
     ("/slash", ASK, REDIRECT, ""),
     ("/redirect", {}, REDIRECTED, "{elsewhere}/redirect"),
+    ("/to-nothing", {}, REDIRECTED, "{elsewhere}/to-nothing"),
 ]
 
 

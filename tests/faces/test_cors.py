@@ -25,6 +25,28 @@ def outcome_of(request):
     return Outcome(POLICY, request, decide(POLICY, request))
 
 
+STREAM = {"Content-Type": ["text/event-stream"]}
+ANSWERED = "answered %s '/' without CORS headers, so the page cannot read it: "
+
+# (method, fields of the application's response, the beginning of the line)
+LINES = [
+    ("GET", None, "refused %s '/': "),
+    ("GET", STREAM, "refused %s '/': "),
+    ("GET", {"Content-Type": ["text/html"]}, ANSWERED),
+    ("POST", STREAM, ANSWERED),
+]
+
+
+@pytest.mark.parametrize(("method", "fields", "line"), LINES)
+def test_what_was_sent(log, method, fields, line):
+    """Only what the application has not answered is called refused."""
+    outcome = outcome_of(CorsRequest(method, "/", origin="https://b.example"))
+    log_refusal(outcome, None if fields is None else lambda name: fields.get(name, ()))
+
+    (message,) = log()
+    assert message.startswith(line % method)
+
+
 def test_refused(log):
     """A refusal is logged; what the client sent is escaped."""
     log_refusal(outcome_of(CorsRequest("GET", "/a\r\nFAKE\x1b", origin=EVIL)))

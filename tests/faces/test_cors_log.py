@@ -12,7 +12,7 @@ from heliograph.faces.cors_log import RefusalLog
 A = "https://a.example"
 WHY = f"the policy's origins do not allow '{A}'"
 MORE = (
-    ". Further refusals for this reason are logged at DEBUG. See"
+    ". This reason is not logged again at INFO. See"
     f' "When a page is refused" in {page("cors.md")}'
 )
 TOO_MANY = "too many different reasons for refusals: new ones are logged at DEBUG only "
@@ -63,6 +63,9 @@ FIRST = [
     pytest.param(request(path="/a\r\nFAKE\xe4"), {}, r"refused GET '/a\r\nFAKE\xe4'", id="path-is-escaped"),
     pytest.param(request(path="/" * 8000), {}, f"refused GET '{'/' * 200}'", id="long-path"),
     pytest.param(request(), {"is_handshake": True}, "refused a WebSocket at '/x'", id="handshake"),
+    pytest.param(
+        request("POST"), {"is_answered": True}, "answered POST '/x' without CORS headers, so the page cannot read it", id="answered"
+    ),
     pytest.param(request("POST", host="b.example"), {}, "refused POST '/x'", id="page-of-another-host"),
     pytest.param(
         request("OPTIONS", host="a.example", request_method="PUT"), {}, "refused OPTIONS '/x'", id="preflights-are-never-from-own-pages"

@@ -418,6 +418,6 @@ def test_what_is_logged(caplog):
 
     lines = caplog.messages
     assert [line[: line.index(":")] for line in lines] == [
-        "refused GET '/'",
+        "answered GET '/' without CORS headers, so the page cannot read it",
         "refused OPTIONS '/own'",
     ]

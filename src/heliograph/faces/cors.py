@@ -34,7 +34,8 @@ def log_refusal(outcome: Outcome, present: Present | None = None) -> None:
     """
     reason = outcome.decision.reason
     if reason is not None and not (present is not None and present(ALLOW_ORIGIN)):
-        _refusals.add(outcome.request, reason)
+        is_answered = present is not None and not outcome.refuses_stream(present)
+        _refusals.add(outcome.request, reason, is_answered=is_answered)
 
 
 def warn_of(policy: CorsPolicy) -> None:

@@ -34,6 +34,10 @@ _PATH_CHARACTERS = 200
 # Longer than every registered method.
 _METHOD_CHARACTERS = 32
 
+_REFUSED = "refused %s %s: %s"
+# The application has done its work: "refused" would be read as if it had not.
+_ANSWERED = "answered %s %s without CORS headers, so the page cannot read it: %s"
+
 
 class RefusalLog:
     """
@@ -60,7 +64,14 @@ class RefusalLog:
         self._is_full = False
         self._lock = native.RLock()
 
-    def add(self, request: CorsRequest, reason: str, *, is_handshake: bool = False) -> None:
+    def add(
+        self,
+        request: CorsRequest,
+        reason: str,
+        *,
+        is_handshake: bool = False,
+        is_answered: bool = False,
+    ) -> None:
         """
         Log a refusal.
 
@@ -68,20 +79,23 @@ class RefusalLog:
             request: What was refused.
             reason: Why, in printable ASCII.
             is_handshake: Whether it is the handshake of a WebSocket.
+            is_answered: Whether the application's response is sent, which the page cannot
+                read.
         """
         if not self._log.isEnabledFor(logging.INFO):
             return
         what = "a WebSocket at" if is_handshake else _method(request.method)
         # Escaped: a line end in a path forged a line of Flask-CORS's log (CVE-2024-1681).
         path = ascii(request.path[:_PATH_CHARACTERS])
+        line = _ANSWERED if is_answered else _REFUSED
         # Browsers also send Origin with a POST to the page's own origin, and that page can
         # read the answer. The scheme is not compared: a proxy may end TLS.
         is_own = not request.is_preflight and is_own_page(request, "ws")
         if is_own or not self._is_first(reason):
-            self._log.debug("refused %s %s: %s", what, path, reason)
+            self._log.debug(line, what, path, reason)
             return
         self._log.info(
-            "refused %s %s: %s. Further refusals for this reason are logged at DEBUG. See"
+            f"{line}. This reason is not logged again at INFO. See"
             ' "When a page is refused" in %s',
             what,
             path,
