@@ -12,8 +12,8 @@ from heliograph.flask import CORS, cross_origin
     ("key", "hint"),
     [
         ("CORS_ORIGIN", r"did you mean CORS_ORIGINS\?"),
-        ("CORS_ALLOW_CREDENTIALS", r"did you mean CORS_"),
-        ("CORS_REDIS", r"write one of CORS_ORIGINS, .*, CORS_RESOURCES\. If it is"),
+        ("CORS_ALLOW_CREDENTIALS", r"write CORS_SUPPORTS_CREDENTIALS = ….* If it is"),
+        ("CORS_REDIS", r"see .*cors\.md .*\. If it is"),
     ],
 )
 def test_unknown_keys(key, hint):

@@ -7,7 +7,6 @@ depend on the request is computed here, once.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, Never, TypeAlias
 
@@ -20,6 +19,7 @@ from .names import (
     parse_methods,
     parse_names,
 )
+from .option_mistakes import not_a_flag, unknown_option
 from .origin_rules import OriginsOption, parse_origins
 from .strangers import HATCH, accidents, unsafe_origins
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["OPTIONS", "Compiled", "CorsPolicy", "Fields", "unknown_option"]
 
 Fields: TypeAlias = tuple[tuple[str, str], ...]
-
-# What the keys of an application's configuration have in front of an option's name.
-_OF_KEYS = "CORS_"
 
 # A century. A larger number was meant in another unit. Browsers cap it anyway.
 _MAX_AGE_SECONDS = 100 * 366 * 86_400
@@ -131,7 +128,7 @@ class CorsPolicy:
             HATCH: dangerously_allow_any_origin_with_credentials,
         }
         problems += [
-            f"{name}: {value!r} is neither True nor False"
+            not_a_flag(name, value)
             for name, value in flags.items()
             if not isinstance(value, bool)  # type: ignore[redundant-expr]  # callers err
         ]
@@ -235,25 +232,6 @@ class Compiled:
                 names += ", Access-Control-Request-Private-Network"
             self.preflight_vary = (("Vary", names),)
         self.preflight_fields += self.preflight_vary
-
-
-def unknown_option(name: str, known: Iterable[str]) -> str:
-    """
-    Return a message that an option is unknown, with the nearest one, or with all.
-
-    Args:
-        name: The option as it was written.
-        known: The options that exist: as fields, or as keys with ``CORS_`` in front.
-    """
-    # Without what all keys begin with, which would make them look alike.
-    keys = {key.removeprefix(_OF_KEYS): key for key in known}
-    nearest = difflib.get_close_matches(name.removeprefix(_OF_KEYS), keys, n=1)
-    hint = (
-        f"did you mean {keys[nearest[0]]}?"
-        if nearest
-        else f"write one of {', '.join(keys.values())}."
-    )
-    return f"{name} is not a CORS option; {hint}"
 
 
 def _for_all(policy: CorsPolicy, origins: Origins) -> str | None:

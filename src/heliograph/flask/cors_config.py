@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..cors.policy import OPTIONS, unknown_option
+from ..cors.option_mistakes import unknown_option
+from ..cors.policy import OPTIONS
 from ..errors import CorsConfigError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from ..cors import CorsPolicy
 from ..cors.names import DEFAULT_METHODS, HeadersOption
-from ..cors.policy import OPTIONS, unknown_option
+from ..cors.option_mistakes import not_a_flag, unknown_option
+from ..cors.policy import OPTIONS
 from ..cors.regex import UnsafeRegexError
 from ..cors.resource_texts import UnmatchableError
 from ..cors.resources import Resource, parse_resource
@@ -156,7 +157,7 @@ def make_rule(
     """
     merged = {**_DEFAULTS, **options}
     found = [
-        f"{name}: {merged[name]!r} is neither True nor False"
+        not_a_flag(name, merged[name])
         for name in _FLAGS
         if not isinstance(merged[name], bool)
     ]
