@@ -48,8 +48,34 @@ MISTAKES = [
         r"api/v\d+",
         r"cannot match the slash with which each path begins; write '/api/v\\d+'",
     ),
-    (r"^api/", "begins; write '/api/'"),
-    (re.compile("api"), "begins; write '/api'"),
+    (r"^api/", "begins; write '^/api/'"),
+    (re.compile("api"), "begins; write '^/api'"),
+    (r"\.json$", r"begins; write '/.*\\.json$'"),
+    ("./api/*", "begins with a dot, and paths begin with a slash; write '/api/*'"),
+    ("./api/.*", "begins with a dot, and paths begin with a slash; write '/api/.*'"),
+    ("../api", "begins with dots, and paths begin with a slash; write '/api'"),
+    ("../../api/*", "begins with dots, and paths begin with a slash; write '/api/*'"),
+    (
+        "localhost:5000/api/*",
+        "begins with a host, and a resource is a path; write '/api/*'",
+    ),
+    ("localhost:5000", "begins with a host, and a resource is a path; write '/*'"),
+    ("127.0.0.1:5000/api/.*", "begins with a host, and a resource is a path; write '/api/"),
+    (
+        "GET /api/*",
+        "begins with a method, which belongs in the option methods; write '/api/*'",
+    ),
+    ("GET, POST /api/<id>", "in the option methods; write '/api/*'"),
+    (
+        '{"/api/*": {"origins": "*"}}',
+        "is a list or a dict in one text; write {'/api/*': {'origins': '*'}}",
+    ),
+    ('{"api/*": {}}', "write {'/api/*': {}}"),
+    ('["/a/*", "b"]', "is a list or a dict in one text; write ['/a/*', '/b']"),
+    ("['/a/*']", "write ['/a/*']"),
+    ('["/a/*", x]', "write ['/api/*']"),
+    ("a/*, /b/<id>", "is several paths in one text; write ['/a/*', '/b/*']"),
+    ("https://api.example/(", "is a URL, and a resource is a path; write a path, such as"),
     (re.compile("(api|auth)/"), "begins; write '/(api|auth)/'"),
     (r"\w+/x", r"begins; write '/\\w+/x'"),
     (r"[^/]+/x", "begins; write"),
@@ -81,6 +107,18 @@ ALLOWED = [
 def test_what_a_path_may_match(text):
     """Whatever may match a path is allowed."""
     parse_resource(text)
+
+
+@pytest.mark.parametrize("text", [text for text, _ in MISTAKES], ids=str)
+def test_what_is_offered(text):
+    """Whatever a message says to write can be written."""
+    with pytest.raises(UnmatchableError) as caught:
+        parse_resource(text)
+
+    instead = caught.value.instead
+    for path in [instead] if isinstance(instead, str) else instead or ():
+        if not caught.value.advice:
+            parse_resource(path)
 
 
 @pytest.mark.parametrize(

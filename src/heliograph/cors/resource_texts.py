@@ -8,6 +8,7 @@ after its percent-encoding was decoded (RFC 3986 section 3; PEP 3333).
 
 from __future__ import annotations
 
+import ast
 import re
 from re import (  # type: ignore[attr-defined]  # no public way to see what is inside
     _constants as op,
@@ -20,7 +21,11 @@ from .characters import BITS, characters_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["UnmatchableError", "check_expression", "check_text", "overlap"]
+__all__ = ["REGEX", "UnmatchableError", "check_expression", "check_text", "overlap"]
+
+# These characters make a text a regular expression, as in Flask-CORS. A star alone does
+# not: it stands for any text.
+REGEX = re.compile(r"[\\()\[\]^$?]|\.\*|\*.*\||\|.*\*")
 
 _Repair: TypeAlias = "Callable[[str, re.Match[str]], object]"
 
@@ -36,6 +41,14 @@ def _decoded(found: re.Match[str]) -> str:
     return bytes.fromhex(found[0].replace("%", "")).decode(errors="replace")
 
 
+def _evaluated(text: str, _: re.Match[str]) -> object:
+    """Return the list or dict that a text holds, or an example."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return ["/api/*"]
+
+
 # What shows a mistake, what it is, and what to write instead.
 _MISTAKES: tuple[tuple[re.Pattern[str], str, _Repair], ...] = (
     (re.compile(r"\A\Z"), "is empty", lambda *_: "/*"),
@@ -43,6 +56,27 @@ _MISTAKES: tuple[tuple[re.Pattern[str], str, _Repair], ...] = (
         re.compile(r"\A\s|\s\Z"),
         "begins or ends with white space",
         lambda text, _: text.strip(),
+    ),
+    (
+        # From a variable of the environment. Not a set of characters, and not "{2}".
+        re.compile(r"""\A\s*(?:\[\s*["'][^"']*["'].*\]|\{\s*["'].*\})\s*\Z""", re.DOTALL),
+        "is a list or a dict in one text",
+        _evaluated,
+    ),
+    (
+        re.compile(r"\A[A-Z]+(?:\s*[,|]\s*[A-Z]+)*\s+(?=/)"),
+        "begins with a method, which belongs in the option methods",
+        lambda text, found: text[found.end() :],
+    ),
+    (
+        re.compile(r"\A\^?\./"),
+        "begins with a dot, and paths begin with a slash",
+        lambda text, found: text[found.end() - 1 :],
+    ),
+    (
+        re.compile(r"\A\^?[\w.-]+:\d+(?=/|\Z)"),
+        "begins with a host, and a resource is a path",
+        lambda text, found: text[found.end() :] or "/*",
     ),
     (
         re.compile(r"\A\^?[a-z][\w+.?()|-]*:\\?/\\?/[^/]*", re.IGNORECASE),
@@ -72,6 +106,11 @@ _OF_PATHS: tuple[tuple[re.Pattern[str], str, _Repair], ...] = (
     ),
     (_VARIABLE, _HAS_A_VARIABLE, lambda text, _: _VARIABLE.sub("*", text)),
     (
+        re.compile(r"\A(?:\.\./)+"),
+        "begins with dots, and paths begin with a slash",
+        lambda text, found: text[found.end() - 1 :],
+    ),
+    (
         # A text without any letter is nobody's path, but Flask-CORS's tests have one.
         re.compile(r"\A(?![/*]).*\w", re.DOTALL),
         "does not begin with a slash",
@@ -93,7 +132,21 @@ _SLASH = BITS[ord("/")]
 
 
 class UnmatchableError(ValueError):
-    """A resource that no path matches, with the reason and what to write instead."""
+    """
+    A resource that no path matches.
+
+    Args:
+        reason: Why.
+        instead: A resource to write instead, or a list or dict of some, that may have
+            mistakes itself.
+        advice: What to write in words, instead of that.
+    """
+
+    def __init__(self, reason: str, instead: object, advice: str = "") -> None:
+        super().__init__(f"{reason}; write {advice or repr(instead)}")
+        self.reason = reason
+        self.instead = instead
+        self.advice = advice
 
 
 def check_text(text: str, *, is_expression: bool) -> None:
@@ -107,17 +160,10 @@ def check_text(text: str, *, is_expression: bool) -> None:
     Raises:
         UnmatchableError: No path matches it.
     """
-    reasons = []
-    instead: object = text
-    # What is written instead is checked as well: a URL may have a query, too.
-    while isinstance(instead, str):
-        found = _first_mistake(instead, is_expression=is_expression)
-        if found is None:
-            break
-        reason, instead = found
-        reasons.append(reason)
-    if reasons:
-        raise UnmatchableError(f"{reasons[0]}; write {instead!r}")
+    for pattern, reason, repair in _OF_EXPRESSIONS if is_expression else _OF_PATHS:
+        found = pattern.search(text)
+        if found is not None:
+            raise UnmatchableError(reason, repair(text, found))
 
 
 def check_expression(pattern: re.Pattern[str]) -> None:
@@ -136,13 +182,20 @@ def check_expression(pattern: re.Pattern[str]) -> None:
         alternatives = parsed[0][1][1]
     if all(map(_may_begin_with_slash, alternatives)):
         return
+    advice = ""
     if len(alternatives) > 1:
-        instead = "a slash at the beginning of each alternative, or a list of resources"
-    else:
-        instead = repr("/" + pattern.pattern.removeprefix("^"))
+        advice = "a slash at the beginning of each alternative, or a list of resources"
+    rest = pattern.pattern.removeprefix("^")
+    # What begins with a literal dot is meant for the end of a path: r"\.json$".
+    instead = f"/.*{rest}" if rest.startswith("\\.") else f"/{rest}"
+    if not REGEX.search(instead):
+        # As a text without such characters, it would be one whole path.
+        instead = f"^{instead}"
     raise UnmatchableError(
         "is read as a regular expression that cannot match the slash with which each path"
-        f" begins; write {instead}"
+        " begins",
+        instead,
+        advice,
     )
 
 
@@ -168,14 +221,6 @@ def overlap(one: str, other: str) -> bool:
                 found = character == other[index] and before[index + 1]
             rests.insert(0, found)
     return rests[0]
-
-
-def _first_mistake(text: str, *, is_expression: bool) -> tuple[str, object] | None:
-    for pattern, reason, repair in _OF_EXPRESSIONS if is_expression else _OF_PATHS:
-        found = pattern.search(text)
-        if found is not None:
-            return reason, repair(text, found)
-    return None
 
 
 def _may_begin_with_slash(parsed: Any) -> bool:

@@ -11,10 +11,16 @@ in 6.0.5).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from .regex import Stars, compile_bounded, fixed_characters, literal_beginning
-from .resource_texts import check_expression, check_text
+from .regex import (
+    Stars,
+    UnsafeRegexError,
+    compile_bounded,
+    fixed_characters,
+    literal_beginning,
+)
+from .resource_texts import REGEX, UnmatchableError, check_expression, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,13 +29,11 @@ __all__ = ["Resource", "Resources", "find_unambiguous", "parse_resource", "resol
 
 _Value = TypeVar("_Value")
 
-# These characters make a text a regular expression, as in Flask-CORS. A star alone does
-# not: it stands for any text.
-_REGEX = re.compile(r"[\\()\[\]^$?]|\.\*|\*.*\||\|.*\*")
-
 # RFC 9110 sets no limit for a path (section 4.1 only asks servers to support 8,000 octets),
 # and the cost of an expression grows with the square of the length.
 _MAX_CHARACTERS = 2_048
+
+_MAX_REPAIRS = 20
 
 
 class Resource(NamedTuple):
@@ -120,10 +124,21 @@ def parse_resource(text: str | re.Pattern[str]) -> Resource:
     Raises:
         UnsafeRegexError: The text is an invalid regular expression, or one whose cost is
             not bounded.
-        UnmatchableError: No path matches it.
+        UnmatchableError: No path matches it. What it says to write instead was parsed.
     """
+    try:
+        return _parsed(text)
+    except UnmatchableError as error:
+        if error.advice:
+            raise
+        instead = _mended(error.instead)
+        advice = "" if instead is not None else "a path, such as '/api/*'"
+        raise UnmatchableError(error.reason, instead, advice) from None
+
+
+def _parsed(text: str | re.Pattern[str]) -> Resource:
     if isinstance(text, str):
-        is_expression = _REGEX.search(text) is not None
+        is_expression = REGEX.search(text) is not None
         check_text(text, is_expression=is_expression)
         if not is_expression:
             return _with_stars(text)
@@ -139,6 +154,31 @@ def parse_resource(text: str | re.Pattern[str]) -> Resource:
         fixed=(fixed_characters(expression), len(beginning)),
         outline=f"{beginning}*",
     )
+
+
+def _mended(instead: object) -> Any:
+    """Return what to write instead without mistakes of its own; None if it has others."""
+    if isinstance(instead, dict):
+        paths = _mended([*instead])
+        return dict(zip(paths, instead.values(), strict=True)) if paths else None
+    if isinstance(instead, list):
+        each = [*map(_mended, instead)]
+        return each if None not in each else None
+    if not isinstance(instead, str):
+        return None
+    # A URL may have a query, too. There are fewer kinds of mistakes than that.
+    for _ in range(_MAX_REPAIRS):
+        try:
+            _parsed(instead)
+        except UnmatchableError as error:
+            if not isinstance(error.instead, str) or error.advice:
+                return None
+            instead = error.instead
+        except UnsafeRegexError:
+            return None
+        else:
+            return instead
+    return None
 
 
 def find_unambiguous(find: Callable[[str], _Value | None], path: str) -> _Value | None:
