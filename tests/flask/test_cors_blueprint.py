@@ -13,8 +13,23 @@ PREFIXES = [
     ("/api", "/users", "write '/outer/api/users'"),
     ("/api/", r"/users/\d+", r"write '/outer/api/users/\\d+'"),
     ("/<lang>/api", "/api/*", "write '/outer/*/api/api/*'"),
+    ("/<lang>/api", "/*/api/x*", None),
+    (
+        "/api",
+        "/api/*",
+        "is registered below '/outer/api'; write '/outer/api/*'",
+    ),
+    ("/api", "/api", "write '/outer/api'"),
+    ("/api/", "/api/users", "write '/outer/api/users'"),
+    ("/api", r"/api/v\d+/", r"write '/outer/api/v\\d+/'"),
+    ("/v1.0", r"^/v1\.0/\d", r"write '/outer/v1\\.0/\\d'"),
+    ("/api", "/a(pi|x)/+", "write '/outer/api/a(pi|x)/+'"),
     ("/v1.0/<int:n>", "^/users/.*", r"write '/outer/v1\\.0/[^/]+/users/.*'"),
-    ("/api", "/apiary", "covers no path of the blueprint 'inner', since all of them begin"),
+    (
+        "/api",
+        "/apiary",
+        "covers no path of the blueprint 'inner', which is registered below",
+    ),
     ("/api", "/outer/api/users/*", None),
     ("/api", "/outer/api", None),
     ("/api", "/*", None),
@@ -42,3 +57,16 @@ def test_resources_of_a_blueprint(prefix, resource, words):
     with pytest.raises(CorsConfigError) as caught:
         app.register_blueprint(outer)
     assert words in str(caught.value)
+
+
+def test_a_prefix_that_is_replaced():
+    """The registration may have another prefix than the blueprint."""
+    blueprint = Blueprint("b", __name__, url_prefix="/api")
+    CORS(blueprint, origins=A, resources=["/api/*", "/x"])
+
+    with pytest.raises(CorsConfigError) as caught:
+        Flask(__name__).register_blueprint(blueprint, url_prefix="/v1")
+    words = "which is registered below '/v1'; write "
+    first, second = caught.value.problems
+    assert first.endswith(f"{words}'/v1/*'")
+    assert second.endswith(f"{words}'/v1/x'")

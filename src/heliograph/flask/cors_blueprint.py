@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from ..cors.resource_texts import overlap
+from ..cors.regex import UnsafeRegexError
+from ..cors.resource_texts import UnmatchableError, overlap
+from ..cors.resources import parse_resource
 from ..errors import CorsConfigError
 from .cors_hooks import cors_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.blueprints import BlueprintSetupState
 
     from ..cors.resources import Resource
@@ -34,29 +38,51 @@ def add_to_blueprint(
         CorsConfigError: Listing every resource that covers no path of the blueprint.
     """
     assert isinstance(setup.app, Flask)  # noqa: S101 - blueprints register with nothing else
-    _check_prefix(setup.blueprint.name, setup.url_prefix, rules)
+    _check_prefix(setup, rules)
     name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
     cors_of(setup.app).rules.add_blueprint(name, setup.url_prefix, rules)
 
 
-def _check_prefix(
-    name: str, prefix: str | None, rules: list[tuple[Resource, Rule]]
-) -> None:
+def _check_prefix(setup: BlueprintSetupState, rules: list[tuple[Resource, Rule]]) -> None:
     # The options of such a resource would apply to nothing, and those of another resource
     # to the paths that it was meant for.
-    fixed = re.split(r"<[^>]*>", (prefix or "").rstrip("/"))
-    outline = "*".join(fixed)
+    prefix = setup.url_prefix or ""
+    outline = _with_variables(prefix, "*", str)
     problems = []
     for resource, _ in rules:
         if overlap(resource.outline, outline) or overlap(resource.outline, f"{outline}/*"):
             continue
-        instead = f"{outline}{resource.text}"
-        if resource.is_expression:
-            beginning = "[^/]+".join(map(re.escape, fixed))
-            instead = beginning + resource.text.removeprefix("^")
         problems.append(
-            f"resources: {resource.text!r} covers no path of the blueprint {name!r}, since"
-            f" all of them begin with its url_prefix, {prefix!r}; write {instead!r}"
+            f"resources: {resource.text!r} covers no path of the blueprint"
+            f" {setup.blueprint.name!r}, which is registered below {prefix!r}; write"
+            f" {_below(prefix, setup.blueprint.url_prefix, resource)}"
         )
     if problems:
         raise CorsConfigError(problems)
+
+
+def _below(prefix: str, own: str | None, resource: Resource) -> str:
+    """
+    Return what to write instead of a resource that is not below a blueprint's prefix.
+
+    Args:
+        prefix: The prefix of all its paths.
+        own: The prefix that the blueprint was made with: an outer blueprint, or the
+            registration, has added to it or replaced it. The resource may begin with it.
+        resource: The resource.
+    """
+    star, change = ("[^/]+", re.escape) if resource.is_expression else ("*", str)
+    beginning = _with_variables(prefix, star, change)
+    ours = _with_variables(own or "", star, change)
+    rest = resource.text.removeprefix("^") if resource.is_expression else resource.text
+    if rest == ours or rest.startswith(f"{ours}/"):
+        rest = rest.removeprefix(ours)
+    try:
+        return repr(parse_resource(beginning + rest).text)
+    except (UnmatchableError, UnsafeRegexError):
+        return f"a path that begins with {beginning!r}"
+
+
+def _with_variables(prefix: str, star: str, change: Callable[[str], str]) -> str:
+    """Return a prefix without a slash at its end, and with a star for each variable."""
+    return star.join(map(change, re.split(r"<[^>]*>", prefix.rstrip("/"))))
