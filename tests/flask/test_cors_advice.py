@@ -11,8 +11,8 @@ STRICT = {"origins": A}
 OF_ROUTE = (
     "the route 'open' (/r/<n>) allows every origin, unlike CORS(…) for this path: its"
     " @cross_origin names no origins, and inherits none from CORS(…). Write"
-    " @cross_origin(origins=[…]), or set CORS_ORIGINS in app.config, or remove"
-    " @cross_origin; if everyone may use it, write origins='*'"
+    " @cross_origin(origins=[…]), or set CORS_ORIGINS in app.config before"
+    " CORS(app), or remove @cross_origin; if everyone may use it, write origins='*'"
 )
 
 # (options of the application, those of the route, whether a warning is logged)

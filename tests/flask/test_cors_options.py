@@ -21,6 +21,7 @@ from cors_pages import (
 )
 from flask import Blueprint, Flask
 from heliograph import ConfigError, CorsConfigError
+from heliograph.cors import CorsPolicy
 from heliograph.flask import CORS, cross_origin
 
 
@@ -135,13 +136,25 @@ def test_no_headers_allowed():
     assert granted(preflight(app)) == A
 
 
+POLICY = CorsPolicy(origins=A)
+
+
+async def allows(origin, request):
+    return True
+
+
+class Allows:
+    async def __call__(self, origin, request):
+        return True
+
+
 MISTAKES = [
     ({"origin": A}, "origin is not a CORS option; did you mean origins?"),
     ({"origins": "a.example"}, "write 'https://a.example'"),
-    ({"supports_credentials": True}, "origins: none are given, which means '*'"),
+    ({"supports_credentials": True}, ") names none, which means '*'"),
     (
         {"resources": {"/a": {"supports_credentials": True}}},
-        "resources['/a']: origins: none",
+        "resources['/a']: origins: CORS(",
     ),
     (
         {"origins": "*", "supports_credentials": True},
@@ -158,7 +171,28 @@ MISTAKES = [
     ({"expose_headers": 5}, "expose_headers: 5"),
     ({"resources": 5}, "resources: 5 is neither"),
     ({"resources": [5]}, "resources: 5 is neither a path"),
-    ({"resources": {"/a": A}}, "resources['/a']: 'https://a.example' is not a dict"),
+    ({"resources": [b"/a/*"]}, "resources: b'/a/*' is bytes; write '/a/*'"),
+    ({"resources": b"/a"}, "resources: b'/a' is bytes; write '/a'"),
+    ({"resources": {}}, "resources: {} covers no path; write '/*' for all paths"),
+    ({"resources": []}, "resources: [] covers no path; write '/*' for all paths"),
+    (
+        {"resources": {"/a": A}},
+        "'https://a.example' is not a dict of options; write {'origins': 'https://a.exa",
+    ),
+    ({"resources": {"/a": [A]}}, "write {'origins': ['https://a.example']}"),
+    (
+        {"resources": {"/a": None}},
+        "resources['/a']: None is not a dict of options; write {}",
+    ),
+    ({"origins": Allows()}, "Allows object"),
+    (
+        {"origins": Allows()},
+        "is async, and Flask calls it without an event loop; write def",
+    ),
+    ({"origins": [A, allows]}, "origins: the function <function allows"),
+    ({"policy": POLICY}, "policy: in Flask, CORS takes the options themselves, not a Cors"),
+    ({"origins": POLICY}, "origins: in Flask, CORS takes the options themselves, not a"),
+    ({"resources": {"/a": {"origins": POLICY}}}, "origins: in Flask, CORS takes the opt"),
     ({"resources": {"/a": {"origin": A}}}, "resources['/a']: origin is not a CORS option"),
     (
         {"resources": {"/a": {"resources": {}}}},
@@ -220,6 +254,8 @@ def test_all_mistakes_at_once():
         ({"intercept_exceptions": True}, "intercept_exceptions is not a CORS option"),
         ({"origins": "*", "supports_credentials": True}, "with supports_credentials"),
         ({"max_age": -1, "methods": 5}, "methods: 5"),
+        ({"origins": allows}, "is async, and Flask"),
+        ({"policy": POLICY}, "not a CorsPolicy"),
     ],
 )
 def test_mistakes_of_a_route(options, words):
@@ -241,11 +277,11 @@ def test_mistakes_of_a_route_with_its_configuration(caplog):
     answer = ask(app, "/route/1", method="POST")
     assert (answer.status_code, is_refused(answer)) == (500, True)
     assert (
-        "the route 'route' (/route/<n>): origins: none are given, which means '*', and '*'"
-        " with supports_credentials lets any web site act in the name of your visitors; write"
-        " @cross_origin(origins=['https://app.example'], supports_credentials=True), or set"
-        " CORS_ORIGINS in app.config; a route inherits nothing from CORS(app)\n"
-        in caplog.text
+        "the route 'route' (/route/<n>): origins: @cross_origin names none, which means '*',"
+        " and '*' with supports_credentials lets any web site act in the name of your"
+        " visitors; write @cross_origin(origins=['https://app.example'],"
+        " supports_credentials=True), or set CORS_ORIGINS in app.config before CORS(app); a"
+        " route inherits nothing from CORS(app)\n" in caplog.text
     )
     assert preflight(app, "/route/1", method="POST").status_code == 500
 

@@ -18,12 +18,12 @@ from flask import Blueprint, Flask, appcontext_pushed, has_request_context
 
 from .cors_blueprint import add_to_blueprint
 from .cors_config import options_of_config
+from .cors_forms import kept
 from .cors_hooks import cors_of, is_found, warn_if_not_found
 from .cors_options import (
     CorsOptions,
     CrossOriginOptions,
     check_options,
-    kept,
     make_rules,
 )
 from .cors_routes import RouteOptions

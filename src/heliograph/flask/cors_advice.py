@@ -45,7 +45,8 @@ class CorsAdvice:
         _log.warning(
             "%s allows every origin, unlike CORS(…) for this path: its @cross_origin names"
             " no origins, and inherits none from CORS(…). Write @cross_origin(origins=[…]),"
-            " or set CORS_ORIGINS in app.config, or remove @cross_origin; %s",
+            " or set CORS_ORIGINS in app.config before CORS(app), or remove @cross_origin;"
+            " %s",
             route,
             _ON_PURPOSE,
         )

@@ -7,10 +7,8 @@ with a warning; here they are an error.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from ..cors import CorsPolicy
 from ..cors.names import DEFAULT_METHODS, HeadersOption
@@ -22,8 +20,12 @@ from ..cors.resources import Resource, parse_resource
 from ..errors import CorsConfigError
 from ..faces.cors import warn_of
 from .cors_config import FOR_APPS, FOR_RESOURCES, FOR_ROUTES
+from .cors_forms import Path, allow_headers, listed, resources, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+
     from ..cors.origin_rules import OriginsOption
 
 __all__ = [
@@ -31,12 +33,9 @@ __all__ = [
     "CrossOriginOptions",
     "Rule",
     "check_options",
-    "kept",
     "make_rule",
     "make_rules",
 ]
-
-_Path: TypeAlias = "str | re.Pattern[str]"
 
 # The defaults of Flask-CORS. CorsPolicy has those of the standard.
 _DEFAULTS: Mapping[str, Any] = {
@@ -52,12 +51,18 @@ _FLAGS = ("automatic_options", "intercept_exceptions")
 
 # What to write for origins with credentials, by what the options are for.
 _WITH = "origins=['https://app.example'], supports_credentials=True)"
+_OF_CONFIG = "or set CORS_ORIGINS in app.config before CORS(app)"
+_NAMES = {
+    "application": "CORS(app)",
+    "blueprint": "CORS(blueprint)",
+    "route": "@cross_origin",
+}
 _WAYS_OUT: Mapping[str, str] = {
-    "application": f"write CORS(app, {_WITH}, or set CORS_ORIGINS in app.config",
+    "application": f"write CORS(app, {_WITH}, {_OF_CONFIG}",
     "blueprint": f"write CORS(blueprint, {_WITH}; a blueprint inherits nothing from"
     " CORS(app) or app.config",
-    "route": f"write @cross_origin({_WITH}, or set CORS_ORIGINS in app.config; a route"
-    " inherits nothing from CORS(app)",
+    "route": f"write @cross_origin({_WITH}, {_OF_CONFIG}; a"
+    " route inherits nothing from CORS(app)",
 }
 
 # Stands for the origins of the configuration, while options are checked without it.
@@ -85,7 +90,7 @@ class CorsOptions(CrossOriginOptions, total=False):
     """The options of :class:`.CORS`: those of :func:`.cross_origin`, and two more."""
 
     intercept_exceptions: bool
-    resources: _Path | Iterable[_Path] | Mapping[_Path, Mapping[str, Any]]
+    resources: Path | Iterable[Path] | Mapping[Path, Mapping[str, Any]]
 
 
 class Rule(NamedTuple):
@@ -108,19 +113,6 @@ class Rule(NamedTuple):
     intercept_exceptions: bool
     private_network: bool | None
     names_origins: bool
-
-
-def kept(options: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return options that can be read more than once.
-
-    Args:
-        options: The options as they were written. Iterators among them become lists.
-    """
-    return {
-        name: list(value) if isinstance(value, Iterator) else value
-        for name, value in options.items()
-    }
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -162,10 +154,10 @@ def make_rule(
         if not isinstance(merged[name], bool)
     ]
     values = {name: merged[name] for name in OPTIONS if name in merged}
-    values["methods"] = _listed(merged["methods"], change=str.upper)
-    values["allow_headers"] = _allow_headers(merged["allow_headers"])
-    values["expose_headers"] = _listed(merged["expose_headers"])
-    values["max_age"] = _seconds(merged.get("max_age"))
+    values["methods"] = listed(merged["methods"], change=str.upper)
+    values["allow_headers"] = allow_headers(merged["allow_headers"])
+    values["expose_headers"] = listed(merged["expose_headers"])
+    values["max_age"] = seconds(merged.get("max_age"))
     names_origins = "origins" in options
     if (
         not names_origins
@@ -174,8 +166,9 @@ def make_rule(
     ):
         # The policy would speak of a '*' that nobody has written.
         found.append(
-            "origins: none are given, which means '*', and '*' with supports_credentials"
-            f" lets any web site act in the name of your visitors; {_WAYS_OUT[for_what]}"
+            f"origins: {_NAMES[for_what]} names none, which means '*', and '*' with"
+            " supports_credentials lets any web site act in the name of your visitors;"
+            f" {_WAYS_OUT[for_what]}"
         )
         values["origins"] = _SOMEONE
     try:
@@ -183,6 +176,12 @@ def make_rule(
     except CorsConfigError as error:
         problems += [*found, *error.problems]
         return None
+    found += [
+        f"origins: the function {function!r} is async, and Flask calls it without an event"
+        " loop; write def instead of async def"
+        for function in policy.compiled.origins.functions
+        if _is_async(function)
+    ]
     if found:
         problems += found
         return None
@@ -214,7 +213,7 @@ def make_rules(
     """
     problems = _unknown(options, FOR_APPS)
     rules = []
-    for path, own in _resources(options.get("resources", "/*"), problems):
+    for path, own in resources(options.get("resources", "/*"), problems):
         found = _unknown(own, FOR_RESOURCES)
         merged = {**options, **own}
         known = {name: merged[name] for name in FOR_RESOURCES if name in merged}
@@ -239,58 +238,12 @@ def make_rules(
     return rules
 
 
-def _resources(option: Any, problems: list[str]) -> list[tuple[_Path, Mapping[str, Any]]]:
-    if isinstance(option, str | re.Pattern):
-        option = [option]
-    if not isinstance(option, Iterable):
-        problems.append(f"resources: {option!r} is neither a path nor a list of paths")
-        return []
-    pairs = (
-        option.items() if isinstance(option, Mapping) else [(path, {}) for path in option]
+def _is_async(function: Any) -> bool:
+    # Also an object whose __call__ is async.
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        type(function).__call__
     )
-    found: list[tuple[_Path, Mapping[str, Any]]] = []
-    for path, own in pairs:
-        if not isinstance(path, str | re.Pattern):
-            problems.append(
-                f"resources: {path!r} is neither a path nor a regular expression"
-            )
-        elif not isinstance(own, Mapping):
-            problems.append(f"resources[{path!r}]: {own!r} is not a dict of options")
-        else:
-            found.append((path, kept(own)))
-    return found
 
 
 def _unknown(options: Mapping[str, Any], known: tuple[str, ...]) -> list[str]:
     return [unknown_option(name, known) for name in options if name not in known]
-
-
-def _listed(option: Any, *, change: Callable[[str], str] = str) -> Any:
-    """Return names sorted, so that every process sends the same; others as they are."""
-    if option is None:
-        return ()
-    if isinstance(option, str):
-        option = [name.strip() for name in option.split(",")]
-    if not isinstance(option, Iterable):
-        return option
-    return sorted(
-        (change(name) if isinstance(name, str) else name for name in option), key=str
-    )
-
-
-def _allow_headers(option: Any) -> Any:
-    """Return the option with ``Authorization``, which ``"*"`` covers in Flask-CORS."""
-    if option is None:
-        return ()
-    names = [option] if isinstance(option, str | re.Pattern) else option
-    if not isinstance(names, Iterable) or "*" not in (names := list(names)):
-        return names
-    return [*names, "Authorization"]
-
-
-def _seconds(max_age: Any) -> Any:
-    if isinstance(max_age, timedelta):
-        return int(max_age.total_seconds())
-    if isinstance(max_age, str) and max_age.isascii() and max_age.isdecimal():
-        return int(max_age)
-    return max_age
