@@ -24,6 +24,7 @@ from cors_pages import (
 )
 from flask import Flask, abort
 from heliograph.asgi import CORSMiddleware
+from heliograph.cors import CorsPolicy
 from heliograph.flask import CORS, cross_origin
 
 QUART = "app.asgi_app = CORSMiddleware(app.asgi_app, CorsPolicy(origins=["
@@ -66,11 +67,24 @@ def test_the_lines_to_write():
     assert [layer.cls for layer in starlette.user_middleware] == [CORSMiddleware]
 
 
-@pytest.mark.parametrize("misplaced", [A, make_app])
-def test_options_without_a_name(misplaced):
+WITHOUT_NAMES = [
+    (cross_origin, "@cross_origin("),
+    (lambda option: CORS(Flask(__name__), option), "CORS(app, "),
+    (lambda option: CORS(None, option), "CORS(app, "),
+    (lambda option: CORS().init_app(Flask(__name__), option), "init_app(app, "),
+]
+
+
+@pytest.mark.parametrize(("call", "line"), WITHOUT_NAMES)
+@pytest.mark.parametrize("misplaced", [A, [A], make_app, CorsPolicy(origins=A)])
+def test_options_without_a_name(call, line, misplaced):
     """Positional options are refused; Flask-CORS ignores them, and so allows every origin."""
-    with pytest.raises(TypeError, match="by name"):
-        cross_origin(misplaced)
+    with pytest.raises(TypeError) as caught:
+        call(misplaced)
+
+    assert str(caught.value) == (
+        f"{misplaced!r}: options are passed by name; write {line}origins=[…])"
+    )
 
 
 def test_a_route_alone():

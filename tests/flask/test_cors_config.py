@@ -73,6 +73,11 @@ def _on_app(app):
     return ""
 
 
+def _with_origins(app):
+    CORS(app, origins=B)
+    return ""
+
+
 def _in_a_factory(app):
     cors = CORS(max_age=5)
     with app.app_context():
@@ -110,6 +115,14 @@ AFTER_CORS = (
     " sets it (app.config['CORS_ORIGINS'] = …, app.config.from_object(…),"
     " from_prefixed_env() and the like) before CORS(app)$"
 )
+TWO_AFTER_CORS = (
+    "^CORS_ORIGINS and CORS_MAX_AGE were changed after CORS(app) had read them, which has no"
+    " effect: move what sets them .* before CORS(app)$"
+)
+NAMED = (
+    "CORS_ORIGINS was changed after CORS(app) had read it, and CORS(app, origins=…) takes"
+    " precedence over it: remove CORS_ORIGINS or origins=…"
+)
 AFTER_A_REQUEST = "^CORS_ORIGINS was changed after the first request had read it, .* before"
 
 # (what reads the configuration, what changes it then, words of the error; None if none)
@@ -129,6 +142,21 @@ CHANGES = [
     (_on_app, lambda app: app.config.update(OTHER=1, CORS_MAX_AGE=None), None),
     (_on_app, lambda app: app.config.update(CORS_X=1, CORS_IGNORED_KEYS=["CORS_X"]), None),
     (_on_route, lambda app: app.config.update(CORS_ORIGINS=B), AFTER_A_REQUEST),
+    (
+        _on_app,
+        lambda app: app.config.update(CORS_ORIGINS=A, CORS_MAX_AGE=5),
+        TWO_AFTER_CORS,
+    ),
+    (
+        _with_origins,
+        lambda app: app.config.update(CORS_ORIGINS=A),
+        f"^{NAMED}$",
+    ),
+    (
+        _with_origins,
+        lambda app: app.config.update(CORS_ORIGINS=A, CORS_MAX_AGE=5),
+        f"^CORS_MAX_AGE was changed .* before CORS(app)\n{NAMED}$",
+    ),
 ]
 
 

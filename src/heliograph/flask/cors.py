@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Never, TypeVar, Unpack
 
 from werkzeug.local import LocalProxy
 
@@ -57,6 +57,7 @@ class CORS:
 
     Args:
         app: The application or the blueprint.
+        misplaced: Not allowed. Write each option by its name.
         options: The options of :class:`~heliograph.cors.CorsPolicy`, as in Flask-CORS:
             ``origins`` is ``"*"`` and ``send_wildcard`` :obj:`False` if not given, ``"*"``
             in ``allow_headers`` covers ``Authorization``, ``methods`` may be in lower
@@ -71,33 +72,42 @@ class CORS:
     """
 
     def __init__(
-        self, app: Flask | Blueprint | None = None, **options: Unpack[CorsOptions]
+        self,
+        app: Flask | Blueprint | None = None,
+        *misplaced: Never,
+        **options: Unpack[CorsOptions],
     ) -> None:
+        _check_misplaced("CORS(app, origins=[…])", misplaced)
         self._options = kept(options)
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask | Blueprint, **options: Unpack[CorsOptions]) -> None:
+    def init_app(
+        self, app: Flask | Blueprint, *misplaced: Never, **options: Unpack[CorsOptions]
+    ) -> None:
         """
         Allow pages of other origins to use an application or a blueprint.
 
         Args:
             app: An application, configured already, or a blueprint that is not
                 registered yet.
+            misplaced: Not allowed. Write each option by its name.
             options: They take precedence over those of the constructor.
 
         Raises:
             CorsConfigError: Listing every option that is unknown, wrong or unsafe. Also
                 raised when a blueprint is registered below a prefix that a resource of its
                 own cannot have.
-            TypeError: ``app`` is neither an application nor a blueprint of Flask.
+            TypeError: ``app`` is neither an application nor a blueprint of Flask, or an
+                option was given without its name.
         """
+        _check_misplaced("init_app(app, origins=[…])", misplaced)
         if isinstance(app, LocalProxy):
             app = app._get_current_object()  # noqa: SLF001 - Flask documents it for this
         given = {**self._options, **kept(options)}
         if isinstance(app, Flask):
             rules = make_rules({**options_of_config(app.config), **given})
-            cors_of(app).rules.add(rules)
+            cors_of(app).rules.add(rules, given)
         elif isinstance(app, Blueprint):
             rules = make_rules(given, for_what="blueprint")
             app.record(functools.partial(add_to_blueprint, rules))
@@ -106,7 +116,7 @@ class CORS:
 
 
 def cross_origin(
-    *misplaced: Any, **options: Unpack[CrossOriginOptions]
+    *misplaced: Never, **options: Unpack[CrossOriginOptions]
 ) -> Callable[[_View], _View]:
     """
     Allow pages of other origins to use a route: a decorator, below ``@app.route``.
@@ -131,11 +141,7 @@ def cross_origin(
             request, before the view.
         TypeError: An option was given without its name.
     """
-    if misplaced:
-        raise TypeError(
-            f"cross_origin() takes options by name, not {misplaced[0]!r}: write"
-            " @cross_origin(origins=…)"
-        )
+    _check_misplaced("@cross_origin(origins=[…])", misplaced)
     given = kept(options)
     check_options(given)
     # A decorator does not know its application. The signal comes before the first request,
@@ -171,6 +177,12 @@ def cross_origin(
 
     own.attach_to(decorate)
     return decorate
+
+
+def _check_misplaced(line: str, misplaced: tuple[object, ...]) -> None:
+    """Raise an error if there are options without a name; the line is what to write."""
+    if misplaced:
+        raise TypeError(f"{misplaced[0]!r}: options are passed by name; write {line}")
 
 
 def _hint(app: object) -> str:

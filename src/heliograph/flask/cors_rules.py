@@ -21,7 +21,7 @@ from .cors_options import Rule, make_rule
 from .cors_routes import RouteOptions, endpoint_of, options_of_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from flask import Flask, Request
 
@@ -50,12 +50,21 @@ class AppRules:
         # Of what the rules were made of, since the first of them was, and what that was.
         self._watch: ConfigWatch | None = None
         self._reader = ""
+        # The keys of options that calls of CORS(app) name, and that so have no effect.
+        self._named: set[str] = set()
         self._views = app.view_functions
         self._advice = CorsAdvice()
 
-    def add(self, rules: list[tuple[Resource, Rule]]) -> None:
-        """Add rules for the application. Between equals, they win over earlier ones."""
+    def add(self, rules: list[tuple[Resource, Rule]], named: Iterable[str] = ()) -> None:
+        """
+        Add rules for the application.
+
+        Args:
+            rules: Between equals, they win over earlier ones.
+            named: The options that the call itself names.
+        """
         self._resources = self._resources.before(rules)
+        self._named.update(f"CORS_{name.upper()}" for name in named)
         self._note_config("CORS(app)")
 
     def add_blueprint(
@@ -144,12 +153,7 @@ class AppRules:
     def _check_unchanged(self, watch: ConfigWatch) -> None:
         options_of_config(self._app.config)  # names what is unknown
         if changed := watch.changed():
-            raise CorsConfigError(
-                f"{key} was changed after {self._reader} had read it, which has no effect:"
-                f" move what sets it (app.config[{key!r}] = …, app.config.from_object(…),"
-                f" from_prefixed_env() and the like) before {self._reader}"
-                for key in changed
-            )
+            raise CorsConfigError(_about_change(changed, self._reader, self._named))
         watch.note()
 
     def _for_route(
@@ -231,6 +235,26 @@ class AppRules:
             if name in self._blueprints:
                 yield name
             name = name.rpartition(".")[0]
+
+
+def _about_change(changed: list[str], reader: str, named: set[str]) -> Iterator[str]:
+    """Yield what to do about keys that were changed after they had been read."""
+    late = [key for key in changed if key not in named]
+    if late:
+        were, them = ("was", "it") if len(late) == 1 else ("were", "them")
+        yield (
+            f"{' and '.join(late)} {were} changed after {reader} had read {them}, which has"
+            f" no effect: move what sets {them} (app.config[{late[0]!r}] = …,"
+            " app.config.from_object(…), from_prefixed_env() and the like) before"
+            f" {reader}"
+        )
+    for key in changed:
+        if key in named:
+            option = key.removeprefix("CORS_").lower()
+            yield (
+                f"{key} was changed after {reader} had read it, and CORS(app, {option}=…)"
+                f" takes precedence over it: remove {key} or {option}=…"
+            )
 
 
 def _is_strict(rule: Rule) -> bool:
