@@ -14,15 +14,27 @@ def parse_exposed(option, problems):
 # (function, what was written, words of the problem). Add a row, not a test.
 MISTAKES = [
     (parse_methods, "post", ["methods: 'post'", "write 'POST'"]),
-    (parse_methods, "GET, POST", ["methods: 'GET, POST'", "a list"]),
-    (parse_methods, ["GET POST"], ["methods: 'GET POST'", "not a token"]),
+    (
+        parse_methods,
+        "GET, POST",
+        ["methods: 'GET, POST' is several", "write ['GET', 'POST']"],
+    ),
+    (parse_methods, "GET,POST", ["write ['GET', 'POST']"]),
+    (parse_methods, ["GET POST"], ["methods: 'GET POST'", "write ['GET', 'POST']"]),
+    (parse_methods, " GET ", ["methods: ' GET ' is a name with", "write 'GET'"]),
+    (parse_methods, 3, ["methods: 3 is neither", "write a list, such as ['GET', 'POST']"]),
+    (parse_methods, True, ["methods: True is neither"]),
     (parse_methods, ["P(ST"], ["methods: 'P(ST'"]),
     (parse_methods, [""], ["methods: ''"]),
     (parse_methods, ["G*T"], ["methods: 'G*T'"]),
     (parse_methods, [5], ["methods: 5 is not a string"]),
     (parse_methods, None, ["methods: None", "a list"]),
-    (parse_methods, b"GET", ["methods: b'GET'"]),
-    (parse_allow_headers, ["X Y"], ["allow_headers: 'X Y'", "not a token"]),
+    (parse_methods, b"GET", ["methods: b'GET'", "write 'GET'"]),
+    (parse_allow_headers, ["X Y"], ["allow_headers: 'X Y'", "write ['X', 'Y']"]),
+    (parse_allow_headers, "X-A,X-B", ["allow_headers: 'X-A,X-B'", "write ['X-A', 'X-B']"]),
+    (parse_allow_headers, "X-A:", ["allow_headers: 'X-A:' has a colon; write 'X-A'"]),
+    (parse_allow_headers, ["X-A: 1"], ["allow_headers: 'X-A: 1' has a colon; write 'X-A'"]),
+    (parse_allow_headers, [""], ["allow_headers: '' is not a token"]),
     (parse_allow_headers, ["X-\u00e4"], ["allow_headers: 'X-\u00e4'"]),
     (parse_allow_headers, ["(x+)+"], ["allow_headers: '(x+)+'", "exponential"]),
     (
@@ -37,8 +49,9 @@ MISTAKES = [
     ),
     (parse_allow_headers, ["("], ["allow_headers: '('"]),
     (parse_allow_headers, [5], ["allow_headers: 5 is not a string"]),
-    (parse_allow_headers, None, ["allow_headers: None"]),
-    (parse_exposed, "X-A, X-B", ["expose_headers: 'X-A, X-B'", "a list"]),
+    (parse_allow_headers, None, ["allow_headers: None", "such as ['Content-Type']"]),
+    (parse_exposed, False, ["expose_headers: False", "such as ['X-Total']"]),
+    (parse_exposed, "X-A, X-B", ["expose_headers: 'X-A, X-B'", "write ['X-A', 'X-B']"]),
     (parse_exposed, ["X-A\r\n"], ["expose_headers: 'X-A\\r\\n'"]),
 ]
 

@@ -33,6 +33,12 @@ DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTI
 # RFC 9110 section 5.6.2.
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
+_EXAMPLES = {
+    "methods": ["GET", "POST"],
+    "allow_headers": ["Content-Type"],
+    "expose_headers": ["X-Total"],
+}
+
 # The only name that "*" does not cover: Fetch, "CORS non-wildcard request-header name".
 NON_WILDCARD: Final = "authorization"
 
@@ -172,7 +178,13 @@ def _listed(option: str, value: Any, problems: list[str]) -> tuple[Any, ...]:
     if isinstance(value, str | re.Pattern):
         return (value,)
     if not isinstance(value, Iterable) or isinstance(value, bytes):
-        problems.append(f"{option}: {value!r} is neither a name nor a list of names")
+        if isinstance(value, bytes):
+            instead = repr(value.decode(errors="replace"))
+        else:
+            instead = f"a list, such as {_EXAMPLES[option]}"
+        problems.append(
+            f"{option}: {value!r} is neither a name nor a list of names; write {instead}"
+        )
         return ()
     # A set has no order, and every process should send the same response.
     return tuple(sorted(value, key=str) if isinstance(value, AbstractSet) else value)
@@ -185,7 +197,18 @@ def _names(option: str, values: Iterable[Any], problems: list[str]) -> Iterator[
         elif value == "*" or (TOKEN.fullmatch(value) and "*" not in value):
             yield value
         else:
-            hint = "write a list of names" if "," in value else "write a name, or '*'"
-            problems.append(
-                f"{option}: {value!r} is not a token (RFC 9110 section 5.6.2); {hint}"
-            )
+            problems.append(f"{option}: {value!r} {_what_is_wrong(value)}")
+
+
+def _what_is_wrong(text: str) -> str:
+    """Return what is wrong with a name that is none, and what to write."""
+    name, colon, _ = text.strip().partition(":")
+    if colon and TOKEN.fullmatch(name):
+        return f"has a colon; write {name!r}"
+    names = [name for name in re.split(r"[\s,;]+", text) if name]
+    if names and all(map(TOKEN.fullmatch, names)):
+        if len(names) > 1:
+            return f"is several names in one text; write {names!r}"
+        if names[0] != text:
+            return f"is a name with other characters around it; write {names[0]!r}"
+    return "is not a token (RFC 9110 section 5.6.2); write a name, or '*'"
