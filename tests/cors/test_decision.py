@@ -192,7 +192,7 @@ NAMED = {ORIGIN: A, "Vary": PREFLIGHT_VARY}
 # (options, request, status, headers, reason). Add a row, not a test.
 NAMING = [
     pytest.param({"methods": ["PUT"]}, preflight(method="put"), 200, NAMED | {METHODS: "PUT"},
-                 "the policy's methods do not allow 'put'", id="method-case"),
+                 "the policy's methods do not allow 'put' (methods are case-sensitive: the page must write 'PUT')", id="method-case"),
     pytest.param({"methods": ["PUT"]}, preflight(method="PU"), 200, NAMED | {METHODS: "PUT"},
                  "the policy's methods do not allow 'PU'", id="part-of-a-method"),
     pytest.param({"methods": ["PUT"]}, preflight(method="POST"), 403, NAMED | {METHODS: "PUT"},
@@ -202,9 +202,9 @@ NAMING = [
     pytest.param({"methods": ["PUT"], "allow_headers": "x-a"}, preflight(method="POST", headers="x-a,x-b"), 200, NAMED | {METHODS: "PUT", HEADERS: "x-a"},
                  "the policy's methods do not allow 'POST'; the policy's allow_headers do not allow 'x-b'", id="safelisted-method-and-forbidden-header"),
     pytest.param({}, preflight(headers="authorization"), 200, NAMED | {METHODS: "PUT"},
-                 "the policy's allow_headers do not allow 'authorization', which '*' does not cover", id="authorization"),
+                 "the policy's allow_headers do not allow 'authorization', which '*' does not cover: name 'Authorization', too", id="authorization"),
     pytest.param({}, preflight(headers="x-a,AUTHORIZATION"), 200, NAMED | {METHODS: "PUT", HEADERS: "x-a"},
-                 "the policy's allow_headers do not allow 'AUTHORIZATION', which '*' does not cover", id="authorization-in-capitals"),
+                 "the policy's allow_headers do not allow 'AUTHORIZATION', which '*' does not cover: name 'Authorization', too", id="authorization-in-capitals"),
     pytest.param({"allow_headers": ["x-a"]}, preflight(headers="x-a,x-b"), 200, NAMED | {METHODS: "PUT", HEADERS: "x-a"},
                  "the policy's allow_headers do not allow 'x-b'", id="one-of-two"),
     pytest.param({"allow_headers": []}, preflight(headers="x-b,x-a"), 200, NAMED | {METHODS: "PUT"},

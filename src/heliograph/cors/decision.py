@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .names import TOKEN
+from .names import NON_WILDCARD, TOKEN
 from .origins import is_origin
 
 if TYPE_CHECKING:
@@ -258,8 +258,6 @@ def _name_forbidden(
         forbidden: The other requested names.
     """
     name, has_method = method
-    compiled = policy.compiled
-    reasons = []
     headers: Fields = ((ALLOW_ORIGIN, value),)
     if policy.supports_credentials:
         headers += ((ALLOW_CREDENTIALS, "true"),)
@@ -267,7 +265,6 @@ def _name_forbidden(
     if has_method:
         headers += ((_ALLOW_METHODS, name),)
     else:
-        reasons.append(f"the policy's methods do not allow {_shown(name)}")
         # Others have to be listed: without a list, browsers allow any method to an
         # XMLHttpRequest whose upload is listened to (Fetch, "use-CORS-preflight flag").
         headers += ((_ALLOW_METHODS, ", ".join(policy.methods)),)
@@ -276,15 +273,36 @@ def _name_forbidden(
             status = _FORBIDDEN
     if allowed:
         headers += ((_ALLOW_HEADERS, ", ".join(allowed)),)
+    fields = (*headers, *policy.compiled.preflight_vary)
+    reason = _reason(policy, None if has_method else name, forbidden)
+    return Decision(fields, status, preflight=True, reason=reason)
+
+
+def _reason(policy: CorsPolicy, method: str | None, forbidden: list[str]) -> str:
+    """
+    Return what is not allowed, and what to write if that is not obvious.
+
+    Args:
+        policy: The policy.
+        method: The requested method; :obj:`None` if it is allowed.
+        forbidden: The names of requested headers that are not allowed.
+    """
+    compiled = policy.compiled
+    reasons = []
+    if method is not None:
+        hint = ""
+        if method.upper() in compiled.methods:
+            hint = f" (methods are case-sensitive: the page must write {method.upper()!a})"
+        reasons.append(f"the policy's methods do not allow {_shown(method)}{hint}")
     if forbidden:
         names = ", ".join(map(_shown, forbidden[:_SHOWN_NAMES]))
         if len(forbidden) > _SHOWN_NAMES:
             names += f" and {len(forbidden) - _SHOWN_NAMES} more"
-        # Under "*", only Authorization can be among them.
-        hint = ", which '*' does not cover" if compiled.headers.any_name else ""
+        hint = ""
+        if compiled.headers.any_name and NON_WILDCARD in map(str.lower, forbidden):
+            hint = ", which '*' does not cover: name 'Authorization', too"
         reasons.append(f"the policy's allow_headers do not allow {names}{hint}")
-    fields = (*headers, *compiled.preflight_vary)
-    return Decision(fields, status, preflight=True, reason="; ".join(reasons))
+    return "; ".join(reasons)
 
 
 def _refuse(policy: CorsPolicy, request: CorsRequest, reason: str) -> Decision:
