@@ -29,6 +29,42 @@ def test_unknown_keys(key, hint):
     )
 
 
+# (configuration, options of the call, the beginning of the problem)
+WRONG_VALUES = [
+    ({"CORS_MAX_AGE": "10m"}, {}, "CORS_MAX_AGE: '10m' is not a whole number"),
+    ({"CORS_MAX_AGE": "10m"}, {"max_age": "9m"}, "max_age: '9m' is not a whole number"),
+    ({"CORS_RESOURCES": "api/*"}, {}, "CORS_RESOURCES: 'api/*' does not begin"),
+    ({"CORS_VARY_HEADER": "false"}, {}, "CORS_VARY_HEADER: 'false' is a string"),
+    (
+        {"CORS_ORIGINS": "*", "CORS_SUPPORTS_CREDENTIALS": True},
+        {},
+        "CORS_ORIGINS: '*' with",
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "options", "beginning"), WRONG_VALUES)
+def test_wrong_values(config, options, beginning):
+    """A message names the key, if the value is that of a key."""
+    with pytest.raises(CorsConfigError) as caught:
+        CORS(make_app(**config), **options)
+
+    (problem,) = caught.value.problems
+    assert problem.startswith(beginning)
+
+
+def test_wrong_values_of_a_route():
+    """Likewise at the first request to a route."""
+    app = make_app(CORS_MAX_AGE="10m")
+    app.testing = True
+    app.add_url_rule("/r", "r", cross_origin()(lambda: "r"))
+
+    with pytest.raises(
+        CorsConfigError, match=r"^the route 'r' \(/r\): CORS_MAX_AGE: '10m'"
+    ):
+        ask(app, "/r")
+
+
 # Those of Superset, and of others.
 OTHERS = {"CORS_OPTIONS": {"origins": [B]}, "CORS_ENABLED": True}
 

@@ -16,8 +16,9 @@ from werkzeug.local import LocalProxy
 
 from flask import Blueprint, Flask, appcontext_pushed, has_request_context
 
+from ..errors import CorsConfigError
 from .cors_blueprint import add_to_blueprint
-from .cors_config import options_of_config
+from .cors_config import named_by_key, options_of_config
 from .cors_forms import kept
 from .cors_hooks import cors_of, is_found, warn_if_not_found
 from .cors_options import (
@@ -106,7 +107,12 @@ class CORS:
             app = app._get_current_object()  # noqa: SLF001 - Flask documents it for this
         given = {**self._options, **kept(options)}
         if isinstance(app, Flask):
-            rules = make_rules({**options_of_config(app.config), **given})
+            of_config = options_of_config(app.config)
+            try:
+                rules = make_rules({**of_config, **given})
+            except CorsConfigError as error:
+                names = of_config.keys() - given.keys()
+                raise CorsConfigError(named_by_key(error.problems, names)) from None
             cors_of(app).rules.add(rules, given)
         elif isinstance(app, Blueprint):
             rules = make_rules(given, for_what="blueprint")

@@ -9,9 +9,16 @@ from ..cors.policy import OPTIONS
 from ..errors import CorsConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["CONFIG_KEYS", "FOR_APPS", "FOR_RESOURCES", "FOR_ROUTES", "options_of_config"]
+__all__ = [
+    "CONFIG_KEYS",
+    "FOR_APPS",
+    "FOR_RESOURCES",
+    "FOR_ROUTES",
+    "named_by_key",
+    "options_of_config",
+]
 
 FOR_ROUTES = (*OPTIONS, "automatic_options")
 FOR_RESOURCES = (*FOR_ROUTES, "intercept_exceptions")
@@ -58,6 +65,22 @@ def options_of_config(config: Mapping[str, Any]) -> dict[str, Any]:
         for key in given
         if config[key] is not None
     }
+
+
+def named_by_key(problems: Iterable[str], names: Collection[str]) -> list[str]:
+    """
+    Return messages that name the key instead of the option.
+
+    Args:
+        problems: Messages, most of which begin with the option.
+        names: The options whose value is that of a key.
+    """
+    found = []
+    for problem in problems:
+        name, colon, rest = problem.partition(": ")
+        key = f"{_PREFIX}{name.upper()}" if name in names else name
+        found.append(f"{key}{colon}{rest}")
+    return found
 
 
 def _ignored(value: Any, problems: list[str]) -> Collection[str]:

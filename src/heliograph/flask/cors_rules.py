@@ -16,7 +16,7 @@ from ..cors.resources import Resources, find_unambiguous
 from ..errors import CorsConfigError
 from ..faces.config_watch import ConfigWatch
 from .cors_advice import CorsAdvice
-from .cors_config import CONFIG_KEYS, options_of_config
+from .cors_config import CONFIG_KEYS, named_by_key, options_of_config
 from .cors_options import Rule, make_rule
 from .cors_routes import RouteOptions, endpoint_of, options_of_view
 
@@ -167,12 +167,16 @@ class AppRules:
         rule = self._routes.get(own)
         if rule is None:
             problems: list[str] = []
-            options = {**options_of_config(self._app.config), **own.options}
+            of_config = options_of_config(self._app.config)
+            options = {**of_config, **own.options}
             options.pop("resources", None)
             rule = make_rule(options, problems, for_what="route")
             if rule is None:
                 route = self._shown(endpoint)
-                raise CorsConfigError(f"{route}: {problem}" for problem in problems)
+                names = of_config.keys() - own.options.keys()
+                raise CorsConfigError(
+                    f"{route}: {problem}" for problem in named_by_key(problems, names)
+                )
             self._routes[own] = rule
             self._note_config("the first request")
         if not (rule.names_origins or self._advice.was_given("route", endpoint)):
