@@ -92,6 +92,7 @@ BLUEPRINTS = [
     pytest.param({"app": STRICT}, {"origins": "*"}, A, False, id="on-purpose"),
     pytest.param({"app": {}}, {}, None, False, id="open-application"),
     pytest.param({}, {}, "*", False, id="alone"),
+    pytest.param({}, {}, ["*"], False, id="alone-in-a-list"),
     pytest.param({"app": {"resources": {"/x": STRICT}}}, {}, None, False, id="elsewhere"),
 ]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cors_pages import A
+from cors_pages import A, B, ask, granted
 from flask import Blueprint, Flask
 from heliograph import CorsConfigError
 from heliograph.flask import CORS
@@ -70,3 +70,28 @@ def test_a_prefix_that_is_replaced():
     first, second = caught.value.problems
     assert first.endswith(f"{words}'/v1/*'")
     assert second.endswith(f"{words}'/v1/x'")
+
+
+def twice(resources):
+    """Register a blueprint two times."""
+    app = Flask(__name__)
+    blueprint = Blueprint("b", __name__)
+    CORS(blueprint, resources=resources)
+    blueprint.add_url_rule("/r", view_func=lambda: "r")
+    app.register_blueprint(blueprint, url_prefix="/v1", name="v1")
+    app.register_blueprint(blueprint, url_prefix="/v2", name="v2")
+    return app
+
+
+def test_a_blueprint_that_is_registered_twice():
+    """Each resource has to cover paths of one registration; the first request tells."""
+    app = twice({"/v1/*": {"origins": A}, "/v2/*": {"origins": B}})
+    assert [granted(ask(app, f"/{v}/r", A)) for v in ("v1", "v2")] == [A, None]
+    assert [granted(ask(app, f"/{v}/r", B)) for v in ("v1", "v2")] == [None, B]
+    app = twice({"/v1/*": {"origins": A}})
+    assert [granted(ask(app, f"/{v}/r", A)) for v in ("v1", "v2")] == [A, None]
+
+    app = twice({"/v1/*": {"origins": A}, "/v3/*": {"origins": B}})
+    app.testing = True
+    with pytest.raises(CorsConfigError, match="'/v3/\\*' covers no path"):
+        ask(app, "/v1/r")

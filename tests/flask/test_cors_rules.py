@@ -2,7 +2,7 @@
 
 from flask.views import MethodView
 
-from cors_pages import A, B, ask, gone, granted, is_refused, make_app, preflight
+from cors_pages import EVIL, A, B, ask, gone, granted, is_refused, make_app, preflight
 from flask import Blueprint, Flask, abort
 from heliograph.flask import CORS, cross_origin
 
@@ -211,3 +211,25 @@ def test_behind_a_prefix_of_the_server():
         "/route", base_url="http://host.example/mount",
         headers={"Origin": B, "Access-Control-Request-Method": "GET"},
     )) == B  # fmt: skip
+
+
+class Anything:
+    """A view that has every attribute of ours, as mocks do."""
+
+    def __call__(self):
+        return "anything"
+
+    def __getattr__(self, name):
+        if not name.startswith("_heliograph"):
+            raise AttributeError(name)
+        return self
+
+
+def test_a_view_that_has_every_attribute():
+    """It has no options of its own."""
+    app = Flask(__name__)
+    CORS(app, origins=A)
+    cross_origin(origins="*")(lambda: "other")
+    app.add_url_rule("/r", endpoint="r", view_func=Anything())
+
+    assert (granted(ask(app, "/r", A)), granted(ask(app, "/r", EVIL))) == (A, None)

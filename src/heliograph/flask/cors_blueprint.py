@@ -35,30 +35,37 @@ def add_to_blueprint(
         setup: The registration. Flask passes it.
 
     Raises:
-        CorsConfigError: Listing every resource that covers no path of the blueprint.
+        CorsConfigError: No resource covers a path of the blueprint, in this registration
+            or an earlier one. If some do, the others may be meant for a later one; if they
+            are not, the first request raises it.
     """
     assert isinstance(setup.app, Flask)  # noqa: S101 - blueprints register with nothing else
-    _check_prefix(setup, rules)
+    uncovered = _uncovered(setup, rules)
+    app_rules = cors_of(setup.app).rules
+    if len(uncovered) == len(rules) and not app_rules.are_covered(uncovered):
+        raise CorsConfigError(uncovered.values())
     name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
-    cors_of(setup.app).rules.add_blueprint(name, setup.url_prefix, rules)
+    app_rules.add_blueprint(name, setup.url_prefix, rules, uncovered)
 
 
-def _check_prefix(setup: BlueprintSetupState, rules: list[tuple[Resource, Rule]]) -> None:
+def _uncovered(
+    setup: BlueprintSetupState, rules: list[tuple[Resource, Rule]]
+) -> dict[Resource, str]:
+    """Return the resources that cover no path of a blueprint, each with a message."""
     # The options of such a resource would apply to nothing, and those of another resource
     # to the paths that it was meant for.
     prefix = setup.url_prefix or ""
     outline = _with_variables(prefix, "*", str)
-    problems = []
+    problems = {}
     for resource, _ in rules:
         if overlap(resource.outline, outline) or overlap(resource.outline, f"{outline}/*"):
             continue
-        problems.append(
+        problems[resource] = (
             f"resources: {resource.text!r} covers no path of the blueprint"
             f" {setup.blueprint.name!r}, which is registered below {prefix!r}; write"
             f" {_below(prefix, setup.blueprint.url_prefix, resource)}"
         )
-    if problems:
-        raise CorsConfigError(problems)
+    return problems
 
 
 def _below(prefix: str, own: str | None, resource: Resource) -> str:

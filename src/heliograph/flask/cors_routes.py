@@ -58,7 +58,7 @@ def options_of_view(view: Any, method: str) -> RouteOptions | None:
         view: The view.
         method: The method of the request.
     """
-    own: RouteOptions | None = getattr(view, _ATTRIBUTE, None)
+    own = _options_of(view)
     view_class = getattr(view, "view_class", None)
     if own is not None or view_class is None:
         return own
@@ -74,10 +74,16 @@ def options_of_view(view: Any, method: str) -> RouteOptions | None:
     if not isinstance(decorators, list | tuple):
         decorators = ()
     for function in (*reversed(decorators), getattr(view_class, name, None)):
-        own = getattr(function, _ATTRIBUTE, None)
+        own = _options_of(function)
         if own is not None:
             break
     return own
+
+
+def _options_of(function: Any) -> RouteOptions | None:
+    # Some objects have every attribute, such as mocks.
+    own = getattr(function, _ATTRIBUTE, None)
+    return own if isinstance(own, RouteOptions) else None
 
 
 def endpoint_of(request: Request, method: str) -> str | None:
@@ -101,7 +107,8 @@ def endpoint_of(request: Request, method: str) -> str | None:
             path = unquote(urlsplit(redirect.new_url).path)
             path = "/" + path.removeprefix(request.root_path).lstrip("/")
         except MethodNotAllowed as error:
-            method = next(iter(error.valid_methods or ["GET"]))
+            # Not by chance: the order of a set differs between processes.
+            method = min(error.valid_methods or ["GET"])
         except HTTPException:
             # No route, a host that is not trusted, or the route of a WebSocket.
             break

@@ -21,7 +21,7 @@ from .cors_options import Rule, make_rule
 from .cors_routes import RouteOptions, endpoint_of, options_of_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from flask import Flask, Request
 
@@ -52,6 +52,9 @@ class AppRules:
         self._reader = ""
         # The keys of options that calls of CORS(app) name, and that so have no effect.
         self._named: set[str] = set()
+        # Resources of blueprints that cover paths of a registration, and those that do not.
+        self._covered: set[Resource] = set()
+        self._uncovered: dict[Resource, str] = {}
         self._views = app.view_functions
         self._advice = CorsAdvice()
 
@@ -68,7 +71,11 @@ class AppRules:
         self._note_config("CORS(app)")
 
     def add_blueprint(
-        self, name: str, prefix: str | None, rules: list[tuple[Resource, Rule]]
+        self,
+        name: str,
+        prefix: str | None,
+        rules: list[tuple[Resource, Rule]],
+        uncovered: Mapping[Resource, str],
     ) -> None:
         """
         Add rules for a blueprint.
@@ -77,12 +84,23 @@ class AppRules:
             name: The blueprint's name as it appears in endpoints.
             prefix: Its ``url_prefix``, variables included.
             rules: Between equals, they win over earlier ones.
+            uncovered: The resources that cover none of its paths, each with a message. An
+                error with the first request, unless another registration of the blueprint
+                has paths for them.
         """
+        self._covered.update(resource for resource, _ in rules if resource not in uncovered)
+        self._uncovered.update(uncovered)
+        for resource in self._covered.intersection(self._uncovered):
+            del self._uncovered[resource]
         self._blueprints[name] = self._blueprints.get(name, Resources()).before(rules)
         if prefix:
             # A variable of the prefix stands for one segment.
             fixed = map(re.escape, re.split(r"<[^>]*>", prefix.rstrip("/")))
             self._prefixes[name] = re.compile("[^/]+".join(fixed) + r"(?:/|\Z)")
+
+    def are_covered(self, resources: Iterable[Resource]) -> bool:
+        """Return whether a blueprint has had paths for one of some resources."""
+        return not self._covered.isdisjoint(resources)
 
     def find(self, request: Request, *, preflight_for: str | None = None) -> Rule | None:
         """
@@ -97,6 +115,8 @@ class AppRules:
                 are wrong or unsafe together, or the configuration was changed since it was
                 read.
         """
+        if self._uncovered:
+            raise CorsConfigError(self._uncovered.values())
         if self._watch is not None:
             # Some packages replace app.config by an object of their own.
             self._watch.follow(self._app.config)
@@ -215,7 +235,10 @@ class AppRules:
         (name, _), *others = self._candidates(path, endpoint)
         if name is not None and not self._advice.was_given("blueprint", name):
             of_config = self._app.config.get("CORS_ORIGINS")
-            if of_config not in (None, "*") or any(_is_strict(rule) for _, rule in others):
+            is_open = of_config in (None, "*") or (
+                isinstance(of_config, list | tuple | set) and "*" in of_config
+            )
+            if not is_open or any(_is_strict(rule) for _, rule in others):
                 self._advice.about_open_blueprint(name)
 
     def _shown(self, endpoint: str | None) -> str:
