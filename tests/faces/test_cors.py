@@ -7,7 +7,12 @@ import pytest
 from heliograph.cors import CorsPolicy, CorsRequest, decide
 from heliograph.cors.handshake import HandshakePolicy
 from heliograph.cors.outcome import Outcome
-from heliograph.faces.cors import judge_handshake, log_refusal, warn_of
+from heliograph.faces.cors import (
+    judge_handshake,
+    log_refused_preflight,
+    refuses,
+    warn_of,
+)
 
 A = "https://a.example"
 EVIL = "https://evil.example\x1b[31m"
@@ -25,37 +30,25 @@ def outcome_of(request):
     return Outcome(POLICY, request, decide(POLICY, request))
 
 
-STREAM = {"Content-Type": ["text/event-stream"]}
 ANSWERED = "answered %s '/' without CORS headers, so the page cannot read it: "
 
-# (method, fields of the application's response, the beginning of the line)
+# (method, the type of the application's response, the beginning of the line)
 LINES = [
-    ("GET", None, "refused %s '/': "),
-    ("GET", STREAM, "refused %s '/': "),
-    ("GET", {"Content-Type": ["text/html"]}, ANSWERED),
-    ("POST", STREAM, ANSWERED),
+    ("GET", "text/event-stream", "refused %s '/': "),
+    ("GET", "text/html", ANSWERED),
+    ("POST", "text/event-stream", ANSWERED),
 ]
 
 
-@pytest.mark.parametrize(("method", "fields", "line"), LINES)
-def test_what_was_sent(log, method, fields, line):
+@pytest.mark.parametrize(("method", "kind", "line"), LINES)
+def test_what_was_sent(log, method, kind, line):
     """Only what the application has not answered is called refused."""
     outcome = outcome_of(CorsRequest(method, "/", origin="https://b.example"))
-    log_refusal(outcome, None if fields is None else lambda name: fields.get(name, ()))
+    is_refused = refuses(outcome, {"Content-Type": [kind]}.get)
 
     (message,) = log()
     assert message.startswith(line % method)
-
-
-def test_refused(log):
-    """A refusal is logged; what the client sent is escaped."""
-    log_refusal(outcome_of(CorsRequest("GET", "/a\r\nFAKE\x1b", origin=EVIL)))
-
-    (message,) = log()
-    assert message.startswith(
-        r"refused GET '/a\r\nFAKE\x1b': 'https://evil.example\x1b[31m'"
-    )
-    assert message.isprintable()
+    assert is_refused is ("refused" in line)
 
 
 @pytest.mark.parametrize(
@@ -63,10 +56,25 @@ def test_refused(log):
 )
 def test_granted(log, origin, fields):
     """Nothing is logged if the policy, or the application itself, lets the page read."""
-    outcome = outcome_of(CorsRequest("GET", origin=origin))
-    log_refusal(outcome, lambda name: fields.get(name, ()))
+    fields = {"Content-Type": ["text/event-stream"], **fields}
 
+    assert not refuses(outcome_of(CorsRequest("GET", origin=origin)), fields.get)
     assert log() == []
+
+
+@pytest.mark.parametrize(("origin", "lines"), [(A, 0), (EVIL, 1)])
+def test_preflights(log, origin, lines):
+    """A refused preflight is logged; what the client sent is escaped."""
+    request = CorsRequest("OPTIONS", "/a\r\nFAKE\x1b", origin=origin, request_method="PUT")
+    log_refused_preflight(outcome_of(request))
+
+    messages = log()
+    assert len(messages) == lines
+    for message in messages:
+        assert message.startswith(
+            r"refused OPTIONS '/a\r\nFAKE\x1b': 'https://evil.example\x1b[31m'"
+        )
+        assert message.isprintable()
 
 
 def test_warnings(log):

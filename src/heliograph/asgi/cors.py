@@ -23,7 +23,7 @@ from ..cors import CorsPolicy, decide_async
 from ..cors.handshake import HandshakePolicy
 from ..cors.outcome import Outcome
 from ..cors.request import request_from_headers
-from ..faces.cors import judge_handshake, log_refusal, warn_of
+from ..faces.cors import judge_handshake, log_refused_preflight, warn_of
 from ..servers.log_once import warn_once
 from .around import Layer, middleware_of, put_around, put_around_all, starlette_app
 from .cors_arguments import checked
@@ -108,7 +108,7 @@ class CORSMiddleware(NamedAsFunction):
         decision = await decide_async(self._policy, request)
         outcome = Outcome(self._policy, request, decision)
         if decision.preflight:
-            log_refusal(outcome)
+            log_refused_preflight(outcome)
             await send_answer(send, outcome.answer())
             return
         response = scope.get(RESPONSE_KEY)
@@ -179,7 +179,7 @@ class _Outermost(Layer):
             return
         outcome = await self._decided(scope) if self.policies else None
         if outcome is not None and outcome.decision.preflight:
-            log_refusal(outcome)
+            log_refused_preflight(outcome)
             await send_answer(send, outcome.answer())
             return
         response = scope.get(RESPONSE_KEY)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..faces.cors import log_refusal
+from ..faces.cors import refuses
 from .messages import body, start
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ class CorsResponse:
         if message["type"] == "http.response.start" and outcome is not None:
             headers: _Headers = list(message.get("headers", ()))
             present = _present_in(headers)
-            log_refusal(outcome, present)
-            if outcome.refuses_stream(present):
+            if refuses(outcome, present):
                 self._is_refused = self._is_started = True
                 await send_answer(self._send, outcome.answer())
                 raise _RefusedError("the stream was refused")

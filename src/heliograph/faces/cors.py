@@ -14,28 +14,41 @@ if TYPE_CHECKING:
     from ..cors.handshake import HandshakePolicy
     from ..cors.outcome import Outcome, Present
 
-__all__ = ["judge_handshake", "log_refusal", "warn_of"]
+__all__ = ["judge_handshake", "log_refused_preflight", "refuses", "warn_of"]
 
 _log = logging.getLogger("heliograph.cors")
 _refusals = RefusalLog(_log)
 
 
-def log_refusal(outcome: Outcome, present: Present | None = None) -> None:
+def refuses(outcome: Outcome, present: Present) -> bool:
     """
-    Log that a page may not read a response, when the response is sent.
+    Return whether a page gets a refusal in place of a stream; log what it may not read.
 
-    Not when it was decided: a policy further in may decide otherwise, and the application
-    may have an ``Access-Control-Allow-Origin`` of its own.
+    It is logged when the response is sent, and not when it was decided: a policy further in
+    may decide otherwise, and the application may have an ``Access-Control-Allow-Origin`` of
+    its own.
 
     Args:
         outcome: The outcome of the request.
-        present: Returns the values of the response's fields by their name; :obj:`None` if
-            the application has no part in the response.
+        present: Returns the values of the response's fields by their name.
     """
     reason = outcome.decision.reason
-    if reason is not None and not (present is not None and present(ALLOW_ORIGIN)):
-        is_answered = present is not None and not outcome.refuses_stream(present)
-        _refusals.add(outcome.request, reason, is_answered=is_answered)
+    if reason is None or present(ALLOW_ORIGIN):
+        return False
+    is_refused = outcome.refuses_stream(present)
+    _refusals.add(outcome.request, reason, is_answered=not is_refused)
+    return is_refused
+
+
+def log_refused_preflight(outcome: Outcome) -> None:
+    """
+    Log that a preflight is refused, if it is.
+
+    Args:
+        outcome: The outcome of the preflight.
+    """
+    if outcome.decision.reason is not None:
+        _refusals.add(outcome.request, outcome.decision.reason)
 
 
 def warn_of(policy: CorsPolicy) -> None:

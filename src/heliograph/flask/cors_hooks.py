@@ -18,7 +18,7 @@ from flask import Flask, Request, Response, current_app, has_request_context, re
 from ..cors.decision import ALLOW_ORIGIN, decide
 from ..cors.outcome import Outcome
 from ..cors.request import request_from_environ
-from ..faces.cors import log_refusal
+from ..faces.cors import log_refused_preflight, refuses
 from ..faces.creation_lock import the_only
 from .cors_response import fields_of, with_fields
 from .cors_rules import AppRules
@@ -114,7 +114,7 @@ class AppCors:
         if rule is None or not rule.automatic_options:
             return None
         outcome = Outcome(rule.policy, preflight, decide(rule.policy, preflight))
-        log_refusal(outcome)
+        log_refused_preflight(outcome)
         return _answer(_Verdict(rule, outcome))
 
     def _judge(self, current: Request) -> _Verdict | None:
@@ -191,8 +191,7 @@ def _finish(response: Response, verdict: _Verdict) -> Response:
         return found.get(name.lower(), ())
 
     outcome = verdict.outcome
-    log_refusal(outcome, present)
-    if outcome.refuses_stream(present) and not present(ALLOW_ORIGIN):
+    if refuses(outcome, present):
         response.close()
         return _answer(verdict)
     fields = _with_private_network(outcome.fields(present), verdict)
