@@ -15,7 +15,7 @@ from typing import Final
 from .origins import DEFAULT_PORTS, is_origin
 from .shapes import PRIVATE_NAMES
 
-__all__ = ["WEB_SCHEMES", "is_starred_address", "origin_of"]
+__all__ = ["WEB_SCHEMES", "is_starred_address", "misspelt_scheme", "origin_of"]
 
 WEB_SCHEMES: Final = frozenset({"http", "https"})
 """The schemes of web sites. Others are those of installed programs."""
@@ -34,6 +34,9 @@ _PAGES = {"ws": "http", "wss": "https", "ftp": "https"}
 # URL standard, "ends-in-a-number checker".
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 _MAX_NUMBERS = 4
+
+# How much a scheme may look like one of the web and be another: "htps" is a mistake.
+_NEAR = 0.75
 _OCTET = 256
 
 
@@ -57,8 +60,7 @@ def origin_of(text: str) -> str | None:
         return None
     scheme = (match[1] or match[2] or ("http" if _is_own(host) else "https")).lower()
     scheme = _PAGES.get(scheme, scheme)
-    if near := difflib.get_close_matches(scheme, WEB_SCHEMES, n=1, cutoff=0.75):
-        scheme = near[0]
+    scheme = misspelt_scheme(scheme) or scheme
     if scheme not in WEB_SCHEMES:
         host = match[3]
     origin = f"{scheme}://{host}"
@@ -66,6 +68,14 @@ def origin_of(text: str) -> str | None:
     if port is not None and DEFAULT_PORTS.get(scheme) != port:
         origin += f":{port}"
     return origin if "*" in origin or is_origin(origin) else None
+
+
+def misspelt_scheme(scheme: str) -> str | None:
+    """Return the scheme of the web that another one looks like; None if it does not."""
+    if scheme in WEB_SCHEMES:
+        return None
+    near = difflib.get_close_matches(scheme, WEB_SCHEMES, n=1, cutoff=_NEAR)
+    return near[0] if near else None
 
 
 def is_starred_address(host: str) -> bool:

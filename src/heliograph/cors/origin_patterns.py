@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Final
 
-from .host_writing import WEB_SCHEMES, is_starred_address, origin_of
+from .host_writing import WEB_SCHEMES, is_starred_address, misspelt_scheme, origin_of
 from .origins import DEFAULT_PORTS, is_origin
 from .shapes import PRIVATE_NAMES
 
@@ -25,9 +24,6 @@ _NAME = "[A-Za-z0-9._~%+-]+"
 _NOT_SET = frozenset({"nan", "none", "null", "undefined"})
 # A range of addresses, as it is written elsewhere.
 _RANGE = re.compile(r"[0-9.]+-[0-9.]+")
-# How much a scheme may look like one of the web and be another: "htps" is a mistake.
-_NEAR = 0.75
-
 _ANY_PORT = "(?::[0-9]+)?"
 
 
@@ -37,7 +33,7 @@ def is_exact(rule: str) -> bool:
         return False
     scheme, _, host = rule.partition("://")
     if scheme not in DEFAULT_PORTS:
-        return not difflib.get_close_matches(scheme, WEB_SCHEMES, cutoff=_NEAR)
+        return misspelt_scheme(scheme) is None
     return origin_of(rule) == rule and host not in _NOT_SET and not _RANGE.fullmatch(host)
 
 
@@ -62,7 +58,7 @@ def parse_pattern(rule: str) -> re.Pattern[str] | None:
     if scheme == "file" or (scheme in DEFAULT_PORTS and origin_of(rule) != rule):
         return None
     if scheme not in WEB_SCHEMES:
-        if difflib.get_close_matches(scheme, WEB_SCHEMES, cutoff=_NEAR):
+        if misspelt_scheme(scheme):
             return None
         return _compiled(rule, star=_NAME)
     if is_starred_address(host):
