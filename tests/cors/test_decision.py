@@ -482,7 +482,7 @@ preflights = st.builds(
 @pytest.mark.exhaustive
 @pytest.mark.timeout(120)
 @given(policies, requests)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1_000, deadline=None)
 def test_nobody_gets_in(policy, request_):
     """
     For every policy and request: the browser lets no page read an answer with credentials
@@ -526,7 +526,7 @@ def test_nobody_gets_in(policy, request_):
 @pytest.mark.exhaustive
 @pytest.mark.timeout(120)
 @given(policies, requests)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_caches_are_told(policy, request_):
     """If another origin gets another answer, ``Vary`` says so, or it would be refused anyway."""
     assume(policy.vary_header)
@@ -544,7 +544,7 @@ def test_caches_are_told(policy, request_):
 @pytest.mark.exhaustive
 @pytest.mark.timeout(120)
 @given(policies, preflights)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_preflights_tell_the_browser_the_same(policy, request_):
     """
     A granted preflight passes the browser's checks; a refused one fails, in both modes.
