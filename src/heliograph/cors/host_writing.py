@@ -80,8 +80,8 @@ def misspelt_scheme(scheme: str) -> str | None:
 
 def is_starred_address(host: str) -> bool:
     """Return whether a host is meant for an IPv4 address in which stars are numbers."""
-    labels = host.split(".")
-    return "*" in labels and {label.isdecimal() or label for label in labels} == {True, "*"}
+    numbers = set(host.split(".")) - {"*"}
+    return "*" in host and bool(numbers) and all(map(str.isdecimal, numbers))
 
 
 def _host(text: str) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .proof import Findings
 
-__all__ = ["mended_cost", "mended_empty", "mended_open", "quoted"]
+__all__ = ["mended_cost", "mended_empty", "mended_open", "mended_star", "quoted"]
 
 # Nobody could compare two expressions that are longer, and to examine many takes long.
 _MAX_CHARACTERS = 150
@@ -61,11 +61,7 @@ def mended_open(expression: re.Pattern[str]) -> str | None:
         The new one's text; :obj:`None` if none was found.
     """
     changes = (_with_literal_dots, _with_whole_labels, _with_fixed_end)
-    return _first(
-        expression,
-        changes,
-        lambda found: found == (False, None, None),
-    )
+    return _first(expression, changes, lambda found: found == (False, None, None))
 
 
 def mended_star(text: str) -> str | None:

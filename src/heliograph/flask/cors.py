@@ -159,30 +159,31 @@ def cross_origin(
     def decorate(view: _View) -> _View:
         # Within a request: by the dispatch of a class-based view, or by a lazy import.
         is_late = has_request_context()
-        if is_late and is_found(own):
-            return view
-
-        # A new function, since the one below may serve another route as well.
-        if inspect.iscoroutinefunction(view):
-
-            @functools.wraps(view)
-            async def marked(*arguments: Any, **named: Any) -> Any:
-                if is_late:
-                    warn_if_not_found(own)
-                return await view(*arguments, **named)
-        else:
-
-            @functools.wraps(view)
-            def marked(*arguments: Any, **named: Any) -> Any:
-                if is_late:
-                    warn_if_not_found(own)
-                return view(*arguments, **named)
-
-        own.attach_to(marked)
-        return marked  # type: ignore[return-value]  # it takes and returns the same
+        return view if is_late and is_found(own) else _marked(view, own, is_late=is_late)
 
     own.attach_to(decorate)
     return decorate
+
+
+def _marked(view: _View, own: RouteOptions, *, is_late: bool) -> _View:
+    """Return a new function with options: the view may serve another route as well."""
+    if inspect.iscoroutinefunction(view):
+
+        @functools.wraps(view)
+        async def marked(*arguments: Any, **named: Any) -> Any:
+            if is_late:
+                warn_if_not_found(own)
+            return await view(*arguments, **named)
+    else:
+
+        @functools.wraps(view)
+        def marked(*arguments: Any, **named: Any) -> Any:
+            if is_late:
+                warn_if_not_found(own)
+            return view(*arguments, **named)
+
+    own.attach_to(marked)
+    return marked  # type: ignore[return-value]  # it takes and returns the same
 
 
 def _check_misplaced(line: str, misplaced: tuple[object, ...]) -> None:
