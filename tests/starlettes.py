@@ -1,34 +1,16 @@
-"""Starlette applications with CORS, in what looks like a fresh process, and their clients."""
-
-import contextlib
+"""Starlette applications with CORS, and their clients."""
 
 import httpx
-from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import PlainTextResponse
 
 from heliograph.cors import CorsPolicy
-from heliograph.servers import log_once
 
 A = "https://a.example"
 TENANT = "https://tenant.example"
 EVIL = "https://evil.example"
 ORIGIN = "access-control-allow-origin"
 PREFLIGHT = {"Access-Control-Request-Method": "GET"}
-
-
-@contextlib.contextmanager
-def fresh_process(monkeypatch):
-    """As if nothing had used CORS in this process."""
-    monkeypatch.setattr(log_once, "_logged", set())
-    found = vars(Starlette).get("middleware_stack")
-    if found is not None:
-        del Starlette.middleware_stack
-    yield
-    if "middleware_stack" in vars(Starlette):
-        del Starlette.middleware_stack
-    if found is not None:
-        Starlette.middleware_stack = found
 
 
 class Asked:

@@ -23,15 +23,10 @@ from starlettes import (
     Passing,
     client,
     crash,
-    fresh_process,
     hello,
 )
 
-
-@pytest.fixture(autouse=True)
-def _fresh_process(monkeypatch):
-    with fresh_process(monkeypatch):
-        yield
+pytestmark = pytest.mark.usefixtures("fresh_process")
 
 
 def part(kind, middleware):

@@ -33,17 +33,12 @@ from starlettes import (
     client,
     crash,
     echo,
-    fresh_process,
     hello,
 )
 from streams import until
 from uvicorns import serving
 
-
-@pytest.fixture(autouse=True)
-def _fresh_process(monkeypatch):
-    with fresh_process(monkeypatch):
-        yield
+pytestmark = pytest.mark.usefixtures("fresh_process")
 
 
 class Raising:

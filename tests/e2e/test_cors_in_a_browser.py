@@ -4,24 +4,10 @@ import itertools
 
 import pytest
 
-from browser import chromium
-from cors_api import COMMANDS, FETCH, serving_api
+from cors_api import FETCH
 from heliograph.cors import CorsRequest, decide
 
 CREDENTIALS = "Access-Control-Allow-Credentials"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module", params=COMMANDS)
-def api(request, tmp_path_factory):
-    """The same API in two frameworks."""
-    with serving_api(request.param, tmp_path_factory.mktemp("api")) as api:
-        yield api
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from browser import EXECUTABLE, FLAGS, chromium
-from cors_api import COMMANDS, EMPTY, running, serving_api
+from browser import EXECUTABLE, FLAGS
+from cors_api import EMPTY, running
 
 DOCS = Path(__file__).parents[2] / "docs/cors.md"
 ORIGIN = "Access-Control-Allow-Origin"
@@ -42,20 +42,6 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module", params=COMMANDS)
-def api(request, tmp_path_factory):
-    """The same API in two frameworks."""
-    with serving_api(request.param, tmp_path_factory.mktemp("api")) as api:
-        api.name = request.param
-        yield api
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from browser import chromium
 from heliograph import Event, HubConfig
 from heliograph.hub import HubThread
 from servers import free_port, until
@@ -46,13 +45,6 @@ def demo(folder, end=signal.SIGINT):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser whose pages share nothing: each has a profile of its own."""
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from browser import chromium
 from heliograph import Event, HubConfig
 from heliograph.hub import HubThread
 from servers import gunicorn, serving, subscribers, until
@@ -28,12 +27,6 @@ def documented():
     (function,) = [block for block in blocks if "function listen(" in block]
     (call,) = [block for block in blocks if re.search("^listen\\(", block, re.MULTILINE)]
     return function + call
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 class Visit:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from browser import chromium
 from heliograph.cors.host_writing import origin_of
 from heliograph.cors.origins import is_origin
 
@@ -36,9 +35,8 @@ NONE = ["http://1.2.3.256", "http://1.2.3.4.5", "http://a.4", "http://[::g]", "h
 
 
 @pytest.fixture(scope="module")
-def tab():
-    with chromium() as browser:
-        yield browser.new_page()
+def tab(browser):
+    return browser.new_page()
 
 
 def test_origins(tab):

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from browser import chromium
 from servers import TAKEN_OVER, publish, serving, subscribers, until
 
 LIMITS = {"APP_SSE_MAX_SUBSCRIBERS": "1", "APP_SSE_RETRY_AFTER_SECONDS": "0"}
@@ -16,12 +15,6 @@ LISTEN = """() => {
     source.onmessage = (event) => got.push(event.data)
     source.onerror = () => states.push(source.readyState)
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 def refused(server):
