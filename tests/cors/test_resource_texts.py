@@ -42,6 +42,7 @@ MISTAKES = [
     ("/a/*, /b/*", "is several paths in one text; write ['/a/*', '/b/*']"),
     ("/a;/b", "write ['/a', '/b']"),
     ("/a/* /b/*", "write ['/a/*', '/b/*']"),
+    (r"(?i)api/v\d", "cannot match the slash with which each path begins"),
     (r"/api\v1", "with a control character; write '/api/v1'"),
     (r"\api\new", "with a control character; write '/api/new'"),
     (

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import ast
 import re
-from re import (  # type: ignore[attr-defined]  # no public way to see what is inside
-    _constants as op,
-)
-from re import _parser as parser  # type: ignore[attr-defined]  # likewise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from .characters import BITS, characters_of
+from .automaton import UnsafeRegexError
+from .proof import is_disjoint
+from .regex import alternatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,8 +125,8 @@ _OF_EXPRESSIONS: tuple[tuple[re.Pattern[str], str, _Repair], ...] = (
     ),
 )
 
-_REPEATS = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
-_SLASH = BITS[ord("/")]
+_PATH = re.compile("(?s:/.*)")
+_FLAGS = re.compile(r"\A\(\?[aimsux]+\)")
 
 
 class UnmatchableError(ValueError):
@@ -176,14 +174,11 @@ def check_expression(pattern: re.Pattern[str]) -> None:
     Raises:
         UnmatchableError: One cannot, since it does not match a slash at its beginning.
     """
-    parsed = list(parser.parse(pattern.pattern, pattern.flags))
-    alternatives = [parsed]
-    if len(parsed) == 1 and parsed[0][0] is op.BRANCH:
-        alternatives = parsed[0][1][1]
-    if all(map(_may_begin_with_slash, alternatives)):
+    texts = alternatives(pattern.pattern)
+    if all(_may_match_a_path(text, pattern.flags) for text in texts):
         return
     advice = ""
-    if len(alternatives) > 1:
+    if len(texts) > 1:
         advice = "a slash at the beginning of each alternative, or a list of resources"
     rest = pattern.pattern.removeprefix("^")
     # What begins with a literal dot is meant for the end of a path: r"\.json$".
@@ -223,22 +218,12 @@ def overlap(one: str, other: str) -> bool:
     return rests[0]
 
 
-def _may_begin_with_slash(parsed: Any) -> bool:
-    """Return False if nothing that an expression matches begins with a slash."""
-    for kind, value in parsed:
-        characters = characters_of(kind, value, ignore_case=False)
-        if characters is not None:
-            return bool(characters & _SLASH)
-        if kind is op.BRANCH:
-            return any(map(_may_begin_with_slash, value[1]))
-        if kind is op.SUBPATTERN:
-            return _may_begin_with_slash(value[3])
-        if kind in _REPEATS:
-            if _may_begin_with_slash(value[2]):
-                return True
-            if value[0] > 0:
-                return False
-        elif kind not in {op.AT, op.ASSERT, op.ASSERT_NOT}:
-            return True
-    # Nothing is left that must be there: a path may follow.
-    return True
+def _may_match_a_path(text: str, flags: int) -> bool:
+    """Return whether an expression may match the beginning of a path."""
+    try:
+        # Flags at the beginning are among those of the whole expression.
+        whole = re.compile(f"(?:{_FLAGS.sub('', text)})(?s:.*)", flags)
+        return not is_disjoint(whole, _PATH)
+    except (re.error, UnsafeRegexError):
+        # An alternative that is none by itself: it is not known.
+        return True
