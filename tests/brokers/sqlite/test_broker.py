@@ -18,13 +18,17 @@ from heliograph.brokers.sqlite.broker import SqliteTimings
 
 async def steps_of(broker, call):
     """Count the steps of SQLite's machine while a call is done, and nothing else is."""
-    connection = await broker._read_thread.run(broker._reading.connected)
+    reader = broker._read_thread
+    connection = await reader.run(broker._reading.connected)
+    # By the thread that reads. In another one, this call waits for what it is reading, with
+    # the interpreter's lock, which the handler waits for.
+    count = partial(reader.run, connection.set_progress_handler)
     counts = []
     for _ in range(10):
         steps = []
-        connection.set_progress_handler(partial(steps.append, 1), 1)
+        await count(partial(steps.append, 1), 1)
         await call()
-        connection.set_progress_handler(None, 0)
+        await count(None, 0)
         counts.append(len(steps))
     # The same connection reads what is new now and then.
     return min(counts)
