@@ -95,3 +95,18 @@ def test_a_blueprint_that_is_registered_twice():
     app.testing = True
     with pytest.raises(CorsConfigError, match="'/v3/\\*' covers no path"):
         ask(app, "/v1/r")
+
+
+def test_the_resource_of_another_blueprint():
+    """That another blueprint has paths for it does not help."""
+    app = Flask(__name__)
+    app.testing = True
+    for name, resources in {"a": ["/a/*"], "b": ["/a/*", "/b/*"]}.items():
+        blueprint = Blueprint(name, __name__, url_prefix=f"/{name}")
+        CORS(blueprint, resources=resources)
+        app.register_blueprint(blueprint)
+
+    with pytest.raises(
+        CorsConfigError, match="'/a/\\*' covers no path of the blueprint 'b'"
+    ):
+        ask(app, "/a/r")

@@ -40,17 +40,19 @@ def add_to_blueprint(
             are not, the first request raises it.
     """
     assert isinstance(setup.app, Flask)  # noqa: S101 - blueprints register with nothing else
-    uncovered = _uncovered(setup, rules)
     app_rules = cors_of(setup.app).rules
-    if len(uncovered) == len(rules) and not app_rules.are_covered(uncovered):
+    uncovered = _uncovered(setup, rules)
+    covered = {resource.text for resource, _ in rules} - uncovered.keys()
+    known = app_rules.note_covered(setup.blueprint.name, covered, uncovered)
+    if not known:
         raise CorsConfigError(uncovered.values())
     name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
-    app_rules.add_blueprint(name, setup.url_prefix, rules, uncovered)
+    app_rules.add_blueprint(name, setup.url_prefix, rules)
 
 
 def _uncovered(
     setup: BlueprintSetupState, rules: list[tuple[Resource, Rule]]
-) -> dict[Resource, str]:
+) -> dict[str, str]:
     """Return the resources that cover no path of a blueprint, each with a message."""
     # The options of such a resource would apply to nothing, and those of another resource
     # to the paths that it was meant for.
@@ -60,7 +62,7 @@ def _uncovered(
     for resource, _ in rules:
         if overlap(resource.outline, outline) or overlap(resource.outline, f"{outline}/*"):
             continue
-        problems[resource] = (
+        problems[resource.text] = (
             f"resources: {resource.text!r} covers no path of the blueprint"
             f" {setup.blueprint.name!r}, which is registered below {prefix!r}; write"
             f" {_below(prefix, setup.blueprint.url_prefix, resource)}"

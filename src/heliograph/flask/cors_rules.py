@@ -10,6 +10,7 @@ no effect.
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..cors.resources import Resources, find_unambiguous
@@ -52,9 +53,10 @@ class AppRules:
         self._reader = ""
         # The keys of options that calls of CORS(app) name, and that so have no effect.
         self._named: set[str] = set()
-        # Resources of blueprints that cover paths of a registration, and those that do not.
-        self._covered: set[Resource] = set()
-        self._uncovered: dict[Resource, str] = {}
+        # By a blueprint's own name: its resources that have paths in a registration, and
+        # those that have none yet, each with a message.
+        self._covered: dict[str, set[str]] = {}
+        self._uncovered: dict[str, dict[str, str]] = {}
         self._views = app.view_functions
         self._advice = CorsAdvice()
 
@@ -71,11 +73,7 @@ class AppRules:
         self._note_config("CORS(app)")
 
     def add_blueprint(
-        self,
-        name: str,
-        prefix: str | None,
-        rules: list[tuple[Resource, Rule]],
-        uncovered: Mapping[Resource, str],
+        self, name: str, prefix: str | None, rules: list[tuple[Resource, Rule]]
     ) -> None:
         """
         Add rules for a blueprint.
@@ -84,23 +82,37 @@ class AppRules:
             name: The blueprint's name as it appears in endpoints.
             prefix: Its ``url_prefix``, variables included.
             rules: Between equals, they win over earlier ones.
-            uncovered: The resources that cover none of its paths, each with a message. An
-                error with the first request, unless another registration of the blueprint
-                has paths for them.
         """
-        self._covered.update(resource for resource, _ in rules if resource not in uncovered)
-        self._uncovered.update(uncovered)
-        for resource in self._covered.intersection(self._uncovered):
-            del self._uncovered[resource]
         self._blueprints[name] = self._blueprints.get(name, Resources()).before(rules)
         if prefix:
             # A variable of the prefix stands for one segment.
             fixed = map(re.escape, re.split(r"<[^>]*>", prefix.rstrip("/")))
             self._prefixes[name] = re.compile("[^/]+".join(fixed) + r"(?:/|\Z)")
 
-    def are_covered(self, resources: Iterable[Resource]) -> bool:
-        """Return whether a blueprint has had paths for one of some resources."""
-        return not self._covered.isdisjoint(resources)
+    def note_covered(
+        self, blueprint: str, covered: Iterable[str], uncovered: Mapping[str, str]
+    ) -> bool:
+        """
+        Note which resources of a blueprint have paths in one of its registrations.
+
+        Args:
+            blueprint: The name that the blueprint was made with, in all registrations.
+            covered: The resources that have.
+            uncovered: Those that have not, each with a message: an error with the first
+                request, unless another registration has paths for them.
+
+        Returns:
+            Whether a resource of the blueprint has paths by now.
+        """
+        known = self._covered.setdefault(blueprint, set())
+        known.update(covered)
+        missing = self._uncovered.setdefault(blueprint, {})
+        missing.update(uncovered)
+        for resource in known & missing.keys():
+            del missing[resource]
+        if not missing:
+            del self._uncovered[blueprint]
+        return bool(known)
 
     def find(self, request: Request, *, preflight_for: str | None = None) -> Rule | None:
         """
@@ -116,7 +128,7 @@ class AppRules:
                 read.
         """
         if self._uncovered:
-            raise CorsConfigError(self._uncovered.values())
+            raise CorsConfigError(chain(*map(dict.values, self._uncovered.values())))
         if self._watch is not None:
             # Some packages replace app.config by an object of their own.
             self._watch.follow(self._app.config)
