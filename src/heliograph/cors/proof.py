@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import deque
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from .automaton import automaton_of, reachable
@@ -37,14 +38,15 @@ _LABEL = sum(BITS[ord(character)] for character in "abcdefghijklmnopqrstuvwxyz01
 _DOT = BITS[ord(".")]
 _LOWER = sum(BITS[ord(character)] for character in "abcdefghijklmnopqrstuvwxyz")
 
-# Parts of a host in which a dot that stands for one character is an accident.
-_NAMES = frozenset({"below", "name", "top"})
-
 # How long the open parts of an example are made, for expressions with bounds.
 _LENGTHS = (1, 2, 3, 5, 8, 13)
 
-# A text that two automatons accept, and the bits of what was seen of its parts.
+# The states of two automatons that have read the same text, and the bits of what was seen:
+# two for each part, behind one for the whole.
 _State = tuple[int, int, int]
+_BEGINNING = -1
+_FIXED, _OPEN = 1, 2
+_LONE_DOT = 1
 
 
 class Example(NamedTuple):
@@ -87,11 +89,11 @@ class _Text(NamedTuple):
 
     def is_fixed(self, part: str) -> bool:
         """Return whether at least one character of a part is written out."""
-        return bool(self.flags & _bit(self.shape, part, is_open=False))
+        return bool(self.flags & _FIXED << 2 * self.shape.parts[part])
 
     def is_open(self, part: str) -> bool:
         """Return whether at least one character of a part is left open."""
-        return bool(self.flags & _bit(self.shape, part, is_open=True))
+        return bool(self.flags & _OPEN << 2 * self.shape.parts[part])
 
 
 @functools.lru_cache(maxsize=256)
@@ -181,6 +183,18 @@ class _Marks:
             if behind in automaton.after[before] and before not in reached[behind]
         }
 
+    def seen(self, state: int, *, is_skip: bool) -> int:
+        """
+        Return the bits of what a character shows: written out, left open, or both.
+
+        Args:
+            state: The state that has read it.
+            is_skip: Whether a dot in front of it was left out.
+        """
+        if is_skip:
+            return _FIXED | _OPEN
+        return _FIXED if self.is_fixed[state] else _OPEN
+
 
 def _count(characters: int) -> int:
     """Return the number of characters in a set; both cases of a letter are one."""
@@ -190,11 +204,9 @@ def _count(characters: int) -> int:
 
 def _common_texts(expression: Automaton, marks: _Marks, shape: Shape) -> Iterator[_Text]:
     """Yield a shortest text for each combination of what was seen of the parts."""
-    parts = {number: part for part, number in shape.parts.items()}
     origins = shape.automaton
-    start: _State = (-1, -1, 0)
     came_from: dict[_State, tuple[_State, int]] = {}
-    waiting = deque([start])
+    waiting: deque[_State] = deque([(_BEGINNING, _BEGINNING, 0)])
     seen: set[int] = set()
     while waiting:
         state = waiting.popleft()
@@ -202,40 +214,31 @@ def _common_texts(expression: Automaton, marks: _Marks, shape: Shape) -> Iterato
         if one in expression.last and other in origins.last and flags not in seen:
             seen.add(flags)
             yield _Text(_spelled(came_from, state), shape, flags)
-        part = parts.get(origins.groups[other]) if other >= 0 else None
-        for after in sorted(
-            expression.after.get(one, ()) if one >= 0 else expression.first
+        for after, behind in product(
+            _following(expression, one), _following(origins, other)
         ):
-            characters = expression.characters[after]
-            # In order, so that the example does not depend on hashes.
-            for behind in sorted(
-                origins.after.get(other, ()) if other >= 0 else origins.first
-            ):
-                common = characters & origins.characters[behind]
-                if not common:
-                    continue
-                bits = flags
-                now = parts.get(origins.groups[behind])
-                if now is not None and common != _DOT:
-                    is_skip = part == now and (one, after) in marks.skipped
-                    is_open = is_skip or not marks.is_fixed[after]
-                    bits |= _bit(shape, now, is_open=is_open)
-                    if is_skip and now == "name":
-                        bits |= _bit(shape, now, is_open=False)
-                    if marks.is_lone_dot[after] and now in _NAMES:
-                        bits |= _LONE_DOT
-                new = (after, behind, bits)
-                if new not in came_from:
-                    came_from[new] = (state, common)
-                    waiting.append(new)
+            common = expression.characters[after] & origins.characters[behind]
+            if not common:
+                continue
+            bits = flags
+            group = origins.groups[behind]
+            if group and common != _DOT:
+                is_within = other != _BEGINNING and origins.groups[other] == group
+                is_skip = is_within and (one, after) in marks.skipped
+                bits |= marks.seen(after, is_skip=is_skip) << 2 * group
+                if shape.kind == "named" and marks.is_lone_dot[after]:
+                    bits |= _LONE_DOT
+            new = (after, behind, bits)
+            if new not in came_from:
+                came_from[new] = (state, common)
+                waiting.append(new)
 
 
-# The first bit, which no part has.
-_LONE_DOT = 1
-
-
-def _bit(shape: Shape, part: str, *, is_open: bool) -> int:
-    return 1 << 2 * shape.parts[part] + is_open
+def _following(automaton: Automaton, state: int) -> list[int]:
+    # In order, so that an example does not depend on hashes.
+    return sorted(
+        automaton.first if state == _BEGINNING else automaton.after.get(state, ())
+    )
 
 
 def _spelled(came_from: dict[_State, tuple[_State, int]], state: _State) -> str:
