@@ -12,6 +12,8 @@ Every exception that Heliograph raises on purpose.
     │   └── EventTooLargeError               more bytes than the limit allows
     ├── BrokerUnavailableError               storage cannot be reached or used now
     ├── TooManySubscribersError              a cap on streams or channels is reached
+    ├── ChannelEndedError                    nothing more can be published to a channel
+    ├── TooManyRetainedError                 a channel retains as many events as it may
     └── HubClosedError                       the hub has been shut down
 
 The facts are attributes, not only part of the message, so that callers need not parse it.
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BrokerUnavailableError",
+    "ChannelEndedError",
     "ConfigError",
     "CorsConfigError",
     "EventTooLargeError",
@@ -33,6 +36,7 @@ __all__ = [
     "HubClosedError",
     "InvalidFieldError",
     "InvalidStreamIdError",
+    "TooManyRetainedError",
     "TooManySubscribersError",
     "WireError",
 ]
@@ -191,6 +195,40 @@ class TooManySubscribersError(HeliographError):
         section 4) if the client's own address is.
         """
         return 503 if self.address is None else 429
+
+
+class ChannelEndedError(HeliographError):
+    """
+    A channel has ended, and nothing was stored.
+
+    Attributes:
+        channel: The channel's name.
+    """
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        super().__init__(
+            f"channel {_shown(channel)} has ended: call begin({_shown(channel)}) before you"
+            " publish to it again, or choose a new name for each run"
+        )
+
+
+class TooManyRetainedError(HeliographError):
+    """
+    A channel retains as many events as it may, and nothing was stored.
+
+    Attributes:
+        channel: The channel's name.
+        limit: The largest number of its retained events.
+    """
+
+    def __init__(self, channel: str, limit: int) -> None:
+        self.channel = channel
+        self.limit = limit
+        super().__init__(
+            f"channel {_shown(channel)} has {limit} retained events already: forget some"
+            " of their keys, or raise retained_keys (in Flask SSE_RETAINED_KEYS)"
+        )
 
 
 class HubClosedError(HeliographError):

@@ -15,13 +15,24 @@ from heliograph.brokers.contract import (
 from heliograph.brokers.memory import MemoryBroker, from_url
 from streams import until
 
+HOUR = Retention(events=9, seconds=60, forget_seconds=3600)
+
 
 class TestMemory(BrokerContract):
     """In one process."""
 
     @pytest.fixture
     def new_broker(self):
-        return lambda retention, clock: MemoryBroker(retention, clock=clock)
+        return lambda retention, clock: MemoryBroker(
+            retention, clock=clock, sweep_seconds=0.05
+        )
+
+    @pytest.fixture
+    def beside(self):
+        async def itself(broker, /, *, events=100):
+            return broker
+
+        return itself
 
     @pytest.fixture
     def cost_of(self):
@@ -75,7 +86,7 @@ async def test_asking_costs_no_memory():
 
 async def test_history_of_a_silent_channel():
     """It is removed when it is too old, though nobody asks for the channel."""
-    broker = MemoryBroker(Retention(events=9, seconds=0.2))
+    broker = MemoryBroker(Retention(events=9, seconds=0.2), sweep_seconds=0.05)
     await broker.open(RecordingListener())
     last = await broker.append("a", Event("x", id="1"))
     channel = broker._channels["a"]
@@ -90,7 +101,7 @@ async def test_history_of_a_silent_channel():
 async def test_a_channel_is_forgotten():
     """After an hour, unless it is listened to; who resumes there is told so."""
     clock = ManualClock()
-    broker = MemoryBroker(Retention(events=9, seconds=60), clock=clock)
+    broker = MemoryBroker(HOUR, clock=clock)
     early = (await broker.read("a", None, 0)).head
     last = {name: (await broker.append(name, Event("x"))).position for name in "ab"}
     await broker.listen("b")
@@ -117,7 +128,7 @@ async def test_what_is_listened_to_begins_where_the_listener_was_told():
     """However long nothing was published, the first event follows without a gap."""
     clock = ManualClock()
     ear = RecordingListener()
-    broker = MemoryBroker(Retention(events=9, seconds=60), clock=clock)
+    broker = MemoryBroker(HOUR, clock=clock)
     await broker.open(ear)
     start = await broker.listen("a")
     for _ in range(10):
@@ -136,7 +147,8 @@ async def test_what_is_listened_to_begins_where_the_listener_was_told():
 async def test_nothing_is_lost_in_silence(turn, chance):
     """Whatever clocks do and whenever channels are forgotten: no gap means no event is missing."""
     clock = ManualClock()
-    broker = MemoryBroker(Retention(events=50, seconds=600), clock=clock)
+    retention = Retention(events=50, seconds=600, forget_seconds=3600)
+    broker = MemoryBroker(retention, clock=clock)
     published = {name: [] for name in "abc"}
     clients = []
     resumed = {None: 0, "epoch": 0}

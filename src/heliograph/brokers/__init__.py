@@ -10,13 +10,25 @@ from __future__ import annotations
 from ..channels.entry import Entry
 from ..channels.position import GapReason, Position
 from . import registry
-from .base import Attempt, Broker, History, Listener, Retention, resolve
+from .base import (
+    PLAIN,
+    Attempt,
+    Broker,
+    History,
+    Listener,
+    Retained,
+    Retention,
+    RetentionPolicy,
+    Terms,
+    resolve,
+)
 from .epoch import new_epoch
 from .plain import PlainChannels, with_plain_channels
 from .registry import BrokerFactory, register_broker
 from .url import without_password
 
 __all__ = [
+    "PLAIN",
     "Attempt",
     "Broker",
     "BrokerFactory",
@@ -26,7 +38,10 @@ __all__ = [
     "Listener",
     "PlainChannels",
     "Position",
+    "Retained",
     "Retention",
+    "RetentionPolicy",
+    "Terms",
     "check_url",
     "new_epoch",
     "open_broker",
@@ -41,7 +56,7 @@ _DEFAULT_RETENTION = Retention(events=10_000, seconds=86_400.0)
 
 def open_broker(
     url: str,
-    retention: Retention = _DEFAULT_RETENTION,
+    retention: RetentionPolicy = _DEFAULT_RETENTION,
     *,
     plain_channels: PlainChannels | None = None,
 ) -> Broker:
@@ -56,7 +71,7 @@ def open_broker(
             (see ``docs/redis.md``): ``redis://``, ``rediss://``, ``unix://``,
             ``redis+sentinel://``, ``redis+cluster://``; or a URL with the scheme of another
             package's broker (see ``docs/brokers.md``).
-        retention: How much history is kept per channel.
+        retention: How much is kept of each channel.
         plain_channels: Another way to write the options ``plain_channel`` and
             ``plain_format`` of a Redis's URL; :obj:`None` adds none.
 

@@ -16,6 +16,25 @@ then, so that a position of a former numbering is recognised instead of being mi
 oldest entries are removed first. A time in the future, which a wrong clock has left, keeps
 no entry that is too old.
 
+**Retained entries.** A channel holds at most one retained entry for each key. It stays,
+whatever the bounds of history are, until another entry is retained with its key, until
+:meth:`Broker.forget`, or until the channel is forgotten. A retained entry that history no
+longer holds is returned by :meth:`Broker.retained` only: to :meth:`Broker.read` and
+:meth:`Broker.find` it is an entry that was removed.
+
+**The end of a channel.** An entry can be the last of its channel. Nothing can be appended
+after it until :meth:`Broker.begin`. The end is remembered as long as the channel, also when
+history no longer holds that entry.
+
+**Repeated publishes.** An entry can have an idempotency key. As long as history holds the
+entry, an append with its key stores nothing and returns it, also after the channel has
+ended.
+
+**Forgetting.** A channel that has ended, or that nobody has published or listened to, is
+forgotten after ``forget_seconds``: its history, its retained entries and its end. Storage
+then holds nothing of it. A channel that is forgotten begins with another epoch when it is
+used again, so that no position of the former is misread.
+
 **Damage.** An entry that cannot be read, because another program or a failing disk has
 changed it, is skipped, and the broker stays available: no method raises an error for it.
 :meth:`Broker.read` reports the gap ``"trimmed"``, as for entries that were removed; a
@@ -27,8 +46,9 @@ because visitors choose the names of channels. The cost of :meth:`Broker.find` d
 depend on the size of history; that of :meth:`Broker.read` is bounded by its limit.
 
 **Errors.** All methods except :meth:`Broker.open` and :meth:`Broker.close` raise
-:class:`~heliograph.errors.BrokerUnavailableError` and nothing else; :meth:`Broker.append`
-may raise :class:`~heliograph.errors.ConfigError`, too, which callers do not repeat. A
+:class:`~heliograph.errors.BrokerUnavailableError` and nothing else; those that store
+something may raise :class:`~heliograph.errors.ConfigError`, too, which callers do not
+repeat, and :meth:`Broker.append` what depends on the channel's state. A
 broker recovers by itself, so it may be used again after that. The entries that it then
 passes to the listener have no hole, or begin with a new epoch or an offset that shows the
 hole.
@@ -51,27 +71,79 @@ if TYPE_CHECKING:
     from ..event import Event
 
 __all__ = [
+    "PLAIN",
     "Attempt",
     "Broker",
     "History",
     "Listener",
+    "Retained",
     "Retention",
+    "RetentionPolicy",
+    "Terms",
     "resolve",
 ]
+
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     """
-    How much history a broker keeps per channel.
+    How much a broker keeps of a channel. As a policy: the same for all channels.
 
     Args:
-        events: Largest number of events, at least 1.
-        seconds: Largest age of an event, above 0.
+        events: Largest number of events in history, at least 1.
+        seconds: Largest age of an event in history, above 0.
+        forget_seconds: Seconds after which a channel is forgotten that has ended, or that
+            nobody has published or listened to; above 0. A channel with history is kept
+            for ``seconds``, if that is longer.
+        retained_keys: Largest number of retained events, at least 1.
     """
 
     events: int
     seconds: float
+    forget_seconds: float = 30 * _DAY
+    retained_keys: int = 1_000
+
+    def of(self, channel: str) -> Retention:  # noqa: ARG002 - the same for all
+        """Return how much is kept of a channel. See :class:`RetentionPolicy`."""
+        return self
+
+
+class RetentionPolicy(Protocol):
+    """How much a broker keeps of each channel."""
+
+    def of(self, channel: str) -> Retention:
+        """
+        Return how much is kept of a channel; always the same for the same channel.
+
+        Args:
+            channel: Any name.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """
+    What is to be done with an event that is appended, beside storing it.
+
+    Args:
+        retain_as: The key under which the event is retained, instead of the one that has
+            this key; ``""`` for the one retained event of the channel that has no key;
+            :obj:`None` to retain nothing.
+        idempotency_key: The publisher's own name of this append; :obj:`None` if it has
+            none.
+        is_end: Whether the channel ends with this event.
+    """
+
+    retain_as: str | None = None
+    idempotency_key: str | None = None
+    is_end: bool = False
+
+
+PLAIN = Terms()
+"""Nothing but storing the event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +158,31 @@ class History:
             the position from which the client continues instead.
         head: The channel's newest position.
         gap: Why the requested position cannot be honoured; :obj:`None` if it can.
+        began: The offset after which the channel began its present life: 0, or the head at
+            the last :meth:`Broker.begin`.
+        has_ended: Whether the entry at ``head`` is the end of the channel.
     """
 
     entries: Sequence[Entry]
     start: Position
     head: Position
     gap: GapReason | None
+    began: int = 0
+    has_ended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retained:
+    """
+    A part of a channel's retained entries.
+
+    Args:
+        entries: Entries in the order of their offsets, with holes.
+        head: The channel's newest position.
+    """
+
+    entries: Sequence[Entry]
+    head: Position
 
 
 class Attempt:
@@ -142,6 +233,20 @@ class Listener(Protocol):
             channel: Name of the channel.
             start: Position in the new epoch after which entries follow.
             gap: Whether entries before ``start`` were not passed on, or were lost.
+        """
+        ...
+
+    def on_state(self, channel: str, *, has_ended: bool, has_retained: bool) -> None:
+        """
+        Receive the state of a channel that is about to be listened to.
+
+        Called before :meth:`Broker.listen` returns the head, and only if one of both is
+        true: what is appended later is told by its entry.
+
+        Args:
+            channel: Name of the channel.
+            has_ended: Whether the entry at the head is the end of the channel.
+            has_retained: Whether the channel has retained entries.
         """
         ...
 
@@ -197,26 +302,37 @@ class Broker(Protocol):
         ...
 
     async def append(
-        self, channel: str, event: Event, *, repeats: Attempt | None = None
+        self,
+        channel: str,
+        event: Event,
+        *,
+        terms: Terms = PLAIN,
+        repeats: Attempt | None = None,
     ) -> Entry:
         """
         Store an event as the next of its channel.
 
+        Everything that the terms ask for is done together with storing it, or nothing is.
         Cancelling the call does not undo the append.
 
         Args:
             channel: A valid name.
             event: Any event.
+            terms: What is to be done beside storing it; nothing by default.
             repeats: For callers that call again after a failure: the same object for each
                 try, so that the event is stored once, whichever try stores it.
 
         Returns:
-            The entry, as listeners get it.
+            The entry, as listeners get it; the first one with the idempotency key, if
+            there is one.
 
         Raises:
             BrokerUnavailableError: Storage failed. The entry may have been stored.
             ConfigError: Storage refuses the append, as it would refuse it again. The entry
                 was not stored.
+            ChannelEndedError: The channel has ended. The entry was not stored.
+            TooManyRetainedError: The channel has ``retained_keys`` retained entries, and
+                none of them has the key. The entry was not stored.
         """
         ...
 
@@ -261,6 +377,74 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailableError: Storage failed.
+        """
+        ...
+
+    async def retained(self, channel: str, after: int, limit: int) -> Retained:
+        """
+        Return retained entries.
+
+        Args:
+            channel: A valid name.
+            after: Offset in the channel's present epoch: only entries beyond it are
+                returned, 0 for all.
+            limit: Largest number of entries to return, at least 1. A broker may return
+                fewer if they are large, but at least one if there is one.
+
+        Raises:
+            BrokerUnavailableError: Storage failed.
+        """
+        ...
+
+    async def retained_as(self, channel: str, key: str) -> Entry | None:
+        """
+        Return the retained entry that has a key.
+
+        Args:
+            channel: A valid name.
+            key: ``""`` for the entry that was retained without a key.
+
+        Returns:
+            The entry; :obj:`None` if there is none, or if it is damaged.
+
+        Raises:
+            BrokerUnavailableError: Storage failed.
+        """
+        ...
+
+    async def forget(self, channel: str, key: str) -> None:
+        """
+        Retain an entry no longer. History keeps it within its bounds.
+
+        Args:
+            channel: A valid name.
+            key: Of a retained entry; ``""`` for the one without a key. A key that no entry
+                has is no error.
+
+        Raises:
+            BrokerUnavailableError: Storage failed. It may have been done.
+            ConfigError: Storage refuses it, as it would refuse it again.
+        """
+        ...
+
+    async def begin(self, channel: str) -> Position:
+        """
+        Begin a new life of a channel, whether it has ended or not.
+
+        History and all retained entries are removed. The numbering continues, so that
+        whoever has seen all of the former life has missed nothing, and whoever has not
+        gets the gap ``"trimmed"``. Listeners get what was appended before all the same. A
+        channel that storage does not know is left as it is.
+
+        Args:
+            channel: A valid name.
+
+        Returns:
+            The head, after which the new life begins.
+
+        Raises:
+            BrokerUnavailableError: Storage failed. It may have been done.
+            ConfigError: Storage refuses it, as it would refuse it again.
         """
         ...
 

@@ -3,12 +3,11 @@ Channels in the memory of one process: the reference implementation, and for tes
 
 Nothing survives the process, and no other process sees it.
 
-A channel that is neither published nor listened to loses what is too old, and is forgotten
-after a while. Then it begins another life with its next event, so a client that resumes in
-the former one gets a gap. Until its first event a channel is at offset 0 of a life that
-all such channels share. That life is replaced from time to time, and its position is
-honoured for less long than any channel takes to be forgotten: events that a client at that
-position has not seen cannot have come and gone with their channel.
+A channel that is forgotten begins another life with its next event, so a client that
+resumes in the former one gets a gap. Until its first event a channel is at offset 0 of a
+life that all such channels share. That life is replaced from time to time, and its position
+is honoured no longer once a channel is forgotten that is younger than it: events that a
+client at that position has not seen cannot have come and gone with their channel.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from ..channels.entry import Entry
 from ..channels.position import Position
-from ..errors import ConfigError
-from .base import Broker, History, resolve
+from ..errors import ChannelEndedError, ConfigError, TooManyRetainedError
+from .base import PLAIN, Broker, History, Retained, Retention, resolve
 from .epoch import new_epoch
 from .url import without_password
 
@@ -30,26 +29,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..event import Event
-    from .base import Attempt, Listener, Retention
+    from .base import Attempt, Listener, RetentionPolicy, Terms
 
 __all__ = ["MemoryBroker", "from_url"]
 
-# A channel is remembered as long as history, and at least so long, after its last event: a
-# client that was away for an hour and has missed nothing gets no gap.
-_REMEMBER_SECONDS = 3600.0
-
-# The life that channels without an event share is replaced so often in that time.
+# How long the life holds that channels without an event share, at most, and how often it is
+# replaced in that time.
+_SHARED_SECONDS = 30 * 86_400.0
 _SHARED_LIVES = 4
-
-# How often channels are looked at: a part of history, within these limits.
-_SWEEPS_PER_HISTORY = 10
-_SWEEP_SECONDS = 0.05, 60.0
 
 # Channels that are looked at without letting others run.
 _CHANNELS_AT_ONCE = 1_000
 
 
-def from_url(url: str, retention: Retention) -> Broker:
+def from_url(url: str, retention: RetentionPolicy) -> Broker:
     """
     Return a new broker in memory.
 
@@ -68,18 +61,50 @@ def from_url(url: str, retention: Retention) -> Broker:
 
 
 class _Channel:
-    __slots__ = ("ahead", "entries", "head", "ids", "used_at")
+    __slots__ = (
+        "ahead",
+        "began",
+        "created_at",
+        "ended_at",
+        "entries",
+        "head",
+        "ids",
+        "keys",
+        "repeats",
+        "retained",
+        "retention",
+        "used_at",
+    )
 
-    def __init__(self, head: Position) -> None:
+    def __init__(self, head: Position, retention: Retention, now: float) -> None:
         self.head = head
+        self.retention = retention
+        self.created_at = now
         # When it was last published or listened to.
-        self.used_at = 0.0
+        self.used_at = now
+        # The offset after which its present life began, and when that has ended.
+        self.began = head.offset
+        self.ended_at: float | None = None
         # The offset of the last entry with a time that was in the future, and the time at
         # which that was noticed: it counts for retention instead.
         self.ahead = (0, 0.0)
         self.entries: deque[Entry] = deque()
         # An id of the publisher's own -> the entries held that have it, oldest first.
         self.ids: dict[str, deque[Position]] = {}
+        # An idempotency key -> the entry held that has it, and an offset -> that key.
+        self.repeats: dict[str, Entry] = {}
+        self.keys: dict[int, str] = {}
+        # A key -> the entry that is retained, in the order of offsets.
+        self.retained: dict[str, Entry] = {}
+
+    def begin(self) -> None:
+        self.entries.clear()
+        self.ids.clear()
+        self.repeats.clear()
+        self.keys.clear()
+        self.retained.clear()
+        self.began = self.head.offset
+        self.ended_at = None
 
 
 class MemoryBroker(Broker):
@@ -89,15 +114,20 @@ class MemoryBroker(Broker):
     Args:
         retention: How much history is kept per channel.
         clock: Returns seconds since the epoch of Unix.
+        sweep_seconds: How often channels are looked at that nobody uses.
     """
 
     def __init__(
-        self, retention: Retention, *, clock: Callable[[], float] = time.time
+        self,
+        retention: RetentionPolicy,
+        *,
+        clock: Callable[[], float] = time.time,
+        sweep_seconds: float = 10.0,
     ) -> None:
         self.resource = "memory:"
         self._retention = retention
         self._clock = clock
-        self._remember_seconds = max(retention.seconds, _REMEMBER_SECONDS)
+        self._sweep_seconds = sweep_seconds
         # The lives that channels without an entry share, each with the time at which it
         # began; the last is the present one. One for all of them, so that asking for a
         # channel costs no memory.
@@ -129,19 +159,22 @@ class MemoryBroker(Broker):
         channel: str,
         event: Event,
         *,
+        terms: Terms = PLAIN,
         repeats: Attempt | None = None,  # noqa: ARG002 - this cannot fail
     ) -> Entry:
         """Store an event as the next of its channel. It lives as long as the process."""
-        found = self._channels.setdefault(channel, self._found(channel))
+        found = self._found(channel)
         now = self._clock()
-        self._use(found, now)
         self._trim(found, now)
+        key = terms.idempotency_key
+        if key is not None and key in found.repeats:
+            return found.repeats[key]
+        _check(channel, found, terms)
+        self._channels[channel] = found
+        self._use(found, now)
         position = Position(found.head.epoch, found.head.offset + 1)
-        entry = Entry(channel, position, event, now)
-        found.head = position
-        found.entries.append(entry)
-        if event.id is not None:
-            found.ids.setdefault(event.id, deque()).append(position)
+        entry = Entry(channel, position, event, now, terms.is_end, terms.retain_as)
+        _store(found, entry, terms)
         # Once more, for the number of events.
         self._trim(found, now)
         if channel in self._listened:
@@ -163,6 +196,8 @@ class MemoryBroker(Broker):
             start=Position(found.head.epoch, offset),
             head=found.head,
             gap=gap,
+            began=found.began,
+            has_ended=found.ended_at is not None,
         )
 
     async def find(self, channel: str, event_id: str) -> Position | None:
@@ -174,11 +209,35 @@ class MemoryBroker(Broker):
         matches = found.ids.get(event_id)
         return matches[0] if matches is not None and len(matches) == 1 else None
 
+    async def retained(self, channel: str, after: int, limit: int) -> Retained:
+        """Return retained entries."""
+        found = self._found(channel)
+        entries = (e for e in found.retained.values() if e.position.offset > after)
+        return Retained(entries=tuple(islice(entries, limit)), head=found.head)
+
+    async def retained_as(self, channel: str, key: str) -> Entry | None:
+        """Return the retained entry that has a key."""
+        return self._found(channel).retained.get(key)
+
+    async def forget(self, channel: str, key: str) -> None:
+        """Retain an entry no longer."""
+        self._found(channel).retained.pop(key, None)
+
+    async def begin(self, channel: str) -> Position:
+        """Begin a new life of a channel, whether it has ended or not."""
+        found = self._found(channel)
+        found.begin()
+        self._use(found, self._clock())
+        return found.head
+
     async def listen(self, channel: str) -> Position:
         """Hand new entries of a channel to the listener from now on."""
-        head = self._found(channel).head
-        self._listened[channel] = Position(head.epoch, 0)
-        return head
+        found = self._found(channel)
+        self._listened[channel] = Position(found.head.epoch, 0)
+        has_ended, has_retained = found.ended_at is not None, bool(found.retained)
+        if self._listener is not None and (has_ended or has_retained):
+            self._listener.on_state(channel, has_ended=has_ended, has_retained=has_retained)
+        return found.head
 
     def unlisten(self, channel: str) -> None:
         """Stop handing new entries of a channel to the listener."""
@@ -187,16 +246,24 @@ class MemoryBroker(Broker):
             self._use(self._channels[channel], self._clock())
 
     def _use(self, channel: _Channel, now: float) -> None:
-        # Not before the present shared life began, whatever a clock does that goes back:
-        # otherwise the channel might be forgotten while that life is honoured.
-        channel.used_at = max(now, next(reversed(self._shared.values())))
+        channel.used_at = max(now, self._shared_since)
 
     def _found(self, channel: str) -> _Channel:
         """Return a channel; one without an entry is not kept."""
         found = self._channels.get(channel)
         if found is None:
-            found = _Channel(self._listened.get(channel, self._start))
+            found = _Channel(
+                self._listened.get(channel, self._start),
+                self._retention.of(channel),
+                # Not before the present shared life began, whatever a clock does that goes
+                # back: otherwise that life would be honoured after it is forgotten.
+                max(self._clock(), self._shared_since),
+            )
         return found
+
+    @property
+    def _shared_since(self) -> float:
+        return next(reversed(self._shared.values()))
 
     @property
     def _start(self) -> Position:
@@ -208,47 +275,66 @@ class MemoryBroker(Broker):
             self._listener.on_entries(fresh)
 
     async def _sweep_for_ever(self) -> None:
-        least, most = _SWEEP_SECONDS
-        seconds = min(max(self._retention.seconds / _SWEEPS_PER_HISTORY, least), most)
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(self._sweep_seconds)
             await self._sweep()
 
     async def _sweep(self) -> None:
-        """Remove entries that are too old, and channels that nobody has used for long."""
-        # One time for all: a shared life ends before any channel is forgotten that was
-        # empty in it. A time in the future, of a clock that was wrong, becomes the present.
+        """Remove entries that are too old, and forget channels."""
         now = self._clock()
-        forgotten = now - self._remember_seconds
-        self._shared = {
-            epoch: min(began, now)
-            for epoch, began in self._shared.items()
-            if began > forgotten
-        }
-        latest = max(self._shared.values(), default=forgotten)
-        if now - latest >= self._remember_seconds / _SHARED_LIVES:
-            self._shared[new_epoch()] = now
+        # A time in the future, of a clock that was wrong, becomes the present.
+        self._shared = {epoch: min(at, now) for epoch, at in self._shared.items()}
         for n, (name, channel) in enumerate(list(self._channels.items())):
             if n % _CHANNELS_AT_ONCE == _CHANNELS_AT_ONCE - 1:
                 await asyncio.sleep(0)
+            if self._channels.get(name) is not channel:
+                continue
             self._trim(channel, self._clock())
+            channel.created_at = min(channel.created_at, now)
             channel.used_at = min(channel.used_at, now)
-            if (
-                not channel.entries
-                and channel.used_at <= forgotten
-                and name not in self._listened
-            ):
-                del self._channels[name]
+            if channel.ended_at is not None:
+                channel.ended_at = min(channel.ended_at, now)
+            if self._is_forgotten(name, channel, now):
+                self._forget_channel(name, channel)
+        self._end_shared(now - _SHARED_SECONDS)
+        if now - self._shared_since >= _SHARED_SECONDS / _SHARED_LIVES:
+            self._shared[new_epoch()] = now
+
+    def _is_forgotten(self, name: str, channel: _Channel, now: float) -> bool:
+        retention = channel.retention
+        seconds = max(retention.seconds, retention.forget_seconds)
+        if channel.ended_at is not None and channel.ended_at <= now - seconds:
+            return True
+        return name not in self._listened and channel.used_at <= now - seconds
+
+    def _forget_channel(self, name: str, channel: _Channel) -> None:
+        del self._channels[name]
+        # Whoever was at the beginning of this channel has missed what was in it.
+        self._end_shared(channel.created_at)
+        if name in self._listened:
+            self._listened[name] = self._start
+            if self._listener is not None:
+                self._listener.on_restart(name, self._start, gap=False)
+
+    def _end_shared(self, until: float) -> None:
+        """Honour no shared life that began before some time or then."""
+        self._shared = {epoch: at for epoch, at in self._shared.items() if at > until}
+        if not self._shared:
+            self._shared[new_epoch()] = self._clock()
 
     def _trim(self, channel: _Channel, now: float) -> None:
         entries, head = channel.entries, channel.head.offset
         if entries and entries[-1].published_at > now and channel.ahead[0] < head:
             channel.ahead = head, now
+        events, oldest = channel.retention.events, now - channel.retention.seconds
         while entries and (
-            len(entries) > self._retention.events
-            or self._time_of(channel, entries[0], now) < now - self._retention.seconds
+            len(entries) > events or self._time_of(channel, entries[0], now) < oldest
         ):
-            event_id = entries.popleft().event.id
+            entry = entries.popleft()
+            key = channel.keys.pop(entry.position.offset, None)
+            if key is not None:
+                del channel.repeats[key]
+            event_id = entry.event.id
             if event_id is not None:
                 matches = channel.ids[event_id]
                 matches.popleft()
@@ -263,3 +349,28 @@ class MemoryBroker(Broker):
         # A clock was wrong.
         offset, noticed_at = channel.ahead
         return noticed_at if entry.position.offset <= offset else now
+
+
+def _check(name: str, channel: _Channel, terms: Terms) -> None:
+    if channel.ended_at is not None:
+        raise ChannelEndedError(name)
+    limit = channel.retention.retained_keys
+    key = terms.retain_as
+    if key is not None and key not in channel.retained and len(channel.retained) >= limit:
+        raise TooManyRetainedError(name, limit)
+
+
+def _store(channel: _Channel, entry: Entry, terms: Terms) -> None:
+    channel.head = entry.position
+    channel.entries.append(entry)
+    if entry.event.id is not None:
+        channel.ids.setdefault(entry.event.id, deque()).append(entry.position)
+    if terms.idempotency_key is not None:
+        channel.repeats[terms.idempotency_key] = entry
+        channel.keys[entry.position.offset] = terms.idempotency_key
+    if entry.retained_as is not None:
+        # Anew, so that it is the last in the order of offsets.
+        channel.retained.pop(entry.retained_as, None)
+        channel.retained[entry.retained_as] = entry
+    if entry.is_end:
+        channel.ended_at = entry.published_at

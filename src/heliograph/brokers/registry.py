@@ -27,7 +27,7 @@ from .url import without_password
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .base import Retention
+    from .base import RetentionPolicy
 
 __all__ = ["GROUP", "OWN", "BrokerFactory", "make_broker", "register_broker"]
 
@@ -73,7 +73,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 class BrokerFactory(Protocol):
     """Makes a broker from its URL."""
 
-    def __call__(self, url: str, retention: Retention, /) -> Broker:
+    def __call__(self, url: str, retention: RetentionPolicy, /) -> Broker:
         """
         Return a broker that is not open yet.
 
@@ -83,7 +83,7 @@ class BrokerFactory(Protocol):
 
         Args:
             url: A URL whose scheme the factory is registered for, with all its options.
-            retention: How much history to keep per channel.
+            retention: How much to keep of each channel.
 
         Raises:
             ConfigError: The URL is wrong. Each problem names the value, the rule, and what
@@ -160,13 +160,13 @@ def register_broker(scheme: str, factory: BrokerFactory) -> None:
     _registered[scheme] = factory
 
 
-def make_broker(url: str, retention: Retention) -> Broker:
+def make_broker(url: str, retention: RetentionPolicy) -> Broker:
     """
     Return the broker that a URL names, not open yet.
 
     Args:
         url: Its scheme decides which factory is called.
-        retention: How much history is kept per channel.
+        retention: How much is kept of each channel.
 
     Raises:
         ConfigError: No factory or several claim the scheme; the factory cannot be loaded,

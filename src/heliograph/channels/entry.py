@@ -26,12 +26,17 @@ class Entry:
         position: The event's epoch and offset. Offsets are dense: 1, 2, 3 …
         event: The event; its ``id`` is the publisher's own, usually :obj:`None`.
         published_at: When the broker stored it, in seconds since the epoch of Unix.
+        is_end: Whether it is the end of its channel.
+        retained_as: The key under which it was retained when it was published, ``""`` for
+            the one without a key; :obj:`None` if it was not.
     """
 
     channel: str
     position: Position
     event: Event
     published_at: float
+    is_end: bool = False
+    retained_as: str | None = None
 
 
 def id_after(entries: Sequence[Entry]) -> str:

@@ -52,6 +52,8 @@ class ListenedChannel:
         subscribers: How many streams have the channel in their selection.
         log: The recent entries; :obj:`None` until the broker has returned the head.
         early: Entries that arrived before the head.
+        has_ended: Whether the channel has ended, as far as this process knows.
+        has_retained: Whether the channel may have retained entries.
         ready: A future for the log; :obj:`None` if no task waits for it.
         lingers_for: The address of the last subscriber, while the channel lingers.
         lingers_until: When the channel is dropped if nobody subscribes again, in the loop's
@@ -62,6 +64,8 @@ class ListenedChannel:
         "_moved",
         "early",
         "events",
+        "has_ended",
+        "has_retained",
         "lingers_for",
         "lingers_until",
         "log",
@@ -77,6 +81,8 @@ class ListenedChannel:
         self.log: ChannelLog | None = None
         self._moved: asyncio.Event | None = None
         self.early: list[Entry] = []
+        self.has_ended = False
+        self.has_retained = False
         self.ready: asyncio.Future[ChannelLog] | None = None
         self.lingers_for: str | None = None
         self.lingers_until = 0.0
@@ -307,6 +313,19 @@ class ChannelTable:
         else:
             channel.events.on_renamed(name, start)
         channel.on_moved()
+
+    def on_state(self, name: str, *, has_ended: bool, has_retained: bool) -> None:
+        """
+        Note the state of a channel, whose head follows.
+
+        Args:
+            name: The name of the channel.
+            has_ended: Whether the entry at its head is its end.
+            has_retained: Whether it has retained entries.
+        """
+        channel = self._channels.get(name)
+        if channel is not None:
+            channel.has_ended, channel.has_retained = has_ended, has_retained
 
     def on_passing(self, name: str, event: Event) -> None:
         """

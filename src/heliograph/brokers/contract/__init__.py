@@ -31,11 +31,12 @@ except ModuleNotFoundError as error:
 # Before they are imported: failed assertions then show the values that were compared, as in
 # test files, whose names pytest recognises.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("damage", "history", "listening"))
+    *(f"{__name__}.{name}" for name in ("damage", "history", "listening", "state"))
 )
 
 from .damage import DamageContract  # noqa: E402
 from .fixtures import (  # noqa: E402
+    Beside,
     CostOf,
     Damage,
     ManualClock,
@@ -45,8 +46,10 @@ from .fixtures import (  # noqa: E402
 )
 from .history import HistoryContract  # noqa: E402
 from .listening import ListeningContract  # noqa: E402
+from .state import StateContract  # noqa: E402
 
 __all__ = [
+    "Beside",
     "BrokerContract",
     "CostOf",
     "Damage",
@@ -56,11 +59,12 @@ __all__ = [
     "ManualClock",
     "NewBroker",
     "RecordingListener",
+    "StateContract",
     "offsets",
 ]
 
 
-class BrokerContract(HistoryContract, ListeningContract, DamageContract):
+class BrokerContract(HistoryContract, ListeningContract, DamageContract, StateContract):
     """
     Tests of the contract that :class:`heliograph.brokers.Broker` states.
 
@@ -79,4 +83,8 @@ class BrokerContract(HistoryContract, ListeningContract, DamageContract):
         Returns a :class:`Damage`; give it ``params`` for several kinds of damage. Without
         it the tests of entries that cannot be read are skipped. A broker that keeps nothing
         outside of its process does not need it.
+
+    ``beside``
+        Returns a :class:`Beside`. Only a broker that keeps nothing outside of its process
+        has to override it.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import pytest_asyncio
 
-from ..base import Broker, History, Listener, Retention
+from ..base import Broker, History, Listener, Retention, RetentionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...event import Event
 
 __all__ = [
+    "Beside",
     "ContractFixtures",
     "CostOf",
     "Damage",
@@ -32,12 +33,12 @@ __all__ = [
 class NewBroker(Protocol):
     """Makes a broker."""
 
-    def __call__(self, retention: Retention, clock: Callable[[], float], /) -> Broker:
+    def __call__(self, retention: RetentionPolicy, clock: Callable[[], float], /) -> Broker:
         """
         Return a broker that is not open yet.
 
         Args:
-            retention: How much history to keep per channel.
+            retention: How much to keep of each channel.
             clock: Returns the time at which an event is published, in seconds since the
                 epoch of Unix. The broker has to use it instead of a clock of its own.
         """
@@ -90,6 +91,7 @@ class Open(Protocol):
         events: int = 100,
         seconds: float = 1000.0,
         clock: Callable[[], float] | None = None,
+        policy: RetentionPolicy | None = None,
     ) -> Broker:
         """
         Return an open broker.
@@ -100,6 +102,21 @@ class Open(Protocol):
             events: Number of events to keep per channel.
             seconds: Age of the oldest event to keep.
             clock: See :class:`NewBroker`; :obj:`None` for one that stands still.
+            policy: How much to keep of each channel, instead of ``events`` and ``seconds``.
+        """
+        ...
+
+
+class Beside(Protocol):
+    """Opens another broker, as a second process does."""
+
+    async def __call__(self, broker: Broker, /, *, events: int = 100) -> Broker:
+        """
+        Return an open broker of the same storage.
+
+        Args:
+            broker: Open. What keeps nothing outside of its process may return it.
+            events: Number of events to keep per channel.
         """
         ...
 
@@ -133,6 +150,7 @@ class RecordingListener(Listener):
         restarts: Arguments of the calls of ``on_restart`` with a gap.
         renamed: Arguments of the calls of ``on_restart`` without a gap, as before the first
             event of a channel.
+        states: Arguments of the calls of ``on_state``: name, ended, retained.
         passing: Arguments of the calls of ``on_passing``.
         connection: Whether new entries arrive, for each call of ``on_connection``.
     """
@@ -141,6 +159,7 @@ class RecordingListener(Listener):
         self.entries: list[Entry] = []
         self.restarts: list[tuple[str, Position, bool]] = []
         self.renamed: list[tuple[str, Position, bool]] = []
+        self.states: list[tuple[str, bool, bool]] = []
         self.passing: list[tuple[str, Event]] = []
         self.connection: list[bool] = []
         self._timeout_seconds = timeout_seconds
@@ -154,6 +173,10 @@ class RecordingListener(Listener):
     def on_restart(self, channel: str, start: Position, *, gap: bool) -> None:
         """Record that a channel begins a new life."""
         (self.restarts if gap else self.renamed).append((channel, start, gap))
+
+    def on_state(self, channel: str, *, has_ended: bool, has_retained: bool) -> None:
+        """Record the state of a channel."""
+        self.states.append((channel, has_ended, has_retained))
 
     def on_passing(self, channel: str, event: Event) -> None:
         """Record an event without a position."""
@@ -237,9 +260,10 @@ class ContractFixtures:
             events: int = 100,
             seconds: float = 1000.0,
             clock: Callable[[], float] | None = None,
+            policy: RetentionPolicy | None = None,
         ) -> Broker:
-            retention = Retention(events=events, seconds=seconds)
-            broker = new_broker(retention, clock or ManualClock())
+            policy = policy or Retention(events=events, seconds=seconds)
+            broker = new_broker(policy, clock or ManualClock())
             await broker.open(listener or RecordingListener())
             brokers.append(broker)
             return broker
@@ -247,3 +271,12 @@ class ContractFixtures:
         yield open_one
         for broker in brokers:
             await broker.close()
+
+    @pytest.fixture
+    def beside(self, opened: Open) -> Beside:
+        """Return what opens another broker of the same storage; see :class:`Beside`."""
+
+        async def open_another(broker: Broker, /, *, events: int = 100) -> Broker:  # noqa: ARG001 - for brokers in memory
+            return await opened(events=events)
+
+        return open_another

@@ -8,12 +8,12 @@ from .address import Address
 from .broker import RedisBroker
 
 if TYPE_CHECKING:
-    from ..base import Broker, Retention
+    from ..base import Broker, RetentionPolicy
 
 __all__ = ["from_url"]
 
 
-def from_url(url: str, retention: Retention) -> Broker:
+def from_url(url: str, retention: RetentionPolicy) -> Broker:
     """
     Return the broker in the Redis that a URL names, not open yet.
 

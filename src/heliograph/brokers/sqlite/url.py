@@ -21,7 +21,7 @@ from ..url import without_password
 from .broker import SqliteBroker
 
 if TYPE_CHECKING:
-    from ..base import Broker, Retention
+    from ..base import Broker, RetentionPolicy
 
 __all__ = ["from_url", "parse_url"]
 
@@ -31,7 +31,7 @@ _PREFIX = "sqlite:///"
 _MODE = re.compile("0?6[046][04]")
 
 
-def from_url(url: str, retention: Retention) -> Broker:
+def from_url(url: str, retention: RetentionPolicy) -> Broker:
     """
     Return the broker in the file that a URL names, not open yet.
 
