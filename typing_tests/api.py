@@ -12,7 +12,7 @@ from heliograph.asgi import CORSMiddleware, EventStreams
 from heliograph.brokers import (
     Broker,
     PlainChannels,
-    Retention,
+    RetentionPolicy,
     open_broker,
     register_broker,
 )
@@ -41,7 +41,7 @@ open_broker("redis://h", plain_channels="sse")  # type: ignore[arg-type]  # not 
 plain_names: tuple[str, ...] = PlainChannels(["sse"]).names
 
 
-def example_broker(url: str, retention: Retention) -> Broker:
+def example_broker(url: str, retention: RetentionPolicy) -> Broker:
     return open_broker(url, retention)
 
 

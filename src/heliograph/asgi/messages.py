@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..faces import log_refusal
+from ..wire.heads import OF_A_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from ..faces import Refusal
     from ..servers.asgi_types import Message, Send
 
-__all__ = ["body", "refuse", "start"]
+__all__ = ["body", "refuse", "start", "without_body"]
 
 
 def start(status: int, headers: Iterable[tuple[str, str]]) -> Message:
@@ -25,6 +26,19 @@ def start(status: int, headers: Iterable[tuple[str, str]]) -> Message:
     """
     encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
     return {"type": "http.response.start", "status": status, "headers": encoded}
+
+
+def without_body(head: Message) -> Message:
+    """
+    Return the head of a response without a body, which tells that there is no stream.
+
+    Args:
+        head: The message with the head of the stream.
+    """
+    headers = [
+        field for field in head["headers"] if field[0].decode("latin-1") not in OF_A_BODY
+    ]
+    return {**head, "status": 204, "headers": headers}
 
 
 def body(data: bytes, *, more: bool) -> Message:

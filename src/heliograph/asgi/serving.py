@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..servers.asgi import connection_of
+from .messages import body, without_body
 from .task import serve
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ async def serve_client(
         may_take_over: Whether the connection may be taken over from the server.
     """
     try:
-        await hub.locate(ticket)
+        if not await hub.locate(ticket):
+            await send(without_body(head))
+            await send(body(b"", more=False))
+            hub.release(ticket)
+            return
         await send(head)
         connection = connection_of(receive, send)
         sink = None

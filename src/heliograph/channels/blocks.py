@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..event import Event
 from ..wire.encoder import encode_body, encode_comment, encode_id
+from .end import end_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
     from .log import LogItem
     from .position import GapReason, Position, Positions
 
-__all__ = ["GAP_EVENT_TYPE", "HEARTBEAT", "entry_block", "gap_block", "id_line"]
+__all__ = [
+    "GAP_EVENT_TYPE",
+    "HEARTBEAT",
+    "end_block",
+    "entry_block",
+    "gap_block",
+    "gap_event",
+    "id_line",
+    "retained_block",
+]
 
 GAP_EVENT_TYPE = "heliograph.gap"
 
@@ -58,6 +68,34 @@ def id_line(item: LogItem, positions: Positions) -> bytes:
     return encode_id(own_id)
 
 
+def retained_block(item: LogItem, positions: Positions) -> bytes:
+    """
+    Move positions past a retained entry, and return the block of its event.
+
+    Args:
+        item: A retained entry of a channel whose retained entries are being given.
+        positions: The positions of a client before the entry.
+
+    Returns:
+        The bytes of one event. Its id is never the publisher's own: of an entry that
+        history no longer holds, a client could not resume by that.
+    """
+    entry = item.entry
+    positions.replay(entry.channel, entry.position.offset)
+    return encode_id(positions.id) + item.body
+
+
+def end_block(channel: str, positions: Positions) -> bytes:
+    """
+    Return the event that tells a client that a channel has ended.
+
+    Args:
+        channel: The channel's name.
+        positions: The positions of the client, at the end of the channel.
+    """
+    return encode_id(positions.id) + encode_body(end_event(channel))
+
+
 def gap_block(
     gaps: Mapping[str, tuple[GapReason, Position]], positions: Positions
 ) -> bytes:
@@ -75,7 +113,16 @@ def gap_block(
     """
     for channel, (_, position) in gaps.items():
         positions.advance(channel, position)
-    reasons = {channel: gaps[channel][0] for channel in sorted(gaps)}
-    data = json.dumps({"channels": list(reasons), "reasons": reasons})
-    event = Event(data, type=GAP_EVENT_TYPE)
+    event = gap_event({channel: reason for channel, (reason, _) in gaps.items()})
     return encode_id(positions.id) + encode_body(event)
+
+
+def gap_event(reasons: Mapping[str, GapReason]) -> Event:
+    """
+    Return the event that announces that entries are missing.
+
+    Args:
+        reasons: For each channel why.
+    """
+    data = {"channels": sorted(reasons), "reasons": dict(sorted(reasons.items()))}
+    return Event(json.dumps(data), type=GAP_EVENT_TYPE)

@@ -119,6 +119,11 @@ class Feed:
         self._id_bytes = 0
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels, sorted."""
+        return self._positions.channels
+
+    @property
     def positions(self) -> Positions:
         """The positions of a client that has taken every block."""
         self._write_ids()

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..wire.encoder import encode_body
+from .end import END_EVENT_TYPE, end_event
 
 if TYPE_CHECKING:
     from .entry import Entry
@@ -32,7 +33,8 @@ class LogItem:
 
     Attributes:
         entry: The entry.
-        body: The encoded event without its ``id:`` line.
+        body: The encoded event without its ``id:`` line; of an end with an event of its own
+            the event ``heliograph.end``, too, to which the same id applies.
         holders: How many feeds hold it for cursors that have not passed it.
     """
 
@@ -51,7 +53,10 @@ class LogItem:
         Args:
             entry: Any entry.
         """
-        return cls(entry, encode_body(entry.event))
+        body = encode_body(entry.event)
+        if entry.is_end and entry.event.type != END_EVENT_TYPE:
+            body += encode_body(end_event(entry.channel))
+        return cls(entry, body)
 
 
 class Appended(Enum):

@@ -7,10 +7,15 @@ reconnects (section 9.2.4), so a stream resumes exactly, with one channel and wi
 The grammar of an id::
 
     id       = tag 1*( "." position )        one position per channel, names sorted
-    position = [ epoch "-" ] offset          the epoch only where it changes
+    position = [ epoch "-" ] offset [ "~" offset ]
+                                             the epoch only where it changes
     tag      = 8 characters that depend on the channels' names
     epoch    = 1 to 16 letters and digits
     offset   = decimal, no leading zeros
+
+The offset after ``~`` is that of the last retained event that a client has been given which
+is still given those up to its position: it resumes after that one. It is smaller than the
+first one.
 
 The tag binds an id to its channels. Without it the id of another selection with as many
 channels would be read as positions in these. Positions are written in exactly one way, and
@@ -38,7 +43,9 @@ __all__ = ["GapReason", "Position", "Positions"]
 # The largest signed 64-bit integer: every broker can store it.
 MAX_OFFSET = 2**63 - 1
 
-_POSITION = re.compile("(?:([0-9A-Za-z]{1,16})-)?(0|[1-9][0-9]{0,18})")
+_POSITION = re.compile(
+    "(?:([0-9A-Za-z]{1,16})-)?(0|[1-9][0-9]{0,18})(?:~(0|[1-9][0-9]{0,18}))?"
+)
 _EPOCH = re.compile("[0-9A-Za-z]{1,16}")
 _OFFSET = re.compile("[0-9]{1,19}")
 
@@ -107,11 +114,13 @@ class Positions:
         positions: A position for each channel, in any order.
     """
 
-    __slots__ = ("_channels", "_parts", "_positions", "_prefix")
+    __slots__ = ("_channels", "_parts", "_positions", "_prefix", "_replayed")
 
     def __init__(self, positions: Mapping[str, Position]) -> None:
         self._channels = tuple(sorted(positions))
         self._positions = [positions[name] for name in self._channels]
+        # Channels whose retained entries are being given -> the offset of the last one.
+        self._replayed: dict[str, int] = {}
         self._prefix = _tag(self._channels)
         # The parts of the id after the tag; empty if all have to be written again.
         self._parts: list[str] = []
@@ -127,13 +136,18 @@ class Positions:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Positions):
             return NotImplemented
-        return (self._channels, self._positions) == (other._channels, other._positions)
+        return (self._channels, self._positions, self._replayed) == (
+            other._channels,
+            other._positions,
+            other._replayed,
+        )
 
     __hash__ = None  # type: ignore[assignment]  # it moves
 
     def __repr__(self) -> str:
         positions = dict(zip(self._channels, self._positions, strict=True))
-        return f"Positions({positions!r})"
+        replayed = f", replayed={self._replayed!r}" if self._replayed else ""
+        return f"Positions({positions!r}{replayed})"
 
     def advance(self, channel: str, position: Position) -> None:
         """
@@ -147,9 +161,44 @@ class Positions:
         before, self._positions[index] = self._positions[index], position
         if before.epoch != position.epoch:
             self._parts = []
-        elif self._parts:
+        elif self._parts and not self._replayed:
             epoch, dash, _ = self._parts[index].rpartition("-")
             self._parts[index] = f"{epoch}{dash}{position.offset}"
+        else:
+            self._parts = []
+
+    @property
+    def replayed(self) -> Mapping[str, int]:
+        """
+        The channels whose retained entries are being given, up to their positions.
+
+        Each with the offset of the last one that was given; 0 for none.
+        """
+        return self._replayed
+
+    def replay(self, channel: str, offset: int) -> None:
+        """
+        State that a channel's retained entries are given, and those up to an offset were.
+
+        Args:
+            channel: One of :attr:`channels`.
+            offset: The offset of the last one that was given; 0 for none. If it is that of
+                the position, all were.
+        """
+        self._parts = []
+        if offset < self[channel].offset:
+            self._replayed[channel] = offset
+        else:
+            self._replayed.pop(channel, None)
+
+    def end_replay(self, channel: str) -> None:
+        """
+        State that all of a channel's retained entries were given, up to its position.
+
+        Args:
+            channel: One of :attr:`channels`.
+        """
+        self.replay(channel, self[channel].offset)
 
     @property
     def id(self) -> str:
@@ -160,12 +209,12 @@ class Positions:
 
     def _written_parts(self) -> Iterator[str]:
         epoch = None
-        for position in self._positions:
-            if position.epoch == epoch:
-                yield str(position.offset)
-            else:
-                epoch = position.epoch
-                yield f"{epoch}-{position.offset}"
+        for channel, position in zip(self._channels, self._positions, strict=True):
+            prefix = "" if position.epoch == epoch else f"{position.epoch}-"
+            epoch = position.epoch
+            replayed = self._replayed.get(channel)
+            suffix = "" if replayed is None else f"~{replayed}"
+            yield f"{prefix}{position.offset}{suffix}"
 
     def _index(self, channel: str) -> int:
         index = bisect_left(self._channels, channel)
@@ -190,7 +239,7 @@ class Positions:
         _, *parts = text.split(".", len(channels) + 1)
         if len(parts) != len(channels):
             raise InvalidStreamIdError(text)
-        positions = {}
+        positions, replayed = {}, {}
         epoch = None
         for channel, part in zip(channels, parts, strict=True):
             match = _POSITION.fullmatch(part)
@@ -201,8 +250,13 @@ class Positions:
             if epoch is None or offset > MAX_OFFSET:
                 raise InvalidStreamIdError(text)
             positions[channel] = Position(epoch, offset)
+            if match[3] is not None:
+                replayed[channel] = int(match[3])
         result = cls(positions)
-        # The tag is of other channels, or an epoch is written where it has not changed.
+        for channel, offset in replayed.items():
+            result.replay(channel, offset)
+        # The tag is of other channels, an epoch is written where it has not changed, or
+        # more was given than there is.
         if result.id != text:
             raise InvalidStreamIdError(text)
         return result

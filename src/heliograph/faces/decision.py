@@ -92,6 +92,7 @@ def decide(
     admission = Admission(
         channels=query.channels,
         last_event_id=query.last_event_id,
+        start=query.start,
         expires_at=None,
         address=None if request.address in _UNIX_SOCKET else request.address,
         arrived_at=request.arrived_at,

@@ -26,7 +26,7 @@ from ..errors import InvalidFieldError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CHANNEL", "LAST_EVENT_ID", "TOKEN", "check_field_names"]
+__all__ = ["CHANNEL", "LAST_EVENT_ID", "START", "TOKEN", "check_field_names"]
 
 CHANNEL = "channel"
 """The field that names a channel."""
@@ -36,6 +36,13 @@ LAST_EVENT_ID = "lastEventId"
 
 TOKEN = "token"  # noqa: S105 - a name
 """The field with the token of a signed URL."""
+
+START = "start"
+"""
+The field that says where a stream begins without an id.
+
+Its nearest words (``stars``, ``state``, ``smart``) are too common to be taken for mistakes.
+"""
 
 _NAMES = (CHANNEL, LAST_EVENT_ID, TOKEN)
 
@@ -61,7 +68,7 @@ def check_field_names(names: Iterable[str]) -> None:
         InvalidFieldError: A name is nearly one of ours.
     """
     for name in names:
-        if name in _NAMES or len(name) > _MAX_CHARACTERS:
+        if name in _NAMES or name == START or len(name) > _MAX_CHARACTERS:
             continue
         ours = _nearest(name.lower())
         if ours is not None:

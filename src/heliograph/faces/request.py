@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from ..channels.names import check_selection
+from ..channels.start import RETAINED, Start
 from ..errors import InvalidFieldError
-from .field_names import CHANNEL, LAST_EVENT_ID, TOKEN, check_field_names
+from .field_names import CHANNEL, LAST_EVENT_ID, START, TOKEN, check_field_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,18 +68,20 @@ class StreamRequest:
         Return what the query and ``Last-Event-ID`` ask for.
 
         Raises:
-            InvalidFieldError: A channel, their number, the id, the name of a field, or the
-                number of fields is not valid.
+            InvalidFieldError: A channel, their number, the id, the start, the name of a
+                field, or the number of fields is not valid.
         """
         fields = _parse(self.query_string)
         check_field_names(fields)
         (token, *_) = fields.get(TOKEN, [None])
+        (start, *_) = fields.get(START, [None])
         return StreamQuery(
             channels=_channels(fields.get(CHANNEL, [])),
             last_event_id=_last_event_id(
                 self.headers.get("last-event-id", ""), fields.get(LAST_EVENT_ID, [""])[0]
             ),
             token=token,
+            start=RETAINED if start is None else Start.parse(start),
         )
 
 
@@ -89,13 +92,15 @@ class StreamQuery:
 
     Args:
         channels: The channels, sorted, each once; the default one if none was named.
-        last_event_id: The id after which the stream resumes; :obj:`None` to begin now.
+        last_event_id: The id after which the stream resumes; :obj:`None` if there is none.
         token: The token as received, not checked; :obj:`None` if there is none.
+        start: Where the stream begins without an id.
     """
 
     channels: tuple[str, ...]
     last_event_id: str | None
     token: str | None
+    start: Start = RETAINED
 
 
 def _parse(query_string: bytes) -> dict[str, list[str]]:

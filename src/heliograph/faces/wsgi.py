@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from ..servers.swap import response_head
 from ..servers.wsgi import connection_of
+from ..wire.heads import NO_CONTENT, OF_A_BODY
 from .admission import admit
 from .refusal import Refusal, unavailable
 
@@ -106,14 +107,18 @@ def serve_stream(
         # Checked before anything is taken: the server can still answer if it cannot be.
         response_head(status, lines, connection.framing)
         client = _Client(hub, ticket, connection, admission.coding, on_close)
+        blocks: Iterator[bytes] = iter(())
         if may_take_over and connection.may_be_taken:
             blocks = client.handed_over(partial(advice.about_waiting, environ, connection))
         else:
             if may_take_over:
                 advice.about_waiting(environ, connection)
             # Now, since there are servers that send the head before they ask for a body.
-            hub.locate(ticket)
-            blocks = client.pulled()
+            if hub.locate(ticket):
+                blocks = client.pulled()
+            else:
+                status = NO_CONTENT
+                lines = [line for line in lines if line[0].lower() not in OF_A_BODY]
         body = _Body(client, blocks)
         start_response(status, lines)
     except BaseException:
@@ -177,6 +182,7 @@ class _Client:
                 self._hub.adopt(self._ticket, clients, head, connection.framing)
                 return
         on_kept(is_changed=taken is not None)
+        # Without a stream it ends at once: the head has been written.
         self._hub.locate(self._ticket)
         for block in self.pulled():
             # A stream has one, which the comment has begun with.

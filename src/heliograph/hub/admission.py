@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ..channels.start import StartKind
 from ..errors import TooManySubscribersError
 from ..logs import Logger
 from .descriptor_budget import DescriptorBudget
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["AdmissionControl", "Slots"]
 
 _log = Logger("heliograph.streams")
+
+_BEGINS = {
+    StartKind.RETAINED: "begins now",
+    StartKind.NOW: "begins now, without what is retained",
+    StartKind.START: "begins at the start",
+    StartKind.LAST: "begins with the last events",
+}
 
 # One for the process, however many hubs it has.
 _descriptors = DescriptorBudget()
@@ -176,6 +184,7 @@ class AdmissionControl:
             self._last_number,
             channels,
             admission.last_event_id,
+            start=admission.start,
             coding=admission.coding,
             address=address,
             expires_at=None if admission.is_program else self._end_of(admission),
@@ -187,7 +196,7 @@ class AdmissionControl:
         for name in channels:
             self._table.use(name)
         if _log.isEnabledFor(logging.DEBUG):
-            begins = "resumes" if subscriber.resumes else "begins now"
+            begins = "resumes" if subscriber.resumes else _BEGINS[subscriber.start.kind]
             _log.debug("stream %d of %r %s", subscriber.number, list(channels), begins)
         return subscriber, at_address
 

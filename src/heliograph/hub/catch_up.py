@@ -1,9 +1,11 @@
 """
 Replay of missed entries to one client, from its position to the heads of its channels.
 
-Entries are read page by page, from the logs where they reach back far enough, else from the
-broker. The next page is read when the client has taken the last one, so a client that does
-not read costs one page. A gap is announced before the entries that follow it.
+Retained entries come first, if the client gets any. All are read page by page, from the
+logs where these reach back far enough, else from the broker. The next page is read when the
+client has taken the last one, so a client that does not read costs one page. A gap is
+announced before the entries that follow it; after it come the retained entries that the
+client cannot have seen, and then those of history.
 
 The last step is :meth:`CatchUp.finish`, which has no ``await``: no entry can be appended
 between reading the logs up to their heads and joining the feed, which begins there.
@@ -16,9 +18,10 @@ import contextlib
 import heapq
 from typing import TYPE_CHECKING
 
-from ..channels.blocks import entry_block, gap_block
+from ..channels.blocks import end_block, entry_block, gap_block, retained_block
 from ..channels.log import LogItem
-from ..channels.position import Positions
+from ..channels.position import Position, Positions
+from ..channels.start import StartKind
 from ..errors import InvalidStreamIdError
 
 if TYPE_CHECKING:
@@ -26,13 +29,13 @@ if TYPE_CHECKING:
 
     from ..channels.log import ChannelLog
     from ..channels.opening import Opening
-    from ..channels.position import GapReason, Position
+    from ..channels.position import GapReason
     from .channel_table import ChannelTable
     from .statistics import Counters
     from .storage import Storage
     from .subscriber import Subscriber
 
-__all__ = ["CatchUp"]
+__all__ = ["CatchUp", "id_at_heads"]
 
 # The size of a page: what is written before the client has to have taken it.
 _PAGE_BYTES = 64 * 1024
@@ -41,6 +44,28 @@ _PAGE_ENTRIES = 64
 # How long to wait for an entry that the client has got from another process already, before
 # the broker is asked whether it still exists.
 _BEHIND_SECONDS = 1.0
+
+
+def id_at_heads(subscriber: Subscriber, table: ChannelTable) -> str | None:
+    """
+    Return the id with which a stream without a position begins, if that is at the heads.
+
+    Args:
+        subscriber: A subscriber without a position.
+        table: The table in which its channels are in use.
+
+    Returns:
+        :obj:`None` if it begins elsewhere, or if the heads are not known yet.
+    """
+    kind = subscriber.start.kind
+    heads = table.heads(subscriber.channels)
+    if heads is None or kind in {StartKind.START, StartKind.LAST}:
+        return None
+    if kind is StartKind.RETAINED:
+        for name in subscriber.channels:
+            if table[name].has_retained:
+                heads.replay(name, 0)
+    return heads.id
 
 
 class CatchUp:
@@ -72,6 +97,10 @@ class CatchUp:
         self._positions: Positions
         # Gaps to announce: channel -> reason, and the position after which it continues.
         self._missing: dict[str, tuple[GapReason, Position]] = {}
+        # Of those the offset up to which the client has the channel's entries.
+        self._known_until: dict[str, int] = {}
+        # Where the client has been told, or has seen, that a channel has ended.
+        self._told_ends: dict[str, Position] = {}
         self._is_resumed = self._is_opened = False
         # Whether a position was moved to another epoch, and no block since has said so.
         self._is_renamed = False
@@ -82,11 +111,15 @@ class CatchUp:
 
         After a cancellation the client has whole pages, and can resume.
         """
-        for name in self._subscriber.channels:
-            self._logs[name] = await self._table.log(name)
-        self._positions = await self._starting_point()
+        await self._find_start()
         self._is_resumed = self._subscriber.resumes and not self._missing
         while True:
+            if any(self._table[name].has_retained for name in self._missing):
+                # What is retained is replayed after the gap.
+                await self._write([])
+            if self._positions.replayed:
+                await self._write(_beginning(await self._read_retained()))
+                continue
             behind = [
                 name
                 for name, log in self._logs.items()
@@ -112,16 +145,49 @@ class CatchUp:
         for item in _merge(
             log.after(self._positions[name]) for name, log in self._logs.items()
         ):
-            blocks.append(entry_block(item, self._positions))
+            blocks.append(self._block(item))
+        for name, log in self._logs.items():
+            if self._table[name].has_ended and self._told_ends.get(name) != log.head:
+                blocks.append(end_block(name, self._positions))
         if self._is_renamed and not blocks:
             blocks.append(self._opening.block(self._positions, resumed=True))
         self._subscriber.give(*blocks)
+
+    async def is_over(self) -> bool:
+        """
+        Return whether all channels have ended and the client gets nothing of them.
+
+        Call it instead of :meth:`advance`, if the table says that all have ended.
+        """
+        await self._find_start()
+        if self._missing or self._positions != self._heads():
+            return False
+        for name in self._logs:
+            # Another process may have begun the channel again, and this one not know it.
+            history = await self._storage.read(name, self._positions[name], 0)
+            if not history.has_ended or history.head != self._positions[name]:
+                self._table[name].has_ended = False
+                return False
+        return True
+
+    async def _find_start(self) -> None:
+        for name in self._subscriber.channels:
+            self._logs[name] = await self._table.log(name)
+        self._positions = await self._starting_point()
+        if self._subscriber.resumes and not self._missing:
+            self._told_ends = {
+                name: self._positions[name]
+                for name in self._logs
+                if name not in self._positions.replayed
+            }
 
     async def _starting_point(self) -> Positions:
         last_event_id = self._subscriber.last_event_id
         channels = self._subscriber.channels
         if last_event_id is None:
-            return self._heads()
+            last_event_id = id_at_heads(self._subscriber, self._table)
+        if last_event_id is None:
+            return Positions({name: await self._beginning(name) for name in channels})
         try:
             return Positions.parse(last_event_id, channels)
         except InvalidStreamIdError:
@@ -133,6 +199,14 @@ class CatchUp:
         heads = self._heads()
         self._missing = {name: ("unknown", heads[name]) for name in channels}
         return heads
+
+    async def _beginning(self, name: str) -> Position:
+        """Return where a stream begins that gets what was published before it."""
+        history = await self._storage.read(name, None, 0)
+        start, offset = self._subscriber.start, history.began
+        if start.kind is StartKind.LAST:
+            offset = max(offset, history.head.offset - start.events)
+        return Position(history.head.epoch, offset)
 
     def _heads(self) -> Positions:
         return Positions({name: log.head for name, log in self._logs.items()})
@@ -177,6 +251,10 @@ class CatchUp:
             return []
         if history.gap is not None:
             self._missing[name] = history.gap, history.start
+            is_same = history.gap == "trimmed"
+            self._known_until[name] = self._positions[name].offset if is_same else 0
+            if self._table[name].has_retained:
+                return []  # what is retained comes before it
         else:
             # The client's position, which may have another epoch than the client sent.
             self._is_renamed |= history.start != self._positions[name]
@@ -194,6 +272,27 @@ class CatchUp:
             if entry.position.offset <= log.head.offset
         ]
 
+    async def _read_retained(self) -> list[LogItem]:
+        """Return a page of retained entries, up to the positions of the client."""
+        pages = []
+        for name, after in tuple(self._positions.replayed.items()):
+            head = self._logs[name].head
+            found = await self._storage.retained(name, after, _PAGE_ENTRIES)
+            until = self._positions[name]
+            page = [
+                LogItem.of(entry)
+                for entry in found.entries
+                if entry.position.epoch == until.epoch
+                and entry.position.offset <= until.offset
+            ]
+            if not page:
+                self._positions.end_replay(name)
+            if not found.entries and not after and self._logs[name].head == head:
+                # All have been forgotten since. New ones are told by their entries.
+                self._table[name].has_retained = False
+            pages.append(page)
+        return _merge(pages)
+
     async def _restart(self, name: str, log: ChannelLog) -> None:
         """Continue a log in its channel's present epoch."""
         head = log.head
@@ -206,12 +305,20 @@ class CatchUp:
         blocks = self._announcement()
         size = 0
         for item in page:
-            blocks.append(entry_block(item, self._positions))
+            blocks.append(self._block(item))
             size += len(blocks[-1])
             if size > _PAGE_BYTES:
                 await self._write_and_drain(blocks)
                 blocks, size = [], 0
         await self._write_and_drain(blocks)
+
+    def _block(self, item: LogItem) -> bytes:
+        entry = item.entry
+        if entry.is_end:
+            self._told_ends[entry.channel] = entry.position
+        if entry.channel in self._positions.replayed:
+            return retained_block(item, self._positions)
+        return entry_block(item, self._positions)
 
     async def _write_and_drain(self, blocks: list[bytes]) -> None:
         if blocks:
@@ -228,6 +335,10 @@ class CatchUp:
             blocks.append(self._opening.block(self._positions, resumed=self._is_resumed))
             self._is_opened = True
         if self._missing:
+            for name, (_, start) in self._missing.items():
+                self._positions.advance(name, start)
+                if self._table[name].has_retained:
+                    self._positions.replay(name, self._known_until.get(name, 0))
             blocks.append(gap_block(self._missing, self._positions))
             self._missing = {}
             self._counters.gaps += 1

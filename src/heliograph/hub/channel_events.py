@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from ..channels.log import LogItem
     from ..channels.position import GapReason, Position
     from ..event import Event
@@ -22,6 +24,16 @@ class ChannelEvents(Protocol):
         Args:
             channel: Its name.
             item: The entry, encoded.
+        """
+        ...
+
+    def on_end(self, channel: str, have_ended: Callable[[Iterable[str]], bool]) -> None:
+        """
+        Handle the end of a channel, whose last entry was just taken.
+
+        Args:
+            channel: Its name.
+            have_ended: Returns whether all of some channels have ended.
         """
         ...
 

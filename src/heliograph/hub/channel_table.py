@@ -257,6 +257,24 @@ class ChannelTable:
         # Shielded, since other tasks wait for it, too.
         return await asyncio.shield(self._ready(channel))
 
+    def have_ended(self, names: Iterable[str]) -> bool:
+        """
+        Return whether some channels have ended, as far as this process knows.
+
+        Args:
+            names: Channels in use.
+        """
+        return all(self._channels[name].has_ended for name in names)
+
+    def has_end_in(self, names: Iterable[str]) -> bool:
+        """
+        Return whether one of some channels has ended, as far as this process knows.
+
+        Args:
+            names: Channels in use.
+        """
+        return any(self._channels[name].has_ended for name in names)
+
     async def known(self, names: Sequence[str], seconds: float) -> None:
         """
         Wait until the broker has returned the heads of some channels.
@@ -308,6 +326,7 @@ class ChannelTable:
         if channel is None or channel.log is None or channel.log.head.epoch == start.epoch:
             return
         channel.log.restart(start)
+        channel.has_ended, channel.has_retained = False, gap
         if gap:
             channel.events.on_gap(name, Appended.NEW_EPOCH.value, start)
         else:
@@ -362,10 +381,16 @@ class ChannelTable:
         outcome = log.append(item, now)
         if outcome is Appended.KNOWN:
             return
+        channel.has_ended = entry.is_end
+        channel.has_retained |= entry.retained_as is not None
         if outcome is not Appended.NEXT:
+            # What is missing may have been retained.
+            channel.has_retained = True
             before = Position(entry.position.epoch, entry.position.offset - 1)
             channel.events.on_gap(channel.name, outcome.value, before)
         channel.events.on_item(channel.name, item)
+        if entry.is_end:
+            channel.events.on_end(channel.name, self.have_ended)
         channel.on_moved()
 
     def _on_listening(self, name: str, head: Position) -> None:

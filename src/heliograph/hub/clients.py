@@ -111,9 +111,9 @@ class Clients:
             subscriber.finish("the hub is closed, or a channel was disconnected meanwhile")
         return Ticket(self._hub, subscriber.number, at_address, len(self))
 
-    async def locate(self, ticket: Ticket) -> None:
+    async def locate(self, ticket: Ticket) -> bool:
         """
-        Wait for the position of a client that begins now, before it is sent its head.
+        Wait for the position of a client, before it is sent its head.
 
         A page relies on getting whatever is published after ``open``. If the position is
         not known within ``heads_seconds``, the stream begins with the heads of the moment
@@ -121,10 +121,16 @@ class Clients:
 
         Args:
             ticket: From :meth:`admit`.
+
+        Returns:
+            Whether there is something to serve: :obj:`False` if all channels have ended and
+            the client gets nothing of them. A response with the status 204 tells an
+            ``EventSource`` not to reconnect (WHATWG HTML section 9.2.3).
         """
         subscriber = self._admission.find(ticket.number)
-        if subscriber is not None:
-            await self._joining.locate(subscriber, self._heads_seconds)
+        return subscriber is None or await self._joining.locate(
+            subscriber, self._heads_seconds
+        )
 
     def greeting(self, ticket: Ticket, coding: Coding) -> bytes:
         """

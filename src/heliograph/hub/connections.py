@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import native
 from ..logs import Logger
+from ..wire.heads import no_content
 from .sinks import SocketSink, tune_socket
 from .sinks.sink import CLOSE_SECONDS
 
@@ -58,7 +59,7 @@ class Connections:
         head: bytes,
         framing: Framing,
         *,
-        before_head: Callable[[], Awaitable[None]],
+        before_head: Callable[[], Awaitable[bool]],
         on_open: Callable[[SocketSink], None],
         on_failed: Callable[[], None],
     ) -> None:
@@ -70,9 +71,10 @@ class Connections:
                 if it cannot be opened.
             head: Bytes to send first.
             framing: How the blocks of the stream are delimited, as the head says.
-            before_head: Awaited before the head is sent.
+            before_head: Awaited before the head is sent. Returns whether there is a stream:
+                if not, the client gets the same head with the status 204, and no body.
             on_open: Called after that, with the sink for everything else.
-            on_failed: Called if the connection cannot be opened.
+            on_failed: Called if the connection is not opened.
         """
         try:
             connection.setblocking(False)  # noqa: FBT003 - no keyword
@@ -121,13 +123,18 @@ class Connections:
         sink: SocketSink,
         connection: socket.socket,
         head: bytes,
-        before_head: Callable[[], Awaitable[None]],
+        before_head: Callable[[], Awaitable[bool]],
         on_failed: Callable[[], None],
     ) -> None:
         is_located = False
         try:
-            await before_head()
+            has_stream = await before_head()
             is_located = True
+            if not has_stream:
+                self._forget(sink)
+                _send_head_and_close(connection, no_content(head))
+                on_failed()
+                return
             loop = asyncio.get_running_loop()
             connection = self._sockets[sink] = _for_loop(loop, connection)
             await loop.connect_accepted_socket(lambda: sink, connection)

@@ -18,7 +18,7 @@ from ..logs import Logger
 from .disconnects import Disconnects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..channels.log import LogItem
     from ..channels.position import GapReason
@@ -147,6 +147,9 @@ class Control:
     def on_item(self, channel: str, item: LogItem) -> None:  # noqa: ARG002 - there is one
         """Obey a command."""
         self._obey(item.entry.event)
+
+    def on_end(self, channel: str, have_ended: Callable[[Iterable[str]], bool]) -> None:
+        """Do nothing: commands have no end."""
 
     def on_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:  # noqa: ARG002 - as above
         """Finish all streams: the commands that are missing may have concerned any."""

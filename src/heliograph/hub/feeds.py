@@ -56,10 +56,12 @@ _TICK_SECONDS_AT_MOST = 1.0
 class _Audience:
     """A feed and the subscribers that follow it."""
 
-    __slots__ = ("feed", "quiet_since", "subscribers")
+    __slots__ = ("feed", "is_over", "quiet_since", "subscribers")
 
     def __init__(self, feed: Feed, now: float) -> None:
         self.feed = feed
+        # Whether all of its channels have ended.
+        self.is_over = False
         self.subscribers: dict[Subscriber, None] = {}
         self.quiet_since = now
 
@@ -161,6 +163,11 @@ class Feeds:
         """Append a channel's next entry to all feeds of the channel."""
         self._counters.entries += 1
         self._carry(self._feeds_of(channel), lambda feed: feed.append(item))
+
+    def on_end(self, channel: str, have_ended: Callable[[Iterable[str]], bool]) -> None:
+        """Finish the streams whose channels have all ended, when all has been sent."""
+        for audience in self._feeds_of(channel):
+            audience.is_over = have_ended(audience.feed.channels)
 
     def on_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
         """Append a gap event to all feeds of a channel."""
@@ -292,6 +299,9 @@ class Feeds:
                 self._writes = 0
                 await asyncio.sleep(0)
         audience.feed.trim()
+        if audience.is_over:
+            for subscriber in tuple(audience.subscribers):
+                subscriber.finish("its channels have ended")
 
     def _drop_lagging(self, subscriber: Subscriber) -> None:
         self._counters.lagging_disconnected += 1

@@ -17,16 +17,18 @@ import asyncio
 import contextlib
 import contextvars
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..brokers import open_broker
-from ..brokers.base import Retention
+from ..brokers.base import PLAIN, Retention
 from ..channels.opening import Opening
+from ..channels.start import RETAINED
 from ..errors import BrokerUnavailableError, HubClosedError
 from ..logs import Logger
 from ..retry import Availability
 from ..wire.framing import Framing
 from .admission import AdmissionControl, Slots
+from .channel_state import ChannelState
 from .channel_table import ChannelTable
 from .clients import Clients
 from .connections import Connections
@@ -44,10 +46,11 @@ from .timings import DEFAULT_TIMINGS, Timings
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
-    from ..brokers.base import Broker
+    from ..brokers.base import Broker, Terms
     from ..channels.entry import Entry
+    from ..channels.start import Start
     from ..config import HubConfig
     from ..event import Event
     from ..wire.coding import Coding
@@ -58,6 +61,8 @@ if TYPE_CHECKING:
 __all__ = ["Hub", "open_hub"]
 
 _log = Logger("heliograph.hub")
+
+_Answer = TypeVar("_Answer")
 
 _numbers = itertools.count(1)
 
@@ -122,6 +127,7 @@ class Hub:
         self._publishing = Publishing(
             storage, config, self._counters, self._table.subscribers
         )
+        self._state = ChannelState(storage, self._publishing)
         self._control = Control(
             storage,
             self._table,
@@ -202,7 +208,9 @@ class Hub:
 
     # Events.
 
-    async def publish(self, channels: Iterable[str], event: Event) -> list[Entry]:
+    async def publish(
+        self, channels: Iterable[str], event: Event, terms: Terms = PLAIN
+    ) -> list[Entry]:
         """
         Store an event in each of some channels. See :meth:`.publishing.Publishing.publish`.
 
@@ -211,7 +219,18 @@ class Hub:
                 may or may not be there.
         """
         with self._closing_reported():
-            return await self._publishing.publish(channels, event)
+            return await self._publishing.publish(channels, event, terms)
+
+    async def ask(self, question: Callable[[ChannelState], Awaitable[_Answer]]) -> _Answer:
+        """
+        Read or change the state of channels. See :class:`.channel_state.ChannelState`.
+
+        Raises:
+            HubClosedError: The hub has been closed. If that happened meanwhile a change may
+                or may not be there.
+        """
+        with self._closing_reported():
+            return await question(self._state)
 
     async def disconnect(self, channel: str) -> None:
         """
@@ -230,6 +249,7 @@ class Hub:
         channels: tuple[str, ...],
         *,
         last_event_id: str | None = None,
+        start: Start = RETAINED,
         is_stopping: Callable[[], bool] | None = None,
     ) -> AsyncIterator[Subscription]:
         """
@@ -237,8 +257,8 @@ class Hub:
 
         Args:
             channels: Sorted, each once, all valid.
-            last_event_id: After which to begin; :obj:`None` for what is published from the
-                beginning of the block on.
+            last_event_id: After which to begin; :obj:`None` for no position.
+            start: Where to begin without a position.
             is_stopping: See :class:`.subscription.Subscription`.
 
         Yields:
@@ -250,7 +270,9 @@ class Hub:
         """
         if self._clients.is_finishing:
             raise HubClosedError("the process is about to end")
-        subscription = Subscription(self, channels, last_event_id, is_stopping)
+        subscription = Subscription(
+            self, channels, last_event_id, start=start, is_stopping=is_stopping
+        )
         try:
             await subscription.locate()
             if self._clients.is_finishing:
@@ -272,9 +294,9 @@ class Hub:
         self._check_open()
         return self._clients.admit(admission)
 
-    async def locate(self, ticket: Ticket) -> None:
-        """Wait for the position of a client that begins now, before its head is sent."""
-        await self._clients.locate(ticket)
+    async def locate(self, ticket: Ticket) -> bool:
+        """Wait for a client's position; return whether there is something to serve."""
+        return await self._clients.locate(ticket)
 
     def greeting(self, ticket: Ticket, coding: Coding) -> bytes:
         """Return the first bytes of a stream, for a caller that sends them itself."""

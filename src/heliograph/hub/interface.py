@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..channels.start import RETAINED, Start
 from ..wire.coding import Coding
 from ..wire.framing import Framing
 
@@ -34,7 +35,9 @@ class Admission:
 
     Args:
         channels: The channels, sorted, each once, all valid.
-        last_event_id: The id after which the stream resumes; :obj:`None` to begin now.
+        last_event_id: The id after which the stream resumes; :obj:`None` if it has no
+            position.
+        start: Where the stream begins if it has no position.
         coding: The content coding of the stream.
         expires_at: When the permission expires, and the stream finishes at the latest, in
             seconds since the epoch of Unix; :obj:`None` for no end but that of
@@ -51,6 +54,7 @@ class Admission:
     channels: tuple[str, ...]
     _: KW_ONLY
     last_event_id: str | None = None
+    start: Start = RETAINED
     coding: Coding = Coding.IDENTITY
     expires_at: float | None = None
     address: str | None = None
@@ -149,9 +153,11 @@ class StreamHub(Protocol):
         """
         ...
 
-    def locate(self, ticket: Ticket) -> None:
+    def locate(self, ticket: Ticket) -> bool:
         """
-        Wait for a client's position. See :meth:`.clients.Clients.locate`.
+        Wait for a client's position, and return whether there is anything to serve.
+
+        See :meth:`.clients.Clients.locate`.
 
         Args:
             ticket: From :meth:`admit`, and for :meth:`pull`; :meth:`adopt` does it.

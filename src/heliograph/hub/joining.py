@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 import time
 from typing import TYPE_CHECKING
 
 from ..logs import Logger
-from .catch_up import CatchUp
+from .catch_up import CatchUp, id_at_heads
 
 if TYPE_CHECKING:
-    import asyncio
-
     from ..channels.opening import Opening
+    from ..channels.position import Positions
     from ..config import HubConfig
     from .channel_table import ChannelTable
     from .feeds import Feeds
@@ -61,23 +62,37 @@ class Joining:
         self._counters = counters
         self._under_way: dict[Subscriber, asyncio.Task[None]] = {}
 
-    async def locate(self, subscriber: Subscriber, seconds: float) -> None:
+    async def locate(self, subscriber: Subscriber, seconds: float) -> bool:
         """
-        Wait for the position of a client that begins now, before it is sent its head.
+        Wait for the position of a client, before it is sent its head.
 
         A page relies on getting whatever is published after ``open``. If the position is
         not known in time, the stream begins with the heads of the moment in which it is.
 
         Args:
-            subscriber: An admitted subscriber. One that resumes has a position already.
+            subscriber: An admitted subscriber.
             seconds: How long to wait at most.
+
+        Returns:
+            Whether there is something to serve: :obj:`False` if all channels have ended and
+            the client gets nothing of them. Storage has confirmed that.
         """
-        if subscriber.last_event_id is not None or not subscriber.is_open:
-            return
-        await self._table.known(subscriber.channels, seconds)
-        if subscriber.is_open:
-            heads = self._table.heads(subscriber.channels)
-            subscriber.last_event_id = None if heads is None else heads.id
+        channels = subscriber.channels
+        if not subscriber.is_open:
+            return True
+        await self._table.known(channels, seconds)
+        heads = self._table.heads(channels)
+        if heads is None:
+            return True
+        if self._table.have_ended(channels):
+            # If storage does not answer in time the client gets a stream, which ends.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    if await self._catch_up_of(subscriber).is_over():
+                        return False
+        if subscriber.last_event_id is None:
+            subscriber.last_event_id = id_at_heads(subscriber, self._table)
+        return True
 
     def begin(self, subscriber: Subscriber, sink: Sink) -> None:
         """
@@ -94,13 +109,25 @@ class Joining:
         if not subscriber.is_open:
             return  # the client has left already, or its server stops
         heads = self._table.heads(subscriber.channels)
-        if heads is not None and subscriber.last_event_id in {None, heads.id}:
+        if heads is not None and self._is_at(subscriber, heads):
             # The usual case needs no task: a page that was just opened missed nothing.
             subscriber.give(self._opening.block(heads, resumed=subscriber.resumes))
             self._join(subscriber)
             return
         self._feeds.expect(subscriber)
         self._under_way[subscriber] = self._tasks.start(self._catch_up(subscriber))
+
+    def _is_at(self, subscriber: Subscriber, heads: Positions) -> bool:
+        """Return whether a client is given nothing before what comes next."""
+        if not subscriber.resumes and self._table.has_end_in(subscriber.channels):
+            return False  # it has not been told of that end
+        position = subscriber.last_event_id or id_at_heads(subscriber, self._table)
+        return position == heads.id
+
+    def _catch_up_of(self, subscriber: Subscriber) -> CatchUp:
+        return CatchUp(
+            subscriber, self._table, self._storage, self._opening, self._counters
+        )
 
     def greet(self, subscriber: Subscriber) -> bytes:
         """
@@ -129,9 +156,7 @@ class Joining:
             task.cancel()
 
     async def _catch_up(self, subscriber: Subscriber) -> None:
-        catch_up = CatchUp(
-            subscriber, self._table, self._storage, self._opening, self._counters
-        )
+        catch_up = self._catch_up_of(subscriber)
         try:
             await catch_up.advance()
             catch_up.finish()
@@ -148,6 +173,8 @@ class Joining:
             heads = self._table.heads(subscriber.channels)
             assert heads is not None  # noqa: S101 - all are known by now
             self._feeds.join(subscriber, heads)
+            if self._table.have_ended(subscriber.channels):
+                subscriber.finish("its channels have ended")
         except Exception:  # noqa: BLE001 - one stream's fault must not reach others
             self._on_fault(subscriber)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..brokers.base import PLAIN
+from ..channels.end import end_event
 from ..channels.entry import id_after
 from ..channels.position import Positions
 from ..errors import (
@@ -21,6 +24,7 @@ from ..wire.encoder import body_fits, encode_body
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from ..brokers.base import Terms
     from ..channels.entry import Entry
     from ..config import HubConfig
     from ..event import Event
@@ -65,7 +69,9 @@ class Publishing:
         self._config = config
         self._counters = counters
 
-    async def publish(self, channels: Iterable[str], event: Event) -> list[Entry]:
+    async def publish(
+        self, channels: Iterable[str], event: Event, terms: Terms = PLAIN
+    ) -> list[Entry]:
         """
         Store an event in each of some channels, and so send it to their streams.
 
@@ -74,11 +80,14 @@ class Publishing:
         Args:
             channels: Valid names.
             event: Any event.
+            terms: What is to be done beside storing it.
 
         Returns:
             One entry for each channel.
 
         Raises:
+            ChannelEndedError: A channel has ended.
+            TooManyRetainedError: A channel retains as many events as it may.
             EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
             InvalidFieldError: Its id is over 1,024 bytes, or reads as a position in one of
                 the channels; or its type is reserved.
@@ -99,16 +108,41 @@ class Publishing:
         names = list(dict.fromkeys(channels))
         for name in names:
             _check_own_id(name, event)
-        async with self._time_limit():
+        async with self.time_limit():
             if len(names) == 1:
                 # The usual case needs no task, and so no turn of a busy loop.
-                entries = [await self._append(names[0], event)]
+                entries = [await self._append(names[0], event, terms)]
             else:
-                entries = await asyncio.gather(*(self._append(n, event) for n in names))
+                entries = await asyncio.gather(
+                    *(self._append(name, event, terms) for name in names)
+                )
         self._counters.published += len(entries)
         if _log.isEnabledFor(logging.DEBUG):
             self._log_entries(entries)
         return entries
+
+    async def end(self, channel: str, event: Event | None, terms: Terms) -> Entry:
+        """
+        End a channel, and so its streams.
+
+        Args:
+            channel: A valid name.
+            event: The last event; :obj:`None` for an end without one.
+            terms: What is to be done beside storing it.
+
+        Returns:
+            The last entry of the channel.
+
+        Raises:
+            ChannelEndedError: The channel has ended.
+            BrokerUnavailableError: As for :meth:`publish`, and so are all other errors.
+        """
+        terms = replace(terms, is_end=True)
+        if event is not None:
+            (entry,) = await self.publish([channel], event, terms)
+            return entry
+        async with self.time_limit():
+            return await self._append(channel, end_event(channel), terms)
 
     async def command(self, channel: str, command: Event) -> None:
         """
@@ -121,8 +155,8 @@ class Publishing:
         Raises:
             BrokerUnavailableError: As for :meth:`publish`.
         """
-        async with self._time_limit():
-            await self._append(channel, command)
+        async with self.time_limit():
+            await self._append(channel, command, PLAIN)
 
     def _log_entries(self, entries: list[Entry]) -> None:
         # Nothing of the data: it may be of somebody who has to do with no log.
@@ -135,13 +169,19 @@ class Publishing:
                 self._streams(entry.channel),
             )
 
-    async def _append(self, channel: str, event: Event) -> Entry:
+    async def _append(self, channel: str, event: Event, terms: Terms) -> Entry:
         if self._config.publish_waits:
-            return await self._storage.append(channel, event)
-        return await self._storage.append_now(channel, event)
+            return await self._storage.append(channel, event, terms)
+        return await self._storage.append_now(channel, event, terms)
 
     @contextlib.asynccontextmanager
-    async def _time_limit(self) -> AsyncIterator[None]:
+    async def time_limit(self) -> AsyncIterator[None]:
+        """
+        Limit a block to ``publish_timeout_seconds``.
+
+        Raises:
+            BrokerUnavailableError: It took longer.
+        """
         seconds = self._config.publish_timeout_seconds
         try:
             async with asyncio.timeout(seconds):

@@ -6,10 +6,10 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..brokers.base import Attempt
+from ..brokers.base import PLAIN, Attempt
 
 if TYPE_CHECKING:
-    from ..brokers.base import Broker, History
+    from ..brokers.base import Broker, History, Retained, Terms
     from ..channels.entry import Entry
     from ..channels.position import Position
     from ..event import Event
@@ -46,40 +46,51 @@ class Storage:
         """Repeat nothing any more: calls that fail raise :class:`HubClosedError`."""
         self._availability.close()
 
-    async def append(self, channel: str, event: Event) -> Entry:
+    async def append(self, channel: str, event: Event, terms: Terms = PLAIN) -> Entry:
         """
         Append an event, once, however often it has to be tried.
 
         Args:
             channel: A valid name.
             event: Any event.
+            terms: See :meth:`.Broker.append`, also for further errors.
 
         Raises:
             HubClosedError: :meth:`close` was called; the entry may or may not be there.
         """
-        attempt = Attempt()
-        return await self._availability.retry(
-            "append", partial(self._broker.append, channel, event, repeats=attempt)
-        )
+        append = partial(self._broker.append, channel, event, terms=terms)
+        return await self._availability.retry("append", partial(append, repeats=Attempt()))
 
-    async def append_now(self, channel: str, event: Event) -> Entry:
+    async def append_now(self, channel: str, event: Event, terms: Terms = PLAIN) -> Entry:
         """
         Append an event, or fail at once.
 
         Args:
             channel: A valid name.
             event: Any event.
+            terms: See :meth:`.Broker.append`, also for further errors.
 
         Raises:
             BrokerUnavailableError: Storage failed; the entry may or may not be there.
         """
         return await self._availability.call(
-            "append", partial(self._broker.append, channel, event)
+            "append", partial(self._broker.append, channel, event, terms=terms)
         )
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Return what follows a position. See :meth:`.Broker.read`."""
         return await self._availability.retry(
+            "read", partial(self._read, channel, after, limit)
+        )
+
+    async def read_now(self, channel: str, after: Position | None, limit: int) -> History:
+        """
+        Return what follows a position, or fail at once. See :meth:`.Broker.read`.
+
+        Raises:
+            BrokerUnavailableError: Storage failed.
+        """
+        return await self._availability.call(
             "read", partial(self._read, channel, after, limit)
         )
 
@@ -93,3 +104,42 @@ class Storage:
         return await self._availability.retry(
             "read", partial(self._broker.find, channel, event_id)
         )
+
+    async def retained(self, channel: str, after: int, limit: int) -> Retained:
+        """Return retained entries. See :meth:`.Broker.retained`."""
+        return await self._availability.retry(
+            "read", partial(self._retained, channel, after, limit)
+        )
+
+    async def _retained(self, channel: str, after: int, limit: int) -> Retained:
+        async with self._reading:
+            return await self._broker.retained(channel, after, limit)
+
+    async def retained_as(self, channel: str, key: str) -> Entry | None:
+        """
+        Return a retained entry, or fail at once. See :meth:`.Broker.retained_as`.
+
+        Raises:
+            BrokerUnavailableError: Storage failed.
+        """
+        return await self._availability.call(
+            "read", partial(self._broker.retained_as, channel, key)
+        )
+
+    async def forget(self, channel: str, key: str) -> None:
+        """
+        Retain an entry no longer, or fail at once. See :meth:`.Broker.forget`.
+
+        Raises:
+            BrokerUnavailableError: Storage failed; it may or may not be done.
+        """
+        await self._availability.call("append", partial(self._broker.forget, channel, key))
+
+    async def begin(self, channel: str) -> Position:
+        """
+        Begin a new life of a channel, or fail at once. See :meth:`.Broker.begin`.
+
+        Raises:
+            BrokerUnavailableError: Storage failed; it may or may not be done.
+        """
+        return await self._availability.call("append", partial(self._broker.begin, channel))

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..channels.blocks import HEARTBEAT
 from ..channels.selection import Selection
+from ..channels.start import RETAINED
 from ..logs import Logger
 from ..wire.coding import Coding
 from .sinks.sink import end_stream
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..channels.cursor import Cursor
     from ..channels.feed import Feed
+    from ..channels.start import Start
     from .sinks import Sink
 
 __all__ = ["Observer", "State", "Subscriber"]
@@ -89,7 +91,8 @@ class Subscriber:
     Args:
         number: The number of the subscriber, unique in its hub.
         channels: The channels of the stream, sorted, each once.
-        last_event_id: The client's position, as an id; :obj:`None` to begin now.
+        last_event_id: The client's position, as an id; :obj:`None` if it has none.
+        start: Where the stream begins if it has no position.
         coding: The content coding of the stream.
         address: The client's address; :obj:`None` if it is not known.
         expires_at: When the stream finishes, in seconds since the epoch of Unix;
@@ -102,8 +105,9 @@ class Subscriber:
     Attributes:
         selection: The channels, the content coding, and the framing that the sink needs.
         resumes: Whether the client has sent an id.
-        last_event_id: The id after which the stream begins; :obj:`None` for a stream that
-            begins now, until its position is known.
+        last_event_id: The id after which the stream begins; :obj:`None` for a stream
+            without a position, until that is known.
+        start: Where the stream begins if it has no position.
         state: What the subscriber is doing. Only the methods below change it.
         feed: The feed of the selection, while the subscriber follows it.
         cursor: The subscriber's cursor in that feed.
@@ -130,6 +134,7 @@ class Subscriber:
         "quiet_since",
         "resumes",
         "selection",
+        "start",
         "state",
     )
 
@@ -139,6 +144,7 @@ class Subscriber:
         channels: tuple[str, ...],
         last_event_id: str | None,
         *,
+        start: Start = RETAINED,
         coding: Coding = Coding.IDENTITY,
         address: str | None,
         expires_at: float | None,
@@ -150,6 +156,7 @@ class Subscriber:
         self.selection = Selection(channels, coding=coding)
         self.last_event_id = last_event_id
         self.resumes = last_event_id is not None
+        self.start = start
         self.address = address
         self.expires_at = expires_at
         self.admitted_at = admitted_at

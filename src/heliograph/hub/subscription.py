@@ -7,7 +7,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from ..channels.end import END_EVENT_TYPE
 from ..channels.opening import OPEN_EVENT_TYPE
+from ..channels.start import RETAINED
 from ..errors import HubClosedError
 from ..wire.parser import EventStreamParser
 from .interface import Admission
@@ -16,6 +18,7 @@ from .sinks import TaskSink
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..channels.start import Start
     from ..event import Event
     from .interface import Ticket
     from .sinks import Sink
@@ -42,13 +45,14 @@ class Subscription:
     If the program is too slow it is disconnected and resumes from its position, as a client
     does: no more than ``max_lag_bytes`` are held for it, and no event is lost. A gap in a
     channel's history is an event of the type ``heliograph.gap``. The iteration ends when
-    the hub is closed, the server stops, or the streams of a channel are finished
-    (``disconnect``).
+    the hub is closed, the server stops, the streams of a channel are finished
+    (``disconnect``), or all channels have ended.
 
     Args:
         hub: Is open.
         channels: Sorted, each once, all valid.
-        last_event_id: After which to begin; :obj:`None` to begin now.
+        last_event_id: After which to begin; :obj:`None` for no position.
+        start: Where to begin without a position.
         is_stopping: Returns whether the server of this process was told to stop;
             :obj:`None` if that is not known.
 
@@ -62,11 +66,14 @@ class Subscription:
         hub: _Hub,
         channels: tuple[str, ...],
         last_event_id: str | None,
+        *,
+        start: Start = RETAINED,
         is_stopping: Callable[[], bool] | None = None,
     ) -> None:
         self.last_event_id = last_event_id or ""
         self._hub = hub
         self._channels = channels
+        self._start = start
         self._is_stopping = is_stopping
         # When it was disconnected for its lag: a later ``disconnect`` of a channel ends it.
         self._cut_off_at: int | None = None
@@ -110,6 +117,7 @@ class Subscription:
             self._channels,
             # Empty if it was disconnected before it had a position.
             last_event_id=last_event_id or None,
+            start=self._start,
             is_program=True,
             arrived_at=self._cut_off_at,
         )
@@ -131,9 +139,11 @@ class Subscription:
         """Parse the next bytes, and return whether there may be more."""
         data = await self._sink.pull()
         if data is not None:
-            # A program has its position in ``last_event_id``.
+            # A program has ``last_event_id``, and sees that nothing follows.
             self._events += [
-                event for event in self._parser.feed(data) if event.type != OPEN_EVENT_TYPE
+                event
+                for event in self._parser.feed(data)
+                if event.type not in {OPEN_EVENT_TYPE, END_EVENT_TYPE}
             ]
             return True
         if self._sink.closed or self._has_left:

@@ -208,9 +208,11 @@ class HubThread:
         else:
             post(hub.when_left, ticket, has_left)
 
-    def locate(self, ticket: Ticket) -> None:
+    def locate(self, ticket: Ticket) -> bool:
         """
-        Wait for a client's position. See :meth:`.clients.Clients.locate`.
+        Wait for a client's position, and return whether there is something to serve.
+
+        See :meth:`.clients.Clients.locate`.
 
         Args:
             ticket: From :meth:`admit`, and for :meth:`pull`: :meth:`adopt` does it.
@@ -219,7 +221,8 @@ class HubThread:
         # If the hub has been closed, the stream ends as soon as it is served.
         if hub is not None:
             with contextlib.suppress(HubClosedError, TimeoutError):
-                run(hub.locate(ticket), self._timings.admit_seconds)
+                return run(hub.locate(ticket), self._timings.admit_seconds)
+        return True
 
     def pull(
         self,
