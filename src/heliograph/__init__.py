@@ -11,6 +11,7 @@ from __future__ import annotations
 from .config import HubConfig
 from .errors import (
     BrokerUnavailableError,
+    ChannelEndedError,
     ConfigError,
     CorsConfigError,
     EventTooLargeError,
@@ -18,6 +19,7 @@ from .errors import (
     HubClosedError,
     InvalidFieldError,
     InvalidStreamIdError,
+    TooManyRetainedError,
     TooManySubscribersError,
     WireError,
 )
@@ -27,6 +29,7 @@ from .wire.parser import EventStreamParser
 
 __all__ = [
     "BrokerUnavailableError",
+    "ChannelEndedError",
     "ConfigError",
     "CorsConfigError",
     "Event",
@@ -37,6 +40,7 @@ __all__ = [
     "HubConfig",
     "InvalidFieldError",
     "InvalidStreamIdError",
+    "TooManyRetainedError",
     "TooManySubscribersError",
     "WireError",
     "encode",

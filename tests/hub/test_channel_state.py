@@ -1,0 +1,363 @@
+"""The end of a channel, its state, and what is asked of its past."""
+
+import asyncio
+
+import pytest
+
+from heliograph import ChannelEndedError, Event, InvalidFieldError
+from heliograph.brokers import Terms
+from heliograph.channels.start import Start
+from heliograph.hub import Admission
+from hubs import opened, resume
+from streams import connect, until
+
+RETAINED = Terms(retain_as="")
+
+
+def end(channel, event=None, terms=Terms()):  # noqa: B008 - frozen
+    return lambda state: state.end(channel, event, terms)
+
+
+def seen(client):
+    """What a client has got: data, or the type of an event of ours and its channel."""
+    return [
+        event.data if event.type == "message" else f"{event.type} {event.data}"
+        for event in client.events
+    ]
+
+
+def ended(channel="a"):
+    return f'heliograph.end {{"channel": "{channel}"}}'
+
+
+async def is_refused(client):
+    """Whether the client gets 204 and nothing else."""
+    await client.ended()
+    return client.raw == b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@pytest.mark.parametrize("last", [None, Event("last")], ids=["bare", "with-an-event"])
+async def test_open_streams_end(url, last):
+    """They get all that was published, the end, and an id at which nothing comes again."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        for n in range(3):
+            await hub.publish(["a"], Event(str(n)))
+
+        id_ = await hub.ask(end("a", last))
+
+        await client.ended()
+        assert seen(client) == ["0", "1", "2", *([last.data] if last else []), ended()]
+        assert client.parser.last_event_id == client.events[-1].id == id_
+        assert await is_refused(await resume(hub, client, "a"))
+        await until(lambda: hub.statistics().subscribers == 0)
+
+
+async def test_an_end_with_an_id_of_its_own(url):
+    """Whoever has seen the last event by that id has seen the end."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.ask(end("a", Event("last", id="own")))
+        await client.ended()
+
+        assert [event.id for event in client.events] == ["own", "own"]
+        assert await is_refused(connect(hub, "a", last_event_id="own"))
+
+
+# Where a stream begins that has no position -> what it gets of a channel that has ended.
+LATE = {
+    "now": None,
+    "retained": None,
+    "start": ["0", "1", "2", ended()],
+    2: ["2", ended()],
+}
+
+
+@pytest.mark.parametrize("start", LATE)
+async def test_whoever_comes_late(url, start):
+    """A stream that begins now has nothing to get; others get the rest, and the end."""
+    async with opened(url) as hub:
+        for n in range(3):
+            await hub.publish(["a"], Event(str(n)))
+        await hub.ask(end("a"))
+
+        client = connect(hub, "a", start=Start.parse(start))
+
+        if LATE[start] is None:
+            assert await is_refused(client)
+        else:
+            await client.ended()
+            assert seen(client) == LATE[start]
+            assert await is_refused(await resume(hub, client, "a"))
+
+
+async def test_resuming_before_the_end(url):
+    """What was missed comes first."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("0"))
+        await client.wait(1)
+        client.leave()
+        await hub.publish(["a"], Event("1"))
+        await hub.ask(end("a", Event("2")))
+
+        late = await resume(hub, client, "a")
+
+        await late.ended()
+        assert seen(late) == ["1", "2", ended()]
+
+
+async def test_what_is_retained_of_an_ended_channel(url):
+    """A page that is opened after the end of a job shows how it has ended."""
+    async with opened(url) as hub:
+        await hub.publish(["a"], Event("half"), RETAINED)
+        await hub.ask(end("a", Event("all"), RETAINED))
+
+        client = await connect(hub, "a").ended()
+
+        assert seen(client) == ["all", ended()]
+        assert await is_refused(await resume(hub, client, "a"))
+        assert await is_refused(connect(hub, "a", start=Start.parse("now")))
+
+
+async def test_the_end_beyond_history(url):
+    """It is told also when history no longer holds it, and once."""
+    async with opened(url, events=2) as hub:
+        await hub.publish(["a"], Event("kept"), RETAINED)
+        for n in range(4):
+            await hub.publish(["a"], Event(str(n)))
+        await hub.ask(end("a"))
+
+        client = await connect(hub, "a").ended()
+
+        assert seen(client) == ["kept", ended()]
+        assert await is_refused(await resume(hub, client, "a"))
+
+
+async def test_a_stream_of_two(url):
+    """It goes on until the second has ended; each end is told once."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a", "b").placed()
+        await hub.ask(end("a"))
+        await client.wait(1)
+        client = await resume(hub, client, "a", "b")
+        await client.placed()
+        fresh = await connect(hub, "a", "b").placed()
+        await hub.publish(["b"], Event("1"))
+        await hub.ask(end("b"))
+
+        for each in (client, fresh):
+            await each.ended()
+        assert seen(client) == ["1", ended("b")]
+        assert seen(fresh) == [ended("a"), "1", ended("b")]
+        assert await is_refused(await resume(hub, fresh, "a", "b"))
+
+
+async def test_an_ended_channel_begins_again(url):
+    """A client that has seen the end gets the new life, whole and without a gap."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("old"), RETAINED)
+        await hub.ask(end("a"))
+        await client.ended()
+        with pytest.raises(ChannelEndedError):
+            await hub.publish(["a"], Event("late"))
+
+        id_ = await hub.ask(lambda state: state.begin("a"))
+
+        assert id_ == client.parser.last_event_id
+        resumed = await (await resume(hub, client, "a")).placed()
+        started = await connect(hub, "a", start=Start.parse("start")).placed()
+        now = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("new"))
+        for each in (resumed, started, now):
+            await each.wait(1)
+            assert seen(each) == ["new"]
+
+
+async def test_begun_in_another_process(sqlite):
+    """A process that has not heard of it yet asks storage before it sends a client away."""
+    async with opened(sqlite) as hub, opened(sqlite) as other:
+        client = await connect(hub, "a").placed()
+        await hub.ask(end("a"))
+        await client.ended()
+        await other.ask(lambda state: state.begin("a"))
+
+        resumed = await (await resume(hub, client, "a")).placed()
+        now = await connect(hub, "a").placed()
+
+        await other.publish(["a"], Event("new"))
+        for each in (resumed, now):
+            await each.wait(1)
+            assert seen(each) == ["new"]
+
+
+async def test_ended_in_another_process(sqlite):
+    """Its streams end everywhere, and so does one in a process that was not there."""
+    async with opened(sqlite) as hub:
+        client = await connect(hub, "a").placed()
+        async with opened(sqlite) as other:
+            await other.ask(end("a"))
+        await client.ended()
+        assert seen(client) == [ended()]
+        async with opened(sqlite) as third:
+            assert await is_refused(await resume(third, client, "a"))
+
+
+async def test_ending_twice(url):
+    """Without an event it is the same as once; a last event would be lost."""
+    async with opened(url) as hub:
+        first = await hub.ask(end("a", Event("last")))
+
+        assert await hub.ask(end("a")) == first
+        with pytest.raises(ChannelEndedError):
+            await hub.ask(end("a", Event("more")))
+
+
+async def test_a_slow_client_gets_the_end(url):
+    """All that waits for it is sent before its stream ends."""
+    async with opened(url, send_buffer_bytes=4096) as hub:
+        client = await connect(hub, "a", read_buffer=4096).placed()
+        for n in range(40):
+            await hub.publish(["a"], Event(f"{n} {'x' * 10_000}"))
+        await hub.ask(end("a"))
+
+        await client.ended()
+
+        assert [text[:2].strip() for text in seen(client)[:-1]] == [
+            str(n) for n in range(40)
+        ]
+        assert seen(client)[-1] == ended()
+
+
+async def test_a_program_iterates_to_the_end(url):
+    """The iteration ends, and the end is no event of it."""
+    async with opened(url) as hub:
+        await hub.publish(["a"], Event("0"))
+        start = Start.parse("start")
+        async with hub.subscribe(("a",), start=start) as subscription:
+            await hub.publish(["a"], Event("1"))
+            await hub.ask(end("a", Event("2")))
+            assert [event.data async for event in subscription] == ["0", "1", "2"]
+        async with hub.subscribe(("a",)) as subscription:
+            assert [event async for event in subscription] == []
+
+
+async def test_position(url):
+    """A stream with that id gets what is published after it was asked for."""
+    async with opened(url) as hub:
+        await hub.publish(["a", "b"], Event("before"))
+
+        id_ = await hub.ask(lambda state: state.position(("a", "b")))
+
+        await hub.publish(["b"], Event("after"))
+        client = connect(hub, "a", "b", last_event_id=id_)
+        assert [event.data for event in await client.wait(1)] == ["after"]
+        assert (await client.placed()).parser.openings[0]["resumed"]
+
+
+async def test_position_of_a_channel_without_events(url):
+    """It is as good as any other."""
+    async with opened(url) as hub:
+        id_ = await hub.ask(lambda state: state.position(("a",)))
+        await hub.publish(["a"], Event("first"))
+
+        client = connect(hub, "a", last_event_id=id_)
+
+        assert seen(await client.wait_for(lambda c: c.events)) == ["first"]
+
+
+async def test_last(url):
+    """The newest event, or the one with a key, with the id to resume after it."""
+    async with opened(url) as hub:
+
+        async def last(key=None):
+            return await hub.ask(lambda state: state.last("a", key))
+
+        assert await last() is None
+        await hub.publish(["a"], Event("1"), Terms(retain_as="x"))
+        await hub.publish(["a"], Event("2", type="t"))
+        newest, kept = await last(), await last("x")
+        assert (newest.data, newest.type, kept.data) == ("2", "t", "1")
+        assert await last("") is None
+        client = connect(hub, "a", last_event_id=kept.id)
+        assert seen(await client.wait_for(lambda c: c.events)) == ["t 2"]
+
+        await hub.ask(end("a"))
+        assert await last() == newest
+        await hub.ask(lambda state: state.begin("a"))
+        await hub.ask(end("a"))
+        assert await last() is None
+
+
+async def test_history(url):
+    """Page by page, as a stream would give it."""
+    async with opened(url, events=3) as hub:
+
+        async def page(after=None, limit=100):
+            events = await hub.ask(lambda state: state.history("a", after, limit))
+            return [f"{e.type or ''}{e.data}" for e in events], [e.id for e in events]
+
+        early = await hub.ask(lambda state: state.position(("a",)))
+        assert await page() == ([], [])
+        for n in range(1, 4):
+            await hub.publish(["a"], Event(str(n), id="own" if n == 3 else None))
+        texts, ids = await page(limit=2)
+        assert texts == ["1", "2"]
+        assert (await page(ids[-1]))[0] == (await page(ids[1]))[0] == ["3"]
+        await hub.ask(end("a", Event("4")))
+        assert (await page("own"))[0] == ["4", 'heliograph.end{"channel": "a"}']
+        texts, ids = await page(early)
+        assert texts[0].startswith("heliograph.gap")
+        assert texts[1:3] == ["2", "3"]
+        assert (await page(ids[0]))[0] == texts[1:]
+        with pytest.raises(InvalidFieldError, match="must be the id of an event"):
+            await page("junk")
+
+
+async def test_forget(url):
+    """What is retained no longer is given to nobody; later pages need not ask storage."""
+    async with opened(url) as hub:
+        await hub.publish(["a"], Event("kept"), Terms(retain_as="x"))
+        assert seen(await connect(hub, "a").wait_for(lambda c: c.events)) == ["kept"]
+
+        await hub.ask(lambda state: state.forget("a", "x"))
+
+        client = await connect(hub, "a").placed()
+        await hub.publish(["a"], Event("live"))
+        await client.wait(1)
+        assert seen(client) == ["live"]
+        assert not hub._table["a"].has_retained
+
+
+async def test_unavailable_storage_is_no_end(url):
+    """If storage cannot confirm it, a client gets a stream, and comes again."""
+    async with opened(url, publish_timeout_seconds=1) as hub:
+        client = await connect(hub, "a").placed()
+        await hub.ask(end("a"))
+        await client.ended()
+        await hub._broker.close()
+        hub._storage._broker = Away()
+
+        client = connect(hub, "a", last_event_id=client.parser.last_event_id)
+
+        await client.ended()
+        assert client.raw.startswith(b"HTTP/1.1 200 OK")
+        assert seen(client) == []
+
+
+class Away:
+    """A broker whose storage does not answer."""
+
+    resource = "away"
+
+    async def read(self, channel, after, limit):
+        await asyncio.Event().wait()
+
+    async def close(self):
+        pass
+
+
+def test_admissions_begin_with_what_is_retained():
+    """A page that is loaded shows the state of its channels."""
+    assert Admission(("a",)).start == Start.parse("retained")
