@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "heliograph"
 
 # Lowest first. A module may import from its own row and from those below.
 ROWS = [
-    {"errors", "event"},
+    {"errors", "event", "rules"},
     {"wire", "channels", "cors", "config"},
     {"documentation", "retry", "logs", "native"},
     {"brokers"},

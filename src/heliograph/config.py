@@ -7,9 +7,8 @@ capitals, after ``SSE_``.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .channels.options import (
     NO_PATTERNS,
@@ -19,9 +18,12 @@ from .channels.options import (
     Compression,
 )
 from .errors import ConfigError
+from .rules import DAY, Number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .rules import Rule
 
 __all__ = ["HubConfig"]
 
@@ -133,8 +135,8 @@ class HubConfig:
     def __post_init__(self) -> None:
         found = [
             problem
-            for rule in _RULES
-            if (problem := rule.problem(getattr(self, rule.name)))
+            for name, rule in _RULES.items()
+            if (problem := rule.problem(name, getattr(self, name)))
         ]
         found += [
             f"{name} must be True or False, not {value!r}"
@@ -166,82 +168,38 @@ class HubConfig:
     def _take_channels(self) -> list[str]:
         """Replace ``channels`` by an immutable value, and return what is wrong with it."""
         given = {name: getattr(self, name) for name in RULES}
-        problems = [
-            problem
-            for name, rule in RULES.items()
-            if (problem := rule.problem(name, given[name]))
-        ]
-        defaults = ChannelOptions() if problems else ChannelOptions(**given)
+        is_valid = not any(rule.problem(name, given[name]) for name, rule in RULES.items())
+        defaults = ChannelOptions(**given) if is_valid else ChannelOptions()
         try:
             patterns = ChannelPatterns(self.channels, defaults)
         except ConfigError as error:
-            return [*problems, *error.problems]
+            return list(error.problems)
         object.__setattr__(self, "channels", patterns)
-        return problems
+        return []
 
-
-class _Rule(NamedTuple):
-    """
-    The values that a field may have.
-
-    Args:
-        name: The field.
-        low: Smallest value.
-        high: Largest value.
-        whole: Whether only an int is a value; otherwise a float is one, too.
-        optional: Whether :obj:`None` is a value.
-    """
-
-    name: str
-    low: float
-    high: float = math.inf
-    whole: bool = True
-    optional: bool = False
-
-    def problem(self, value: object) -> str | None:
-        if value is None and self.optional:
-            return None
-        kind, types = _WHOLE if self.whole else _SECONDS
-        if not isinstance(value, types) or isinstance(value, bool):
-            return f"{self.name} must be {kind}, not {value!r}"
-        if not self.low <= value <= self.high:
-            limits = f"at least {self.low}"
-            if self.high not in {math.inf, _CENTURY}:
-                limits = f"between {self.low} and {self.high}"
-            return f"{self.name} must be {limits}, not {value!r}"
-        return None
-
-
-_WHOLE = ("a whole number", int)
-_SECONDS = ("a number of seconds", int | float)
-
-# No timer is more precise than this, so "above 0" means at least this.
-_TICK = 0.001
-_DAY = 86_400
-# A stand-in for "for ever": a loop cannot wait until infinity.
-_CENTURY = 100 * 366 * _DAY
 
 _FLAGS = ("refuse_with_status", "publish_waits", "open_event")
 
-_RULES = [
-    _Rule("history_events", 1),
-    _Rule("history_seconds", _TICK, _CENTURY, whole=False),
-    _Rule("log_events", 1),
-    _Rule("log_bytes", 1),
-    _Rule("heartbeat_seconds", _TICK, _CENTURY, whole=False, optional=True),
-    _Rule("retry_ms", 0, 3_600_000),
-    _Rule("max_event_bytes", 64),
-    _Rule("max_lag_bytes", 1),
-    _Rule("max_lag_total_bytes", 1),
-    _Rule("max_subscribers", 1),
-    _Rule("max_subscribers_per_channel", 1),
-    _Rule("max_subscribers_per_address", 1, optional=True),
-    _Rule("max_channels", 1),
-    _Rule("max_channels_per_address", 1, optional=True),
-    _Rule("max_stream_seconds", _TICK, _CENTURY, whole=False, optional=True),
-    _Rule("retry_after_seconds", 0, _DAY),
-    _Rule("linger_seconds", 0, _CENTURY, whole=False),
-    _Rule("dead_peer_seconds", 1, _DAY, whole=False),
-    _Rule("send_buffer_bytes", 4_096, 2**30, optional=True),
-    _Rule("publish_timeout_seconds", _TICK, _CENTURY, whole=False, optional=True),
-]
+_RULES: Mapping[str, Rule] = {
+    **RULES,
+    "history_events": Number(1),
+    "history_seconds": seconds(),
+    "log_events": Number(1),
+    "log_bytes": Number(1),
+    "heartbeat_seconds": seconds(optional=True),
+    "retry_ms": Number(0, 3_600_000),
+    "max_event_bytes": Number(64),
+    "max_lag_bytes": Number(1),
+    "max_lag_total_bytes": Number(1),
+    "max_subscribers": Number(1),
+    "max_subscribers_per_channel": Number(1),
+    "max_subscribers_per_address": Number(1, optional=True),
+    "max_channels": Number(1),
+    "max_channels_per_address": Number(1, optional=True),
+    "max_stream_seconds": seconds(optional=True),
+    "retry_after_seconds": Number(0, DAY),
+    "linger_seconds": seconds(0),
+    "dead_peer_seconds": seconds(1, DAY),
+    "send_buffer_bytes": Number(4_096, 2**30, optional=True),
+    "publish_timeout_seconds": seconds(optional=True),
+}

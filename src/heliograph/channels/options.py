@@ -21,6 +21,7 @@ from itertools import combinations, groupby
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..errors import ConfigError, InvalidFieldError
+from ..rules import Choice, Rule
 from .names import check_channel
 
 __all__ = [
@@ -39,35 +40,6 @@ COMPRESSIONS: tuple[Compression, ...] = (None, "blocks", "shared-window")
 """The values of ``compression``, from the least to the most."""
 
 
-class Choice(NamedTuple):
-    """
-    A rule: the values that an option may have.
-
-    Args:
-        values: All of them.
-    """
-
-    values: tuple[str | None, ...]
-
-    def problem(self, name: str, value: object) -> str | None:
-        """
-        Return what is wrong with a value; :obj:`None` if it is valid.
-
-        Args:
-            name: The name of the setting, with which the sentence begins.
-            value: Any value.
-        """
-        if value in self.values:
-            return None
-        *others, last = [repr(each) for each in self.values]
-        nearest: list[str] = []
-        if isinstance(value, str):
-            words = [word for word in self.values if word is not None]
-            nearest = difflib.get_close_matches(value, words, 1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        return f"{name} must be {', '.join(others)} or {last}, not {value!r}{hint}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelOptions:
     """
@@ -80,7 +52,7 @@ class ChannelOptions:
     compression: Compression = None
 
 
-RULES: Mapping[str, Choice] = {"compression": Choice(COMPRESSIONS)}
+RULES: Mapping[str, Rule] = {"compression": Choice(COMPRESSIONS)}
 """The rule of each option."""
 
 
