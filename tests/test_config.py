@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from heliograph import ConfigError, HubConfig
-from heliograph.channels.options import RULES
+from heliograph.channels.options import RULES, ChannelOptions
 
 _CENTURY = 100 * 366 * 86_400
 
@@ -13,6 +13,10 @@ BAD = [
     ("history_events", 0),
     ("history_seconds", 0),
     ("history_seconds", _CENTURY + 1),
+    ("forget_seconds", 0),
+    ("forget_seconds", _CENTURY + 1),
+    ("retained_keys", 0),
+    ("retained_keys", None),
     ("log_events", 1.5),
     ("log_bytes", "1"),
     ("heartbeat_seconds", 0),
@@ -75,7 +79,9 @@ def test_every_field_is_checked():
 # (name, smallest value, largest value; None if there is no limit)
 LIMITS = [
     ("history_events", 1, None),
-    ("history_seconds", 0.001, _CENTURY),
+    ("history_seconds", 0.001, 2_592_000.0),
+    ("forget_seconds", 86_400.0, _CENTURY),
+    ("retained_keys", 1, None),
     ("heartbeat_seconds", 0.001, _CENTURY),
     ("retry_ms", 0, 3_600_000),
     ("max_event_bytes", 64, 1_048_576),
@@ -104,6 +110,62 @@ def test_less_for_all_than_for_one():
     """A limit for all clients is not smaller than the limit for one."""
     with pytest.raises(ConfigError, match=r"must be at least max_lag_bytes \(2097152\)"):
         HubConfig(max_lag_bytes=2**21, max_lag_total_bytes=2**20)
+
+
+# (fields, what is wrong with them together). Add a row, not a test.
+FORGOTTEN_TOO_EARLY = [
+    (
+        {"forget_seconds": 60},
+        [
+            (
+                "forget_seconds must be at least history_seconds (86400.0), not 60: a channel is"
+                " not forgotten before its events; write forget_seconds = 86400.0 or more, or"
+                " history_seconds = 60 or less"
+            )
+        ],
+    ),
+    (
+        {"history_seconds": 9e6, "channels": {"a": {}, "b": {"retained_keys": 0}}},
+        [
+            "forget_seconds must be at least history_seconds (9000000.0), not 2592000.0:",
+            "channels['b']['retained_keys'] must be at least 1, not 0",
+        ],
+    ),
+    (
+        {"history_seconds": 60, "channels": {"a": {"forget_seconds": 59}}},
+        ["channels['a']['forget_seconds'] must be at least history_seconds (60), not 59:"],
+    ),
+    # Without valid defaults nothing is known of what a pattern does not name.
+    (
+        {"history_seconds": -1, "channels": {"a": {"forget_seconds": 59}}},
+        ["history_seconds must be at least 0.001, not -1"],
+    ),
+    (
+        {"retry_ms": -1, "channels": {"a": {"forget_seconds": 59}}},
+        [
+            "retry_ms must be between 0 and 3600000, not -1",
+            "channels['a']['forget_seconds'] must be at least history_seconds (86400.0), not",
+        ],
+    ),
+    ({"history_seconds": _CENTURY, "forget_seconds": _CENTURY}, []),
+    ({"history_seconds": 60, "channels": {"a": {"forget_seconds": 60}}}, []),
+    ({"channels": {"a": {"forget_seconds": 60, "history_seconds": 60}}}, []),
+    ({"channels": {"a": {"forget_seconds": 9e6, "history_seconds": 9e6}}}, []),
+]
+
+
+@pytest.mark.parametrize(("fields", "problems"), FORGOTTEN_TOO_EARLY)
+def test_forgotten_before_its_events(fields, problems):
+    """No channel may be, with the options that a pattern names and those that it does not."""
+    found = []
+    try:
+        HubConfig(**fields)
+    except ConfigError as error:
+        found = error.problems
+
+    assert len(found) == len(problems)
+    for problem, words in zip(found, problems, strict=True):
+        assert problem.startswith(words)
 
 
 OPTIONAL = [
@@ -150,4 +212,6 @@ def test_mistakes_of_channels():
 
 def test_every_option_of_a_channel_is_a_field():
     """So it has a default that an application can set."""
-    assert {*RULES} < {field.name for field in dataclasses.fields(HubConfig)}
+    fields = {field.name: field.default for field in dataclasses.fields(HubConfig)}
+
+    assert {name: fields[name] for name in RULES} == dataclasses.asdict(ChannelOptions())

@@ -80,11 +80,14 @@ def test_every_key_is_documented():
 
 
 def test_every_option_of_a_channel_is_documented():
-    """Each with its values, and no other."""
+    """Each with its values and the key that it replaces, and no other."""
     text = (ROOT / "docs/configuration.md").read_text().partition("| option |")[2]
-    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| `(\w+)` \|", text, re.MULTILINE)
+    table = {name: values for name, values, _ in rows}
 
-    assert {*table} == {*RULES}
+    assert [(name, key) for name, _, key in rows] == [
+        (name, f"SSE_{name.upper()}") for name in RULES
+    ]
     values = [value.strip('`"') for value in table["compression"].split(", ")]
     assert values == [str(value) for value in COMPRESSIONS]
 

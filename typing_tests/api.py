@@ -32,6 +32,7 @@ Event("data", "t")  # type: ignore[call-arg]  # the rest is keyword-only
 Event(5)  # type: ignore[arg-type]  # JSON is the faces' business
 event.data = "x"  # type: ignore[misc]  # frozen
 HubConfig(compression="blocks", channels={"a-*": {"compression": None}})
+HubConfig(channels={"job:*": {"history_events": 5, "forget_seconds": 86_400.0}})
 HubConfig(compression="gzip")  # type: ignore[arg-type]  # no such value
 HubConfig(heartbeat=5)  # type: ignore[call-arg]  # no such field
 

@@ -16,6 +16,8 @@ from .channels.options import (
     ChannelOptions,
     ChannelPatterns,
     Compression,
+    lifetime_problem,
+    pattern_problems,
 )
 from .errors import ConfigError
 from .rules import DAY, Number, seconds
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HubConfig"]
 
+_DEFAULTS = ChannelOptions()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
@@ -37,6 +41,11 @@ class HubConfig:
         history_events: Events that the broker keeps per channel, for clients that
             reconnect. At least 1.
         history_seconds: Seconds that the broker keeps an event. Above 0.
+        forget_seconds: Seconds after which a channel is forgotten that has ended, or that
+            nobody has published or listened to. Storage then holds nothing of it: no
+            history, no retained events, no end. At least ``history_seconds``.
+        retained_keys: Largest number of events that a channel retains, one for each key. At
+            least 1.
         log_events: Events per channel that each process holds in memory, so that most
             reconnects need no storage. At least 1.
         log_bytes: Bytes of encoded events per channel that each process holds in memory;
@@ -98,16 +107,20 @@ class HubConfig:
             that stand alone, ``"shared-window"`` in blocks that refer to previous ones, for
             streams that everyone may read. :obj:`None` for not at all.
         channels: Options of single channels: a dict of name patterns, in which ``*``
-            matches any text, and dicts of options. The one option is ``compression``. An
-            exact name counts before all patterns, then the longest pattern. The value is
-            kept as an immutable copy.
+            matches any text, and dicts of options: ``history_events``,
+            ``history_seconds``, ``forget_seconds``, ``retained_keys`` and ``compression``.
+            For the channels that a pattern matches, they replace the fields of the same
+            names. An exact name counts before all patterns, then the longest pattern. The
+            value is kept as an immutable copy.
 
     Raises:
         ConfigError: Fields have the wrong type or are out of range; lists all of them.
     """
 
-    history_events: int = 10_000
-    history_seconds: float = 86_400.0
+    history_events: int = _DEFAULTS.history_events
+    history_seconds: float = _DEFAULTS.history_seconds
+    forget_seconds: float = _DEFAULTS.forget_seconds
+    retained_keys: int = _DEFAULTS.retained_keys
     log_events: int = 1_024
     log_bytes: int = 1_048_576
     heartbeat_seconds: float | None = 15.0
@@ -129,7 +142,7 @@ class HubConfig:
     publish_timeout_seconds: float | None = 10.0
     publish_waits: bool = False
     open_event: bool = True
-    compression: Compression = None
+    compression: Compression = _DEFAULTS.compression
     channels: Mapping[str, Mapping[str, object]] = NO_PATTERNS
 
     def __post_init__(self) -> None:
@@ -168,8 +181,11 @@ class HubConfig:
     def _take_channels(self) -> list[str]:
         """Replace ``channels`` by an immutable value, and return what is wrong with it."""
         given = {name: getattr(self, name) for name in RULES}
-        is_valid = not any(rule.problem(name, given[name]) for name, rule in RULES.items())
-        defaults = ChannelOptions(**given) if is_valid else ChannelOptions()
+        if any(rule.problem(name, given[name]) for name, rule in RULES.items()):
+            return pattern_problems(self.channels)
+        defaults = ChannelOptions(**given)
+        if problem := lifetime_problem(defaults):
+            return [problem, *pattern_problems(self.channels)]
         try:
             patterns = ChannelPatterns(self.channels, defaults)
         except ConfigError as error:
@@ -182,8 +198,6 @@ _FLAGS = ("refuse_with_status", "publish_waits", "open_event")
 
 _RULES: Mapping[str, Rule] = {
     **RULES,
-    "history_events": Number(1),
-    "history_seconds": seconds(),
     "log_events": Number(1),
     "log_bytes": Number(1),
     "heartbeat_seconds": seconds(optional=True),

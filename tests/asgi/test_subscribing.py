@@ -50,6 +50,18 @@ async def test_subscribe():
             assert (gap.type, json.loads(gap.data)["channels"]) == ("heliograph.gap", ["a"])
 
 
+async def test_history_by_pattern():
+    """Of each channel as much is kept as its pattern asks for."""
+    config = HubConfig(channels={"job:*": {"history_events": 2}})
+    async with EventStreams("memory:", config=config) as streams:
+        for channel, kept in [("job:1", ["3", "4"]), ("news", ["1", "2", "3", "4"])]:
+            first, *_ = [await streams.publish(n, channel=channel) for n in range(5)]
+            async with streams.subscribe(channel, last_event_id=first) as events:
+                if channel != "news":
+                    assert (await anext(events)).type == "heliograph.gap"
+                assert [(await anext(events)).data for _ in kept] == kept
+
+
 async def test_a_subscription_that_is_slow():
     """It is given everything, however late, and holds little meanwhile."""
     config = HubConfig(max_event_bytes=50_000, max_lag_bytes=100_000)

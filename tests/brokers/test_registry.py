@@ -58,7 +58,7 @@ def test_register_again():
 
 # (scheme, factory, what the message says). Add a row, not a test.
 BAD_REGISTRATIONS = [
-    ("example", None, "must be a function of a URL and a Retention, not None"),
+    ("example", None, "must be a function of a URL and a RetentionPolicy, not None"),
     ("", from_url, "not ''; write what precedes the colon"),
     ("Example", from_url, "lower-case letters"),
     ("exa mple", from_url, "lower-case letters"),

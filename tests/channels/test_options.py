@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import pickle
 import re
 
@@ -79,6 +80,23 @@ def test_options_that_a_pattern_does_not_name():
 
     assert patterns.options_of("ab") == ChannelOptions(compression="shared-window")
 
+    written = {"*": {"history_events": 5}, "job:*": {"retained_keys": 7, **BLOCKS}}
+    defaults = ChannelOptions(history_seconds=3600, forget_seconds=7200)
+    patterns = ChannelPatterns(written, defaults)
+    of_jobs = dataclasses.replace(defaults, retained_keys=7, compression="blocks")
+    of_others = dataclasses.replace(defaults, history_events=5)
+    assert patterns.options_of("job:1") == of_jobs
+    assert patterns.options_of("news") == of_others
+    assert patterns.all_options == {defaults, of_jobs, of_others}
+
+
+def test_channels_of_heliograph_itself():
+    """No pattern matches them, so what users write does not change what they keep."""
+    patterns = patterns_of({"*": {"history_events": 1}, "*control": {"retained_keys": 1}})
+
+    assert patterns.options_of("heliograph.control").retained_keys == 1
+    assert patterns.options_of("\x01heliograph.control") == ChannelOptions()
+
 
 PATTERNS = st.text("ab*", min_size=1, max_size=7).map(
     lambda text: re.sub(r"\*+", "*", text)
@@ -89,7 +107,11 @@ def as_regex(pattern):
     return ".*".join(re.escape(part) for part in pattern.split("*"))
 
 
-@given(pattern=PATTERNS, name=st.text("ab*\n", max_size=12))
+# Without Heliograph's own, which begin with a control character.
+NAMES = st.text("ab*\n", min_size=1, max_size=12).filter(lambda name: name[0] != "\n")
+
+
+@given(pattern=PATTERNS, name=NAMES)
 def test_patterns_match_as_expressions_do(pattern, name):
     """A star is any text, also none, and also a line end."""
     options = patterns_of({pattern: BLOCKS}).options_of(name)
@@ -149,8 +171,43 @@ MISTAKES = [
         {"a": {"compresion": "blocks"}},
         "channels['a']['compresion'] is no option; did you mean 'compression'?",
     ),
-    ({"a": {5: 1}}, "channels['a'][5] is no option; a channel has only 'compression'"),
-    ({"a": {"history_events": 3}}, "is no option; a channel has only 'compression'"),
+    (
+        {"a": {5: 1}},
+        ("channels['a'][5] is no option; a channel has only 'history_events', 'history_seconds',"
+        " 'forget_seconds', 'retained_keys', 'compression'"),
+    ),
+    (
+        {"a": {"history_second": 3}},
+        "channels['a']['history_second'] is no option; did you mean 'history_seconds'?",
+    ),
+    ({"a": {"forget": 3}}, "channels['a']['forget'] is no option; did you mean 'forget_seconds'?"),
+    ({"a": {"heartbeat_ms": 3}}, "is no option; a channel has only 'history_events'"),
+    ({"a*": {"history_events": 0}}, "channels['a*']['history_events'] must be at least 1, not 0"),
+    ({"a": {"history_events": None}}, "['history_events'] must be a whole number, not None"),
+    ({"a": {"history_seconds": 0}}, "['history_seconds'] must be at least 0.001, not 0"),
+    ({"a": {"history_seconds": "1h"}}, "['history_seconds'] must be a number of seconds, not '1h'"),
+    ({"a": {"forget_seconds": math.nan}}, "['forget_seconds'] must be at least 0.001, not nan"),
+    ({"a": {"forget_seconds": math.inf}}, "['forget_seconds'] must be at least 0.001, not inf"),
+    ({"a": {"retained_keys": 1.5}}, "['retained_keys'] must be a whole number, not 1.5"),
+    ({"a": {"retained_keys": True}}, "['retained_keys'] must be a whole number, not True"),
+    (
+        {"job:*": {"forget_seconds": 60}},
+        ("channels['job:*']['forget_seconds'] must be at least history_seconds (86400.0), not 60:"
+        " a channel is not forgotten before its events; write"
+        " channels['job:*']['forget_seconds'] = 86400.0 or more, or"
+        " channels['job:*']['history_seconds'] = 60 or less"),
+    ),
+    (
+        {"job:*": {"history_seconds": 9_000_000}},
+        ("forget_seconds must be at least channels['job:*']['history_seconds'] (9000000), not"
+        " 2592000.0: a channel is not forgotten before its events; write"
+        " channels['job:*']['forget_seconds'] = 9000000 or more, or"),
+    ),
+    (
+        {"a": {"history_seconds": 61, "forget_seconds": 60}},
+        ("channels['a']['forget_seconds'] must be at least channels['a']['history_seconds'] (61),"
+        " not 60:"),
+    ),
     (
         {"a": {"compression": "shared_window"}},
         "must be None, 'blocks' or 'shared-window', not 'shared_window'; did you mean 'shared-",
@@ -182,6 +239,9 @@ def test_all_mistakes_at_once():
         patterns_of({"": 5, "a*": {"b": 1, "c": 2}, "*a": BLOCKS, "b*": {}})
 
     assert len(caught.value.problems) == 6
+    with pytest.raises(ConfigError) as caught:
+        patterns_of({"a": {"forget_seconds": 1}, "b": {"forget_seconds": 2}})
+    assert len(caught.value.problems) == 2
 
 
 def test_hostile_names():
@@ -231,5 +291,7 @@ def test_windows(patterns, default, windows):
 def test_every_option_has_a_rule():
     """Its default is valid, and so are the values that are listed."""
     assert {field.name for field in dataclasses.fields(ChannelOptions)} == {*RULES}
+    for name, default in dataclasses.asdict(ChannelOptions()).items():
+        assert RULES[name].problem(name, default) is None
     for value in COMPRESSIONS:
         assert RULES["compression"].problem("compression", value) is None

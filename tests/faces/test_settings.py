@@ -51,7 +51,9 @@ def test_keys():
         "SSE_MAX_SUBSCRIBERS": 7,
         "SSE_RETRY_MS": 5,
         "SSE_COMPRESSION": "blocks",
-        "SSE_CHANNELS": {"a": {"compression": None}},
+        "SSE_FORGET_SECONDS": 90_000,
+        "SSE_RETAINED_KEYS": 9,
+        "SSE_CHANNELS": {"a": {"compression": None, "history_events": 5}},
         "SSE_PRIVATE": True,
         "SSE_TAKE_OVER": False,
         "DEBUG": "yes",
@@ -65,7 +67,9 @@ def test_keys():
         max_subscribers=7,
         retry_ms=5,
         compression="blocks",
-        channels={"a": {"compression": None}},
+        forget_seconds=90_000,
+        retained_keys=9,
+        channels={"a": {"compression": None, "history_events": 5}},
     )
     assert (settings.private, settings.take_over) == (True, False)
 
@@ -130,6 +134,32 @@ MISTAKES = [
     (
         {"SSE_CHANNELS": {"a*": {}, "*a": {}}},
         "SSE_CHANNELS['a*'] and SSE_CHANNELS['*a'] both match 'aa' and",
+    ),
+    ({"SSE_RETAINED_KEYS": 0}, "SSE_RETAINED_KEYS must be at least 1, not 0"),
+    (
+        {"SSE_FORGET_SECONDS": 60},
+        (
+            "SSE_FORGET_SECONDS must be at least SSE_HISTORY_SECONDS (86400.0), not 60: a channel"
+            " is not forgotten before its events; write SSE_FORGET_SECONDS = 86400.0 or more, or"
+            " SSE_HISTORY_SECONDS = 60 or less"
+        ),
+    ),
+    (
+        {"SSE_CHANNELS": {"job:*": {"forget_seconds": 60}}},
+        (
+            "SSE_CHANNELS['job:*']['forget_seconds'] must be at least SSE_HISTORY_SECONDS"
+            " (86400.0), not 60: a channel is not forgotten before its events; write"
+            " SSE_CHANNELS['job:*']['forget_seconds'] = 86400.0 or more, or"
+            " SSE_CHANNELS['job:*']['history_seconds'] = 60 or less"
+        ),
+    ),
+    (
+        {"SSE_CHANNELS": {"history_seconds": {"history_seconds": "1h"}}},
+        "SSE_CHANNELS['history_seconds']['history_seconds'] must be a number of seconds, not",
+    ),
+    (
+        {"SSE_CHANNELS": {"a": {"history": 5}}},
+        "SSE_CHANNELS['a']['history'] is no option; did you mean 'history_",
     ),
     (
         {"SSE_COMPRESSION": "shared-window", "SSE_PRIVATE": True},

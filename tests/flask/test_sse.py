@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from flask import Flask
-from flask_apps import make_app
+from flask_apps import Reader, make_app
 from heliograph import (
     EventTooLargeError,
     InvalidFieldError,
@@ -107,6 +107,19 @@ def test_publish_from_an_application_without_the_blueprint(tmp_path):
 
     with app.app_context():
         assert SSE().publish("x")
+
+
+def test_history_by_pattern(tmp_path):
+    """Of each channel as much is kept as its pattern asks for."""
+    app = make_app(tmp_path, SSE_CHANNELS={"job:*": {"history_events": 2}})
+
+    for channel, kept in [("job:1", ["3", "4"]), ("news", ["1", "2", "3", "4"])]:
+        first, *_ = [app.sse.publish(n, channel=channel) for n in range(5)]
+        url, resuming = f"/stream?channel={channel}", {"Last-Event-ID": first}
+        with app.test_client().get(url, headers=resuming) as response:
+            events = Reader(response).wait(len(kept) + (channel != "news"))
+        assert [e.data for e in events if e.type != "heliograph.gap"] == kept
+        assert (events[0].type == "heliograph.gap") == (channel != "news")
 
 
 def test_several_blueprints_in_one_application(app, stream):

@@ -47,6 +47,21 @@ async def test_a_channel_without_events_does_not_linger(url):
         await until(lambda: hub.statistics().channels == 0)
 
 
+async def test_the_age_of_a_log():
+    """It is that of the channel's history, which a pattern may set."""
+    config = {"history_seconds": 600, "channels": {"job:*": {"history_seconds": 60}}}
+    async with opened(**config) as hub:
+        await connect(hub, "job:1", "news").placed()
+        entries = await hub.publish(["job:1", "news"], Event("x"))
+        logs = [hub._table[entry.channel].log for entry in entries]
+        await until(lambda: [len(log) for log in logs] == [1, 1])
+
+        for seconds, held in [(59, [1, 1]), (61, [0, 1]), (601, [0, 0])]:
+            for log, entry in zip(logs, entries, strict=True):
+                log.trim(entry.published_at + seconds)
+            assert [len(log) for log in logs] == held
+
+
 async def test_channels_that_are_asked_for_and_left_at_once(url):
     """Are never asked of storage if it has not begun; all others get their events."""
     async with opened(url) as hub:

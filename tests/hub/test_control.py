@@ -12,7 +12,7 @@ from heliograph import (
 from heliograph.brokers import Retention
 from heliograph.brokers.memory import MemoryBroker
 from heliograph.brokers.sqlite import SqliteBroker
-from heliograph.hub import Hub
+from heliograph.hub import Hub, open_hub
 from hubs import damage, opened
 from streams import HEAD, connect, until
 
@@ -73,6 +73,19 @@ async def test_commands_from_before_a_hub_was_opened(sqlite):
 
             assert late.raw == HEAD
             assert spared.body
+
+
+async def test_commands_are_kept_whatever_patterns_say():
+    """A pattern of all names does not match the channel of commands."""
+    hub = await open_hub("memory:", HubConfig(channels={"*": {"history_events": 1}}))
+    for text in "abc":
+        await hub.disconnect(text)
+        await hub.publish(["news"], Event(text))
+
+    for channel, kept in [("\x01heliograph.control", "abc"), ("news", "c")]:
+        history = await hub._broker.read(channel, None, 9)
+        assert [entry.event.data for entry in history.entries] == [*kept]
+    await hub.close()
 
 
 async def test_commands_that_have_aged_out(tmp_path, caplog):

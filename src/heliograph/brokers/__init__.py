@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from ..channels.entry import Entry
 from ..channels.position import GapReason, Position
-from . import registry
+from ..config import HubConfig
+from . import policy, registry
 from .base import (
     PLAIN,
     Attempt,
@@ -51,7 +52,7 @@ __all__ = [
     "without_password",
 ]
 
-_DEFAULT_RETENTION = Retention(events=10_000, seconds=86_400.0)
+_DEFAULT_RETENTION = policy.policy_of(HubConfig())
 
 
 def open_broker(
@@ -71,7 +72,8 @@ def open_broker(
             (see ``docs/redis.md``): ``redis://``, ``rediss://``, ``unix://``,
             ``redis+sentinel://``, ``redis+cluster://``; or a URL with the scheme of another
             package's broker (see ``docs/brokers.md``).
-        retention: How much is kept of each channel.
+        retention: How much is kept of each channel; as in :class:`~heliograph.HubConfig` by
+            default.
         plain_channels: Another way to write the options ``plain_channel`` and
             ``plain_format`` of a Redis's URL; :obj:`None` adds none.
 

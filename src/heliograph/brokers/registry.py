@@ -152,8 +152,8 @@ def register_broker(scheme: str, factory: BrokerFactory) -> None:
         )
     if not callable(factory):
         problems.append(
-            f"a broker's factory must be a function of a URL and a Retention, not"
-            f" {factory!r:.80}"
+            f"a broker's factory must be a function of a URL and a RetentionPolicy,"
+            f" not {factory!r:.80}"
         )
     if problems:
         raise ConfigError(problems)
@@ -263,8 +263,8 @@ def _factory(scheme: str, claim: _Claim) -> BrokerFactory:
     if not callable(factory):
         problem = (
             f"the broker for {scheme!r} ({claim.shown}) is {factory!r:.80}, which cannot be"
-            " called: the entry point must name a function of a URL and a Retention, as in"
-            ' "package.module:from_url"'
+            " called: the entry point must name a function of a URL and a RetentionPolicy,"
+            ' as in "package.module:from_url"'
         )
         raise ConfigError([problem])
     return cast("BrokerFactory", factory)

@@ -15,14 +15,14 @@ name. A regular expression with several ``.*`` would backtrack.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..errors import ConfigError, InvalidFieldError
-from ..rules import Choice, Rule
-from .names import check_channel
+from ..rules import Choice, Number, Rule, seconds
+from .names import check_channel, is_internal
 
 __all__ = [
     "COMPRESSIONS",
@@ -31,6 +31,8 @@ __all__ = [
     "ChannelOptions",
     "ChannelPatterns",
     "Compression",
+    "lifetime_problem",
+    "pattern_problems",
 ]
 
 Compression: TypeAlias = Literal["blocks", "shared-window"] | None
@@ -46,13 +48,28 @@ class ChannelOptions:
     The options of one channel. Each is also a field of :class:`~heliograph.HubConfig`.
 
     Args:
+        history_events: Largest number of events in history.
+        history_seconds: Largest age of an event in history.
+        forget_seconds: Seconds after which a channel is forgotten that has ended or is
+            unused.
+        retained_keys: Largest number of retained events.
         compression: How streams of the channel may be compressed.
     """
 
+    history_events: int = 10_000
+    history_seconds: float = 86_400.0
+    forget_seconds: float = 2_592_000.0
+    retained_keys: int = 1_000
     compression: Compression = None
 
 
-RULES: Mapping[str, Rule] = {"compression": Choice(COMPRESSIONS)}
+RULES: Mapping[str, Rule] = {
+    "history_events": Number(1),
+    "history_seconds": seconds(),
+    "forget_seconds": seconds(),
+    "retained_keys": Number(1),
+    "compression": Choice(COMPRESSIONS),
+}
 """The rule of each option."""
 
 
@@ -63,10 +80,11 @@ class ChannelPatterns(Mapping[str, Mapping[str, object]]):
     Args:
         patterns: Names of channels, in which ``*`` matches any text, and the options of
             the channels that they match.
-        defaults: Options of channels that no pattern matches, and those that a pattern
-            does not name.
+        defaults: Valid options: those of channels that no pattern matches, and those that a
+            pattern does not name.
 
     Attributes:
+        all_options: The options of any channel are one of these.
         windows: The settings that ask for a shared window, by their names in
             :class:`~heliograph.HubConfig`.
 
@@ -79,7 +97,7 @@ class ChannelPatterns(Mapping[str, Mapping[str, object]]):
         patterns: Mapping[str, Mapping[str, object]],
         defaults: ChannelOptions,
     ) -> None:
-        problems = _problems_of(patterns)
+        problems = pattern_problems(patterns)
         if problems:
             raise ConfigError(problems)
         self._written = {name: {**options} for name, options in patterns.items()}
@@ -89,6 +107,18 @@ class ChannelPatterns(Mapping[str, Mapping[str, object]]):
             pattern: replace(defaults, **options)  # type: ignore[arg-type]
             for pattern, options in self._written.items()
         }
+        problems = [
+            problem
+            for pattern, options in options_by_pattern.items()
+            if (
+                problem := lifetime_problem(
+                    options, f"channels[{pattern!r}]", self._written[pattern]
+                )
+            )
+        ]
+        if problems:
+            raise ConfigError(problems)
+        self.all_options = frozenset({defaults, *options_by_pattern.values()})
         self._exact = {
             name: options for name, options in options_by_pattern.items() if "*" not in name
         }
@@ -111,8 +141,12 @@ class ChannelPatterns(Mapping[str, Mapping[str, object]]):
         Return the options of a channel.
 
         Args:
-            channel: The name of any channel.
+            channel: The name of any channel. Those of Heliograph's own have the defaults.
         """
+        # Users cannot name them, and do not mean them by "*": commands between processes
+        # would be lost with the history of a pattern that keeps little.
+        if is_internal(channel):
+            return self._defaults
         exact = self._exact.get(channel)
         if exact is not None:
             return exact
@@ -186,7 +220,40 @@ class _Glob(NamedTuple):
         return "".join([prefix, *self.middle, *other.middle, suffix])
 
 
-def _problems_of(patterns: object) -> list[str]:
+def lifetime_problem(
+    options: ChannelOptions, setting: str = "", written: Collection[str] = ()
+) -> str | None:
+    """
+    Return what is wrong with two durations together; :obj:`None` if nothing is.
+
+    Args:
+        options: Options of which each is valid by itself.
+        setting: The setting of the pattern that has the options; empty for the defaults.
+        written: The options that the pattern names; the others are defaults.
+    """
+    history, forget = options.history_seconds, options.forget_seconds
+    if forget >= history:
+        return None
+    longer, shorter = (
+        f"{setting}[{option!r}]" if setting else option
+        for option in ("forget_seconds", "history_seconds")
+    )
+    too_short = longer if "forget_seconds" in written else "forget_seconds"
+    too_long = shorter if "history_seconds" in written else "history_seconds"
+    return (
+        f"{too_short} must be at least {too_long} ({history}), not {forget}: a channel is"
+        f" not forgotten before its events; write {longer} = {history} or more, or"
+        f" {shorter} = {forget} or less"
+    )
+
+
+def pattern_problems(patterns: object) -> list[str]:
+    """
+    Return what is wrong with patterns, whatever the defaults are.
+
+    Args:
+        patterns: Any value.
+    """
     if not isinstance(patterns, Mapping):
         rule = "channels must be a dict of name patterns and their options"
         return [f"{rule}, not {patterns!r}: write {{'a-*': {{'compression': 'blocks'}}}}"]

@@ -399,7 +399,7 @@ class ChannelTable:
             head,
             max_events=self._config.log_events,
             max_bytes=self._config.log_bytes,
-            max_age_seconds=self._config.history_seconds,
+            max_age_seconds=self._config.channel_patterns.options_of(name).history_seconds,
         )
         early, channel.early = channel.early, []
         self.on_entries(early)

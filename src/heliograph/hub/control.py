@@ -52,7 +52,9 @@ class Control:
         table: Listens to the channel of commands.
         publishing: Stores commands.
         subscribers: Yields all open subscribers, whenever it is iterated.
-        config: ``history_seconds`` and ``history_events`` bound what can be read.
+        config: ``history_seconds`` and ``history_events`` bound what can be read: no
+            pattern of ``channels`` matches the channel of commands. It is not forgotten
+            before its events, because ``forget_seconds`` is at least ``history_seconds``.
         previous_closed_at: See :class:`.hub.Hub`.
     """
 

@@ -20,7 +20,8 @@ import itertools
 from typing import TYPE_CHECKING, TypeVar
 
 from ..brokers import open_broker
-from ..brokers.base import PLAIN, Retention
+from ..brokers.base import PLAIN
+from ..brokers.policy import policy_of
 from ..channels.opening import Opening
 from ..channels.start import RETAINED
 from ..errors import BrokerUnavailableError, HubClosedError
@@ -387,8 +388,7 @@ async def open_hub(
     Raises:
         ConfigError: The URL is wrong, or storage refuses what it was configured with.
     """
-    retention = Retention(events=config.history_events, seconds=config.history_seconds)
-    broker = open_broker(url, retention)
+    broker = open_broker(url, policy_of(config))
     hub = Hub(
         broker,
         config,
