@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import InvalidFieldError
 
-__all__ = ["MAX_RETRY_MS", "Event", "make_event"]
+__all__ = ["MAX_RETRY_MS", "Event", "check_text", "make_event"]
 
 # WHATWG HTML section 9.2.6 sets no limit, but clients keep the reconnection time in a
 # machine integer: Chromium falls back to its default when the digits overflow 64 bits.
@@ -54,7 +54,7 @@ class Event:
     retry_ms: int | None = None
 
     def __post_init__(self) -> None:
-        _check_text("data", self.data)
+        check_text("data", self.data)
         if self.type is not None:
             _check_line("type", self.type)
         if self.id is not None:
@@ -78,7 +78,17 @@ class Event:
             object.__setattr__(self, "retry_ms", int.__int__(self.retry_ms))
 
 
-def _check_text(field: str, value: object) -> None:
+def check_text(field: str, value: object) -> None:
+    """
+    Check that a value is text that UTF-8 can encode.
+
+    Args:
+        field: The name of the field, for the error.
+        value: Any value.
+
+    Raises:
+        InvalidFieldError: It is no str, or contains a lone surrogate.
+    """
     if not isinstance(value, str):
         raise InvalidFieldError(field, value, f"must be str, not {_type_name(value)}")
     if value.isascii():
@@ -95,7 +105,7 @@ def _check_text(field: str, value: object) -> None:
 
 
 def _check_line(field: str, value: object) -> None:
-    _check_text(field, value)
+    check_text(field, value)
     if isinstance(value, str) and _LINE_END.search(value):
         # WHATWG HTML section 9.2.5 ends a field at CR as well as at LF. Text from a user
         # that contains either could forge fields and events.
@@ -126,7 +136,8 @@ def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event
 
     Args:
         dumps: Encodes data that is not a str as JSON text.
-        data: A str, which is sent as it is, or any value that ``dumps`` accepts.
+        data: A str, which is sent as it is; any value that ``dumps`` accepts; or an event,
+            which is returned as it is.
         type_: The event's type; :obj:`None` for ``"message"``.
         id_: An id of the publisher's own; an int counts as its decimal digits.
             :obj:`None` if there is none.
@@ -139,6 +150,11 @@ def make_event(dumps: Any, data: Any, type_: Any, id_: Any, retry: Any) -> Event
     Raises:
         InvalidFieldError: A field cannot be sent.
     """
+    if isinstance(data, Event):
+        for field, value in (("type", type_), ("id", id_), ("retry", retry)):
+            if value is not None:
+                raise InvalidFieldError(field, value, "must be a field of the Event given")
+        return data
     if not isinstance(data, str):
         try:
             data = dumps(data)

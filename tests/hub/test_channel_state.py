@@ -321,7 +321,7 @@ async def test_forget(url):
         await hub.publish(["a"], Event("kept"), Terms(retain_as="x"))
         assert seen(await connect(hub, "a").wait_for(lambda c: c.events)) == ["kept"]
 
-        await hub.ask(lambda state: state.forget("a", "x"))
+        await hub.ask(lambda state: state.forget(("a",), "x"))
 
         client = await connect(hub, "a").placed()
         await hub.publish(["a"], Event("live"))

@@ -172,7 +172,7 @@ class Schedule:
             )
         elif what < 0.5:
             key = chance.choice("xyz")
-            await hub.ask(lambda state: state.forget(name, key))
+            await hub.ask(lambda state: state.forget((name,), key))
             self.models[name].release(step, key)
         elif what < 0.53:
             await self.begin(name, step)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..faces import StreamRequest
+    from ..faces.loop_hub import LoopHub
     from ..servers.asgi_types import Receive, Scope, Send
-    from .loop_hub import LoopHub
 
 __all__ = ["Authorizer", "StreamEndpoint"]
 

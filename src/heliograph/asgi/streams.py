@@ -7,33 +7,27 @@ task either. It is opened when it is first needed, and belongs to that loop.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from ..brokers import check_url, with_plain_channels
-from ..channels.entry import id_after
-from ..channels.names import check_channel, check_selection
 from ..config import HubConfig
 from ..cors import CorsPolicy
-from ..errors import ConfigError, InvalidFieldError
+from ..errors import ConfigError
 from ..faces import (
-    DEFAULT_CHANNEL,
     Access,
     dumps_json,
-    event_for,
     read_keys,
     signed_parameters,
 )
 from ..faces.access import authorizer_problem
-from ..servers.stopping import stopping_process
+from ..faces.async_verbs import AsyncVerbs
+from ..faces.loop_hub import LoopHub
 from .cors import CORSMiddleware
 from .endpoint import StreamEndpoint
-from .loop_hub import LoopHub
 from .naming import NamedAsFunction
-from .subscribing import SubscriptionBlock
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -41,15 +35,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ..brokers import PlainChannels
-    from ..hub import HubStatistics
-    from ..hub.subscription import Subscription
+    from ..hub import Hub
     from ..servers.asgi_types import Receive, Scope, Send
     from .endpoint import Authorizer
 
 __all__ = ["EventStreams"]
 
 
-class EventStreams(NamedAsFunction):
+class EventStreams(NamedAsFunction, AsyncVerbs):
     """
     An ASGI application that serves streams, with the methods that publish to them.
 
@@ -132,89 +125,6 @@ class EventStreams(NamedAsFunction):
         )
         self._app = endpoint if cors is None else CORSMiddleware(endpoint, cors)
 
-    async def publish(
-        self,
-        data: Any,
-        type: str | None = None,
-        id: str | int | None = None,
-        retry: int | None = None,
-        channel: str | Iterable[str] = DEFAULT_CHANNEL,
-    ) -> str:
-        """
-        Publish an event to a channel: to its streams now, to others when they reconnect.
-
-        If it is cancelled the event may or may not be stored.
-
-        Args:
-            data: A str is sent as it is; anything else as JSON.
-            type: The name that ``addEventListener`` waits for; ``"message"`` if none.
-            id: An id of your own, instead of the one that is assigned. Streams of several
-                channels do not show it. An int counts as its decimal digits.
-            retry: Milliseconds that clients wait before they reconnect.
-            channel: A channel, or 1 to 64 of them; each stores the event separately.
-
-        Returns:
-            The id with which a stream of exactly these channels resumes after the event.
-
-        Raises:
-            InvalidFieldError: A field or a channel's name cannot be sent.
-            EventTooLargeError: The event is larger than ``max_event_bytes``.
-            BrokerUnavailableError: The event could not be stored.
-            ConfigError: Storage refuses what it was configured with.
-            HubClosedError: The streams are being closed. A publish that waited meanwhile
-                may or may not have stored its event.
-            RuntimeError: They are in use on another loop.
-        """
-        channels, event = event_for(
-            channel, data, type=type, id=id, retry=retry, dumps=self._dumps
-        )
-        hub = await self._hub.opened()
-        return id_after(await hub.publish(channels, event))
-
-    def subscribe(
-        self, *channels: str, last_event_id: str | None = None
-    ) -> SubscriptionBlock:
-        """
-        Subscribe to channels within a block.
-
-        ``async with streams.subscribe("news") as events: async for event in events: …``
-
-        The iteration ends when the streams are closed, when a channel is disconnected, and
-        when the server is told to stop: uvicorn waits for a response that iterates, and
-        closes the streams only after that.
-
-        Args:
-            channels: 1 to 64 channels; ``sse`` if there is none.
-            last_event_id: The id after which to resume; :obj:`None` for what is published
-                from the beginning of the block on.
-
-        Returns:
-            A block, in which there are the events as clients get them, in order and once.
-            Its ``last_event_id`` is that of the last event that was taken from it.
-
-        Raises:
-            InvalidFieldError: A channel or the ``last_event_id`` is not valid.
-            TooManySubscribersError: A cap is reached.
-            HubClosedError: The streams are being closed.
-            RuntimeError: They are in use on another loop.
-        """
-        return SubscriptionBlock(self._subscribed(channels, last_event_id))
-
-    @contextlib.asynccontextmanager
-    async def _subscribed(
-        self, channels: tuple[str, ...], last_event_id: str | None
-    ) -> AsyncIterator[Subscription]:
-        names = check_selection(channels or DEFAULT_CHANNEL)
-        if not isinstance(last_event_id, str | None):
-            raise InvalidFieldError(
-                "last_event_id", last_event_id, "must be a str, or None"
-            )
-        hub = await self._hub.opened()
-        async with hub.subscribe(
-            names, last_event_id=last_event_id, is_stopping=stopping_process()
-        ) as subscription:
-            yield subscription
-
     def query(self, *channels: str, expires_in: float | timedelta) -> str:
         """
         Return the signed query of a stream's URL: whoever has it may listen for a while.
@@ -242,33 +152,8 @@ class EventStreams(NamedAsFunction):
         )
         return urlencode(parameters, doseq=True)
 
-    async def disconnect(self, channel: str) -> None:
-        """
-        End the streams that have a channel in their selection, in all processes.
-
-        Browsers reconnect by themselves, so refuse them first.
-
-        Args:
-            channel: The channel's name.
-
-        Raises:
-            InvalidFieldError: The name is not valid.
-            BrokerUnavailableError: The command could not be sent to other processes.
-            HubClosedError: The streams are being closed.
-            RuntimeError: They are in use on another loop.
-        """
-        name = check_channel(channel)
-        await (await self._hub.opened()).disconnect(name)
-
-    async def statistics(self) -> HubStatistics:
-        """
-        Return what this process serves, for a health check or metrics.
-
-        Raises:
-            HubClosedError: The streams are being closed.
-            RuntimeError: The streams are in use on another loop.
-        """
-        return (await self._hub.opened()).statistics()
+    async def _opened(self) -> Hub:
+        return await self._hub.opened()
 
     async def close(self) -> None:
         """

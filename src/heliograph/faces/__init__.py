@@ -29,7 +29,7 @@ from .admission import admit
 from .arrivals import ARRIVED, Arrivals, noted_arrival
 from .decision import NeedsVerdict, decide
 from .headers import stream_headers
-from .publishing import dumps_json, event_for
+from .publishing import check_key, dumps_json, event_for, terms_for
 from .refusal import Refusal, log_refusal, unavailable
 from .request import DEFAULT_CHANNEL, METHODS, StreamRequest
 from .tokens import read_keys, signed_parameters
@@ -45,6 +45,7 @@ __all__ = [
     "Refusal",
     "StreamRequest",
     "admit",
+    "check_key",
     "decide",
     "dumps_json",
     "event_for",
@@ -53,5 +54,6 @@ __all__ = [
     "read_keys",
     "signed_parameters",
     "stream_headers",
+    "terms_for",
     "unavailable",
 ]

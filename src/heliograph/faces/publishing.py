@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..brokers.base import PLAIN, Terms
 from ..channels.names import check_selection
-from ..event import make_event
+from ..errors import InvalidFieldError
+from ..event import check_text, make_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..event import Event
 
-__all__ = ["dumps_json", "event_for"]
+__all__ = ["MAX_KEY_BYTES", "check_key", "dumps_json", "event_for", "terms_for"]
+
+MAX_KEY_BYTES = 255
+"""The largest size of a retained event's key, and of an idempotency key."""
 
 
 def dumps_json(data: Any) -> str:
@@ -58,3 +63,60 @@ def event_for(
     """
     event = make_event(dumps, data, type, id, retry)
     return check_selection(channel), event
+
+
+def terms_for(
+    *, retain: bool, key: str | None, idempotency_key: str | None, is_end: bool = False
+) -> Terms:
+    """
+    Return what is to be done with an event beside storing it.
+
+    Args:
+        retain: Whether the event is retained.
+        key: The key with which it is retained; :obj:`None` for the one without a key.
+        idempotency_key: The publisher's own name of this publish, or :obj:`None`.
+        is_end: Whether the channel ends with the event.
+
+    Raises:
+        InvalidFieldError: An argument is not valid, or ``key`` is given without ``retain``.
+    """
+    if not isinstance(retain, bool):
+        raise InvalidFieldError("retain", retain, "must be True or False")
+    if key is not None and not retain:
+        raise InvalidFieldError(
+            "key",
+            key,
+            "is that of a retained event: write retain=True with it, or forget(channel,"
+            " key=…) to retain that event no longer",
+        )
+    if idempotency_key is not None:
+        check_key("idempotency_key", idempotency_key)
+    if not retain and idempotency_key is None and not is_end:
+        return PLAIN
+    return Terms(
+        retain_as=check_key("key", key) if retain else None,
+        idempotency_key=idempotency_key,
+        is_end=is_end,
+    )
+
+
+def check_key(field: str, key: object) -> str:
+    """
+    Return a key as brokers take it: ``""`` for :obj:`None`.
+
+    Args:
+        field: The name of the argument.
+        key: Any value. A valid key is a str of 1 to 255 bytes of UTF-8.
+
+    Raises:
+        InvalidFieldError: The key is not valid.
+    """
+    if key is None:
+        return ""
+    check_text(field, key)
+    assert isinstance(key, str)  # noqa: S101 - just checked
+    if not 0 < len(key.encode()) <= MAX_KEY_BYTES:
+        raise InvalidFieldError(
+            field, key, f"must have 1 to {MAX_KEY_BYTES} bytes of UTF-8, or be None"
+        )
+    return key

@@ -21,19 +21,16 @@ from flask import (
     request,
 )
 
-from ..channels.entry import id_after
-from ..channels.names import check_channel
 from ..errors import ConfigError
 from ..faces import (
-    DEFAULT_CHANNEL,
     NeedsVerdict,
     Refusal,
     decide,
-    event_for,
     signed_parameters,
 )
 from ..faces.access import authorizer_problem
 from ..faces.settings import access_of
+from ..faces.verbs import Verbs, VerbsOf
 from .registration import CheckedBlueprint, check_app, warn_of_replacement
 from .request import (
     abort_with,
@@ -46,14 +43,13 @@ from .state import ADVICE, State, state_of
 from .stream import event_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from datetime import timedelta
 
     from flask.blueprints import BlueprintSetupState
 
     from flask import Response
 
-    from ..hub import HubStatistics
 
 __all__ = ["SSE", "ServerSentEventsBlueprint", "sse"]
 
@@ -63,9 +59,13 @@ _Authorizer = TypeVar(
 )
 
 
-class ServerSentEventsBlueprint(CheckedBlueprint):
+class ServerSentEventsBlueprint(CheckedBlueprint, Verbs):
     """
     Streams of events as a blueprint, with the methods that publish to them.
+
+    Those need no request. They need no application context either, if the blueprint is
+    registered with exactly one application of this process; otherwise they raise
+    :exc:`RuntimeError`.
 
     :data:`sse` is one with its route. One that you create yourself has none until you
     add it: ``add_url_rule("", endpoint="stream", view_func=blueprint.stream)``.
@@ -82,45 +82,6 @@ class ServerSentEventsBlueprint(CheckedBlueprint):
         # Application -> endpoint of the stream there.
         self._apps: weakref.WeakKeyDictionary[Flask, str] = weakref.WeakKeyDictionary()
         self.record(self._on_registered)
-
-    def publish(
-        self,
-        data: Any,
-        type: str | None = None,
-        id: str | int | None = None,
-        retry: int | None = None,
-        channel: str | Iterable[str] = DEFAULT_CHANNEL,
-    ) -> str:
-        """
-        Publish an event to a channel: to its streams now, to others when they reconnect.
-
-        Needs no request. Needs no application context either, if the blueprint is
-        registered with exactly one application of this process.
-
-        Args:
-            data: A str is sent as it is; anything else as JSON, encoded by the
-                application's provider.
-            type: The name to pass to ``addEventListener``; :obj:`None` for ``"message"``.
-            id: An id of your own, instead of the one that is assigned. Streams of several
-                channels do not send it. An int stands for its decimal digits.
-            retry: Milliseconds that clients wait before they reconnect.
-            channel: A channel, or 1 to 64 of them; each stores the event separately.
-
-        Returns:
-            The id with which a stream of exactly these channels resumes after the event.
-
-        Raises:
-            InvalidFieldError: A field or a channel's name cannot be sent.
-            EventTooLargeError: The event is larger than ``SSE_MAX_EVENT_BYTES``.
-            BrokerUnavailableError: The event could not be stored.
-            ConfigError: The configuration is wrong.
-            RuntimeError: It is not clear which application is meant.
-        """
-        state = self._state()
-        channels, event = event_for(
-            channel, data, type=type, id=id, retry=retry, dumps=state.dumps
-        )
-        return id_after(state.hub.publish(channels, event))
 
     def stream(self) -> Response:
         """
@@ -228,31 +189,9 @@ class ServerSentEventsBlueprint(CheckedBlueprint):
                 " app.test_request_context(base_url='https://www.example.com')"
             ) from error
 
-    def disconnect(self, channel: str) -> None:
-        """
-        End the streams that have a channel in their selection, in all processes.
-
-        Browsers reconnect by themselves, so refuse them first: in the authorizer, or by
-        letting their token expire.
-
-        Args:
-            channel: The channel's name.
-
-        Raises:
-            InvalidFieldError: The name is not valid.
-            BrokerUnavailableError: The command could not be sent to other processes.
-            RuntimeError: It is not clear which application is meant.
-        """
-        self._state().hub.disconnect(check_channel(channel))
-
-    def statistics(self) -> HubStatistics:
-        """
-        Return what this process serves, for a health check or metrics.
-
-        Raises:
-            RuntimeError: It is not clear which application is meant.
-        """
-        return self._state().hub.statistics()
+    def _verbs(self) -> VerbsOf:
+        state = self._state()
+        return VerbsOf(state.hub, state.dumps)
 
     def _on_registered(self, setup: BlueprintSetupState) -> None:
         app = setup.app

@@ -77,16 +77,17 @@ class ChannelState:
         async with self._publishing.time_limit():
             return _id_of(channel, await self._storage.begin(channel))
 
-    async def forget(self, channel: str, key: str) -> None:
+    async def forget(self, channels: tuple[str, ...], key: str) -> None:
         """
-        Retain an event no longer. See :meth:`.Broker.forget`.
+        Retain the events of some channels that have a key no longer.
 
         Args:
-            channel: A valid name.
+            channels: Valid names.
             key: ``""`` for the event that was retained without a key.
         """
         async with self._publishing.time_limit():
-            await self._storage.forget(channel, key)
+            for name in channels:
+                await self._storage.forget(name, key)
 
     async def position(self, channels: tuple[str, ...]) -> str:
         """
@@ -108,8 +109,8 @@ class ChannelState:
 
         Args:
             channel: A valid name.
-            key: :obj:`None` for the newest event; ``""`` for the one that is retained
-                without a key.
+            key: :obj:`None` for the newest event in history, or the one that is retained
+                without a key if history holds none; ``""`` for the latter alone.
 
         Returns:
             The event, with the id with which a stream of this channel resumes after it;
@@ -120,6 +121,7 @@ class ChannelState:
                 entry = await self._storage.retained_as(channel, key)
             else:
                 entry = await self._newest(channel)
+                entry = entry or await self._storage.retained_as(channel, "")
         if entry is None:
             return None
         return replace(entry.event, id=_id_of(channel, entry.position))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..brokers.base import PLAIN, Terms
 from ..channels.start import RETAINED, Start
 from ..wire.coding import Coding
 from ..wire.framing import Framing
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..config import HubConfig
     from ..event import Event
     from .statistics import HubStatistics
+    from .threaded.subscription import ThreadSubscription
 
 __all__ = ["Adapter", "Admission", "StreamHub", "Ticket"]
 
@@ -109,8 +111,46 @@ class StreamHub(Protocol):
     url: str
     config: HubConfig
 
-    def publish(self, channels: Sequence[str], event: Event) -> list[Entry]:
+    def publish(
+        self, channels: Sequence[str], event: Event, terms: Terms = PLAIN
+    ) -> list[Entry]:
         """Store an event in each of some channels. See :class:`.HubThread`."""
+        ...
+
+    def end(self, channel: str, event: Event | None, terms: Terms) -> str:
+        """End a channel. See :meth:`.ChannelState.end`."""
+        ...
+
+    def begin(self, channel: str) -> str:
+        """Begin a new life of a channel. See :meth:`.ChannelState.begin`."""
+        ...
+
+    def forget(self, channels: tuple[str, ...], key: str) -> None:
+        """Retain an event no longer. See :meth:`.ChannelState.forget`."""
+        ...
+
+    def position(self, channels: tuple[str, ...]) -> str:
+        """Return the id after what was published. See :meth:`.ChannelState.position`."""
+        ...
+
+    def last(self, channel: str, key: str | None) -> Event | None:
+        """Return the newest or a retained event. See :meth:`.ChannelState.last`."""
+        ...
+
+    def history(self, channel: str, after: str | None, limit: int) -> list[Event]:
+        """Return a page of history. See :meth:`.ChannelState.history`."""
+        ...
+
+    def subscribe(
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None = None,
+        start: Start = RETAINED,
+        timeout: float | None = None,
+        is_stopping: Callable[[], bool] | None = None,
+    ) -> ThreadSubscription:
+        """Return the events of some channels. See :class:`.ThreadSubscription`."""
         ...
 
     def disconnect(self, channel: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 import time
 from collections import deque
@@ -111,6 +113,27 @@ class Subscription:
         if event.id:
             self.last_event_id = event.id
         return event
+
+    async def take(self, seconds: float | None) -> list[Event]:
+        """
+        Wait for events, and return all that have come.
+
+        Args:
+            seconds: How long to wait at most; :obj:`None` for ever.
+
+        Returns:
+            The next events; none if nothing has come in time, or if nothing comes any more.
+
+        Raises:
+            TooManySubscribersError: As for iterating.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._events and await self._pull():
+                    pass
+        events = list(self._events)
+        self._events.clear()
+        return events
 
     def _join(self, last_event_id: str | None) -> None:
         admission = Admission(

@@ -25,24 +25,22 @@ from ..hub import open_hub
 from ..timings import DEFAULT_TIMINGS, Timings
 from . import endings, process, streams
 from .loop import CLOSE_SECONDS, post, run
+from .verbs import ThreadVerbs
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
-    from ...channels.entry import Entry
     from ...config import HubConfig
-    from ...event import Event
     from ..hub import Hub
     from ..interface import Adapter, Admission, Ticket
-    from ..statistics import HubStatistics
 
 __all__ = ["HubThread"]
 
 _Result = TypeVar("_Result")
 
 
-class HubThread:
+class HubThread(ThreadVerbs):
     """
     A hub that is used from other threads than its own. See :class:`.StreamHub`.
 
@@ -72,58 +70,6 @@ class HubThread:
         # Closes the hub of a program that has dropped this object without closing it.
         self._dropped: weakref.finalize[..., HubThread] | None = None
         process.add_opener(self)
-
-    def publish(self, channels: Sequence[str], event: Event) -> list[Entry]:
-        """
-        Store an event in each of some channels, and so send it to their streams.
-
-        Each channel takes it on its own: if one fails, others may have it.
-
-        Args:
-            channels: Valid names.
-            event: Any event.
-
-        Returns:
-            One entry for each channel.
-
-        Raises:
-            BrokerUnavailableError: Storage failed, or took longer than
-                ``publish_timeout_seconds``; then the event may or may not be there.
-            EventTooLargeError: Encoded it is larger than ``max_event_bytes``.
-            InvalidFieldError: Its id looks like a position in one of the channels.
-            ConfigError: Storage refuses what it was configured with.
-            HubClosedError: The hub was closed meanwhile, and the event may or may not be
-                there; or the process is about to end.
-        """
-        return self._call(lambda hub: hub.publish(channels, event))
-
-    def disconnect(self, channel: str) -> None:
-        """
-        Finish the streams that have a channel in their selection, in every process.
-
-        Clients reconnect by themselves unless they are refused then.
-
-        Args:
-            channel: A valid name.
-
-        Raises:
-            BrokerUnavailableError: Other processes could not be told.
-            HubClosedError: The hub was closed meanwhile, or the process is about to end.
-        """
-        self._call(lambda hub: hub.disconnect(channel))
-
-    def statistics(self) -> HubStatistics:
-        """
-        Return what the hub of this process holds and has done.
-
-        Raises:
-            HubClosedError: The hub was closed meanwhile, or the process is about to end.
-        """
-
-        async def statistics(hub: Hub) -> HubStatistics:
-            return hub.statistics()
-
-        return self._call(statistics)
 
     def admit(self, admission: Admission) -> Ticket:
         """

@@ -1,0 +1,95 @@
+"""The events of some channels, for a program that iterates in a thread."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .loop import post, run
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
+    from typing import Self
+
+    from ...event import Event
+    from ..subscription import Subscription
+
+__all__ = ["ThreadSubscription"]
+
+
+class ThreadSubscription:
+    """
+    An iterator over events, as a client would see them, in order and once.
+
+    The iteration ends when nothing has come for ``timeout`` seconds, when all channels have
+    ended or one is disconnected, when the server stops, and in a forked child. It may be
+    used as a block, which releases its slot at the end; otherwise that is done when the
+    iteration ends, and when the object is collected.
+
+    Args:
+        block: What the hub's ``subscribe`` returned. It is entered at once: whatever is
+            published from now on is part of the iteration.
+        timeout: Seconds of silence after which the iteration ends; :obj:`None` for no
+            limit.
+    """
+
+    def __init__(
+        self, block: AbstractAsyncContextManager[Subscription], timeout: float | None
+    ) -> None:
+        self._timeout = timeout
+        self._process = os.getpid()
+        self._events: deque[Event] = deque()
+        self._subscription = run(_enter(block), None)
+        self._last_event_id = self._subscription.last_event_id
+        self._leave = weakref.finalize(self, post, self._subscription.leave)
+        self._leave.atexit = False
+
+    @property
+    def last_event_id(self) -> str:
+        """The id with which to subscribe again, to resume after the last event returned."""
+        return self._last_event_id
+
+    def close(self) -> None:
+        """Release the slot. Iterating is over. Closing twice is the same as once."""
+        self._events.clear()
+        self._leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        """
+        Return the next event.
+
+        Raises:
+            TooManySubscribersError: The program was too slow, and its slot was taken.
+        """
+        if not self._events:
+            if not self._leave.alive or self._process != os.getpid():
+                raise StopIteration
+            # Many at a time, so that a burst costs one change of threads.
+            self._events += run(self._subscription.take(self._timeout), None)
+        if not self._events:
+            self.close()
+            raise StopIteration
+        event = self._events.popleft()
+        self._last_event_id = event.id or self._last_event_id
+        return event
+
+
+async def _enter(block: AbstractAsyncContextManager[Subscription]) -> Subscription:
+    return await block.__aenter__()
