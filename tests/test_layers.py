@@ -19,7 +19,7 @@ ROWS = [
     {"hub"},
     {"servers"},
     {"faces"},
-    {"flask", "asgi", "client"},
+    {"flask", "asgi", "client", "publisher"},
     {"cli", "demo", "__main__"},
 ]
 # Leaves and sans-IO: no loop, no socket, no thread, no clock, no framework.

@@ -3,10 +3,13 @@ Push events from Python web applications to browsers.
 
 Importing this module needs the standard library only. Each framework has a module of its
 own, which is named for it: :mod:`heliograph.flask`, :mod:`heliograph.asgi`. The CORS engine
-is :mod:`heliograph.cors`.
+is :mod:`heliograph.cors`. :class:`Publisher` and :class:`AsyncPublisher` publish from any
+program.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from .config import HubConfig
 from .errors import (
@@ -27,7 +30,11 @@ from .event import Event
 from .wire.encoder import encode, encode_comment
 from .wire.parser import EventStreamParser
 
+if TYPE_CHECKING:
+    from .publisher import AsyncPublisher, Publisher
+
 __all__ = [
+    "AsyncPublisher",
     "BrokerUnavailableError",
     "ChannelEndedError",
     "ConfigError",
@@ -40,6 +47,7 @@ __all__ = [
     "HubConfig",
     "InvalidFieldError",
     "InvalidStreamIdError",
+    "Publisher",
     "TooManyRetainedError",
     "TooManySubscribersError",
     "WireError",
@@ -48,3 +56,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0.dev0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import publishers when they are asked for: with them come the hub and the faces."""
+    if name in {"AsyncPublisher", "Publisher"}:
+        from . import publisher  # noqa: PLC0415 - only now
+
+        return getattr(publisher, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -101,7 +101,7 @@ def must_be_awaited(
     ) -> Callable[_Args, Awaited[_Result]]:
         @functools.wraps(function)
         def call(*args: _Args.args, **kwargs: _Args.kwargs) -> Awaited[_Result]:
-            return Awaited(function(*args, **kwargs), function.__qualname__, remedy)
+            return Awaited(function(*args, **kwargs), function.__name__, remedy)
 
         if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
             inspect.markcoroutinefunction(call)

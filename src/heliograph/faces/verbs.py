@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..event import Event
-    from ..hub import HubStatistics, StreamHub
-    from ..hub.threaded.subscription import ThreadSubscription
+    from ..hub import HubStatistics, StreamHub, Subscribed
 
 __all__ = ["Verbs", "VerbsOf"]
 
@@ -234,7 +233,7 @@ class Verbs:
         last_event_id: str | None = None,
         start: str | int = "retained",
         timeout: float | None = None,
-    ) -> ThreadSubscription:
+    ) -> Subscribed:
         """
         Take the events of some channels: ``for event in sse.subscribe("news"): …``.
 

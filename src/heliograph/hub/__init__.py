@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .hub import Hub, open_hub
-from .interface import Adapter, Admission, StreamHub, Ticket
+from .interface import Adapter, Admission, StreamHub, Subscribed, Ticket
 from .statistics import HubStatistics
 from .subscription import Subscription
 from .threaded.hub_thread import HubThread
@@ -15,6 +15,7 @@ __all__ = [
     "HubStatistics",
     "HubThread",
     "StreamHub",
+    "Subscribed",
     "Subscription",
     "Ticket",
     "open_hub",

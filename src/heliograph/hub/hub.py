@@ -269,6 +269,23 @@ class Hub:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The hub has been closed, or the process is about to end.
         """
+        subscription = await self.subscription(
+            channels, last_event_id=last_event_id, start=start, is_stopping=is_stopping
+        )
+        try:
+            yield subscription
+        finally:
+            subscription.leave()
+
+    async def subscription(
+        self,
+        channels: tuple[str, ...],
+        *,
+        last_event_id: str | None,
+        start: Start,
+        is_stopping: Callable[[], bool] | None,
+    ) -> Subscription:
+        """Return events that the caller has to leave. See :meth:`subscribe`."""
         if self._clients.is_finishing:
             raise HubClosedError("the process is about to end")
         subscription = Subscription(
@@ -276,11 +293,13 @@ class Hub:
         )
         try:
             await subscription.locate()
-            if self._clients.is_finishing:
-                raise HubClosedError("the hub was closed before the position was known")
-            yield subscription
-        finally:
+        except BaseException:
             subscription.leave()
+            raise
+        if self._clients.is_finishing:
+            subscription.leave()
+            raise HubClosedError("the hub was closed before the position was known")
+        return subscription
 
     # Clients. See :mod:`.clients`.
 

@@ -20,14 +20,15 @@ from ..wire.framing import Framing
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
 
     from ..channels.entry import Entry
     from ..config import HubConfig
     from ..event import Event
     from .statistics import HubStatistics
-    from .threaded.subscription import ThreadSubscription
 
-__all__ = ["Adapter", "Admission", "StreamHub", "Ticket"]
+__all__ = ["Adapter", "Admission", "StreamHub", "Subscribed", "Ticket"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,32 @@ class Adapter(Protocol):
         ...
 
 
+class Subscribed(Protocol):
+    """The events of some channels, for a thread. See :class:`.ThreadSubscription`."""
+
+    @property
+    def last_event_id(self) -> str:
+        """The id with which to subscribe again, to resume after the last event."""
+        ...
+
+    def close(self) -> None:
+        """End the iteration."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[Event]: ...
+
+    def __next__(self) -> Event: ...
+
+
 class StreamHub(Protocol):
     """
     A hub as a synchronous face uses it.
@@ -149,7 +176,7 @@ class StreamHub(Protocol):
         start: Start = RETAINED,
         timeout: float | None = None,
         is_stopping: Callable[[], bool] | None = None,
-    ) -> ThreadSubscription:
+    ) -> Subscribed:
         """Return the events of some channels. See :class:`.ThreadSubscription`."""
         ...
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from .loop import post, run
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Self
 
@@ -24,27 +23,25 @@ class ThreadSubscription:
     """
     An iterator over events, as a client would see them, in order and once.
 
-    The iteration ends when nothing has come for ``timeout`` seconds, when all channels have
-    ended or one is disconnected, when the server stops, and in a forked child. It may be
-    used as a block, which releases its slot at the end; otherwise that is done when the
-    iteration ends, and when the object is collected.
+    Whatever is published after it was made is part of the iteration. That ends when nothing
+    has come for ``timeout`` seconds, when all channels have ended or one is disconnected,
+    when the server stops, and in a forked child. It may be used as a block, which releases
+    its slot at the end; otherwise that is done when the iteration ends, and when the object
+    is collected.
 
     Args:
-        block: What the hub's ``subscribe`` returned. It is entered at once: whatever is
-            published from now on is part of the iteration.
+        subscription: Of the hub, on its loop.
         timeout: Seconds of silence after which the iteration ends; :obj:`None` for no
             limit.
     """
 
-    def __init__(
-        self, block: AbstractAsyncContextManager[Subscription], timeout: float | None
-    ) -> None:
+    def __init__(self, subscription: Subscription, timeout: float | None) -> None:
         self._timeout = timeout
         self._process = os.getpid()
         self._events: deque[Event] = deque()
-        self._subscription = run(_enter(block), None)
-        self._last_event_id = self._subscription.last_event_id
-        self._leave = weakref.finalize(self, post, self._subscription.leave)
+        self._subscription = subscription
+        self._last_event_id = subscription.last_event_id
+        self._leave = weakref.finalize(self, post, subscription.leave)
         self._leave.atexit = False
 
     @property
@@ -89,7 +86,3 @@ class ThreadSubscription:
         event = self._events.popleft()
         self._last_event_id = event.id or self._last_event_id
         return event
-
-
-async def _enter(block: AbstractAsyncContextManager[Subscription]) -> Subscription:
-    return await block.__aenter__()

@@ -32,10 +32,6 @@ class ThreadVerbs(ABC):
     def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
         """Return what a function returns, called with the hub on its loop."""
 
-    @abstractmethod
-    def _opened(self) -> Hub:
-        """Return the hub, opened if it is not."""
-
     def publish(
         self, channels: Sequence[str], event: Event, terms: Terms = PLAIN
     ) -> list[Entry]:
@@ -113,11 +109,12 @@ class ThreadVerbs(ABC):
             TooManySubscribersError: A cap is reached.
             HubClosedError: The process is about to end.
         """
-        hub = self._opened()
-        block = hub.subscribe(
-            channels, last_event_id=last_event_id, start=start, is_stopping=is_stopping
+        subscription = self._call(
+            lambda hub: hub.subscription(
+                channels, last_event_id=last_event_id, start=start, is_stopping=is_stopping
+            )
         )
-        return ThreadSubscription(block, timeout)
+        return ThreadSubscription(subscription, timeout)
 
     def disconnect(self, channel: str) -> None:
         """
