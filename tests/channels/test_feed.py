@@ -300,3 +300,25 @@ def test_a_client_joins_between_two_new_epochs():
     for cursor in (first, second):
         *_, told = events(shared.take(cursor))
         assert Positions.parse(told.id, ("a", "b"))["b"] == Position("f", 0)
+
+
+def test_the_id_of_a_client_at_the_end():
+    """That of the positions, whatever is appended, and whoever has asked for it before."""
+    shared = feed("a", "b")
+    last = shared.join()
+    steps = [
+        lambda: shared.append(item("a", 1)),
+        lambda: shared.append_block(HEARTBEAT),
+        lambda: shared.announce_gap("b", "trimmed", Position("e", 7)),
+        lambda: shared.rename("b", Position("f", 0), Opening()),
+        lambda: shared.rename("b", Position("g", 0), Opening()),
+        lambda: shared.take(last),
+        lambda: shared.leave(last),
+        lambda: shared.append(item("b", 1, epoch="g")),
+        lambda: shared.rename("b", Position("h", 0), Opening()),
+    ]
+
+    for step in steps:
+        step()
+        for _ in range(2):
+            assert shared.id == shared.positions.id

@@ -49,7 +49,7 @@ USES = {
     "release": lambda hub, ticket: hub.release(ticket),
     "finish": lambda hub, ticket: hub.finish(ticket),
     "finish_when": lambda hub, ticket: hub.finish_when(ticket, lambda: True),
-    "when_left": lambda hub, ticket: hub.when_left(ticket, lambda: None),
+    "when_left": lambda hub, ticket: hub.when_left(ticket, lambda _: None),
 }
 
 
@@ -85,14 +85,14 @@ async def test_when_a_client_has_left(end):
         hub.adopt(ticket, ours, HEAD)
         await client.placed()
 
-        hub.when_left(ticket, lambda: called.append("then"))
+        hub.when_left(ticket, lambda _: called.append("then"))
         assert called == []
         if end == "left":
             client.leave()
         else:
             ENDS[end](hub, ticket)
         await until(lambda: called)
-        hub.when_left(ticket, lambda: called.append("at once"))
+        hub.when_left(ticket, lambda _: called.append("at once"))
 
         assert called == ["then", "at once"]
 

@@ -79,6 +79,7 @@ class Feed:
         "_framing",
         "_has_window",
         "_held",
+        "_id",
         "_id_bytes",
         "_joined",
         "_positions",
@@ -115,6 +116,8 @@ class Feed:
         self._starts = array("q")
         self._first = self._written = 0
         self._end_bytes = 0
+        # The number of a block, and the id of a client that has taken all before it.
+        self._id: tuple[int, str] | None = None
         # The size of the last id line, as an estimate for the next one.
         self._id_bytes = 0
 
@@ -128,6 +131,13 @@ class Feed:
         """The positions of a client that has taken every block."""
         self._write_ids()
         return self._positions
+
+    @property
+    def id(self) -> str:
+        """The id of :attr:`positions`, written once for all clients that ask for it."""
+        if self._id is None or self._id[0] != self.end:
+            self._id = self.end, self.positions.id
+        return self._id[1]
 
     @property
     def end(self) -> int:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from ..hub import Admission, StreamHub, Ticket
+    from ..hub import Admission, Leave, StreamHub, Ticket
     from ..servers.advice import Advice
     from ..servers.interface import WsgiConnection
     from ..servers.swap import Dummy
@@ -64,9 +64,10 @@ def serve_stream(
     on_close: Callable[[], None] | None,
     may_take_over: bool,
     advice: Advice,
+    on_leave: Callable[[Leave], None] | None = None,
 ) -> Iterable[bytes] | Refusal:
     """
-    Serve a stream as the body of a response to GET.
+    Serve a stream as the body of a response.
 
     Call this when the server calls the response, after all hooks of the application.
 
@@ -82,6 +83,8 @@ def serve_stream(
             server closes the response. Not called for a refusal. :obj:`None` for nothing.
         may_take_over: Whether the connection may be taken over from the server.
         advice: Logs a warning if the set-up is going to cause problems.
+        on_leave: Called once in a thread of the hub when the client has left or its stream
+            has ended, whoever has the connection. Not called for a refusal.
 
     Returns:
         The body for the server, which has to close it. A :class:`Refusal` if the client
@@ -99,6 +102,8 @@ def serve_stream(
     if isinstance(ticket, Refusal):
         return ticket
     try:
+        if on_leave is not None:
+            hub.when_left(ticket, on_leave)
         advice.about_connections(environ, ticket.at_address)
         advice.about_recycling(environ, ticket.in_process)
         advice.about_memory(environ, hub.url)
@@ -171,8 +176,9 @@ class _Client:
                 yield comment
                 head = dummy.written_head(comment, connection.framing)
                 if head is not None:
-                    if self._on_close is not None:
-                        self._hub.when_left(self._ticket, self._on_close)
+                    on_close = self._on_close
+                    if on_close is not None:
+                        self._hub.when_left(self._ticket, lambda _: on_close())
                     # Closed with the response, since the server ends the body in between.
                     self._dummy = dummy
             finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .hub import Hub, open_hub
-from .interface import Adapter, Admission, StreamHub, Subscribed, Ticket
+from .interface import Adapter, Admission, Leave, StreamHub, Subscribed, Ticket
 from .statistics import HubStatistics
 from .subscription import Subscription
 from .threaded.hub_thread import HubThread
@@ -14,6 +14,7 @@ __all__ = [
     "Hub",
     "HubStatistics",
     "HubThread",
+    "Leave",
     "StreamHub",
     "Subscribed",
     "Subscription",

@@ -20,6 +20,7 @@ from ..errors import TooManySubscribersError
 from ..logs import Logger
 from .descriptor_budget import DescriptorBudget
 from .subscriber import Subscriber
+from .traced import TracedSubscriber
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -180,7 +181,8 @@ class AdmissionControl:
         self._table.make_room(channels, self._config.max_channels + 1)
         at_address = self._slots.take(address, len(channels))
         self._last_number += 1
-        subscriber = Subscriber(
+        kind = TracedSubscriber if admission.is_traced else Subscriber
+        subscriber = kind(
             self._last_number,
             channels,
             admission.last_event_id,

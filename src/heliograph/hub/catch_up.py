@@ -152,6 +152,7 @@ class CatchUp:
         if self._is_renamed and not blocks:
             blocks.append(self._opening.block(self._positions, resumed=True))
         self._subscriber.give(*blocks)
+        self._subscriber.note(self._positions)
 
     async def is_over(self) -> bool:
         """
@@ -324,6 +325,7 @@ class CatchUp:
         if blocks:
             self._is_renamed = False
         self._subscriber.give(*blocks)
+        self._subscriber.note(self._positions)
         await self._subscriber.drained()
         # Yield to the loop, also if the client takes all at once and the logs hold all.
         await asyncio.sleep(0)

@@ -7,14 +7,16 @@ ticket can be used for one connection or sink: a second one is closed.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from ..channels.blocks import HEARTBEAT
 from ..logs import Logger
 from ..wire.framing import Framing
-from .interface import Ticket
+from .interface import Leave, Ticket
 from .sinks.sink import end_stream
 from .subscriber import State
+from .traced import TracedSubscriber
 
 if TYPE_CHECKING:
     import socket
@@ -74,7 +76,7 @@ class Clients:
         self._heads_seconds = heads_seconds
         self._observers = (*observers, self)
         # By the number of a client.
-        self._when_left: dict[int, Callable[[], None]] = {}
+        self._when_left: dict[int, list[Callable[[Leave], None]]] = {}
         self.is_finishing = False
 
     def __len__(self) -> int:
@@ -173,25 +175,30 @@ class Clients:
             on_failed=lambda: self._give_back(ticket),
         )
 
-    def when_left(self, ticket: Ticket, function: Callable[[], None]) -> None:
+    def when_left(self, ticket: Ticket, function: Callable[[Leave], None]) -> None:
         """
         Call a function when a client has left, or its stream finishes: at once if it has.
 
         Args:
             ticket: From :meth:`admit`.
-            function: Called once, on the loop: it must not block. It replaces the one that
-                was passed before.
+            function: Called once, on the loop: it must not block. The position is known if
+                the admission is traced.
         """
         if self._admission.find(ticket.number) is None:
-            function()
+            function(Leave(0.0, None))
         else:
-            self._when_left[ticket.number] = function
+            self._when_left.setdefault(ticket.number, []).append(function)
 
     def on_left(self, subscriber: Subscriber) -> None:
-        """Call the function of a client that has left."""
-        function = self._when_left.pop(subscriber.number, None)
-        if function is not None:
-            function()
+        """Call the functions of a client that has left."""
+        functions = self._when_left.pop(subscriber.number, None)
+        if functions is None:
+            return
+        seconds = asyncio.get_running_loop().time() - subscriber.admitted_at
+        reached = subscriber.reached if isinstance(subscriber, TracedSubscriber) else None
+        leave = Leave(seconds, reached)
+        for function in functions:
+            function(leave)
 
     def attach(self, ticket: Ticket, sink: Sink) -> None:
         """

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from ..config import HubConfig
     from ..event import Event
     from ..wire.coding import Coding
-    from .interface import Admission, Ticket
+    from .interface import Admission, Leave, Ticket
     from .sinks import Sink
     from .statistics import HubStatistics
 
@@ -332,7 +332,7 @@ class Hub:
         """Serve a client over a connection of its own from now on."""
         self._clients.adopt(ticket, connection, head, framing)
 
-    def when_left(self, ticket: Ticket, function: Callable[[], None]) -> None:
+    def when_left(self, ticket: Ticket, function: Callable[[Leave], None]) -> None:
         """Call a function when a client's stream has ended. It must not block."""
         self._clients.when_left(ticket, function)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..event import Event
     from .statistics import HubStatistics
 
-__all__ = ["Adapter", "Admission", "StreamHub", "Subscribed", "Ticket"]
+__all__ = ["Adapter", "Admission", "Leave", "StreamHub", "Subscribed", "Ticket"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Admission:
             matter.
         is_program: Whether a program of this process takes the events: it has no
             connection, and no end.
+        is_traced: Whether :attr:`Leave.last_event_id` is wanted when the client leaves.
     """
 
     channels: tuple[str, ...]
@@ -63,6 +64,23 @@ class Admission:
     address: str | None = None
     arrived_at: int | None = None
     is_program: bool = False
+    is_traced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """
+    The end of a client's stream.
+
+    Attributes:
+        seconds: The time since the client was admitted; 0 if it got no stream.
+        last_event_id: The id with which a stream of the same channels resumes after what
+            was written to the client. Its last part may not have arrived. :obj:`None` if
+            nothing was written and the client has not sent an id.
+    """
+
+    seconds: float
+    last_event_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +228,14 @@ class StreamHub(Protocol):
         """
         ...
 
-    def when_left(self, ticket: Ticket, function: Callable[[], None]) -> None:
+    def when_left(self, ticket: Ticket, function: Callable[[Leave], None]) -> None:
         """
         Call a function when a client's stream has ended. Returns at once.
 
         Args:
             ticket: From :meth:`admit`.
             function: Called once, in a thread that may block; an exception is logged.
+                Several of one client are called in no order.
         """
         ...
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..channels.cursor import Cursor
     from ..channels.feed import Feed
+    from ..channels.position import Positions
     from ..channels.start import Start
     from .sinks import Sink
 
@@ -233,6 +234,9 @@ class Subscriber:
             self.quiet_since = asyncio.get_running_loop().time()
             self._write(self.selection.wrap(blocks))
 
+    def note(self, positions: Positions) -> None:
+        """Ignore the position up to which it was given. See :mod:`.traced`."""
+
     def follow(self, feed: Feed) -> None:
         """
         Take every block that a feed carries from now on: ``JOINING`` to ``FOLLOWING``.
@@ -258,8 +262,9 @@ class Subscriber:
         if not self.is_open:
             return
         self.flush(is_alone=True, even_if_paused=True)
-        self._end()
-        sink = self._sink
+        sink, words = self._sink, self._last_words()
+        if words and sink is not None and self.is_open:
+            self._write(self.selection.wrap((words,)))
         if sink is None or not self.is_open:
             self._leave(State.GONE, reason)
             return
@@ -269,11 +274,6 @@ class Subscriber:
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
             _log.exception("cannot end a stream of %s", self.channels)
             self.drop()
-
-    def _end(self) -> None:
-        words = self._last_words()
-        if words and self._sink is not None and self.is_open:
-            self._write(self.selection.wrap((words,)))
 
     def drop(self, reason: str = "a fault, which is logged") -> None:
         """

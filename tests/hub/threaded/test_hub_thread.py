@@ -179,7 +179,7 @@ def test_when_left_of_a_closed_hub(hub):
     hub.close()
     called = []
 
-    hub.when_left(ticket, lambda: called.append(threading.current_thread()))
+    hub.when_left(ticket, lambda _: called.append(threading.current_thread()))
 
     until(lambda: called)
     assert called != [threading.current_thread()]

@@ -148,7 +148,7 @@ def test_what_is_called_when_streams_have_ended(url):
         pairs = [socket.socketpair() for _ in range(2)]
         for n, (ours, theirs) in enumerate(pairs):
             ticket = hub.admit(Admission(("a",)))
-            hub.when_left(ticket, lambda n=n: os.write(1, b"%d %d\\n" % (os.getpid() == parent, n)))
+            hub.when_left(ticket, lambda _, n=n: os.write(1, b"%d %d\\n" % (os.getpid() == parent, n)))
             hub.adopt(ticket, ours, b"head")
             while b"id:" not in theirs.recv(9999):
                 pass

@@ -82,8 +82,8 @@ class _Endings:
                     caller.join(max(0.0, deadline - time.monotonic()))
             if time.monotonic() >= deadline:
                 _log.error(
-                    "%d functions of call_on_close have not been called, or have not"
-                    " returned, within %g seconds of the end of the process",
+                    "%d functions of call_on_close or on_leave have not been called, or"
+                    " have not returned, within %g seconds of the end of the process",
                     len(self._due) + len(self._callers),
                     seconds,
                 )
@@ -129,7 +129,7 @@ class _Endings:
                 try:
                     function()
                 except BaseException:  # noqa: BLE001 - also gevent.Timeout; others are called
-                    _log.exception("a function of call_on_close has failed")
+                    _log.exception("a function of call_on_close or on_leave has failed")
         finally:
             self._callers.discard(threading.current_thread())
         # What became due in between has found a caller too many.

@@ -22,6 +22,7 @@ from ...brokers import without_password
 from ...errors import BrokerUnavailableError, HubClosedError
 from ...wire.framing import Framing
 from ..hub import open_hub
+from ..interface import Leave
 from ..timings import DEFAULT_TIMINGS, Timings
 from . import endings, process, streams
 from .loop import CLOSE_SECONDS, post, run
@@ -137,7 +138,7 @@ class HubThread(ThreadVerbs):
             return
         post(hub.adopt, ticket, connection, head, framing)
 
-    def when_left(self, ticket: Ticket, function: Callable[[], None]) -> None:
+    def when_left(self, ticket: Ticket, function: Callable[[Leave], None]) -> None:
         """
         Call a function when a client's stream has ended. Returns at once.
 
@@ -147,12 +148,18 @@ class HubThread(ThreadVerbs):
                 request. It may block, and may raise: that is logged. When the process ends,
                 it has five seconds.
         """
-        has_left = endings.expect(function)
+        left = [Leave(0.0, None)]
+        has_left = endings.expect(lambda: function(left[-1]))
+
+        def on_left(leave: Leave) -> None:
+            left.append(leave)
+            has_left()
+
         hub = process.hub_of(ticket.hub)
         if hub is None:
             has_left()
         else:
-            post(hub.when_left, ticket, has_left)
+            post(hub.when_left, ticket, on_left)
 
     def locate(self, ticket: Ticket) -> bool:
         """
