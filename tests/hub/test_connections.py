@@ -8,6 +8,7 @@ import pytest
 
 from heliograph import Event, HubConfig
 from heliograph.brokers import Retention
+from heliograph.brokers.base import Terms
 from heliograph.brokers.memory import MemoryBroker
 from heliograph.hub import Admission, Hub
 from heliograph.hub.connections import Connections
@@ -222,3 +223,29 @@ async def test_a_connection_that_cannot_be_ended(caplog):
     transport.abort()
     assert hub._broker._listener is None
     assert "cannot end a stream" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["all-seen", "closed", "finished"])
+async def test_a_body_that_nobody_has_read(end):
+    """It is read before a connection is closed at once, so that no reset meets the head."""
+    async with opened() as hub:
+        await hub.publish(["a"], Event("over"), Terms(is_end=True))
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+            client.connect(server.getsockname())
+            accepted, _ = server.accept()
+            client.sendall(b"x" * 60_000)
+            # Until all has arrived.
+            await until(lambda: len(accepted.recv(60_000, socket.MSG_PEEK)) == 60_000)
+            ticket = hub.admit(Admission(("a",)))
+            if end == "closed":
+                await hub.close()
+            if end == "finished":
+                hub.finish(ticket)
+
+            hub.adopt(ticket, accepted, HEAD)
+
+            client.setblocking(False)
+            loop, received = asyncio.get_running_loop(), b""
+            while data := await loop.sock_recv(client, 4096):
+                received += data
+        assert received.startswith(HEAD.split()[0])

@@ -41,7 +41,7 @@ def test_a_connection_comes_back(pair):
 
 NOT_TAKEN = [
     pytest.param({"REQUEST_METHOD": "HEAD"}, {}, id="head"),
-    pytest.param({"REQUEST_METHOD": "POST"}, {}, id="post"),
+    pytest.param({"REQUEST_METHOD": "CONNECT"}, {}, id="connect"),
     pytest.param({"SERVER_PROTOCOL": "HTTP/2"}, {}, id="http2-shares-its-connection"),
     pytest.param({"SERVER_PROTOCOL": None}, {}, id="no-protocol"),
     pytest.param({}, {"may_be_taken": False}, id="forbidden-by-the-server"),

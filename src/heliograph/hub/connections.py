@@ -26,6 +26,10 @@ __all__ = ["Connections"]
 
 _log = Logger("heliograph.hub")
 
+# What is read at most of a client that gets no stream: 1 MiB, not to hold up the loop.
+_READ_BYTES = 65_536
+_MAX_READS = 16
+
 
 class Connections:
     """
@@ -178,3 +182,14 @@ def _send_head_and_close(connection: socket.socket, head: bytes) -> None:
     # A browser reconnects after a head, and not without.
     with connection, contextlib.suppress(OSError):
         connection.send(head)
+        _drop_input(connection)
+
+
+def _drop_input(connection: socket.socket) -> None:
+    """Drop what a client has sent: the body of a request that nobody has read."""
+    # The kernel resets a connection that is closed before it was read, and a client that
+    # sees the reset may drop what it was sent.
+    with contextlib.suppress(OSError):
+        for _ in range(_MAX_READS):
+            if not connection.recv(_READ_BYTES):
+                break

@@ -176,7 +176,7 @@ class WsgiConnection(Protocol):
         """
         Whether :meth:`take_over` may succeed.
 
-        False for anything but a GET, an unknown server, TLS that ends in the server, and a
+        False for HEAD, an unknown server, TLS that ends in the server, and a
         process that ends with the response.
         """
         ...

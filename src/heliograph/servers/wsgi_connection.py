@@ -23,6 +23,11 @@ __all__ = ["SocketConnection", "plain_sockets"]
 # HTTP/2 shares a connection between requests, so it cannot be taken for one of them.
 _PROTOCOLS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 
+# Methods whose responses have no body, or are no responses of HTTP (RFC 9110 sections 9.3.2
+# and 9.3.6). Others may be taken also if the body of their request has not been read: the
+# server finds its end in the dummy, and the hub drops what still comes from the client.
+_WITHOUT_BODY = frozenset({"CONNECT", "HEAD", None})
+
 
 class SocketConnection:
     """
@@ -60,7 +65,7 @@ class SocketConnection:
         self._framing = Framing.CHUNKED if has_chunks else Framing.IDENTITY
         self._may_be_taken = (
             may_be_taken
-            and environ.get("REQUEST_METHOD") == "GET"
+            and environ.get("REQUEST_METHOD") not in _WITHOUT_BODY
             # Exactly a plain class: an SSLSocket has state that its descriptor lacks.
             and (connection is None or type(connection) in plain_sockets())
         )
