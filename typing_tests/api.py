@@ -6,7 +6,7 @@ from typing import Any, assert_type
 
 from starlette.applications import Starlette
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response
 from heliograph import Event, EventStreamParser, HubConfig, encode, encode_comment
 from heliograph.asgi import CORSMiddleware, EventStreams
 from heliograph.brokers import (
@@ -54,6 +54,8 @@ app = Flask(__name__)
 app.register_blueprint(sse, url_prefix="/stream")
 assert_type(sse.publish({"a": 1}, type="t", id=5, retry=3, channel=["a", "b"]), str)
 assert_type(sse.url_for("a", expires_in=60), str)
+assert_type(sse.response("a", "b", start=5, expires_in=60, on_leave=print), Response)
+sse.response("a", on_leave=int.real)  # type: ignore[arg-type]  # no function
 assert_type(sse.statistics(), HubStatistics)
 assert_type(str(Message("x")), str)
 extension = SSE(app, url_prefix="/events")

@@ -1,11 +1,22 @@
 """Whether a client gets a stream: tables of requests and settings."""
 
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
 
 from heliograph import HubConfig
-from heliograph.faces import Access, Admission, NeedsVerdict, Refusal, StreamRequest, decide
+from heliograph.channels.start import Start
+from heliograph.errors import InvalidFieldError
+from heliograph.faces import (
+    Access,
+    Admission,
+    NeedsVerdict,
+    Refusal,
+    StreamRequest,
+    admission_by_view,
+    decide,
+)
 from heliograph.faces.tokens import make_token, signed_parameters
 from heliograph.wire.coding import Coding
 
@@ -13,15 +24,18 @@ NOW = 1_700_000_000
 KEYS = ("old", "key")
 
 
-def ask(query="", access=None, *, method="GET", address="192.0.2.1", headers=()):
-    request = StreamRequest(
+def asked(query="", *, method="GET", address="192.0.2.1", headers=()):
+    return StreamRequest(
         method=method,
         query_string=query.encode(),
         headers=dict(headers),
         address=address,
         arrived_at=5,
     )
-    return decide(request, access or Access(), now=NOW)
+
+
+def ask(query="", access=None, **values):
+    return decide(asked(query, **values), access or Access(), now=NOW)
 
 
 def signed(*channels, expires_in=60, keys=KEYS):
@@ -273,3 +287,63 @@ def test_no_window_behind_a_guard(guard):
         assert ask("", access, headers=GZIP).admission.coding is Coding.GZIP_EVENTS
 
     assert decided.coding is Coding.GZIP_EVENTS
+
+
+def by_view(*channels, query="", options=None, method="POST", headers=(), **wanted):
+    request = asked(query, method=method, headers=headers)
+    access = options or access_with()
+    return admission_by_view(request, channels, access.channels, now=NOW, **wanted)
+
+
+# What a view asks for, and what the admission has other than a plain one.
+BY_VIEW = [
+    pytest.param({}, {}, id="plain"),
+    pytest.param({"query": "channel=x&token=x&start=start&strat=1"}, {}, id="not-ours"),
+    pytest.param({"query": "lastEventId=1-1"}, {"last_event_id": "1-1"}, id="an-id"),
+    pytest.param({"start": 3}, {"start": Start.parse(3)}, id="a-start"),
+    pytest.param({"expires_in": 60}, {"expires_at": NOW + 60}, id="seconds"),
+    pytest.param(
+        {"expires_in": timedelta(minutes=1)}, {"expires_at": NOW + 60}, id="a-timedelta"
+    ),
+    pytest.param({"is_traced": True}, {"is_traced": True}, id="traced"),
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize(("wanted", "expected"), BY_VIEW)
+def test_admission_by_a_view(wanted, expected, method):
+    """The view has decided: of the request only the id counts."""
+    assert by_view("b", "a", "b", method=method, **wanted) == Admission(
+        ("a", "b"), address="192.0.2.1", arrived_at=5, **expected
+    )
+
+
+@pytest.mark.parametrize("query", ["lastEventId=" + "x" * 9000, "&" * 1000])
+def test_a_bad_request_to_a_view(query):
+    """It is the client's mistake."""
+    assert by_view("a", query=query).status == 400
+
+
+@pytest.mark.parametrize(
+    ("channels", "wanted"),
+    [([], {}), (["a\n"], {}), (["a"], {"start": "x"}), (["a"], {"expires_in": -1})],
+)
+def test_a_mistake_of_a_view(channels, wanted):
+    """It is raised, also where the client made one as well."""
+    with pytest.raises(InvalidFieldError):
+        by_view(*channels, query="&" * 1000, **wanted)
+
+
+@pytest.mark.parametrize(
+    ("compression", "coding"),
+    [
+        (None, Coding.IDENTITY),
+        ("blocks", Coding.GZIP_EVENTS),
+        ("shared-window", Coding.GZIP_EVENTS),
+    ],
+)
+def test_the_coding_of_a_stream_by_a_view(compression, coding):
+    """Each event is compressed alone: whom the view lets in is not known."""
+    admission = by_view("a", options=access_with(compression), headers=GZIP)
+
+    assert admission.coding is coding

@@ -67,7 +67,7 @@ class Server:
         return got
 
 
-def offering(hub, answer, coding=Coding.IDENTITY):
+def offering(hub, answer, coding=Coding.IDENTITY, on_leave=None):
     """An application that offers a stream, and starts as told."""
 
     def application(environ, start_response):
@@ -77,6 +77,7 @@ def offering(hub, answer, coding=Coding.IDENTITY):
             may_take_over=True,
             advice=ADVICE,
             has_callbacks=lambda body: True,
+            on_leave=on_leave,
         )
         return answer(offer_stream(environ, offer), start_response)
 
@@ -326,3 +327,47 @@ def test_no_layer(hub):
     """An offer would be ignored."""
     with pytest.raises(LookupError):
         offering(hub, None)(environ(), None)
+
+
+# How an application answers that has offered a stream, and whether that raises.
+FATES = {
+    "served": (lambda headers, start: start("200 OK", headers) and [], None),
+    "otherwise": (lambda headers, start: start("403 Forbidden", headers) and [], None),
+    "error": (lambda headers, start: 1 / 0, ZeroDivisionError),
+    "bad-header": (
+        lambda headers, start: start("200 OK", [*headers, ("X", "\N{SNOWMAN}")]) and [],
+        UnicodeEncodeError,
+    ),
+}
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("fate", FATES)
+def test_on_leave(hub, fate, is_late):
+    """Called once for an offer, whether it has become a stream or not, and however."""
+    left = []
+    answer, error = FATES[fate]
+    inner = offering(hub, answer, on_leave=left.append)
+
+    def late(environ, start_response):
+        yield from inner(environ, start_response)
+
+    def serve():
+        server = Server(late if is_late else inner)
+        try:
+            next(iter(server.body), None)
+            # A body that is streamed is closed by its server.
+            assert bool(left) == (fate != "served")
+        finally:
+            getattr(server.body, "close", list)()
+
+    if error is None:
+        serve()
+    else:
+        with pytest.raises(error):
+            serve()
+    until(lambda: left)
+    hub.close()
+
+    (leave,) = left
+    assert leave.last_event_id is None

@@ -8,6 +8,8 @@ A face translates between one framework and this layer, and decides nothing itse
    :class:`NeedsVerdict` if the application's authorizer has to be asked. The face calls the
    authorizer, because that may be async or need an application context, and passes the
    verdict to :meth:`NeedsVerdict.settle`.
+   Where a view of the application has chosen the channels and let the client in,
+   :func:`admission_by_view` returns the admission instead.
 3. :func:`admit` reserves a slot in the hub. It returns the hub's ticket or a refusal.
 4. The face sends the status and headers of the refusal and its one line of text, after
    :func:`log_refusal`, or :func:`stream_headers` and the stream of the ticket.
@@ -27,7 +29,7 @@ from ..hub import Admission
 from .access import Access
 from .admission import admit
 from .arrivals import ARRIVED, Arrivals, noted_arrival
-from .decision import NeedsVerdict, decide
+from .decision import NeedsVerdict, admission_by_view, decide
 from .headers import stream_headers
 from .publishing import check_key, dumps_json, event_for, terms_for
 from .refusal import Refusal, log_refusal, unavailable
@@ -44,6 +46,7 @@ __all__ = [
     "NeedsVerdict",
     "Refusal",
     "StreamRequest",
+    "admission_by_view",
     "admit",
     "check_key",
     "decide",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..channels.options import NO_PATTERNS, ChannelPatterns
 from ..errors import ConfigError
 
-__all__ = ["Access", "authorizer_problem", "may_listen"]
+__all__ = ["Access", "authorizer_problem", "call_problem", "may_listen"]
 
 _LENGTH_ORACLE = (
     "events that share a window show by their compressed size what others contain (a length"
@@ -73,9 +73,28 @@ def authorizer_problem(function: object, *arguments: str) -> str | None:
         function: What the application has given.
         arguments: The names of the arguments with which it will be called.
     """
-    example = f"write def may_listen({', '.join(arguments)}): …"
+    return call_problem(
+        function,
+        *arguments,
+        role="an authorizer",
+        example=f"write def may_listen({', '.join(arguments)}): …",
+    )
+
+
+def call_problem(
+    function: object, *arguments: object, role: str, example: str
+) -> str | None:
+    """
+    Return why a value cannot be called with some arguments; :obj:`None` if it can.
+
+    Args:
+        function: What the application has given.
+        arguments: As many as it will be called with.
+        role: What the function is for, for the message.
+        example: What to write instead, likewise.
+    """
     if not callable(function):
-        return f"an authorizer must be a function, not {function!r}; {example}"
+        return f"{role} must be a function, not {function!r}; {example}"
     try:
         signature = inspect.signature(function)
     except ValueError:
@@ -84,7 +103,7 @@ def authorizer_problem(function: object, *arguments: str) -> str | None:
         signature.bind(*arguments)
     except TypeError as error:
         name = getattr(function, "__qualname__", repr(function))
-        return f"{name}{signature} cannot be called as an authorizer: {error}; {example}"
+        return f"{name}{signature} cannot be called as {role}: {error}; {example}"
     return None
 
 

@@ -14,19 +14,24 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..channels.names import check_selection
+from ..channels.start import Start
 from ..errors import InvalidFieldError
 from ..hub import Admission
 from .access import may_listen
 from .negotiation import coding_of
 from .refusal import Refusal
 from .request import METHODS
-from .tokens import InvalidTokenError, check_token
+from .tokens import InvalidTokenError, check_token, seconds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..channels.options import ChannelPatterns
     from .access import Access
     from .request import StreamRequest
 
-__all__ = ["NeedsVerdict", "decide"]
+__all__ = ["NeedsVerdict", "admission_by_view", "decide"]
 
 # What servers report as the address of a client that connects through a Unix socket. It is
 # not the address of one client, so no cap for an address applies to it.
@@ -89,22 +94,91 @@ def decide(
         query = request.query()
     except InvalidFieldError as error:
         return Refusal(400, str(error))
-    admission = Admission(
-        channels=query.channels,
+    admission = _admission(
+        request,
+        query.channels,
+        access.channels,
         last_event_id=query.last_event_id,
         start=query.start,
-        expires_at=None,
+        # Guarded streams that ask for a window are refused by configuration, and yet
+        # what that overlooks must not leak. Whoever has a token is one of few.
+        is_private=access.is_guarded or query.token is not None,
+    )
+    return _let_in(admission, query.token, access, now)
+
+
+def admission_by_view(
+    request: StreamRequest,
+    channels: Iterable[str],
+    options: ChannelPatterns,
+    *,
+    start: object = "retained",
+    expires_in: object = None,
+    is_traced: bool = False,
+    now: float,
+) -> Admission | Refusal:
+    """
+    Return the admission to a stream that a view of the application lets a client have.
+
+    The view has decided who may listen, and to what: of the request only the id to resume
+    after counts, in ``Last-Event-ID`` or the query. All methods are allowed.
+
+    Args:
+        request: The values of the request.
+        channels: The channels of the stream, 1 to 64.
+        options: The options of channels.
+        start: Where the stream begins without an id. See :meth:`.Start.parse`.
+        expires_in: Seconds, above 0, or a :class:`~datetime.timedelta`, after which the
+            stream ends; :obj:`None` for no end.
+        is_traced: See :class:`.Admission`.
+        now: The time, in seconds since the epoch of Unix.
+
+    Returns:
+        The admission; a refusal with 400 if the client's id is not valid.
+
+    Raises:
+        InvalidFieldError: A channel, their number, ``start`` or ``expires_in`` is not
+            valid.
+    """
+    names, begins = check_selection(channels), Start.parse(start)
+    expires_at = None if expires_in is None else now + seconds_of(expires_in)
+    try:
+        last_event_id = request.last_event_id()
+    except InvalidFieldError as error:
+        return Refusal(400, str(error))
+    admission = _admission(
+        request,
+        names,
+        options,
+        last_event_id=last_event_id,
+        start=begins,
+        # It is not known whom the view lets in, so a shared window might leak.
+        is_private=True,
+    )
+    return dataclasses.replace(admission, expires_at=expires_at, is_traced=is_traced)
+
+
+def _admission(
+    request: StreamRequest,
+    channels: tuple[str, ...],
+    options: ChannelPatterns,
+    *,
+    last_event_id: str | None,
+    start: Start,
+    is_private: bool,
+) -> Admission:
+    return Admission(
+        channels=channels,
+        last_event_id=last_event_id,
+        start=start,
         address=None if request.address in _UNIX_SOCKET else request.address,
         arrived_at=request.arrived_at,
         coding=coding_of(
-            [access.channels.options_of(name).compression for name in query.channels],
+            [options.options_of(name).compression for name in channels],
             request.headers.get("accept-encoding"),
-            # Guarded streams that ask for a window are refused by configuration, and yet
-            # what that overlooks must not leak. Whoever has a token is one of few.
-            is_private=access.is_guarded or query.token is not None,
+            is_private=is_private,
         ),
     )
-    return _let_in(admission, query.token, access, now)
 
 
 def _let_in(

@@ -63,6 +63,17 @@ class StreamRequest:
     address: str | None
     arrived_at: int
 
+    def last_event_id(self) -> str | None:
+        """
+        Return the id after which a stream resumes; :obj:`None` if there is none.
+
+        Nothing else of the query is looked at.
+
+        Raises:
+            InvalidFieldError: The id, or the number of fields of the query, is not valid.
+        """
+        return self._last_event_id(_parse(self.query_string))
+
     def query(self) -> StreamQuery:
         """
         Return what the query and ``Last-Event-ID`` ask for.
@@ -77,12 +88,14 @@ class StreamRequest:
         (start, *_) = fields.get(START, [None])
         return StreamQuery(
             channels=_channels(fields.get(CHANNEL, [])),
-            last_event_id=_last_event_id(
-                self.headers.get("last-event-id", ""), fields.get(LAST_EVENT_ID, [""])[0]
-            ),
+            last_event_id=self._last_event_id(fields),
             token=token,
             start=RETAINED if start is None else Start.parse(start),
         )
+
+    def _last_event_id(self, fields: Mapping[str, list[str]]) -> str | None:
+        header = self.headers.get("last-event-id", "")
+        return _last_event_id(header, fields.get(LAST_EVENT_ID, [""])[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

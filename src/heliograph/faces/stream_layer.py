@@ -16,12 +16,14 @@ the body that they saw is not true of the stream, and not sent.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from ..hub import Leave
 from .headers import stream_headers
 from .refusal import Refusal, log_refusal
 from .wsgi import serve_stream
@@ -88,6 +90,9 @@ class StreamOffer:
         has_callbacks: Returns whether something happens when a body is closed that the
             application has returned. If so, the body is kept for as long as its stream,
             which takes some 2 KB.
+        on_leave: Called once for the offer, whatever becomes of it. In a thread of the hub
+            when the client has left or its stream has ended; in the one of the request if
+            the client gets no stream. It must not raise.
     """
 
     hub: StreamHub
@@ -95,6 +100,7 @@ class StreamOffer:
     may_take_over: bool
     advice: Advice
     has_callbacks: Callable[[object], bool]
+    on_leave: Callable[[Leave], None] | None = None
 
 
 def offer_stream(environ: WSGIEnvironment, offer: StreamOffer) -> _Headers:
@@ -115,6 +121,8 @@ def offer_stream(environ: WSGIEnvironment, offer: StreamOffer) -> _Headers:
     offered = environ[_KEY]
     for condition in _CONDITIONS:
         environ.pop(condition, None)
+    if offer.on_leave is not None:
+        offer = dataclasses.replace(offer, on_leave=_Once(offer.on_leave))
     offered.append(offer)
     # The coding is added by the layer: a hook may compress what it answers instead.
     fields = stream_headers(offer.admission)
@@ -140,7 +148,11 @@ class StreamLayer:
         offered: list[StreamOffer] = []
         environ[_KEY] = offered
         exchange = _Exchange(offered, environ, start_response)
-        return exchange.body_of(self._application(environ, exchange.start))
+        try:
+            return exchange.body_of(self._application(environ, exchange.start))
+        except BaseException:
+            exchange.forgo()
+            raise
 
 
 class _Exchange:
@@ -211,19 +223,40 @@ class _Exchange:
         """
         if self._delayed is not None:
             return self._served(body, *self._delayed)
-        return body if self._has_started else self._late(body)
+        if not self._has_started:
+            return self._late(body)
+        self.forgo()
+        return body
+
+    def forgo(self, *, served: StreamOffer | None = None) -> None:
+        """
+        Call the functions of the offers that have become no stream.
+
+        Args:
+            served: The offer that has become one, if any.
+        """
+        for offer in self._offered:
+            if offer.on_leave is not None and offer is not served:
+                offer.on_leave(Leave(0.0, None))
 
     def _late(self, body: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the body of an application that starts its response when it is iterated."""
         blocks: Iterator[bytes] = iter(body)
         served: Iterable[bytes] | None = None
         try:
-            first = next(blocks, b"")
-            if self._delayed is None:
+            try:
+                first = next(blocks, b"")
+                if self._delayed is None:
+                    self.forgo()
+                else:
+                    served = self._served(body, *self._delayed)
+            except BaseException:
+                self.forgo()
+                raise
+            if served is None:
                 yield first
                 yield from blocks
             else:
-                served = self._served(body, *self._delayed)
                 yield from served
         finally:
             _close(body if served is None else served)
@@ -239,6 +272,7 @@ class _Exchange:
             # With a length, though GET has none (RFC 9110 section 8.6): without, gevent and
             # waitress would send the end of a body in chunks after the head.
             self._start_response(status, [*coded, ("Content-Length", "0")])
+            self.forgo()
             return body
         on_close = partial(_close, body) if offer.has_callbacks(body) else None
         try:
@@ -252,19 +286,36 @@ class _Exchange:
                 on_close=on_close,
                 may_take_over=offer.may_take_over,
                 advice=offer.advice,
+                on_leave=offer.on_leave,
             )
         except BaseException:
             _close(body)
             raise
         if not isinstance(served, Refusal):
+            self.forgo(served=offer)
             return served
         log_refusal(served)
         _close(body)
+        self.forgo()
         self._start_response(
             f"{served.status} {HTTPStatus(served.status).phrase}",
             _with_fields_of(served, fields),
         )
         return [served.body]
+
+
+class _Once:
+    """A function of which only the first call counts, in whatever thread."""
+
+    def __init__(self, function: Callable[[Leave], None]) -> None:
+        self._functions = [function]
+
+    def __call__(self, leave: Leave) -> None:
+        try:
+            function = self._functions.pop()
+        except IndexError:
+            return
+        function(leave)
 
 
 def _with_fields_of(refusal: Refusal, fields: _Headers) -> _Headers:

@@ -28,6 +28,7 @@ __all__ = [
     "check_token",
     "make_token",
     "read_keys",
+    "seconds_of",
     "signed_parameters",
 ]
 
@@ -121,7 +122,7 @@ def signed_parameters(
         ConfigError: There is no key.
     """
     names = check_selection(channels)
-    expires_at = now + _seconds(expires_in)
+    expires_at = now + seconds_of(expires_in)
     if not keys:
         raise ConfigError([f"signed stream URLs need a key: set {setting}"])
     return {
@@ -165,7 +166,16 @@ def read_keys(secret_key: object, *, extra: str) -> tuple[str | bytes, ...]:
     return tuple(keys)
 
 
-def _seconds(expires_in: object) -> float:
+def seconds_of(expires_in: object) -> float:
+    """
+    Return the seconds for which a permission holds.
+
+    Args:
+        expires_in: Seconds, above 0, or a :class:`~datetime.timedelta`.
+
+    Raises:
+        InvalidFieldError: It is neither, or longer than 100 years.
+    """
     seconds = (
         expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
     )

@@ -48,9 +48,11 @@ def check_view() -> None:
     if rule is None or not rule.methods or "GET" in rule.methods:
         return
     raise RuntimeError(
-        f"the view {rule.endpoint!r} returns a stream to {request.method}: a stream is the"
-        " response to GET, since that is what an EventSource sends. Return the stream from"
-        f" a view of its own, such as @app.get({rule.rule!r}), and publish from this one"
+        f"the view {rule.endpoint!r} returns stream() to {request.method}: that is the"
+        " response to GET, with the channels that the client asks for. To answer with a"
+        ' stream of channels that this view chooses, return response("channel"); otherwise'
+        f" return stream() from a view of its own, such as @app.get({rule.rule!r}), and"
+        " publish from this one"
     )
 
 

@@ -39,6 +39,7 @@ from .request import (
     stream_request,
     with_parents,
 )
+from .responding import stream_by_view
 from .state import ADVICE, State, state_of
 from .stream import event_stream
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from flask import Response
 
+    from ..hub import Leave
 
 __all__ = ["SSE", "ServerSentEventsBlueprint", "sse"]
 
@@ -117,6 +119,48 @@ class ServerSentEventsBlueprint(CheckedBlueprint, Verbs):
         if isinstance(decision, Refusal):
             abort_with(decision)
         return event_stream(state, decision)
+
+    def response(
+        self,
+        *channels: str,
+        start: str | int = "retained",
+        expires_in: float | timedelta | None = None,
+        on_leave: Callable[[Leave], Any] | None = None,
+    ) -> Response:
+        """
+        Return a stream of channels that the current view chooses, to any method.
+
+        The view has decided who may listen: neither an authorizer nor a token nor
+        ``SSE_PRIVATE`` counts. Of the request only the last event id is read, from the
+        header or the query.
+
+        Args:
+            channels: 1 to 64 channels.
+            start: Where a stream begins whose client sends no id: ``"retained"``,
+                ``"now"``, ``"start"``, or how many events of each channel come first.
+            expires_in: Seconds, above 0, or a :class:`~datetime.timedelta`, after which the
+                stream ends and an ``EventSource`` requests the view again.
+            on_leave: Called once with a :class:`~heliograph.hub.Leave`, in an application
+                context, when the client has left or its stream has ended; also if it got
+                none. May block; what it raises is logged.
+
+        Returns:
+            A response, for the view to return.
+
+        Raises:
+            HTTPException: 400 for an invalid id of the client.
+            InvalidFieldError: A channel, ``start`` or ``expires_in`` is not valid.
+            TypeError: ``on_leave`` cannot be called with one argument.
+            RuntimeError: It is not clear which application is meant, the blueprint is not
+                registered with it, or this is no request.
+        """
+        return stream_by_view(
+            self._state(),
+            channels,
+            start=start,
+            expires_in=expires_in,
+            on_leave=on_leave,
+        )
 
     def authorizer(self, function: _Authorizer) -> _Authorizer:
         """

@@ -54,6 +54,11 @@ class State:
         self._serves_streams = False
         _ = self.keys  # so that a mistake shows at start
 
+    @property
+    def serves_streams(self) -> bool:
+        """Whether the layer is around the application."""
+        return self._serves_streams
+
     def serve_streams(self) -> None:
         """Put the layer around the application that serves its streams, once."""
         if not self._serves_streams:

@@ -21,21 +21,27 @@ from ..faces.stream_layer import StreamOffer, offer_stream
 from .state import ADVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..faces import Admission
+    from ..hub import Leave
     from .state import State
 
 __all__ = ["event_stream"]
 
 
-def event_stream(state: State, admission: Admission) -> Response:
+def event_stream(
+    state: State,
+    admission: Admission,
+    on_leave: Callable[[Leave], None] | None = None,
+) -> Response:
     """
     Return the response to the current request: a stream of events.
 
     Args:
         state: Of the application.
         admission: The stream that the client may open.
+        on_leave: See :class:`.StreamOffer`.
 
     Raises:
         RuntimeError: The application has no layer that serves streams.
@@ -46,16 +52,27 @@ def event_stream(state: State, admission: Admission) -> Response:
         may_take_over=state.settings.take_over,
         advice=ADVICE,
         has_callbacks=_has_callbacks,
+        on_leave=on_leave,
     )
     try:
         headers = offer_stream(request.environ, offer)
     except LookupError:
-        raise RuntimeError(
-            f"{state.app!r} serves no streams: register the blueprint with it before the"
-            " first request, app.register_blueprint(sse, url_prefix=…)"
-        ) from None
+        raise RuntimeError(f"{state.app!r} serves no streams: {_remedy(state)}") from None
     # Not of app.response_class: its constructor may expect a body that is a str.
     return Response(_NoBytes(), headers=headers)
+
+
+def _remedy(state: State) -> str:
+    if state.serves_streams:
+        return (
+            "its server calls an app.wsgi_app from before the blueprint was registered;"
+            " register it first, app.register_blueprint(sse, url_prefix=…), and wrap"
+            " app.wsgi_app after that"
+        )
+    return (
+        "register the blueprint with it before the first request,"
+        " app.register_blueprint(sse, url_prefix=…)"
+    )
 
 
 def _has_callbacks(body: object) -> bool:
