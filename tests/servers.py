@@ -129,7 +129,11 @@ class Server:
 
 
 class Stream:
-    """A blocking client of a stream, byte for byte."""
+    """
+    A blocking client of a stream, byte for byte.
+
+    ``body`` is sent with the head, or, if the headers expect that, when the server asks for it.
+    """
 
     def __init__(
         self,
@@ -142,6 +146,7 @@ class Stream:
         version="1.1",
         context=None,
         source=None,
+        body=b"",
     ):
         self.parser = StreamParser()
         self.events = []
@@ -152,13 +157,14 @@ class Stream:
         lines = [f"{method} {path} HTTP/{version}", "Host: test", *headers]
         if last_event_id is not None:
             lines.append(f"Last-Event-ID: {last_event_id}")
-        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        raw = b""
-        while b"\r\n\r\n" not in raw:
-            data = self.socket.recv(1 << 16)
-            assert data, raw
-            raw += data
-        head, _, rest = raw.partition(b"\r\n\r\n")
+        sent = "\r\n".join([*lines, "", ""]).encode()
+        waits = "Expect: 100-continue" in headers
+        self.socket.sendall(sent if waits else sent + body)
+        head, rest = self._read_head(b"")
+        if waits and head.split()[1] == b"100":
+            self.socket.sendall(body)
+        while head.split()[1] == b"100":
+            head, rest = self._read_head(rest)
         self.status = int(head.split()[1])
         fields = [line.partition(b": ") for line in head.split(b"\r\n")[1:]]
         self.headers = [
@@ -170,6 +176,14 @@ class Stream:
         is_coded = self.header("content-encoding") == "gzip"
         self._decoder = zlib.decompressobj(wbits=31) if is_coded else None
         self._take(rest)
+
+    def _read_head(self, raw):
+        while b"\r\n\r\n" not in raw:
+            data = self.socket.recv(1 << 16)
+            assert data, raw
+            raw += data
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        return head, rest
 
     def header(self, name):
         return ", ".join(value for found, value in self.headers if found == name)
@@ -474,6 +488,12 @@ FALLBACK = {
     "granian": granian("streams:app", "--interface", "asgi", "--workers-kill-timeout", "1"),
     "daphne": daphne("streams:app"),
 }
+# Those with the application of plain.py.
+WSGI = [
+    name
+    for name, command in (TAKEN_OVER | FALLBACK).items()
+    if not any(part.startswith("streams") for part in command)
+]
 _GUNICORN_23 = {
     "PYTHONPATH": str(fetched.FOLDER / "gunicorn-23.0.0-py3-none-any.whl"),
     "PYTHONWARNINGS": "ignore",

@@ -6,6 +6,8 @@ import os
 import marking  # noqa: F401 - marks the log
 
 from flask import Flask, request, session
+from heliograph import Event
+from heliograph.brokers.base import Terms
 from heliograph.flask import sse
 
 app = Flask(__name__, instance_path=os.environ["INSTANCE"])
@@ -27,6 +29,35 @@ def big():
 @app.post("/publish")
 def publish():
     return sse.publish(request.get_json(), channel=request.args.getlist("channel") or "sse")
+
+
+asked, left, closed = [], [], []
+
+
+@app.route("/ask", methods=["GET", "POST"])
+def ask():
+    """Answer with a stream of one's own, with or without a look at the body."""
+    channel = request.args["channel"]
+    asked.append(channel)
+    response = sse.response(channel, on_leave=left.append)
+    response.call_on_close(lambda: closed.append(channel))
+    response.set_cookie("asked", "yes")
+    if "unread" not in request.args:
+        response.headers["X-Body"] = str(len(request.get_data()))
+    return response
+
+
+@app.get("/left")
+def who_has_left():
+    return {"asked": asked, "left": left, "closed": closed}
+
+
+@app.post("/end")
+def end():
+    event, terms = Event("over"), Terms(is_end=True)
+    hub = app.extensions["heliograph"].hub
+    hub._call(lambda hub: hub.publish([request.args["channel"]], event, terms))
+    return ""
 
 
 @app.get("/statistics")
