@@ -6,12 +6,21 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from sqlite_steps import File
 from users import ANN, TEAM
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "log.sqlite3"
+
+
+@pytest.fixture
+def file(path):
+    """One that nobody else has open, without threads."""
+    made = File(path)
+    yield made
+    made.connection.close()
 
 
 @pytest.fixture

@@ -34,6 +34,9 @@ async def steps_of(broker, call):
     return min(counts)
 
 
+# So that channels are forgotten while a test waits for it.
+SWEEPS = SqliteTimings(sweep_seconds=0.1)
+
 # What another program, or a failing disk, may do to the columns of an entry.
 DAMAGE = {
     "type-line-end": "type = 'line' || char(10)",
@@ -47,6 +50,9 @@ DAMAGE = {
     "retry-fraction": "retry_ms = 1.5",
     "data-blob": "data = x'61'",
     "data-not-utf-8": "data = CAST(x'ff' AS TEXT)",
+    "end-word": "is_end = 'word'",
+    "retained-blob": "retained_as = x'61'",
+    "retained-not-utf-8": "retained_as = CAST(x'ff' AS TEXT)",
     "time-word": "published_at = 'now'",
     "time-infinite": "published_at = 9e999",
 }
@@ -87,7 +93,9 @@ class TestSqlite(SqliteContract):
     @pytest.fixture
     def new_broker(self, tmp_path):
         path = tmp_path / "log.sqlite3"
-        return lambda retention, clock: SqliteBroker(path, retention, clock=clock)
+        return lambda retention, clock: SqliteBroker(
+            path, retention, clock=clock, timings=SWEEPS
+        )
 
 
 class TestSqliteDeepInTheTree(SqliteContract):
@@ -97,7 +105,9 @@ class TestSqliteDeepInTheTree(SqliteContract):
     def new_broker(self, tmp_path):
         folder = tmp_path / ("x" * 120)
         folder.mkdir(exist_ok=True)
-        return lambda retention, clock: SqliteBroker(folder / "log", retention, clock=clock)
+        return lambda retention, clock: SqliteBroker(
+            folder / "log", retention, clock=clock, timings=SWEEPS
+        )
 
 
 class TestSqliteWithoutBells(SqliteContract):
@@ -107,7 +117,7 @@ class TestSqliteWithoutBells(SqliteContract):
     def new_broker(self, tmp_path):
         (tmp_path / "log-bells").write_text("in the way of the folder")
         return lambda retention, clock: SqliteBroker(
-            tmp_path / "log", retention, clock=clock
+            tmp_path / "log", retention, clock=clock, timings=SWEEPS
         )
 
 

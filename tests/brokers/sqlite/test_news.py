@@ -12,12 +12,15 @@ import pytest
 from sqlite_files import RETENTION, opened, run_program
 
 from heliograph import Event
-from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers import Retention
+from heliograph.brokers.base import PLAIN, Terms
+from heliograph.brokers.contract import ManualClock, RecordingListener
 from heliograph.brokers.once import OnceLog
 from heliograph.brokers.sqlite.connection import Connection
 from heliograph.brokers.sqlite.news import News
 from heliograph.brokers.sqlite.restored import HighestSeq
 from heliograph.brokers.sqlite.writing import Writer
+from heliograph.channels.position import Position
 
 
 async def test_two_brokers_share_a_file(path):
@@ -148,9 +151,9 @@ def test_the_loop_takes_while_the_file_is_read(path):
 
     news.change([("a", True)])
     ours = Writer(own, RETENTION, time.time, *shared)
-    assert news.offer(ours.append([("a", Event("1")), ("a", Event("2"))]))
+    assert news.offer(ours.append([("a", Event(word), PLAIN) for word in "12"]))
     theirs = Writer(other, RETENTION, time.time, HighestSeq(path), once)
-    theirs.append([("a", Event("damaged")), ("a", Event("3"))])
+    theirs.append([("a", Event(word), PLAIN) for word in ("damaged", "3")])
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE entry SET data = x'ff' WHERE data = 'damaged'")
         connection.commit()
@@ -168,3 +171,101 @@ def test_the_loop_takes_while_the_file_is_read(path):
     assert [entry.event.data for entry in taken] == ["1", "2", "3"]
     for connection in (own, other, reading):
         connection.close()
+
+
+async def sweep(broker):
+    """As once a minute."""
+    while await broker._write_thread.run(broker._sweeper.sweep):
+        pass
+    await broker._read_thread.run(broker._news.read_forgotten)
+    broker._arrived.set()
+
+
+BRIEF = Retention(events=9, seconds=60, forget_seconds=60)
+
+
+@pytest.mark.parametrize("publisher", [0, 1])
+async def test_forgetting_is_no_gap_for_those_who_wait(path, publisher):
+    """A quiet channel begins where its listeners are, although others were forgotten since."""
+    ears, clock = [RecordingListener(), RecordingListener()], ManualClock()
+    async with (
+        opened(path, ears[0], BRIEF, clock=clock) as here,
+        opened(path, ears[1], BRIEF, clock=clock) as there,
+    ):
+        starts = [await broker.listen("quiet") for broker in (here, there)]
+        for _ in range(3):
+            await there.append("job", Event("x", type="t"))
+            clock.now += 1_000
+            await sweep(here)
+
+        entry = await (here, there)[publisher].append("quiet", Event("x"))
+
+        for ear, start in zip(ears, starts, strict=True):
+            assert await ear.wait_for_entries(1) == [entry]
+            assert ear.restarts == []
+            # Before the entry, which would be a gap without it.
+            renamed = ("quiet", Position(entry.position.epoch, 0), False)
+            assert ear.renamed == [renamed]
+            assert start.epoch != entry.position.epoch
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_an_ended_channel_that_is_forgotten(path, is_known):
+    """All that listen are told; also whether they may have missed something."""
+    ears, clock = [RecordingListener(), RecordingListener()], ManualClock()
+    async with (
+        opened(path, ears[0], BRIEF, clock=clock) as here,
+        opened(path, ears[1], BRIEF, clock=clock) as there,
+    ):
+        for broker in (here, there):
+            await broker.listen("job")
+        await here.append("job", Event("x"), terms=Terms(is_end=True))
+        for ear in ears:
+            await ear.wait_for_entries(1)
+        holding, release = threading.Event(), threading.Event()
+
+        def hold():
+            holding.set()
+            release.wait()
+
+        held = asyncio.ensure_future(there._read_thread.run(hold))
+        await asyncio.to_thread(holding.wait)
+        if not is_known:
+            await here.begin("job")
+            await here.append("job", Event("missed"), terms=Terms(is_end=True))
+        clock.now += 1_000
+        await sweep(here)
+        looking = asyncio.ensure_future(there._read_thread.run(there._news.read_forgotten))
+        release.set()
+        await held
+        await looking
+        there._arrived.set()
+
+        again = await here.append("job", Event("again"))
+
+        for ear in ears:
+            while again not in ear.entries:
+                await asyncio.sleep(0.01)
+        start = ("job", Position(again.position.epoch, 0))
+        assert ears[0].renamed == [(*start, False)]
+        assert ears[0].restarts == []
+        told = ears[1].renamed if is_known else ears[1].restarts
+        assert told == [(*start, not is_known)]
+        assert (await there.read("job", again.position, 9)).gap is None
+
+
+async def test_a_begun_channel_is_not_taken_for_a_forgotten_one(path):
+    """Whoever listens is told nothing, since nothing is missing."""
+    ear, clock = RecordingListener(), ManualClock()
+    async with opened(path, ear, BRIEF, clock=clock) as broker:
+        await broker.append("job", Event("x"), terms=Terms(is_end=True))
+        await broker.listen("job")
+        clock.now += 1
+        await broker.begin("job")
+        clock.now += 60
+        await sweep(broker)
+        entry = await broker.append("job", Event("y"))
+
+        assert await ear.wait_for_entries(1) == [entry]
+    assert ear.states == [("job", True, False)]
+    assert (ear.restarts, ear.renamed) == ([], [])

@@ -32,7 +32,8 @@ def test_the_oldest_sqlite():
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-n", "0"),
             f"{FOLDER / 'test_broker.py'}::TestSqlite",
-            *map(str, (FOLDER / "test_schema.py", FOLDER / "test_reading.py")),
+            *(f"{FOLDER / f'test_{name}.py'}" for name in ("schema", "reading", "aging")),
+            *(f"{FOLDER / f'test_{name}.py'}" for name in ("old_release", "sweeping")),
             f"{FOLDER / 'test_writing.py'}::test_sweep_without_publishing",
             f"{FOLDER / 'test_writing.py'}::test_the_file_shrinks_after_a_burst",
         ],

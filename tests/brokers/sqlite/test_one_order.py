@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from sqlite_files import RETENTION
 
 from heliograph import Event
+from heliograph.brokers.base import PLAIN
 from heliograph.brokers.once import OnceLog
 from heliograph.brokers.sqlite.connection import Connection
 from heliograph.brokers.sqlite.news import News
@@ -78,7 +79,7 @@ class OneOrder(RuleBasedStateMachine):
         if process.commit is not None:
             # As the thread that writes does before the next batch.
             self.offer(number)
-        commit = process.writer.append([(name, Event(name)) for name in batch])
+        commit = process.writer.append([(name, Event(name), PLAIN) for name in batch])
         for entry in commit.entries:
             self.count += 1
             self.heads[entry.channel] += 1
@@ -119,7 +120,7 @@ class OneOrder(RuleBasedStateMachine):
         process = self.processes[number]
         found = process.news.change(changes)
         for (name, is_included), head in zip(changes, found, strict=True):
-            assert (None if head is None else head.offset) == (
+            assert (None if head is None else head.head.offset) == (
                 self.heads[name] if is_included else None
             )
             if is_included:
@@ -172,7 +173,7 @@ def two(path):
 
 
 def append(process, data):
-    return process.writer.append([("a", Event(data))])
+    return process.writer.append([("a", Event(data), PLAIN)])
 
 
 def given(process):
@@ -236,7 +237,7 @@ def test_an_entry_of_the_head_is_not_new(two):
     mine = append(here, "1")
     (head,) = here.news.change([("a", True)])
 
-    assert head.offset == 1
+    assert head.head.offset == 1
     here.news.offer(mine)
     here.news.read()
     assert given(here) == []

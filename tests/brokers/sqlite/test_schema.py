@@ -35,11 +35,22 @@ DAMAGE = {
     "head-low": "UPDATE channel SET head = 0",
     "head-highest": f"UPDATE channel SET head = {2**63 - 1}",
     "offset-high": "UPDATE entry SET offset = 1000",
+    "end-word": "UPDATE entry SET is_end = 'word'",
+    "end-two": "UPDATE entry SET is_end = 2",
+    "retained-blob": "UPDATE entry SET retained_as = x'ff'",
+    "retained-not-utf-8": "UPDATE entry SET retained_as = CAST(x'ff' AS TEXT)",
+    "key-not-utf-8": "UPDATE entry SET idempotency_key = CAST(x'ff' AS TEXT)",
+    "began-word": "UPDATE channel SET began = 'word'",
+    "began-high": "UPDATE channel SET began = 1000",
+    "began-negative": "UPDATE channel SET began = -1",
+    "ended-blob": "UPDATE channel SET ended = x'ff'",
+    "ended-high": "UPDATE channel SET ended = 1000",
 }
 
 
+@pytest.mark.parametrize("is_begun", [False, True])
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
-async def test_damaged_rows(path, statement):
+async def test_damaged_rows(path, statement, is_begun):
     """Other channels are heard, published to and read; this one is, as far as it can be."""
     ear = RecordingListener()
     async with opened(path, ear) as broker, opened(path) as newcomer:
@@ -59,9 +70,14 @@ async def test_damaged_rows(path, statement):
             broker.read("a", None, 9),
             broker.read("a", Position("other", 5), 0),
             broker.find("a", "x"),
+            broker.retained("a", 0, 9),
+            broker.retained_as("a", "x"),
             newcomer.listen("a"),
         ):
             await call
+        await broker.forget("a", "x")
+        if is_begun:
+            await broker.begin("a")
 
         entries = await asyncio.gather(
             broker.append("a", Event("new")), broker.append("b", Event("new"))

@@ -44,7 +44,7 @@ async def test_the_file_shrinks_after_a_burst(path, is_old):
         clock.now += 11
         kept = await broker.append("a", Event("kept"))
         rounds = 0
-        while await broker._write_thread.run(broker._writer.sweep):
+        while await broker._write_thread.run(broker._sweeper.sweep):
             rounds += 1
         assert (await broker.read("a", None, 9)).entries == (kept,)
     size = path.stat().st_size
@@ -67,12 +67,12 @@ async def test_sweep_without_publishing(path):
     ) as broker:
         old = await broker.append("a", Event("x"))
         clock.now += 11
-        await broker._write_thread.run(broker._writer.sweep)
+        await broker._write_thread.run(broker._sweeper.sweep)
         assert offsets(await broker.read("a", None, 9)) == []
         assert (await broker.read("a", None, 9)).head == old.position
 
         clock.now += 31 * 86_400
-        await broker._write_thread.run(broker._writer.sweep)
+        await broker._write_thread.run(broker._sweeper.sweep)
 
         history = await broker.read("a", old.position, 9)
         assert (history.gap, history.head.offset) == ("epoch", 0)
@@ -106,7 +106,7 @@ async def test_clocks_that_were_wrong(path, times, now, left, channels):
             channel = channels[number % len(channels)]
             entries.append(await broker.append(channel, Event("x")))
         clock.now = start + now
-        await broker._write_thread.run(broker._writer.sweep)
+        await broker._write_thread.run(broker._sweeper.sweep)
 
         kept = [
             e for name in channels for e in (await broker.read(name, None, 999)).entries
@@ -126,7 +126,7 @@ async def test_nothing_follows_a_time_in_the_future(path):
         await broker.append("a", Event("x"))
         for seconds in (0, 9, 11, 12):
             clock.now = start + seconds
-            await broker._write_thread.run(broker._writer.sweep)
+            await broker._write_thread.run(broker._sweeper.sweep)
             left.append(len((await broker.read("a", None, 9)).entries))
 
     assert left == [1, 1, 0, 0]
@@ -142,7 +142,7 @@ async def test_a_large_sweep_leaves_room_for_others(path):
         clock.now += 60
 
         rounds = 0
-        while await broker._write_thread.run(broker._writer.sweep):
+        while await broker._write_thread.run(broker._sweeper.sweep):
             rounds += 1
 
         assert rounds == 2

@@ -84,7 +84,7 @@ def test_closing_while_storage_is_locked(tmp_path, monkeypatch):
         publishing = threading.Thread(target=hub.publish, args=(["a"], Event("y")))
         publishing.start()
         broker = hub._hub._broker
-        until(lambda: broker._committing is not None)
+        until(lambda: broker._appends._storing is not None)
 
         with pytest.raises(BrokerUnavailableError, match=r"0\.05 seconds after"):
             hub.close()

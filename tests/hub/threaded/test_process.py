@@ -405,7 +405,7 @@ def test_the_process_ends_while_storage_is_locked(url):
             with contextlib.suppress(HubClosedError):
                 hub.publish(["a"], Event("x"))
         threading.Thread(target=publish, daemon=True).start()
-        while hub._hub._broker._committing is None:
+        while hub._hub._broker._appends._storing is None:
             pass
         """,
         url,

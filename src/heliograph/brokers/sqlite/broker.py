@@ -1,9 +1,8 @@
 """
 The asynchronous half of the SQLite broker.
 
-Two threads, each with a connection of its own: one commits batches of appends, one reads
-and follows what is new. Appends that arrive while a commit is under way make up the next
-batch, so the rate of commits stays what the disk can do while their size grows.
+Two threads, each with a connection of its own: one commits batches of appends
+(:mod:`.appends`), one reads and follows what is new.
 
 Listeners are given the entries of all processes in the order of the file (:mod:`.news`).
 Those of other processes are read after a ring. What this process has committed is handed on
@@ -15,21 +14,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import BrokerUnavailableError, ConfigError
 from ...logs import Logger
-from ..base import Broker, History, Listener, Retention
+from ..base import PLAIN, Broker, History, Listener, Retained
 from ..once import OnceLog
+from .appends import Appends
 from .changes import Changes
 from .connection import Connection
 from .doorbell import Doorbell, UntrustedBellsError, ring
-from .news import News
+from .news import News, Restart
 from .private_files import PRIVATE
 from .reading import Reader
 from .restored import HighestSeq
+from .rows import is_text
+from .sweeping import Sweeper
+from .timings import DEFAULT_TIMINGS, SqliteTimings
 from .worker import Worker
 from .writing import Writer
 
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from ...channels.entry import Entry
     from ...channels.position import Position
     from ...event import Event
-    from ..base import Attempt
+    from ..base import Attempt, RetentionPolicy, Terms
+    from .batch import Append, Outcome
+    from .rows import ChannelState
 
 __all__ = ["SqliteBroker", "SqliteTimings"]
 
@@ -54,29 +58,6 @@ _CALLS_AT_ONCE = 8
 _ENTRIES_BETWEEN_YIELDS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SqliteTimings:
-    """
-    How often and how long a broker waits.
-
-    Args:
-        poll_with_bell_seconds: How often to look for new entries without being rung. With a
-            doorbell this only makes up for a lost ring.
-        poll_without_bell_seconds: The same where no doorbell can be hung. It is the latency
-            of events from other processes then.
-        sweep_seconds: How often what is too old is removed although nobody publishes.
-        lock_timeout_seconds: How long a transaction waits for another process that writes.
-    """
-
-    poll_with_bell_seconds: float = 1.0
-    poll_without_bell_seconds: float = 0.05
-    sweep_seconds: float = 60.0
-    lock_timeout_seconds: float = 5.0
-
-
-_DEFAULT_TIMINGS = SqliteTimings()
-
-
 class SqliteBroker(Broker):
     """
     A broker in an SQLite file.
@@ -87,7 +68,7 @@ class SqliteBroker(Broker):
     Args:
         path: The file. Its folder must exist, and nobody but its owner and its group may
             write to it.
-        retention: How much history is kept per channel.
+        retention: How much is kept of each channel.
         clock: Returns seconds since the epoch of Unix.
         mode: The rights that the file and those beside it give. With
             0660 the members of its group publish and listen, too.
@@ -97,11 +78,11 @@ class SqliteBroker(Broker):
     def __init__(
         self,
         path: str | Path,
-        retention: Retention,
+        retention: RetentionPolicy,
         *,
         clock: Callable[[], float] = time.time,
         mode: int = PRIVATE,
-        timings: SqliteTimings = _DEFAULT_TIMINGS,
+        timings: SqliteTimings = DEFAULT_TIMINGS,
     ) -> None:
         self._path = Path(path).absolute()
         self._is_relative = not Path(path).is_absolute()
@@ -115,8 +96,14 @@ class SqliteBroker(Broker):
         self._writer = Writer(self._writing, retention, clock, highest, once)
         self._reader = Reader(self._reading, once)
         self._news = News(self._reading, highest, once)
-        self._pending: list[tuple[str, Event, asyncio.Future[Entry]]] = []
-        self._committing: asyncio.Task[None] | None = None
+        self._sweeper = Sweeper(
+            self._writing,
+            retention,
+            clock,
+            is_listened_to=self._news.is_listened_to,
+            sweep_seconds=timings.sweep_seconds,
+        )
+        self._appends = Appends(self._store)
         # Whether the file is to be read, and whether there is something to hand on.
         self._rung = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -126,7 +113,7 @@ class SqliteBroker(Broker):
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
         self._asking = asyncio.Semaphore(_CALLS_AT_ONCE)
-        self._changes = Changes(self._change, self._closed_error)
+        self._changes = Changes(self._change, self._on_state, self._closed_error)
 
     async def open(self, listener: Listener) -> None:
         """
@@ -165,8 +152,7 @@ class SqliteBroker(Broker):
     async def close(self) -> None:
         """Finish the appends that have begun, then release everything."""
         self._closed = True
-        if self._committing is not None:
-            await self._committing
+        await self._appends.close()
         await self._changes.close()
         for task in self._tasks:
             task.cancel()
@@ -182,17 +168,17 @@ class SqliteBroker(Broker):
         channel: str,
         event: Event,
         *,
+        terms: Terms = PLAIN,
         repeats: Attempt | None = None,  # noqa: ARG002 - what failed was rolled back
     ) -> Entry:
         """Store an event as the next of its channel."""
         if self._closed:
             raise self._closed_error()
-        future = asyncio.get_running_loop().create_future()
-        self._pending.append((channel, event, future))
-        if self._committing is None:
-            self._committing = asyncio.create_task(self._commit())
-        entry: Entry = await future
-        return entry
+        if terms is not PLAIN:
+            for key in (terms.retain_as, terms.idempotency_key):
+                # What SQLite does not take would fail all appends of its transaction.
+                (key or "").encode()
+        return await self._appends.add(channel, event, terms)
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Return what follows a position."""
@@ -200,11 +186,32 @@ class SqliteBroker(Broker):
 
     async def find(self, channel: str, event_id: str) -> Position | None:
         """Return the position of the one entry with a publisher's own id."""
-        try:
-            event_id.encode()
-        except UnicodeEncodeError:
-            return None  # a lone surrogate, which no event has and SQLite does not take
+        if not is_text(event_id):
+            return None
         return await self._ask(self._reader.find, channel, event_id)
+
+    async def retained(self, channel: str, after: int, limit: int) -> Retained:
+        """Return retained entries."""
+        return await self._ask(self._reader.retained, channel, after, limit)
+
+    async def retained_as(self, channel: str, key: str) -> Entry | None:
+        """Return the retained entry that has a key."""
+        if not is_text(key):
+            return None
+        return await self._ask(self._reader.retained_as, channel, key)
+
+    async def forget(self, channel: str, key: str) -> None:
+        """Retain an entry no longer."""
+        if self._closed:
+            raise self._closed_error()
+        if is_text(key):
+            await self._write_thread.run(self._writer.forget, channel, key)
+
+    async def begin(self, channel: str) -> Position:
+        """Begin a new life of a channel, whether it has ended or not."""
+        if self._closed:
+            raise self._closed_error()
+        return await self._write_thread.run(self._writer.begin, channel)
 
     def listen(self, channel: str) -> asyncio.Future[Position]:
         """Hand new entries of a channel to the listener from now on."""
@@ -221,8 +228,16 @@ class SqliteBroker(Broker):
             lock_timeout_seconds=self._timings.lock_timeout_seconds,
         )
 
-    async def _change(self, changes: Sequence[tuple[str, bool]]) -> list[Position | None]:
+    async def _change(
+        self, changes: Sequence[tuple[str, bool]]
+    ) -> list[ChannelState | None]:
         return await self._ask(self._news.change, changes)
+
+    def _on_state(self, channel: str, state: ChannelState) -> None:
+        if state.has_ended or state.has_retained:
+            self._listener.on_state(
+                channel, has_ended=state.has_ended, has_retained=state.has_retained
+            )
 
     def _closed_error(self) -> BrokerUnavailableError:
         return BrokerUnavailableError(self.resource, "the broker has been closed")
@@ -232,37 +247,28 @@ class SqliteBroker(Broker):
         async with self._asking:
             return await self._read_thread.run(function, *args)
 
-    async def _commit(self) -> None:
-        while self._pending:
-            batch, self._pending = self._pending, []
-            own_bell = None if self._bell is None else self._bell.name
-            try:
-                entries, is_fresh = await self._write_thread.run(
-                    self._store_and_ring, batch, own_bell
-                )
-            except Exception as error:  # noqa: BLE001 - every publisher of the batch gets it
-                for _, _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            (self._arrived if is_fresh else self._rung).set()
-            for (_, _, future), entry in zip(batch, entries, strict=True):
-                if not future.done():
-                    future.set_result(entry)
-        self._committing = None
+    async def _store(self, batch: Sequence[Append]) -> list[Outcome]:
+        own_bell = None if self._bell is None else self._bell.name
+        outcomes, is_fresh = await self._write_thread.run(
+            self._store_and_ring, batch, own_bell
+        )
+        (self._arrived if is_fresh else self._rung).set()
+        return outcomes
 
     def _store_and_ring(
-        self, batch: list[tuple[str, Event, asyncio.Future[Entry]]], own_bell: str | None
-    ) -> tuple[list[Entry], bool]:
-        commit = self._writer.append([(channel, event) for channel, event, _ in batch])
-        is_fresh = False
+        self, batch: Sequence[Append], own_bell: str | None
+    ) -> tuple[list[Outcome], bool]:
+        commit = self._writer.append(batch)
+        is_fresh = not commit.entries
+        if is_fresh:
+            return commit.outcomes, is_fresh
         try:
             is_fresh = self._news.offer(commit)
             ring(self._bells, self._mode, but=own_bell)
         except Exception:  # noqa: BLE001 - logged; the reason follows
             # The events are stored: for an error, publishers would store them again.
             _log.exception("cannot tell listeners of new events in %s", self._path)
-        return commit.entries, is_fresh
+        return commit.outcomes, is_fresh
 
     async def _follow(self) -> None:
         available = True
@@ -300,8 +306,19 @@ class SqliteBroker(Broker):
 
     async def _hand_on(self) -> None:
         # Two tasks may do this at a time. What one takes it hands on in the same step.
-        while entries := self._news.take(_ENTRIES_BETWEEN_YIELDS):
-            if wanted := [one for one in entries if self._changes.is_wanted(one.channel)]:
+        while taken := self._news.take(_ENTRIES_BETWEEN_YIELDS):
+            wanted: list[Entry] = []
+            for one in taken:
+                if not self._changes.is_wanted(one.channel):
+                    continue
+                if isinstance(one, Restart):
+                    if wanted:
+                        self._listener.on_entries(wanted)
+                    wanted = []
+                    self._listener.on_restart(one.channel, one.start, gap=one.gap)
+                else:
+                    wanted.append(one)
+            if wanted:
                 self._listener.on_entries(wanted)
             await asyncio.sleep(0)
 
@@ -332,8 +349,10 @@ class SqliteBroker(Broker):
         while True:
             await asyncio.sleep(self._timings.sweep_seconds)
             try:
-                while await self._write_thread.run(self._writer.sweep):
+                while await self._write_thread.run(self._sweeper.sweep):
                     pass
+                await self._read_thread.run(self._news.read_forgotten)
+                self._arrived.set()
             except (BrokerUnavailableError, ConfigError) as error:
                 _log.warning("cannot remove old events, trying again: %s", error)
             except Exception:  # noqa: BLE001 - the boundary of a task: history would only grow

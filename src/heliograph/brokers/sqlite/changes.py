@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from ...channels.position import Position
     from ...errors import BrokerUnavailableError
+    from .rows import ChannelState
 
     # A name with the future of who waits, or None to stop listening.
     _Change: TypeAlias = tuple[str, asyncio.Future[Position] | None]
-    _Outcome: TypeAlias = Position | None
+    _Outcome: TypeAlias = ChannelState | None
 
 __all__ = ["Changes"]
 
@@ -35,15 +36,18 @@ class Changes:
     Args:
         change: Makes some of the changes: names, each with whether it is listened to from
             now on. Returns as :meth:`.news.News.change`.
+        on_state: Called with the state of each channel before its head is returned.
         closed_error: Returns the error for those who wait when the broker is closed.
     """
 
     def __init__(
         self,
         change: Callable[[Sequence[tuple[str, bool]]], Awaitable[list[_Outcome]]],
+        on_state: Callable[[str, ChannelState], None],
         closed_error: Callable[[], BrokerUnavailableError],
     ) -> None:
         self._change = change
+        self._on_state = on_state
         self._closed_error = closed_error
         self._closed = False
         self._changes: deque[_Change] = deque()
@@ -135,7 +139,8 @@ class Changes:
                     # Cancelled since: undone before whatever was asked for after it.
                     self._changes.appendleft((name, None))
             elif outcome is not None:
-                begun.set_result(outcome)
+                self._on_state(name, outcome)
+                begun.set_result(outcome.head)
 
     def _fail(self, changes: Iterable[_Change], error: Exception) -> None:
         for name, begun in changes:

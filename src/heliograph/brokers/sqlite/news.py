@@ -21,26 +21,29 @@ is either in the head that it returns, or is added later.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ... import native
+from ...channels.position import Position
 from ...errors import InvalidFieldError
+from .lives import is_beginning
 from .restored import Seen
-from .schema import ENTRY_COLUMNS, entry_from_row, read_head, read_mark, read_state
+from .rows import ENTRY_COLUMNS, entry_from_row, read_channel
+from .schema import read_mark, read_state
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
     from ...channels.entry import Entry
-    from ...channels.position import Position
     from ..once import OnceLog
     from .connection import Connection
     from .restored import HighestSeq
-    from .schema import FileState, Row
+    from .rows import ChannelState, Row
+    from .schema import FileState
     from .writing import Commit
 
-__all__ = ["News"]
+__all__ = ["News", "Restart"]
 
 _LISTEN = "INSERT OR IGNORE INTO temp.listened VALUES (?)"
 _UNLISTEN = "DELETE FROM temp.listened WHERE name = ?"
@@ -48,6 +51,21 @@ _UNLISTEN = "DELETE FROM temp.listened WHERE name = ?"
 # Entries read at once, and those that may wait before commits are refused: bounds the
 # memory of a listener that is behind.
 _NEWS_AT_ONCE = 2_000
+
+
+class Restart(NamedTuple):
+    """
+    The news that a channel continues in another epoch.
+
+    Attributes:
+        channel: Its name.
+        start: The position after which its entries follow.
+        gap: Whether entries before that may be missing.
+    """
+
+    channel: str
+    start: Position
+    gap: bool
 
 
 class News:
@@ -69,14 +87,17 @@ class News:
         connection.on_connected = self._resume
         # By way of the module, because gevent may have patched it since we were imported.
         self._lock = native.RLock()
-        # Entries that are to be handed on, the next one in front.
-        self._fresh: deque[Entry] = deque()
+        # What is to be handed on, the next one in front.
+        self._fresh: deque[Entry | Restart] = deque()
         # Up to which ``seq`` the file has been followed, and which file that was.
         self._seen = Seen("", 0, None)
         # Of each channel that is listened to, the head or the last position in _fresh.
         self._handed_on: dict[str, Position] = {}
+        # Those of them that have ended with that, each with whether later entries may have
+        # been removed before they were read.
+        self._ended: dict[str, bool] = {}
 
-    def change(self, changes: Sequence[tuple[str, bool]]) -> list[Position | None]:
+    def change(self, changes: Sequence[tuple[str, bool]]) -> list[ChannelState | None]:
         """
         Change which channels are included in :meth:`read`, in one transaction.
 
@@ -84,33 +105,47 @@ class News:
             changes: Names, in order, each with whether it is included from now on.
 
         Returns:
-            For each that is included the channel's head: what comes after it is new. For
-            others :obj:`None`.
+            For each that is included the channel's state: what comes after its head is
+            new. For others :obj:`None`.
 
         Raises:
             BrokerUnavailableError: The file cannot be read. None of them is included.
         """
-        heads: list[Position | None] = []
+        states: list[ChannelState | None] = []
         try:
             with self._connection.reading() as connection, self._lock:
                 for channel, is_included in changes:
+                    self._ended.pop(channel, None)
                     if not is_included:
-                        heads.append(None)
+                        states.append(None)
                         self._handed_on.pop(channel, None)
                         connection.execute(_UNLISTEN, (channel,))
                         continue
                     if not self._handed_on:
                         self._see(connection, read_state(connection))
-                    head = self._handed_on[channel] = self._read_head(connection, channel)
-                    heads.append(head)
+                    state = self._read_channel(connection, channel)
+                    self._handed_on[channel] = state.head
+                    if state.has_ended:
+                        self._ended[channel] = False
+                    states.append(state)
                     connection.execute(_LISTEN, (channel,))
         except BaseException:
             # Connecting anew makes the table from what is included then.
             with self._lock:
                 for channel, _ in changes:
                     self._handed_on.pop(channel, None)
+                    self._ended.pop(channel, None)
             raise
-        return heads
+        return states
+
+    def is_listened_to(self, channel: str) -> bool:
+        """
+        Return whether a channel is included. For any thread.
+
+        Args:
+            channel: Any name.
+        """
+        return channel in self._handed_on
 
     def read(self) -> bool:
         """
@@ -137,6 +172,7 @@ class News:
         if state.file_id != self._seen.file_id:
             # Another process has found that a copy was put back: all of it is new.
             self._seen = Seen(state.file_id, 0, None)
+        self._look_for_removed(connection, state)
         # Not the length of _fresh, which the loop shortens meanwhile.
         added = 0
         while not added:
@@ -148,12 +184,24 @@ class News:
                 " ORDER BY entry.seq LIMIT ?",
                 (self._seen.seq, _NEWS_AT_ONCE),
             ).fetchall()
-            added += sum(self._add_row(head, tuple(row)) for _, head, *row in rows)
+            added += sum(
+                self._add_row(connection, head, tuple(row)) for _, head, *row in rows
+            )
             full = len(rows) == _NEWS_AT_ONCE
             self._see(connection, state, rows[-1][0] if full else state.last_seq)
             if not full:
                 break
         return added > 0
+
+    def _look_for_removed(self, connection: sqlite3.Connection, state: FileState) -> None:
+        """Note whether entries that were not read yet have been removed, of any channel."""
+        if not self._ended:
+            return
+        unread = state.last_seq - self._seen.seq
+        if (unread,) != connection.execute(
+            "SELECT count(*) FROM entry WHERE seq > ?", (self._seen.seq,)
+        ).fetchone():
+            self._ended = dict.fromkeys(self._ended, True)
 
     def _see(
         self, connection: sqlite3.Connection, state: FileState, seq: int | None = None
@@ -162,6 +210,25 @@ class News:
         if (state.file_id, seq) != self._seen[:2]:
             self._seen = Seen(state.file_id, seq, read_mark(connection, seq))
             self._highest.note(self._seen)
+
+    def read_forgotten(self) -> None:
+        """
+        Look for channels that have ended and are forgotten, for :meth:`take`.
+
+        Raises:
+            BrokerUnavailableError: The file cannot be read.
+        """
+        if not self._ended:
+            return
+        with self._connection.reading() as connection, self._lock:
+            state = read_state(connection)
+            if state.file_id != self._seen.file_id:
+                return  # all is new, as read() will find
+            self._look_for_removed(connection, state)
+            for channel, gap in tuple(self._ended.items()):
+                head = self._read_channel(connection, channel).head
+                if head.epoch != self._handed_on[channel].epoch:
+                    self._restart(channel, head.epoch, gap=gap)
 
     def offer(self, commit: Commit) -> bool:
         """
@@ -184,6 +251,8 @@ class News:
                 return False
             if len(self._fresh) >= _NEWS_AT_ONCE:
                 return False
+            if any(map(self._has_begun, commit.entries)):
+                return False
             for entry in commit.entries:
                 if entry.channel in self._handed_on:
                     self._add(entry)
@@ -192,29 +261,30 @@ class News:
         finally:
             self._lock.release()
 
-    def take(self, at_most: int) -> list[Entry]:
+    def take(self, at_most: int) -> list[Entry | Restart]:
         """
-        Return the entries that are to be handed on next, and forget them.
+        Return what is to be handed on next, and drop it.
 
         Args:
             at_most: How many.
 
         Returns:
-            Entries in the order of the file; none if nothing is new.
+            Entries in the order of the file, and the restarts between them; none if
+            nothing is new.
         """
         # Others only add at the other end.
         count = min(at_most, len(self._fresh))
         return [self._fresh.popleft() for _ in range(count)]
 
-    def _read_head(self, connection: sqlite3.Connection, channel: str) -> Position:
-        head, damage = read_head(connection, channel)
+    def _read_channel(self, connection: sqlite3.Connection, channel: str) -> ChannelState:
+        state, damage = read_channel(connection, channel)
         if damage is not None:
             self._once.skipped(
                 channel, "its damaged row", f"{self._connection.path}: {damage}"
             )
-        return head
+        return state
 
-    def _add_row(self, head: object, row: Row) -> bool:
+    def _add_row(self, connection: sqlite3.Connection, head: object, row: Row) -> bool:
         channel, _, offset, *_ = row
         try:
             entry = entry_from_row(row)
@@ -230,7 +300,27 @@ class News:
             detail = f"the first is {offset}: {error} ({self._connection.path})"
             self._once.skipped(channel, "damaged entries", detail)
             return False
+        if self._has_begun(entry):
+            self._rename(connection, channel, entry.position.epoch)
         return self._add(entry)
+
+    def _has_begun(self, entry: Entry) -> bool:
+        """Return whether an entry is the first in an epoch that nobody was told of."""
+        if entry.position.offset != 1:
+            return False
+        handed_on = self._handed_on.get(entry.channel)
+        return handed_on is not None and handed_on.epoch != entry.position.epoch
+
+    def _rename(self, connection: sqlite3.Connection, channel: str, epoch: str) -> None:
+        """Add the news that a channel begins in a later epoch than its listeners know."""
+        known = self._handed_on[channel]
+        if not known.offset and is_beginning(connection, channel, known.epoch, epoch):
+            self._restart(channel, epoch, gap=False)
+
+    def _restart(self, channel: str, epoch: str, *, gap: bool) -> None:
+        start = self._handed_on[channel] = Position(epoch, 0)
+        self._ended.pop(channel, None)
+        self._fresh.append(Restart(channel, start, gap))
 
     def _add(self, entry: Entry) -> bool:
         handed_on = self._handed_on[entry.channel]
@@ -239,6 +329,10 @@ class News:
         if position.epoch == handed_on.epoch and position.offset <= handed_on.offset:
             return False
         self._handed_on[entry.channel] = position
+        if entry.is_end:
+            self._ended[entry.channel] = False
+        elif self._ended:
+            self._ended.pop(entry.channel, None)
         self._fresh.append(entry)
         return True
 

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 from ...channels.position import Position
 from ...errors import InvalidFieldError
-from ..base import History, resolve
-from .schema import ENTRY_COLUMNS, entry_from_row, read_head
+from ..base import History, Retained, resolve
+from .lives import is_beginning
+from .rows import ENTRY_COLUMNS, entry_from_row, read_channel
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
 
     from ...channels.entry import Entry
     from ...channels.position import GapReason
     from ..once import OnceLog
     from .connection import Connection
-    from .schema import Row
+    from .rows import ChannelState, Row
 
 __all__ = ["Reader"]
 
@@ -44,18 +46,22 @@ class Reader:
         See :meth:`..base.Broker.read`.
         """
         with self._connection.reading() as connection:
-            head, damage = read_head(connection, channel)
-            if damage is not None:
-                self._once.skipped(
-                    channel, "its damaged row", f"{self._connection.path}: {damage}"
-                )
+            state = self._read_state(connection, channel)
+            head = state.head
             (oldest,) = connection.execute(
                 "SELECT min(offset) FROM entry WHERE channel_id ="
-                " (SELECT id FROM channel WHERE name = ?) AND offset BETWEEN 1 AND ?",
-                (channel, head.offset),
+                " (SELECT id FROM channel WHERE name = ?) AND offset BETWEEN ? AND ?",
+                (channel, state.began + 1, head.offset),
             ).fetchone()
+            same_until = (
+                0
+                if after is not None
+                and after.epoch != head.epoch
+                and is_beginning(connection, channel, after.epoch, head.epoch)
+                else None
+            )
             offset, gap = resolve(
-                after, head, head.offset + 1 if oldest is None else int(oldest)
+                after, head, head.offset + 1 if oldest is None else int(oldest), same_until
             )
             rows = connection.execute(
                 f"SELECT {ENTRY_COLUMNS} FROM channel"  # noqa: S608 - our constant
@@ -69,22 +75,80 @@ class Reader:
         if limit and is_empty and offset < head.offset:
             # Another program has removed what should follow.
             offset, gap = head.offset, gap or "trimmed"
-        start = Position(head.epoch, offset)
-        return History(entries=tuple(page), start=start, head=head, gap=gap)
+        return History(
+            entries=tuple(page),
+            start=Position(head.epoch, offset),
+            head=head,
+            gap=gap,
+            began=state.began,
+            has_ended=state.has_ended,
+        )
 
     def find(self, channel: str, event_id: str) -> Position | None:
         """Return the position of an entry. See :meth:`..base.Broker.find`."""
         with self._connection.reading() as connection:
+            # With a plus, or the index of offsets would be used.
             rows = connection.execute(
                 "SELECT channel.epoch, entry.offset FROM channel"
                 " JOIN entry ON entry.channel_id = channel.id"
-                " WHERE channel.name = ? AND entry.event_id = ? LIMIT 2",
+                " WHERE channel.name = ? AND entry.event_id = ?"
+                " AND +entry.offset > channel.began LIMIT 2",
                 (channel, event_id),
             ).fetchall()
         try:
             return Position.parse(*rows[0]) if len(rows) == 1 else None
         except InvalidFieldError:
             return None  # damaged: an id that cannot be resumed from
+
+    def retained(self, channel: str, after: int, limit: int) -> Retained:
+        """Return retained entries. See :meth:`..base.Broker.retained`."""
+        page: list[Entry] = []
+        size = 0
+        with self._connection.reading() as connection:
+            state = self._read_state(connection, channel)
+            # Read one by one: those after the last that fits are not loaded.
+            for row in connection.execute(
+                f"SELECT {ENTRY_COLUMNS} FROM channel"  # noqa: S608 - our constant
+                " JOIN retained AS entry ON entry.channel_id = channel.id"
+                " WHERE channel.name = ? AND entry.offset > ? AND entry.offset <= ?"
+                " ORDER BY entry.offset",
+                (channel, max(after, state.began), state.head.offset),
+            ):
+                entry = self._load_retained(row)
+                if entry is None:
+                    continue
+                page.append(entry)
+                size += len(entry.event.data)
+                if len(page) == limit or size > _READ_BYTES:
+                    break
+        return Retained(entries=tuple(page), head=state.head)
+
+    def retained_as(self, channel: str, key: str) -> Entry | None:
+        """Return the entry that has a key. See :meth:`..base.Broker.retained_as`."""
+        with self._connection.reading() as connection:
+            row = connection.execute(
+                f"SELECT {ENTRY_COLUMNS} FROM channel"  # noqa: S608 - our constant
+                " JOIN retained AS entry ON entry.channel_id = channel.id"
+                " WHERE channel.name = ? AND entry.retained_as = ?"
+                " AND +entry.offset > channel.began AND +entry.offset <= channel.head",
+                (channel, key),
+            ).fetchone()
+        return None if row is None else self._load_retained(row)
+
+    def _read_state(self, connection: sqlite3.Connection, channel: str) -> ChannelState:
+        state, damage = read_channel(connection, channel)
+        if damage is not None:
+            detail = f"{self._connection.path}: {damage}"
+            self._once.skipped(channel, "its damaged row", detail)
+        return state
+
+    def _load_retained(self, row: Row) -> Entry | None:
+        try:
+            return entry_from_row(row)
+        except InvalidFieldError as error:
+            detail = f"the first is {row[2]}: {error} ({self._connection.path})"
+            self._once.skipped(row[0], "damaged retained entries", detail)
+            return None
 
     def _load_page(
         self, offset: int, gap: GapReason | None, rows: Iterable[Row]

@@ -1,27 +1,34 @@
 """
-The tables of the file, and the values in their rows.
+The tables of the file, and what it says about itself.
 
 ``entry.seq`` numbers all entries of the file in the order of their commits and is never
 given twice, so "what is new" is one range scan whatever the channel. Trimming always
-removes a prefix: of one channel by number, of ``seq`` by age. So what is left of a
-channel is dense, even if the clock was set back.
+removes a prefix: of one channel by number, of ``seq`` or of one channel by age. So what is
+left of a channel is dense, even if the clock was set back.
 
-``meta.epoch`` is the epoch of channels that have no row yet. All channels that begin
-between two renewals share it, which keeps the ids of many channels short. It is renewed
-when rows of channels are forgotten, so that a name that is used again has another epoch.
+``meta.epoch`` is the epoch of channels that have no row yet (:mod:`.lives`).
 
-Other programs can write anything into a column, so every value that is read is checked.
+A retained entry is a copy in a table of its own, which trimming spares. ``channel.began``
+is the offset after which the present life of the channel began; rows of a former life are
+read by listeners only, until they are trimmed. ``channel.ended`` is the offset of the last
+end: the channel has ended while that is its head and after ``began``. So an event of the
+last release, which knows of no end, opens the channel again.
+
+What the last release does not know was added without another number of the layout, so that
+its processes work on with plain events: columns that have a default, tables, and a trigger
+that also runs in its processes.
+
+Other programs can write anything into a column, so every value that is read is checked
+(:mod:`.rows`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ...channels.entry import Entry
 from ...channels.position import MAX_OFFSET, Position
 from ...errors import InvalidFieldError
-from ...event import Event
 from ..epoch import new_epoch
 from .failures import ForeignFileError
 
@@ -29,13 +36,9 @@ if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
-    "ENTRY_COLUMNS",
     "FileState",
     "Mark",
-    "Row",
     "ensure_schema",
-    "entry_from_row",
-    "read_head",
     "read_mark",
     "read_state",
     "renew_copy",
@@ -72,14 +75,39 @@ PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 
-ENTRY_COLUMNS = (
-    "channel.name, channel.epoch, entry.offset, entry.published_at,"
-    " entry.type, entry.event_id, entry.retry_ms, entry.data"
+# Made in new files, and added to those of the last release. ADD COLUMN changes no row.
+_ADDITIONS = (
+    "ALTER TABLE channel ADD COLUMN began INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE channel ADD COLUMN ended INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE entry ADD COLUMN is_end INTEGER",
+    "ALTER TABLE entry ADD COLUMN retained_as TEXT",
+    "ALTER TABLE entry ADD COLUMN idempotency_key TEXT",
+    """
+    CREATE INDEX entry_idempotency_key ON entry (channel_id, idempotency_key)
+        WHERE idempotency_key IS NOT NULL""",
+    """
+    CREATE TABLE retained (
+        channel_id INTEGER NOT NULL REFERENCES channel (id),
+        retained_as TEXT NOT NULL,
+        offset INTEGER NOT NULL,
+        published_at REAL NOT NULL,
+        type TEXT,
+        event_id TEXT,
+        retry_ms INTEGER,
+        data TEXT NOT NULL,
+        is_end INTEGER,
+        UNIQUE (channel_id, retained_as),
+        UNIQUE (channel_id, offset)
+    )""",
+    "CREATE TABLE forgotten (bucket INTEGER PRIMARY KEY, epoch TEXT NOT NULL)",
+    # The last release forgets channels, too, and their ids are given again.
+    """
+    CREATE TRIGGER channel_deleted AFTER DELETE ON channel
+        BEGIN DELETE FROM retained WHERE channel_id = OLD.id; END""",
 )
-"""What :func:`entry_from_row` expects, of ``channel`` joined with ``entry``."""
 
-Row: TypeAlias = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
-"""One row of :data:`ENTRY_COLUMNS`. The values may be of any type that SQLite has."""
+# Made last, so that it shows that all of them are there.
+_HAS_ADDITIONS = "SELECT 1 FROM sqlite_master WHERE name = 'channel_deleted'"
 
 Mark: TypeAlias = tuple[int, int, float]
 """The id of the channel, the offset and the time of an entry."""
@@ -87,7 +115,7 @@ Mark: TypeAlias = tuple[int, int, float]
 
 def ensure_schema(connection: sqlite3.Connection) -> None:
     """
-    Make the tables if the file is empty.
+    Make the tables if the file is empty, and add to those of the last release.
 
     Args:
         connection: A new connection, outside of a transaction.
@@ -96,10 +124,12 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
         ForeignFileError: The file is another program's, or has the layout of another
             version. Nothing was written.
     """
-    if _has_schema(connection):
+    has_schema = _has_schema(connection)
+    if has_schema and connection.execute(_HAS_ADDITIONS).fetchone():
         return
-    # Only has an effect before the first table. Space is given back in small steps then.
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    if not has_schema:
+        # Only has an effect before the first table. Space is given back in small steps.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Checked again under the lock: another process may have been first.
@@ -110,6 +140,9 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
                 "INSERT INTO meta (epoch, file_id, inode) VALUES (?, ?, 0)",
                 (new_epoch(), new_epoch()),
             )
+        if not connection.execute(_HAS_ADDITIONS).fetchone():
+            for statement in _ADDITIONS:
+                connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -219,47 +252,6 @@ def read_mark(connection: sqlite3.Connection, seq: int) -> Mark | None:
         case (int(), int(), float(published_at)) if math.isfinite(published_at):
             return (*row,)
     return None
-
-
-def read_head(connection: sqlite3.Connection, channel: str) -> tuple[Position, str | None]:
-    """
-    Return the newest position of a channel.
-
-    Args:
-        connection: A connection to a file that has the tables.
-        channel: A valid name; one without a row is at offset 0.
-
-    Returns:
-        The position, and what is wrong with the channel's row; :obj:`None` if nothing is. A
-        channel with a damaged row has no history. It begins anew with its next event, in
-        another epoch.
-    """
-    row = connection.execute(
-        "SELECT epoch, head FROM channel WHERE name = ?"
-        " UNION ALL SELECT epoch, 0 FROM meta",
-        (channel,),
-    ).fetchone()
-    try:
-        return Position.parse(*row), None
-    except InvalidFieldError as error:
-        return Position(read_state(connection).epoch, 0), str(error)
-
-
-def entry_from_row(row: Row) -> Entry:
-    """
-    Return the entry that a row holds.
-
-    Args:
-        row: The values of :data:`ENTRY_COLUMNS`.
-
-    Raises:
-        InvalidFieldError: The row is damaged.
-    """
-    channel, epoch, offset, published_at, type_, event_id, retry_ms, data = row
-    if not isinstance(published_at, float) or not math.isfinite(published_at):
-        raise InvalidFieldError("published_at", published_at, "must be a time in seconds")
-    event = Event(data, type=type_, id=event_id, retry_ms=retry_ms)
-    return Entry(channel, Position.parse(epoch, offset), event, published_at)
 
 
 def _has_schema(connection: sqlite3.Connection) -> bool:
