@@ -57,7 +57,16 @@ TESTS = """
     class TestExample(BrokerContract):
         @pytest.fixture
         def new_broker(self):
-            return lambda retention, clock: ExampleBroker(retention, clock=clock)
+            return lambda retention, clock: ExampleBroker(
+                retention, clock=clock, sweep_seconds=0.05
+            )
+
+        @pytest.fixture
+        def beside(self):
+            async def itself(broker, /, *, events=100):
+                return broker
+
+            return itself
 """
 
 
