@@ -1,6 +1,7 @@
 """The end of a channel, its state, and what is asked of its past."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -8,6 +9,7 @@ from heliograph import ChannelEndedError, Event, InvalidFieldError
 from heliograph.brokers import Terms
 from heliograph.channels.start import Start
 from heliograph.hub import Admission
+from heliograph.hub.timings import DEFAULT_TIMINGS
 from hubs import opened, resume
 from streams import connect, until
 
@@ -330,32 +332,33 @@ async def test_forget(url):
         assert not hub._table["a"].has_retained
 
 
-async def test_unavailable_storage_is_no_end(url):
-    """If storage cannot confirm it, a client gets a stream, and comes again."""
-    async with opened(url, publish_timeout_seconds=1) as hub:
+async def test_the_end_while_storage_is_slow(url):
+    """A client that cannot be told at once gets a stream, which ends when storage answers."""
+    timings = dataclasses.replace(DEFAULT_TIMINGS, heads_seconds=0.1)
+    async with opened(url, timings=timings) as hub:
         client = await connect(hub, "a").placed()
         await hub.ask(end("a"))
         await client.ended()
-        await hub._broker.close()
-        hub._storage._broker = Away()
+        held = hub._storage._broker = Held(hub._broker)
 
         client = connect(hub, "a", last_event_id=client.parser.last_event_id)
 
+        await client.wait_for(lambda c: c.body)
+        held.goes_on.set()
         await client.ended()
         assert client.raw.startswith(b"HTTP/1.1 200 OK")
         assert seen(client) == []
 
 
-class Away:
-    """A broker whose storage does not answer."""
+class Held:
+    """A broker that answers no read until it is told to."""
 
-    resource = "away"
+    def __init__(self, broker):
+        self.broker, self.goes_on = broker, asyncio.Event()
 
-    async def read(self, channel, after, limit):
-        await asyncio.Event().wait()
-
-    async def close(self):
-        pass
+    async def read(self, *args):
+        await self.goes_on.wait()
+        return await self.broker.read(*args)
 
 
 def test_admissions_begin_with_what_is_retained():

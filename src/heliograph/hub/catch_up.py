@@ -130,7 +130,7 @@ class CatchUp:
                 # The logs are shared by all clients; this page is held for one of them.
                 self._subscriber.page_bytes = sum(len(item.body) for item in page)
             elif self._is_close():
-                return
+                break
             else:
                 page = _merge(
                     log.after(self._positions[name], _PAGE_ENTRIES)
@@ -138,6 +138,8 @@ class CatchUp:
                 )
             await self._write(page)
             self._subscriber.page_bytes = 0
+        for name, log in self._logs.items():
+            await self._confirm_end(name, log.head)
 
     def finish(self) -> None:
         """Write the entries up to the heads. Call it in the step that joins the feed."""
@@ -164,12 +166,17 @@ class CatchUp:
         if self._missing or self._positions != self._heads():
             return False
         for name in self._logs:
-            # Another process may have begun the channel again, and this one not know it.
-            history = await self._storage.read(name, self._positions[name], 0)
-            if not history.has_ended or history.head != self._positions[name]:
-                self._table[name].has_ended = False
-                return False
-        return True
+            await self._confirm_end(name, self._positions[name])
+        return self._table.have_ended(self._logs)
+
+    async def _confirm_end(self, name: str, position: Position) -> None:
+        """Ask storage whether a channel has ended at a position, if it seems so."""
+        if not self._table[name].has_ended:
+            return
+        # Another process may have begun the channel again, and this one not know it yet.
+        history = await self._storage.read(name, position, 0)
+        if not history.has_ended or history.head != position:
+            self._table[name].has_ended = False
 
     async def _find_start(self) -> None:
         for name in self._subscriber.channels:

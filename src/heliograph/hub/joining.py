@@ -81,8 +81,7 @@ class Joining:
         if not subscriber.is_open:
             return True
         await self._table.known(channels, seconds)
-        heads = self._table.heads(channels)
-        if heads is None:
+        if not subscriber.is_open or self._table.heads(channels) is None:
             return True
         if self._table.have_ended(channels):
             # If storage does not answer in time the client gets a stream, which ends.
@@ -119,8 +118,8 @@ class Joining:
 
     def _is_at(self, subscriber: Subscriber, heads: Positions) -> bool:
         """Return whether a client is given nothing before what comes next."""
-        if not subscriber.resumes and self._table.has_end_in(subscriber.channels):
-            return False  # it has not been told of that end
+        if self._table.has_end_in(subscriber.channels):
+            return False  # storage has to confirm that
         position = subscriber.last_event_id or id_at_heads(subscriber, self._table)
         return position == heads.id
 
