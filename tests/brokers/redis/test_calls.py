@@ -1,20 +1,30 @@
 """Calls of scripts: each argument reaches the variable of its name, and replies are parsed."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from heliograph.brokers.redis.calls import (
-    Announce,
-    Append,
-    Appended,
-    Caller,
+from heliograph.brokers.redis.calls import Caller
+from heliograph.brokers.redis.names import Names
+from heliograph.brokers.redis.read_calls import (
     Find,
     Read,
     ReadPage,
+    ReadRetained,
+    ReadRetainedAs,
+    RetainedPage,
 )
-from heliograph.brokers.redis.names import Names
 from heliograph.brokers.redis.seen import Seen
+from heliograph.brokers.redis.write_calls import (
+    Announce,
+    Append,
+    Appended,
+    Refused,
+    Release,
+    Restart,
+    dump_terms,
+)
 from heliograph.channels.position import Position
 
 KEYS = Names("p:").keys("a")
@@ -46,6 +56,7 @@ APPEND = Append(
     plain_channel="plain",
     plain_message="text",
     id_field="=id",
+    terms=dump_terms(kept_as=b"@k", once_as=b"!o", is_end=True, max_retained=6),
 )
 ANNOUNCE = Announce(
     keys=KEYS,
@@ -58,11 +69,16 @@ ANNOUNCE = Announce(
     live_channel="live",
     plain_channel="plain",
     plain_message="text",
+    kept_as=b"@k",
 )
 READ = Read(
     keys=KEYS, caller=CALLER, after_epoch="e", after_offset=3, max_entries=7, max_bytes=9
 )
 FIND = Find(keys=KEYS, caller=CALLER, event_id=b"id")
+RETAINED = ReadRetained(keys=KEYS, caller=CALLER, after="3", max_entries=7, max_bytes=9)
+RETAINED_AS = ReadRetainedAs(keys=KEYS, caller=CALLER, kept_as=b"@k")
+RELEASE = Release(keys=KEYS, caller=CALLER, kept_as=b"@k")
+RESTART = Restart(keys=KEYS, caller=CALLER)
 
 # A call, and its own variables. Add a row, not a test.
 CALLS = [
@@ -81,6 +97,7 @@ CALLS = [
             "plain_channel": "plain",
             "plain_message": "text",
             "id_field": "=id",
+            "terms": b"1 6 2 @k!o",
         },
         id="append",
     ),
@@ -95,15 +112,26 @@ CALLS = [
             "live_channel": "live",
             "plain_channel": "plain",
             "plain_message": "text",
+            "kept_as": b"@k",
         },
         id="announce",
     ),
     pytest.param(
         READ,
-        {"after_epoch": "e", "after_offset": 3, "max_entries": 7, "max_bytes": 9},
+        {
+            "after_epoch": "e",
+            "after_offset": 3,
+            "max_entries": 7,
+            "max_bytes": 9,
+            "listens": 0,
+        },
         id="read",
     ),
     pytest.param(FIND, {"event_id": b"id"}, id="find"),
+    pytest.param(RETAINED, {"after": "3", "max_entries": 7, "max_bytes": 9}, id="retained"),
+    pytest.param(RETAINED_AS, {"kept_as": b"@k"}, id="retained-as"),
+    pytest.param(RELEASE, {"kept_as": b"@k"}, id="release"),
+    pytest.param(RESTART, {}, id="restart"),
 ]
 
 
@@ -115,7 +143,7 @@ def test_request(call, own):
 
     names = header[1].split(", ")
     assert dict(zip(names, arguments, strict=True)) == OF_CALLER | own
-    assert keys == ("p:{a}:channel", "p:{a}:events", "p:epoch")
+    assert keys == KEYS
     assert not any(isinstance(one, bool) for one in arguments)
 
 
@@ -131,15 +159,28 @@ def test_every_variable_is_used(call, own):
 
 def test_scripts_differ():
     """Only one of them appends, and each has a name of its own."""
-    scripts = [call.script for call in (APPEND, ANNOUNCE, READ, FIND)]
+    scripts = [call.values[0].script for call in CALLS]
 
-    assert [script.appends for script in scripts] == [True, False, False, False]
-    assert len({script.sha for script in scripts}) == 4
+    assert [script for script in scripts if script.appends] == [APPEND.script]
+    assert {script for script in scripts if script.changes} == {
+        RELEASE.script,
+        RESTART.script,
+    }
+    assert len({script.sha for script in scripts}) == len(CALLS)
 
 
-def test_without_the_common_key():
-    """A call can leave it out, as in a cluster."""
-    assert READ.request(with_common=False).keys == ("p:{a}:channel", "p:{a}:events")
+def test_some_keys():
+    """A call can leave out the keys that most channels do not have, as in a cluster."""
+    assert READ.request(2).keys == ("p:{a}:channel", "p:{a}:events")
+    assert (READ.least_keys, RESTART.least_keys) == (2, 2)
+    needed = [
+        (dump_terms(kept_as=b"@ "), 4),
+        (dump_terms(once_as=b"! "), 3),
+        (dump_terms(is_end=True), 2),
+        (dump_terms(), 2),
+    ]
+    for terms, count in needed:
+        assert replace(APPEND, terms=terms).least_keys == count
 
 
 def test_having_seen():
@@ -159,8 +200,43 @@ REPLIES = [
         Append, [b"e", b"4", b"12.5"], Appended(Position("e", 4), "12.5"), id="append"
     ),
     pytest.param(
+        Append,
+        [b"e", b"4", b"12.5", b"t", b"{}"],
+        Appended(Position("e", 4), "12.5", b"t", b"{}"),
+        id="append-what-is-known",
+    ),
+    pytest.param(Append, [b"full"], Refused("full"), id="append-too-many"),
+    pytest.param(
+        Append,
+        [b"ended", b"e", b"4", b"t"],
+        Refused("ended", Position("e", 4), "t"),
+        id="append-after-an-end-that-is-not-announced",
+    ),
+    pytest.param(Restart, [b"e", b"4"], Position("e", 4), id="restart"),
+    pytest.param(
+        Restart,
+        [b"unshown", b"e", b"4", b"t"],
+        Refused("unshown", Position("e", 4), "t"),
+        id="restart-before-an-announcement",
+    ),
+    pytest.param(
+        ReadRetained,
+        [b"e", b"4", [[b"3", b"x"]]],
+        RetainedPage(Position("e", 4), [[b"3", b"x"]]),
+        id="retained",
+    ),
+    pytest.param(
+        ReadRetainedAs,
+        [b"e", b"4", b"3", b"x"],
+        RetainedPage(Position("e", 4), [[b"3", b"x"]]),
+        id="retained-as",
+    ),
+    pytest.param(
+        ReadRetainedAs, [b"e", b"4"], RetainedPage(Position("e", 4), []), id="nothing-kept"
+    ),
+    pytest.param(
         Read,
-        [b"e", b"4", b"2", b"3", [[b"4-0", []]], b"t", b"12.5"],
+        [b"e", b"4", b"2", b"3", [[b"4-0", []]], b"t", b"12.5", b"1", 1, 2],
         ReadPage(
             head=Position("e", 4),
             oldest_offset=2,
@@ -168,12 +244,15 @@ REPLIES = [
             rows=[[b"4-0", []]],
             head_token="t",
             head_at="12.5",
+            began=1,
+            has_ended=True,
+            has_retained=True,
         ),
         id="read",
     ),
     pytest.param(
         Read,
-        [b"e", b"0", b"1", b"", [], b"", b"12.5"],
+        [b"e", b"0", b"1", b"", [], b"", b"12.5", b"0", 0, 0],
         ReadPage(
             head=Position("e", 0),
             oldest_offset=1,

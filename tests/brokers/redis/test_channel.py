@@ -204,11 +204,11 @@ async def test_many_channels_catch_up(server):
             await here.listen(name)
         held, most, sizes = 0, 0, []
 
-        async def watched(channel, *args, take=here._storage.read):
+        async def watched(channel, *args, take=here._storage.read, **options):
             nonlocal held, most
             held, most = held + 1, max(most, held + 1)
             try:
-                page = await take(channel, *args)
+                page = await take(channel, *args, **options)
             finally:
                 held -= 1
             sizes.append(sum(len(one.event.data) for one in page.history.entries))

@@ -9,6 +9,7 @@ from on_redis import appended, opened
 from redis.crc import key_slot
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.base import PLAIN, Terms
 from heliograph.brokers.contract import RecordingListener
 from redises import Cluster
 from streams import until
@@ -64,9 +65,24 @@ def node_id(server):
         return client.execute_command("CLUSTER MYID")
 
 
-async def test_a_slot_moves_step_by_step(cluster):
+# What is published first, and the keys that the channel then has.
+KEYS = {
+    "plain": (PLAIN, ["channel", "events"]),
+    "once": (Terms(idempotency_key="o"), ["channel", "events", "keys"]),
+    "retained": (Terms(retain_as="k"), ["channel", "events", "keys", "retained"]),
+}
+
+
+@pytest.mark.parametrize(("terms", "parts"), KEYS.values(), ids=KEYS.keys())
+async def test_a_slot_moves_step_by_step(cluster, terms, parts):
     """Calls follow each redirection, and what is published meanwhile is handed on."""
-    keys = [f"heliograph:{{a}}:{part}" for part in ("channel", "events")]
+    cluster.flush()
+    keys = [f"heliograph:{{a}}:{part}" for part in parts]
+    before = {kind: redirections(cluster, kind) for kind in ("ASK", "TRYAGAIN", "MOVED")}
+
+    def redirected(kind):
+        return redirections(cluster, kind) - before[kind]
+
     slot, ear = key_slot(keys[0].encode()), RecordingListener()
     source, target = owner_of(cluster, slot)
 
@@ -80,29 +96,35 @@ async def test_a_slot_moves_step_by_step(cluster):
 
     async with opened(cluster.url, ear) as here, opened(cluster.url) as there:
         await here.listen("a")
-        await there.append("a", Event("before"))
+        await there.append("a", Event("before"), terms=terms)
         await ear.wait_for_entries(1)
         set_slot(target, "IMPORTING", node_id(source))
         set_slot(source, "MIGRATING", node_id(target))
-        await there.append("a", Event("both keys are where they were"))
-        assert redirections(cluster, "ASK") == redirections(cluster, "TRYAGAIN") == 0
+        async with opened(cluster.url) as new:
+            # One that does not know yet which keys there are.
+            await new.append("a", Event("all keys are where they were"))
+            await new.read("a", None, 9)
+        assert redirected("ASK") == redirected("TRYAGAIN") == 0
 
-        migrate(keys[1])
-        waiting = asyncio.create_task(appended(there, "a", Event("no node has both")))
-        await until(lambda: redirections(cluster, "TRYAGAIN"))
-        migrate(keys[0])
+        migrate(keys[-1])
+        waiting = asyncio.create_task(appended(there, "a", Event("no node has all")))
+        await until(lambda: redirected("TRYAGAIN"))
+        for key in keys[:-1]:
+            migrate(key)
         await waiting
-        assert redirections(cluster, "ASK")
-        assert not redirections(cluster, "MOVED")
+        assert redirected("ASK")
+        assert not redirected("MOVED")
 
         for server in (target, source):
             set_slot(server, "NODE", node_id(target))
         last = await appended(there, "a", Event("moved"))
 
-        assert redirections(cluster, "MOVED")
+        assert redirected("MOVED")
         assert last.position.offset == 4
         await ear.wait_for_entries(4)
         assert ear.offsets("a") == [1, 2, 3, 4]
+        kept = (await there.retained("a", 0, 9)).entries
+        assert len(kept) == (terms.retain_as is not None)
         assert (ear.restarts, len(ear.renamed)) == ([], 1)
 
 

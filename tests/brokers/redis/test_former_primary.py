@@ -6,6 +6,7 @@ import pytest
 from on_redis import appended, opened
 
 from heliograph import BrokerUnavailableError, Event
+from heliograph.brokers.base import Terms
 from heliograph.brokers.contract import RecordingListener
 from redises import Watched, wait_for
 
@@ -44,17 +45,23 @@ async def test_a_former_primary(tmp_path):
         async with opened(url, ear, silence_seconds=60) as here:
             await here.listen("a")
             await here.append("a", Event("0"))
+            await here.append("b", Event("0"), terms=Terms(is_end=True))
             await here.read("a", None, 1)
+            assert (await here.read("b", None, 1)).has_ended
             await asyncio.to_thread(fail_over, watched)
             async with opened(url) as there:
                 entry = await appended(there, "a", Event("1", id="after"))
+                await answered(lambda: there.begin("b"))
 
-            page, found = await asyncio.gather(
+            page, found, begun = await asyncio.gather(
                 answered(lambda: here.read("a", entry.position, 10)),
                 answered(lambda: here.find("a", "after")),
+                answered(lambda: here.read("b", None, 10)),
             )
 
             assert (page.gap, page.head, found) == (None, entry.position, entry.position)
+            # Otherwise its clients would be told never to come back.
+            assert not begun.has_ended
             await ear.wait_for_entries(2)
             assert (ear.offsets("a"), ear.restarts) == ([1, 2], [])
     finally:

@@ -23,7 +23,13 @@ def test_keys():
     """Without a cluster all channels have one key in common."""
     names = Names("p:")
 
-    assert names.keys("a") == Keys("p:{a}:channel", "p:{a}:events", "p:epoch")
+    assert names.keys("a") == Keys(
+        row="p:{a}:channel",
+        events="p:{a}:events",
+        keys="p:{a}:keys",
+        retained="p:{a}:retained",
+        common="p:epoch",
+    )
     assert names.keys("b").common == "p:epoch"
     assert names.live("a") == "p:{a}:live"
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from typing import TYPE_CHECKING
 
 from ...logs import Logger
-from ..base import Attempt, Broker
+from ..base import PLAIN, Attempt, Broker
 from ..once import OnceLog
 from .availability import LineStates
 from .channel import ListenedChannel
 from .check import check
 from .exchange import Exchange
+from .execution import Execution
 from .names import Names
+from .renewal import Renewal
 from .routing import Routing
 from .storage import Storage
-from .tasks import Endings, cancel
+from .tasks import Endings
 from .timings import Timings
+from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ...channels.entry import Entry
     from ...channels.position import Position
     from ...event import Event
-    from ..base import History, Listener, Retention
+    from ..base import History, Listener, Retained, RetentionPolicy, Terms
     from .address import Address
 
 __all__ = ["RedisBroker"]
@@ -42,7 +43,7 @@ class RedisBroker(Broker):
 
     Args:
         address: Where Redis is.
-        retention: How much history is kept per channel.
+        retention: How much is kept of each channel.
         clock: Returns seconds since the epoch of Unix; :obj:`None` for Redis's own clock,
             which is the same for all machines.
         timings: How long to wait for what.
@@ -51,7 +52,7 @@ class RedisBroker(Broker):
     def __init__(
         self,
         address: Address,
-        retention: Retention,
+        retention: RetentionPolicy,
         *,
         clock: Callable[[], float] | None = None,
         timings: Timings | None = None,
@@ -65,7 +66,6 @@ class RedisBroker(Broker):
         self._exchange = Exchange(address.plain_channels, self._names)
         self._once = OnceLog(_log)
         self._endings = Endings()
-        self._renewing: asyncio.Task[None] | None = None
 
     async def open(self, listener: Listener) -> None:
         """
@@ -90,26 +90,29 @@ class RedisBroker(Broker):
             timings=self._timings,
         )
         topology = self._routing.topology
-        self._storage = Storage(
+        self._execution = Execution(
+            self._address, topology=topology, retention=self._retention, clock=self._clock
+        )
+        self._storage = Storage(self._execution, names=self._names, once=self._once)
+        self._writer = Writer(
             self._address,
-            topology=topology,
+            execution=self._execution,
             names=self._names,
             exchange=self._exchange,
             retention=self._retention,
-            clock=self._clock,
-            once=self._once,
+            seen=self._storage.seen,
         )
+        self._renewal = Renewal(self._routing, self._retention, self._timings)
         try:
             await check(self._address, topology, self._names)
         except BaseException:
             await topology.close()
             raise
-        self._renewing = asyncio.create_task(self._renew())
 
     async def close(self) -> None:
         """Finish the appends that have begun, then release everything."""
-        self._storage.close()
-        await cancel(self._renewing)
+        self._execution.close()
+        await self._renewal.close()
         await self._routing.close()
         for channel in self._routing.channels:
             self._endings.add(channel.end())
@@ -117,10 +120,15 @@ class RedisBroker(Broker):
         await self._routing.topology.close()
 
     async def append(
-        self, channel: str, event: Event, *, repeats: Attempt | None = None
+        self,
+        channel: str,
+        event: Event,
+        *,
+        terms: Terms = PLAIN,
+        repeats: Attempt | None = None,
     ) -> Entry:
         """Store an event as the next of its channel."""
-        return await self._storage.append(channel, event, repeats or Attempt())
+        return await self._writer.append(channel, event, terms, repeats or Attempt())
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Return what follows a position. Damaged entries are skipped, and make a gap."""
@@ -130,9 +138,25 @@ class RedisBroker(Broker):
         """Return the position of the one entry with a publisher's own id."""
         return await self._storage.find(channel, event_id)
 
+    async def retained(self, channel: str, after: int, limit: int) -> Retained:
+        """Return retained entries."""
+        return await self._storage.retained(channel, after, limit)
+
+    async def retained_as(self, channel: str, key: str) -> Entry | None:
+        """Return the retained entry that has a key."""
+        return await self._storage.retained_as(channel, key)
+
+    async def forget(self, channel: str, key: str) -> None:
+        """Retain an entry no longer."""
+        await self._writer.forget(channel, key)
+
+    async def begin(self, channel: str) -> Position:
+        """Begin a new life of a channel, whether it has ended or not."""
+        return await self._writer.begin(channel)
+
     async def listen(self, channel: str) -> Position:
         """Hand new entries of a channel to the listener from now on."""
-        self._storage.check_open()
+        self._execution.check_open()
         listened = ListenedChannel(
             channel,
             self.resource,
@@ -143,6 +167,7 @@ class RedisBroker(Broker):
             timings=self._timings,
         )
         self._routing.add(listened)
+        self._renewal.add(channel)
         try:
             return await listened.begin(lambda: self._routing.route(listened))
         except BaseException:
@@ -157,22 +182,3 @@ class RedisBroker(Broker):
         listened = self._routing.remove(channel)
         if listened is not None:
             self._endings.add(listened.end())
-
-    async def _renew(self) -> None:
-        """
-        Read every channel that is listened to from time to time, one after the other.
-
-        A position before a channel's first event is replaced while it is still valid, and
-        the row of a channel with events does not expire.
-        """
-        while True:
-            seconds = self._timings.renew_seconds
-            await asyncio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
-            for channel in self._routing.channels:
-                if channel.is_catching_up or self._routing.is_down(channel):
-                    continue  # it is read in any case, now or after the reconnect
-                if self._routing.has(channel):
-                    task = channel.catch_up()
-                    # One that cannot be read must not keep the others from it.
-                    seconds = self._timings.catch_up_retry_seconds
-                    await asyncio.wait({task}, timeout=seconds)

@@ -198,8 +198,14 @@ class ListenedChannel:
                 # If the head were read before Redis has confirmed, what is published
                 # between the two would be missed.
                 await self._until_confirmed()
-            self.seen = (await self._storage.read(self.name, None, 0)).head
+            page = await self._storage.read(self.name, None, 0, listens=True)
+            self.seen = page.head
             if not ready.done():
+                has_ended, has_retained = page.history.has_ended, page.has_retained
+                if has_ended or has_retained:
+                    self._listener.on_state(
+                        self.name, has_ended=has_ended, has_retained=has_retained
+                    )
                 ready.set_result(self.seen.position)
         except Exception as error:  # noqa: BLE001 - handed to the caller, which logs a fault
             if not ready.done():
@@ -254,7 +260,9 @@ class ListenedChannel:
             after = seen.position
             try:
                 async with self._storage.paging:
-                    page = await self._storage.read(self.name, after, _PAGE, seen)
+                    page = await self._storage.read(
+                        self.name, after, _PAGE, seen, listens=True
+                    )
                     is_last = await self._take_page(page, after)
             except BrokerUnavailableError as error:
                 _log.debug("channel %r: %s", self.name, error)
@@ -283,6 +291,11 @@ class ListenedChannel:
         assert self.seen is not None  # noqa: S101 - messages wait until it is known
         position, before = stored.entry.position, self.seen.position
         if position == Position(before.epoch, before.offset + 1):
+            self._hand_on([stored])
+        elif position.offset == 1 and not before.offset and position.epoch != before.epoch:
+            # The first entry of a channel that had none. It is not read, because the
+            # channel may have begun anew by then.
+            self._listener.on_restart(self.name, Position(position.epoch, 0), gap=False)
             self._hand_on([stored])
         elif (
             position.epoch != before.epoch

@@ -26,7 +26,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ...errors import ConfigError
 from ..epoch import new_epoch
-from .calls import Append, Caller, Find, Read
+from .calls import Caller
+from .read_calls import Find, Read, ReadRetained, ReadRetainedAs
+from .write_calls import Append, Release, Restart, dump_terms
 
 if TYPE_CHECKING:
     from .address import Address
@@ -135,18 +137,26 @@ async def _try(address: Address, topology: Topology, names: Names) -> None:
         live_channel=live,
         token="-",  # noqa: S106 - an append's, no secret
         id_field="=id",
+        terms=dump_terms(kept_as=b"@key", once_as=b"!one"),
     )
     await topology.check()
     # First, because a short command is refused in clearer words than a long one.
     await (await topology.node(keys.row)).line.probe(live)
-    # The second append uses the index of ids that the first has begun.
-    await topology.call(append.request())
-    await topology.call(append.request())
-    read = Read(keys=keys, caller=caller, max_entries=1, max_bytes=1)
-    await topology.call(read.request())
-    find = Find(keys=keys, caller=caller, event_id=b"id")
-    await topology.call(find.request())
-    await topology.call(replace(read, keys=names.keys(_NO_ROW)).request())
+    read = Read(keys=keys, caller=caller, max_entries=1, max_bytes=1, listens=True)
+    calls = [
+        append,
+        # This one uses the index of ids that the first has begun, and trims.
+        replace(append, terms=dump_terms(kept_as=b"@key", once_as=b"!other")),
+        read,
+        Find(keys=keys, caller=caller, event_id=b"id"),
+        ReadRetained(keys=keys, caller=caller, after="0", max_entries=1, max_bytes=1),
+        ReadRetainedAs(keys=keys, caller=caller, kept_as=b"@key"),
+        Release(keys=keys, caller=caller, kept_as=b"@key"),
+        Restart(keys=keys, caller=caller),
+        replace(read, keys=names.keys(_NO_ROW)),
+    ]
+    for call in calls:
+        await topology.call(call.request())
 
 
 async def _is_behind_proxy(error: Exception, topology: Topology, names: Names) -> bool:

@@ -16,14 +16,18 @@ class Keys(NamedTuple):
     The keys that belong to a channel.
 
     Args:
-        row: The hash with epoch, head and the index of ids.
+        row: The hash with epoch, head, state and the index of ids.
         events: The stream with the entries.
+        keys: The sorted set of the keys of retained entries, and of idempotency keys.
+        retained: The hash with the retained entries.
         common: The string that names the life of all channels without entries: one key; in
             a cluster one for each slot, so at most 16,384, whatever channels are asked for.
     """
 
     row: str
     events: str
+    keys: str
+    retained: str
     common: str
 
 
@@ -65,7 +69,13 @@ class Names:
             channel: Any name.
         """
         tagged = self._tagged(channel)
-        return Keys(f"{tagged}:channel", f"{tagged}:events", self._common(tagged))
+        return Keys(
+            f"{tagged}:channel",
+            f"{tagged}:events",
+            f"{tagged}:keys",
+            f"{tagged}:retained",
+            self._common(tagged),
+        )
 
     def live(self, channel: str) -> str:
         """

@@ -99,7 +99,8 @@ class Node:
         Args:
             script: The script to be called.
         """
-        return self._appends if script.appends or script.follows else self._reads
+        writes = script.appends or script.follows or script.changes
+        return self._appends if writes else self._reads
 
     @property
     def primary(self) -> tuple[str, int] | None:

@@ -147,7 +147,8 @@ class Pipe:
         if self._replicas is None or all(isinstance(one, Exception) for one in answers):
             return answers
         try:
-            stores = any(one.request.script.appends for one in batch)
+            scripts = [one.request.script for one in batch]
+            stores = any(script.appends or script.changes for script in scripts)
             await self._replicas.check(self.client, results[count:], stores=stores)
         except (RedisError, OSError) as error:
             return [one if isinstance(one, Exception) else error for one in answers]

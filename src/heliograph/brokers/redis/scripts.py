@@ -1,13 +1,15 @@
 """
-The scripts that run inside Redis, atomically: append, announce, read, find an id.
+The scripts that run inside Redis, atomically.
 
-Their Lua is in ``lua/``; :mod:`.calls` says what each is told and what it returns.
+Their Lua is in ``lua/``; :mod:`.read_calls` and :mod:`.write_calls` say what each is told
+and what it returns.
 
 **A channel begins with its first append.** Until then it has no key: readers get a position
 at offset 0 in a life that all such channels share (a *common* life). A common life is named
 by one key and by the number of the week. Rows of channels expire, and nobody notices that.
 So a position in a common life holds for four weeks, which is less than a row lasts: within
-that time no row can have come and gone.
+that time no row can have come and gone. Where rows last less than a month, a fraction of a
+week takes the place of the week.
 
 **Data may return in an older state** (a snapshot was restored; a replica was promoted that
 lacked some entries). So callers say what they saw last, and if that is no longer there the
@@ -24,6 +26,13 @@ newest entry with that id, ``<id`` to the one before it. Trimming an entry also 
 fields. So an id is found, and known to be unique, whatever the history's length. Where
 somebody else has removed entries, the index outgrows history: then it begins anew with the
 next append, and nothing is found while history reaches back to before that (``ids``).
+
+**Retained entries and idempotency keys** are in a sorted set: ``@key`` with the offset of
+the retained entry, ``!key`` with the negative offset of the entry that has the idempotency
+key. So both are found by key, retained entries are read in their order, and the keys of
+trimmed entries are a range. Retained entries themselves are in a hash. The row's ``state``
+says which of these two keys the channel has, when it began and whether it has ended; the
+rows of most channels have no such field.
 
 **Whatever is read may have been written by somebody else.** A malformed row counts as
 missing, malformed numbers as 0, and entries outside of 1 to the head are ignored.
@@ -56,10 +65,12 @@ class Script:
 
     Args:
         name: The file in ``lua/`` that follows ``begin.lua``, without its suffix.
+        uses: Files that come between the two.
         variables: Names that the script has for its arguments, in their order; none if
             ``begin.lua`` is left out.
         appends: Whether the script stores an entry.
         follows: Whether the script follows one that does, and needs the same server.
+        changes: Whether the script changes a channel, but stores no entry.
 
     Attributes:
         source: All of it, in Lua.
@@ -72,19 +83,22 @@ class Script:
         name: str,
         variables: Sequence[str] = (),
         *,
+        uses: Sequence[str] = (),
         appends: bool = False,
         follows: bool = False,
+        changes: bool = False,
     ) -> None:
         folder = files(__package__) / "lua"
         self.appends = appends
         self.follows = follows
+        self.changes = changes
         self.variables = tuple(variables)
         parts = [(folder / f"{name}.lua").read_text("utf-8")]
         if variables:
             parts = [
                 f"local appending = {str(appends).lower()}",
                 f"local {', '.join(variables)} = unpack(ARGV)",
-                (folder / "begin.lua").read_text("utf-8"),
+                *((folder / f"{one}.lua").read_text("utf-8") for one in ("begin", *uses)),
                 *parts,
             ]
         self.source = "\n".join(parts)

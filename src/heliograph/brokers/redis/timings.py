@@ -17,9 +17,10 @@ class Timings:
         silence_seconds: Silence on a listening connection after which Redis is asked
             whether it is still there; and the time that its answer may take.
         catch_up_retry_seconds: Between two tries to read what a channel has missed.
-        renew_seconds: Between two reads of everything that is listened to. It must be well
-            below the three weeks after which a position before a channel's first event may
-            no longer be valid.
+        renew_seconds: Between two reads of everything that is listened to, at most. It must
+            be well below the three weeks after which a position before a channel's first
+            event may no longer be valid. Channels that are forgotten sooner are read more
+            often.
     """
 
     subscribe_seconds: float = 5.0

@@ -18,6 +18,7 @@ from ...channels.position import Position
 from ...event import Event
 
 if TYPE_CHECKING:
+    from ..base import Terms
     from ..plain import PlainFormat
     from .scripts import Reply
 
@@ -26,9 +27,12 @@ __all__ = [
     "Stored",
     "dump_event",
     "dump_plain",
+    "load_event",
     "load_message",
     "load_plain",
+    "load_retained",
     "load_row",
+    "retained_name",
 ]
 
 # What reading an entry or a message that somebody else has written may raise.
@@ -46,14 +50,32 @@ class Stored(NamedTuple):
     token: str
 
 
-def dump_event(event: Event) -> str:
+def dump_event(event: Event, terms: Terms) -> str:
     """
     Return an event as it is stored.
 
+    Releases that know nothing of terms ignore what is said of them.
+
     Args:
         event: Any event.
+        terms: Whether it is an end, and as what it is retained.
     """
-    return json.dumps(_fields(event))
+    fields: dict[str, str | int] = _fields(event)
+    if terms.is_end:
+        fields["end"] = True
+    if terms.retain_as is not None:
+        fields["retained"] = terms.retain_as
+    return json.dumps(fields)
+
+
+def retained_name(key: str) -> bytes:
+    """
+    Return the name of a retained entry in Redis.
+
+    Args:
+        key: Under which it is retained.
+    """
+    return f"@{key}".encode(errors="surrogatepass")
 
 
 def load_row(channel: str, epoch: str, row: Reply) -> Stored:
@@ -77,6 +99,42 @@ def load_row(channel: str, epoch: str, row: Reply) -> Stored:
     if rest != b"0":
         raise ValueError(f"{_shown(number)} was not written by Heliograph")
     return _load(channel, epoch, offset, fields[b"at"], fields[b"token"], fields[b"event"])
+
+
+def load_retained(channel: str, epoch: str, row: Reply) -> Entry:
+    """
+    Parse a retained entry.
+
+    Args:
+        channel: The channel's name.
+        epoch: The channel's present life.
+        row: The entry's offset, and what is stored of it: offset, time, token and event.
+
+    Raises:
+        Exception: One of :data:`DAMAGED`.
+    """
+    offset, stored = row
+    own, now, token, event = stored.split(b" ", 3)
+    if own != offset:
+        raise ValueError(f"{_shown(own)} is not its offset")
+    return _load(channel, epoch, offset, now, token, event).entry
+
+
+def load_event(channel: str, position: Position, at: str, event: bytes) -> Entry:
+    """
+    Parse an entry of which the position is known.
+
+    Args:
+        channel: The channel's name.
+        position: Of the entry.
+        at: When it was published.
+        event: The event as it is stored.
+
+    Raises:
+        Exception: One of :data:`DAMAGED`.
+    """
+    offset = str(position.offset).encode()
+    return _load(channel, position.epoch, offset, at.encode(), b"-", event).entry
 
 
 def load_message(channel: str, data: bytes) -> tuple[Stored, bool]:
@@ -109,6 +167,9 @@ def _load(  # noqa: PLR0917 - in the order in which they are written
         raise ValueError(
             f"{_shown(token)} is not a token: only letters, digits, - and _ are"
         )
+    is_end, key = fields.get("end", False), fields.get("retained")
+    if not isinstance(is_end, bool) or not (key is None or isinstance(key, str)):
+        raise ValueError('"end" is not true, or "retained" is not a text')
     entry = Entry(
         channel,
         Position.parse(epoch, offset.decode()),
@@ -119,6 +180,8 @@ def _load(  # noqa: PLR0917 - in the order in which they are written
             retry_ms=fields.get("retry"),
         ),
         published_at,
+        is_end,
+        key,
     )
     return Stored(entry, token.decode())
 

@@ -20,6 +20,9 @@ if is_news then
             .. (entry[2][2] or ''))
     end
     redis.call('HSET', hash_key, 'shown', text(stored_offset))
+    if extra == 2 and kept_as ~= '' then
+        unless('WRONGTYPE', 'HDEL', retained_key, '<' .. kept_as)
+    end
 end
 -- Another publisher may have shown the entry, but cannot know its plain form. A repetition
 -- may have published that before.

@@ -3,9 +3,11 @@
 -- What stands before this file is generated (scripts.py): `appending`, and one local
 -- variable for each field of the call (calls.py). Variables are strings at first.
 --
--- KEYS: the channel's hash, its stream, and the key of the common life. Without the last
--- one a script returns nil for a channel that has no row, and has changed nothing.
-local hash_key, stream_key, common_key = unpack(KEYS)
+-- KEYS: the channel's hash and its stream; its set of keys and its retained entries; the key
+-- of the common life. A call may name only the first two, three or four. If more are needed
+-- a script returns how many, and has changed nothing.
+local hash_key, stream_key, keys_key, retained_key, common_key = unpack(KEYS)
+local own_keys = math.min(#KEYS, 4)
 
 local function offset_of(entry) return tonumber(string.match(entry[1], '%d+')) end
 local function text(offset) return string.format('%d', offset) end
@@ -32,11 +34,30 @@ end
 
 -- The row. Former lives are written ' epoch offset', the latest first.
 local fields =
-    {'epoch', 'head', 'seconds', 'former', 'born', 'ids', 'shown', 'at', 'ahead'}
+    {'epoch', 'head', 'seconds', 'former', 'born', 'ids', 'shown', 'at', 'ahead', 'state'}
 local state = redis.call('HMGET', hash_key, unpack(fields))
 local epoch, head, former = state[1] or '', whole(state[2]), state[4] or ''
 local is_known = head and #epoch <= 16 and string.match(epoch, '^[0-9A-Za-z]+$')
-if not is_known and not common_key then return false end
+if not is_known and not common_key then return 5 end
+
+-- The offset after which the channel began, and that of its end; how many of its two further
+-- keys it has, and after how many seconds it is forgotten. Most channels have no such field.
+local began, ended, extra, forget, has_ended = 0, 0, 0, 0, false
+if is_known and state[10] then
+    began, ended, extra, forget =
+        string.match(state[10], '^(%d+) (%d+) ([012]) (%d+)$')
+    began, ended, forget = whole(began) or 0, whole(ended) or 0, whole(forget) or 0
+    extra = tonumber(extra or 2)
+    has_ended = head > 0 and ended == head
+end
+if own_keys - 2 < extra then return extra + 2 end
+
+-- Publishers decide when a channel is forgotten; readers do not.
+forget_seconds = tonumber(forget_seconds)
+if is_known and not appending then
+    forget_seconds = forget > 0 and forget
+        or math.max(2592000, math.ceil(finite(state[3]) or 0))
+end
 
 -- Redis checks its memory limit only before the first write of a script. So an append
 -- begins with a command that takes memory, and is refused when there is none.
@@ -58,11 +79,13 @@ if indexed > 0 then
     local is_odd = appending and (indexed > held + 100 or not whole(state[6]))
     -- This may fail for a reader, where Redis takes no writes. What follows is then a part
     -- of a script that has written, and is not refused.
+    local left = (held == 0 or is_odd) and redis.call('TTL', hash_key) or 0
     if (held == 0 or is_odd) and type(redis.pcall('UNLINK', hash_key)) == 'number' then
         state[6] = text(head + 1)
         for n, name in ipairs(fields) do
             if state[n] then redis.call('HSET', hash_key, name, state[n]) end
         end
+        redis.call('EXPIRE', hash_key, left > 0 and left or text(forget_seconds))
         indexed, indexed_from = 0, head + 1
     end
 end
@@ -101,13 +124,18 @@ local function begin_life(same)
     former = lower(' ' .. epoch .. ' ' .. text(head) .. former, same)
     epoch = new_epoch
     redis.call('HSET', hash_key, 'epoch', epoch, 'former', former, 'born', now)
+    state[1], state[4], state[5] = epoch, former, now
+end
+
+local function entry_at(offset)
+    local id = text(offset) .. '-0'
+    return redis.call('XRANGE', stream_key, id, id)[1]
 end
 
 -- Return whether another entry is at the offset that the caller saw last.
 local function is_another()
     if seen_token == '' then return false end
-    local id = text(seen_offset) .. '-0'
-    local entry = redis.call('XRANGE', stream_key, id, id)[1]
+    local entry = entry_at(seen_offset)
     return entry and entry[2][6] ~= seen_token
 end
 
@@ -122,7 +150,8 @@ local function unless(words, ...)
 end
 
 -- Return the common life of this week, and those that still hold. Next week's belongs to
--- a server whose clock is ahead.
+-- a server whose clock is ahead. Four of them are less than a row lasts, so it is a fraction
+-- of a week where rows do not last a month.
 local function common_lives()
     local name = unless('WRONGTYPE', 'GET', common_key)
     if not name or not string.match(name, '^[0-9A-Za-z]+$') or #name > 8 then
@@ -133,25 +162,33 @@ local function common_lives()
             name = unstored_epoch
         end
     end
-    local week, lives = math.floor(now / 604800), ''
-    for offset = 1, -3, -1 do
-        lives = lives .. ' ' .. name .. text(math.max(week + offset, 0)) .. ' 0'
+    local period, halvings = 604800, 0
+    while period * 30 > forget_seconds * 7 do
+        period, halvings = period / 2, halvings + 1
     end
-    return name .. text(week), lives
+    -- At most 16 characters. A number returns after a year or, mostly, much later.
+    local form = halvings == 0 and '%d' or string.char(97 + halvings) .. '%x'
+    local present, lives = math.floor(now / period), ''
+    for offset = 1, -3, -1 do
+        lives = lives .. ' ' .. name
+            .. string.format(form, math.max(present + offset, 0) % 2 ^ 28) .. ' 0'
+    end
+    return name .. string.format(form, present % 2 ^ 28), lives
 end
 
 if not is_known then
     local is_left = state[1] or state[2] or state[3] or state[5]
     epoch, former = common_lives()
-    head, state = 0, {}
+    head, state, began, ended, extra = 0, {}, 0, 0, 0
     if appending then
         -- What is left of another life must not be taken for part of this one. It also
         -- proves that there was one: a caller at offset 0 has missed it.
-        if redis.call('UNLINK', stream_key) > 0 or is_left then former = '' end
+        if redis.call('UNLINK', unpack(KEYS, 2, 4)) > 0 or is_left then former = '' end
         epoch = new_epoch
         redis.call('UNLINK', hash_key)
         redis.call('HSET', hash_key,
             'epoch', epoch, 'head', 0, 'former', former, 'born', now)
+        redis.call('EXPIRE', hash_key, text(forget_seconds))
     end
 elseif seen_epoch == epoch then
     if head < seen_offset or is_another() then
@@ -168,13 +205,8 @@ elseif seen_epoch ~= '' then
         local later, lives = string.match(former, '^(.-)( ' .. seen_epoch .. ' .*)$')
         former = later .. lower(lives, back_from(seen_offset - 1))
         redis.call('HSET', hash_key, 'former', former)
+        state[4] = former
     end
-end
-
--- Tidying may fail where Redis takes no writes: reads still work. It is done seldom, since
--- replicas and the append-only file receive each write.
-if (is_known or appending) and redis.call('TTL', hash_key) < forget_seconds / 2 then
-    redis.pcall('EXPIRE', hash_key, forget_seconds)
 end
 
 -- Publishers decide how long history is kept; readers do not.

@@ -6,8 +6,7 @@ if first < indexed_from then return false end
 local leads = redis.call('HMGET', hash_key, '=' .. event_id, '<' .. event_id)
 local function is_held(offset)
     if not whole(offset) or tonumber(offset) < first then return false end
-    local id = text(tonumber(offset)) .. '-0'
-    local entry = redis.call('XRANGE', stream_key, id, id)[1]
+    local entry = entry_at(tonumber(offset))
     return entry and entry[2][8] == event_id
 end
 if is_held(leads[1]) and not is_held(leads[2]) then return {epoch, leads[1]} end
