@@ -7,6 +7,7 @@ of a gap. Up to there it gets retained events only, and after it all events, wit
 """
 
 import asyncio
+import contextlib
 import json
 import select
 from collections import defaultdict
@@ -212,15 +213,27 @@ class Schedule:
         model.has_ended = False
 
 
-# Few events in history make gaps, and few in the log reads of storage.
-@pytest.mark.parametrize("bounds", [(1000, 1000), (1000, 3), (8, 3)], ids=str)
-async def test_memory(bounds, chance):
-    """In one process."""
+# (events in history, events in the log of a process): few in history make gaps, and few in
+# the log make reads of storage.
+BOUNDS = [(1000, 1000), (1000, 3), (8, 3)]
+
+
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+@pytest.mark.parametrize("processes", [1, 2], ids=["memory", "sqlite"])
+async def test_at_random(bounds, processes, tmp_path, chance):
+    """In one process, and in two with a storage that they share."""
     events, log_events = bounds
     gaps = replayed = ends = 0
-    for _ in range(40):
-        async with opened(events=events, log_events=log_events, retry_ms=0) as hub:
-            schedule = Schedule([hub], chance)
+    for n in range(40 if processes == 1 else 12):
+        url = "memory:" if processes == 1 else f"sqlite:///{tmp_path}/{n}"
+        async with contextlib.AsyncExitStack() as stack:
+            hubs = [
+                await stack.enter_async_context(
+                    opened(url, events=events, log_events=log_events, retry_ms=0)
+                )
+                for _ in range(processes)
+            ]
+            schedule = Schedule(hubs, chance)
             await schedule.run(120)
         gaps += sum(each.gaps for each in schedule.followers)
         ends += sum(len(each.ends) for each in schedule.followers)

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from heliograph import BrokerUnavailableError, Event
-from heliograph.brokers import Retention, open_broker
+from heliograph.brokers import PLAIN, Retention, open_broker
 from heliograph.brokers.memory import MemoryBroker
 from heliograph.channels.position import Position
 from heliograph.hub.storage import Storage
@@ -84,11 +84,11 @@ class Losing(MemoryBroker):
         super().__init__(RETENTION)
         self.attempts = []
 
-    async def append(self, channel, event, *, repeats=None):
+    async def append(self, channel, event, *, terms=PLAIN, repeats=None):
         self.attempts.append(repeats)
         if len(self.attempts) < 3:
             raise BrokerUnavailableError(self.resource, "the answer is lost")
-        return await super().append(channel, event, repeats=repeats)
+        return await super().append(channel, event, terms=terms, repeats=repeats)
 
 
 async def test_an_append_that_is_repeated():

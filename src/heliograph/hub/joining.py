@@ -78,9 +78,8 @@ class Joining:
             the client gets nothing of them. Storage has confirmed that.
         """
         channels = subscriber.channels
-        if not subscriber.is_open:
-            return True
-        await self._table.known(channels, seconds)
+        if subscriber.is_open:
+            await self._table.known(channels, seconds)
         if not subscriber.is_open or self._table.heads(channels) is None:
             return True
         if self._table.have_ended(channels):
