@@ -6,8 +6,6 @@ import os
 import marking  # noqa: F401 - marks the log
 
 from flask import Flask, request, session
-from heliograph import Event
-from heliograph.brokers.base import Terms
 from heliograph.flask import sse
 
 app = Flask(__name__, instance_path=os.environ["INSTANCE"])
@@ -54,10 +52,7 @@ def who_has_left():
 
 @app.post("/end")
 def end():
-    event, terms = Event("over"), Terms(is_end=True)
-    hub = app.extensions["heliograph"].hub
-    hub._call(lambda hub: hub.publish([request.args["channel"]], event, terms))
-    return ""
+    return sse.end(request.args["channel"], "over")
 
 
 @app.get("/statistics")

@@ -10,9 +10,7 @@ from flask.views import MethodView
 import flask
 from flask import Flask, abort, current_app, request
 from flask_apps import Reader, make_app
-from heliograph.brokers.base import Terms
 from heliograph.errors import InvalidFieldError
-from heliograph.event import Event
 from heliograph.flask import SSE, ServerSentEventsBlueprint
 from servers import until
 
@@ -21,13 +19,6 @@ def add_view(app, *channels, methods=("GET", "POST"), **options):
     """Add a view that answers with a stream at /own."""
     view = lambda: app.sse.response(*(channels or "a"), **options)  # noqa: E731
     app.add_url_rule("/own", "own", view, methods=[*methods])
-
-
-def end(app, channel):
-    """End a channel."""
-    app.extensions["heliograph"].hub._call(
-        lambda hub: hub.publish([channel], Event("over"), Terms(is_end=True))
-    )
 
 
 @pytest.fixture
@@ -113,9 +104,7 @@ def test_where_it_begins(app, closing, options, sent, expected):
     """Where the view says, unless the client resumes: exactly as on the blueprint's route."""
     add_view(app, **options)
     first = app.sse.publish("1", channel="a")
-    app.extensions["heliograph"].hub._call(
-        lambda hub: hub.publish(["a"], Event("2"), Terms(retain_as=""))
-    )
+    app.sse.publish("2", channel="a", retain=True)
     app.sse.publish("3", channel="a")
     sent = {
         key: {name: value.replace("FIRST", first) for name, value in values.items()}
@@ -247,7 +236,7 @@ def test_head(app):
 def test_all_has_been_seen(app):
     """204, at which an EventSource stops, with what hooks have added."""
     add_view(app)
-    end(app, "a")
+    app.sse.end("a", "over")
 
     @app.after_request
     def add(response):
@@ -302,7 +291,7 @@ def refused(app, _):
 
 
 def ended(app, _):
-    end(app, "a")
+    app.sse.end("a")
     assert app.test_client().get("/own").status_code == 204
 
 
