@@ -31,7 +31,8 @@ test: $(VENV)/dev $(OLDEST)/tests $(FETCHED)/all $(FETCHED)/clients $(FETCHED)/o
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(OLDEST)/bin/python -m pytest $(TOGETHER) -m oldest \
-		-k 'not (asgi or hypercorn or granian or daphne or gunicorn-uvicorn or eventlet)' tests/e2e/test_servers.py
+		-k 'not (asgi or hypercorn or granian or daphne or gunicorn-uvicorn or eventlet)' \
+		tests/e2e/test_servers.py tests/e2e/test_streams_from_views.py
 
 test-quick: $(VENV)/dev $(FETCHED)/all $(FETCHED)/old-sqlite.so
 	$(BIN)/python -m pytest $(TOGETHER) -n 4 -m "not server and not timeout"
