@@ -60,6 +60,7 @@ bench: $(VENV)/dev
 	$(BIN)/python bench/fanout.py --framing chunked
 	$(BIN)/python bench/compression.py
 	$(BIN)/python bench/cors.py
+	$(BIN)/python bench/state.py
 	$(BIN)/python bench/redis.py
 	$(BIN)/python bench/stuck.py
 	$(BIN)/python bench/on_uvicorn.py

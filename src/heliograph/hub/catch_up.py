@@ -46,20 +46,22 @@ _PAGE_ENTRIES = 64
 _BEHIND_SECONDS = 1.0
 
 
-def id_at_heads(subscriber: Subscriber, table: ChannelTable) -> str | None:
+def id_at_heads(
+    subscriber: Subscriber, table: ChannelTable, heads: Positions
+) -> str | None:
     """
     Return the id with which a stream without a position begins, if that is at the heads.
 
     Args:
         subscriber: A subscriber without a position.
         table: The table in which its channels are in use.
+        heads: Those of its channels. Changed, if something retained comes first.
 
     Returns:
-        :obj:`None` if it begins elsewhere, or if the heads are not known yet.
+        :obj:`None` if it begins elsewhere.
     """
     kind = subscriber.start.kind
-    heads = table.heads(subscriber.channels)
-    if heads is None or kind in {StartKind.START, StartKind.LAST}:
+    if kind in {StartKind.START, StartKind.LAST}:
         return None
     if kind is StartKind.RETAINED:
         for name in subscriber.channels:
@@ -193,7 +195,7 @@ class CatchUp:
         last_event_id = self._subscriber.last_event_id
         channels = self._subscriber.channels
         if last_event_id is None:
-            last_event_id = id_at_heads(self._subscriber, self._table)
+            last_event_id = id_at_heads(self._subscriber, self._table, self._heads())
         if last_event_id is None:
             return Positions({name: await self._beginning(name) for name in channels})
         try:

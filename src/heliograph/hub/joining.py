@@ -80,7 +80,10 @@ class Joining:
         channels = subscriber.channels
         if subscriber.is_open:
             await self._table.known(channels, seconds)
-        if not subscriber.is_open or self._table.heads(channels) is None:
+        if not subscriber.is_open:
+            return True
+        heads = self._table.heads(channels)
+        if heads is None:
             return True
         if self._table.have_ended(channels):
             # If storage does not answer in time the client gets a stream, which ends.
@@ -89,7 +92,7 @@ class Joining:
                     if await self._catch_up_of(subscriber).is_over():
                         return False
         if subscriber.last_event_id is None:
-            subscriber.last_event_id = id_at_heads(subscriber, self._table)
+            subscriber.last_event_id = id_at_heads(subscriber, self._table, heads)
         return True
 
     def begin(self, subscriber: Subscriber, sink: Sink) -> None:
@@ -119,8 +122,10 @@ class Joining:
         """Return whether a client is given nothing before what comes next."""
         if self._table.has_end_in(subscriber.channels):
             return False  # storage has to confirm that
-        position = subscriber.last_event_id or id_at_heads(subscriber, self._table)
-        return position == heads.id
+        if subscriber.last_event_id is not None:
+            return subscriber.last_event_id == heads.id
+        begins = id_at_heads(subscriber, self._table, heads)
+        return begins is not None and not heads.replayed
 
     def _catch_up_of(self, subscriber: Subscriber) -> CatchUp:
         return CatchUp(
