@@ -53,16 +53,18 @@ async def test_asking_stores_nothing(tmp_path):
 
 async def test_asking_stores_nothing_in_a_cluster(cluster):
     """There it is one small key for each slot, at most."""
+    # Fewer: each contradicts what is known, so the primary is looked up.
+    names = NAMES[:300]
     cluster.flush()
     async with opened(cluster.url) as broker:
-        await ask_for_all(broker, NAMES)
-        await ask_for_all(broker, NAMES)
+        await ask_for_all(broker, names)
+        await ask_for_all(broker, names)
         keys = set()
         for server in cluster.servers:
             with server.client() as client:
                 keys |= set(client.scan_iter())
 
-    slots = {key_slot(f"{{{quote(name)}}}".encode()) for name in NAMES}
+    slots = {key_slot(f"{{{quote(name)}}}".encode()) for name in names}
     common = {key for key in keys if key.endswith(":epoch")}
     assert len(common) <= len(slots) + 2  # and those of the tries at the start
     assert {key for key in keys - common if "heliograph.check" not in key} == set()
