@@ -161,15 +161,20 @@ def test_messages_name_pages_that_the_wheel_has(tmp_path):
         files = archive.namelist()
 
     assert {"deployment.md", "redis.md"} <= named
-    assert named <= {path.name for path in DOCUMENTATION.iterdir()}
-    assert {f"heliograph/docs/{path.name}" for path in DOCUMENTATION.iterdir()} <= {*files}
+    pages = {
+        path.relative_to(DOCUMENTATION).as_posix()
+        for path in DOCUMENTATION.rglob("*")
+        if path.is_file()
+    }
+    assert named <= pages
+    assert {f"heliograph/docs/{name}" for name in pages} <= {*files}
     assert [text for kind, text in texts if kind == "text" and "docs/" in text] == []
 
 
 # (a page, what it links to in this repository)
 LINKS = [
-    pytest.param(page, target, id=f"{page.name}-{target}")
-    for page in [*sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("*.md"))]
+    pytest.param(page, target, id=f"{page.relative_to(ROOT)}-{target}")
+    for page in [*sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("*.md"))]
     for target in sorted(set(re.findall(r"\]\(([^)#]+)\)", page.read_text())))
     if "://" not in target
 ]
@@ -199,3 +204,15 @@ def test_commands_of_the_readme_exist():
         subprocess.run(
             ["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True
         )
+
+
+def test_every_recipe_is_listed():
+    """And each names the files that it consists of."""
+    recipes = {path.name: path.read_text() for path in (ROOT / "docs/recipes").glob("*.md")}
+    listed = re.findall(
+        r"^\| \[.*?\]\(([\w-]+\.md)\)", recipes.pop("README.md"), re.MULTILINE
+    )
+
+    assert sorted(listed) == sorted(recipes)
+    for name, text in recipes.items():
+        assert "\n`app.py`:\n\n```python\n" in text, name
