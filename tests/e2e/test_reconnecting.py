@@ -1,4 +1,4 @@
-"""Two hundred clients that come and go for a minute while workers are restarted."""
+"""Two hundred clients that come and go while workers are restarted."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from servers import gunicorn, serving
 
 CLIENTS = 200
 CHANNELS = [f"c{n}" for n in range(20)]
-RESTARTS = 8
+RESTARTS = 5
 # Clients come and go for so long before each of them.
 SECONDS = 2
 

@@ -142,7 +142,7 @@ async def test_every_record_is_complete(storage, children, tmp_path, chance):
     over, what was not acknowledged may have been seen and be gone: then there is a gap
     event, and what follows it may come again.
     """
-    seconds = float(os.environ.get("HELIOGRAPH_SECONDS", "24"))
+    seconds = float(os.environ.get("HELIOGRAPH_SECONDS", "14"))
     url = f"{storage.url}{storage.url_options}"
     env = {"APP_SSE_URL": url, "APP_SSE_RETRY_MS": "0"}
     sync = gunicorn("plain:app", "--workers", "2", "--log-level", "warning")
