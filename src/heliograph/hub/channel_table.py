@@ -268,7 +268,8 @@ class ChannelTable:
         if channel is None or channel.log is None or channel.log.head.epoch == start.epoch:
             return
         channel.log.restart(start)
-        channel.has_ended, channel.has_retained = False, gap
+        # What was before the position is not known, and may have been retained.
+        channel.has_ended, channel.has_retained = False, start.offset > 0
         if gap:
             channel.events.on_gap(name, Appended.NEW_EPOCH.value, start)
         else:
@@ -327,7 +328,7 @@ class ChannelTable:
         channel.has_retained |= entry.retained_as is not None
         if outcome is not Appended.NEXT:
             # What is missing may have been retained.
-            channel.has_retained = True
+            channel.has_retained |= entry.position.offset > 1
             before = Position(entry.position.epoch, entry.position.offset - 1)
             channel.events.on_gap(channel.name, outcome.value, before)
         channel.events.on_item(channel.name, item)
