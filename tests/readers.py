@@ -23,6 +23,8 @@ class Reader:
         self.record = {name: [] for name in channels}
         # For each gap event its data, and how long the records were then.
         self.gaps = []
+        # The channels of which it was told that they have ended.
+        self.ends = []
         self.connections = 0
         # It does not come back while this is true.
         self.away = False
@@ -55,6 +57,10 @@ class Reader:
                 head += "Accept-Encoding: gzip\r\n"
             writer.write(f"{head}\r\n".encode())
             answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+            if answer.startswith(b"http/1.1 204"):
+                # As an EventSource, it never comes again.
+                self.done.set()
+                return
             assert answer.startswith(b"http/1.1 200"), answer
             assert (b"content-encoding: gzip" in answer) is self.asks_for_gzip
             self.connections += 1
@@ -74,6 +80,9 @@ class Reader:
         if event.type == "heliograph.gap":
             sizes = {name: len(record) for name, record in self.record.items()}
             self.gaps.append((json.loads(event.data), sizes))
+            return
+        if event.type == "heliograph.end":
+            self.ends.append(json.loads(event.data)["channel"])
             return
         channel, n = json.loads(event.data)
         self.record[channel].append(n)

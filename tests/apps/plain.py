@@ -52,7 +52,7 @@ def who_has_left():
 
 @app.post("/end")
 def end():
-    return sse.end(request.args["channel"], "over")
+    return sse.end(request.args["channel"], None if "bare" in request.args else "over")
 
 
 @app.get("/statistics")

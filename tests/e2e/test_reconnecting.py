@@ -79,12 +79,17 @@ async def test_every_record_is_complete(tmp_path, chance):
 
         while not all(is_complete(reader) for reader in readers):
             await asyncio.sleep(0.1)
+        # Whoever has seen all ends is told not to come again, and nobody else.
+        for name in CHANNELS:
+            await post(server.port, f"/end?bare&channel={name}", b"")
+        await asyncio.gather(*(reader.done.wait() for reader in readers))
         failures = await stop(readers, tasks)
 
     assert failures == []
     assert sum(published.values()) > 50
     assert sum(reader.connections for reader in readers) > 2 * CLIENTS
     assert [reader.gaps for reader in readers if reader.gaps] == []
+    assert all(sorted(reader.ends) == sorted(reader.channels) for reader in readers)
     for reader in readers:
         for record in reader.record.values():
             # A publish whose answer was lost may have been stored and was then repeated:
