@@ -121,3 +121,20 @@ def test_a_fork(tmp_path, how):
     )
 
     assert out.split() == ["1", "2", "3", "4", "parent", "child", "child", "parent"]
+
+
+def test_a_relative_file(tmp_path, monkeypatch, caplog):
+    """Its whole path is in a warning, once for each process: others may have another file."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        asyncio.run(publish_and_close(EventStreams("sqlite:///log?mode=0640")))
+        asyncio.run(publish_and_close(EventStreams(f"sqlite:///{tmp_path}/log?mode=0640")))
+
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert f"is the file {tmp_path}/log, below the current folder" in record.getMessage()
+    assert f"Write sqlite:///{tmp_path}/log" in record.getMessage()
+
+
+async def publish_and_close(streams):
+    async with streams:
+        await streams.publish("x")

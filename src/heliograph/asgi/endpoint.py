@@ -20,6 +20,7 @@ from ..faces import (
     stream_headers,
 )
 from ..servers.asgi import expecting_stop
+from .advice import about_memory
 from .messages import body, refuse, start
 from .request import stream_request
 from .serving import serve_client
@@ -104,6 +105,7 @@ class StreamEndpoint:
             await send(start(200, stream_headers(decision)))
             await send(body(b"", more=False))
             return
+        about_memory(self._hub.url)
         hub = await self._hub.opened()
         ticket = admit(hub, decision, accept=request.headers.get("accept", ""))
         if isinstance(ticket, Refusal):

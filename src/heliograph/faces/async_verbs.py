@@ -17,7 +17,7 @@ from .request import DEFAULT_CHANNEL
 from .subscribing import SubscriptionBlock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from ..event import Event
     from ..hub import Hub, HubStatistics
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncVerbs"]
 
 _awaited = must_be_awaited(
-    "write await before it; in a function without async, and in other threads, call"
-    " publish_sync or publish_soon"
+    "write await before it; a function without async, and another thread, publish with"
+    " publish_sync or publish_soon of the streams, or with heliograph.Publisher"
 )
 
 
@@ -96,17 +96,48 @@ class AsyncVerbs:
             TooManyRetainedError: A channel retains ``retained_keys`` events already.
             EventTooLargeError: The event is larger than ``max_event_bytes``.
         """
+        publish = self._publishing(
+            data,
+            type,
+            id,
+            retry,
+            channel,
+            retain=retain,
+            key=key,
+            idempotency_key=idempotency_key,
+        )
+        return await publish(await self._opened())
+
+    def _publishing(
+        self,
+        data: Any,
+        type: str | None,
+        id: str | int | None,
+        retry: int | None,
+        channel: str | Iterable[str],
+        *,
+        retain: bool,
+        key: str | None,
+        idempotency_key: str | None,
+    ) -> Callable[[Hub], Coroutine[Any, Any, str]]:
+        """Return what publishes on a hub, once the arguments have been checked."""
         if data is None and key is not None and retain is False:
-            channels, forgotten = check_selection(channel), check_key("key", key)
-            hub = await self._opened()
-            await hub.ask(lambda state: state.forget(channels, forgotten))
-            return await hub.ask(lambda state: state.position(channels))
+            names, forgotten = check_selection(channel), check_key("key", key)
+
+            async def forget(hub: Hub) -> str:
+                await hub.ask(lambda state: state.forget(names, forgotten))
+                return await hub.ask(lambda state: state.position(names))
+
+            return forget
         terms = terms_for(retain=retain, key=key, idempotency_key=idempotency_key)
         channels, event = event_for(
             channel, data, type=type, id=id, retry=retry, dumps=self._dumps
         )
-        hub = await self._opened()
-        return id_after(await hub.publish(channels, event, terms))
+
+        async def publish(hub: Hub) -> str:
+            return id_after(await hub.publish(channels, event, terms))
+
+        return publish
 
     @_awaited
     async def end(

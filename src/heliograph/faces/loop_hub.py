@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import importlib
+import logging
+import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from ..documentation import page
 from ..hub import open_hub
 from ..hub.threaded import process
+from ..servers.log_once import warn_once
 from ..servers.recycling import recycled_after
+from .loop_tasks import LoopTasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +26,13 @@ if TYPE_CHECKING:
     from ..hub import Hub
 
 __all__ = ["LoopHub"]
+
+_log = logging.getLogger("heliograph.asgi")
+
+_FILE = "sqlite:///"
+
+# How long what was started on the loop may take when the streams are closed.
+_END_SECONDS = 5.0
 
 
 class LoopHub:
@@ -29,13 +44,16 @@ class LoopHub:
         config: Limits and timings.
 
     Attributes:
+        url: Where the channels live.
         hub: The hub if it is open, else :obj:`None`.
+        tasks: What runs beside the requests. :meth:`close` waits for it.
     """
 
     def __init__(self, url: str, config: HubConfig) -> None:
-        self._url = url
+        self.url = url
         self._config = config
         self.hub: Hub | None = None
+        self.tasks = LoopTasks()
         self._closed_at = 0
         # The loop that the hub belongs to. The lock is held while the hub opens or closes.
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,6 +84,42 @@ class LoopHub:
             RuntimeError: It is in use on another loop.
         """
         self._enter_loop()
+        # What publish_soon has handed over begins in the loop's next turn.
+        await asyncio.sleep(0)
+        await self.tasks.ended(_END_SECONDS)
+        await self._close()
+        if await self.tasks.ended(_END_SECONDS):
+            # A function of on_leave may have published, which opens another hub.
+            await self._close()
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """
+        Return the loop to which the hub belongs, or will. May be called in any thread.
+
+        Raises:
+            RuntimeError: It is not known, or has ended.
+        """
+        loop = self._loop
+        if loop is not None and loop.is_running():
+            return loop
+        with contextlib.suppress(RuntimeError):
+            return asyncio.get_running_loop()
+        if "anyio" in sys.modules:
+            # FastAPI and Starlette run functions without async in threads of anyio's,
+            # which know the loop that waits for them.
+            from_thread = importlib.import_module("anyio.from_thread")
+            with contextlib.suppress(RuntimeError):
+                found = from_thread.run_sync(asyncio.get_running_loop)
+                return cast("asyncio.AbstractEventLoop", found)
+        was_used = loop is not None
+        what = "were used on a loop that ended" if was_used else "were not opened yet"
+        raise RuntimeError(
+            f"these streams {what}, so this thread cannot find an event loop to publish on."
+            " Open them in the lifespan of the application: async with streams: … A program"
+            " without a server publishes with heliograph.Publisher(url)"
+        )
+
+    async def _close(self) -> None:
         async with self._changing:
             hub, self.hub = self.hub, None
             self._closed_at = time.monotonic_ns()
@@ -75,16 +129,17 @@ class LoopHub:
     def forget_parent(self) -> Iterable[object]:
         """Begin anew: after a fork, in the child. See :class:`.process.Opener`."""
         # The loop is the parent's: it still runs there, and is never closed here.
-        inherited = (self.hub, self._loop, self._changing)
+        inherited = (self.hub, self._loop, self._changing, self.tasks)
         self.hub = self._loop = None
-        self._changing = asyncio.Lock()
+        self._changing, self.tasks = asyncio.Lock(), LoopTasks()
         return inherited
 
     async def _open(self) -> None:
+        _warn_of_relative_file(self.url)
         # Kept in the step in which it is open: whoever has asked for it may be cancelled
         # in that moment, and nobody could close it.
         self.hub = await open_hub(
-            self._url,
+            self.url,
             self._config,
             previous_closed_at=self._closed_at,
             recycled_after=recycled_after,
@@ -97,9 +152,24 @@ class LoopHub:
         is_used = self.hub is not None or self._changing.locked()
         if is_used and self._loop is not None and not self._loop.is_closed():
             raise RuntimeError(
-                "these streams are in use on another event loop. From one of its threads:"
-                " anyio.from_thread.run(streams.publish, data). A loop of its own needs an"
-                " EventStreams of its own, with the same url"
+                "these streams are in use on another event loop. From another thread call"
+                " streams.publish_sync(data). Another loop needs its own EventStreams,"
+                " with the same url"
             )
         # What a loop has left open when it ended can only be dropped.
         self._loop, self.hub, self._changing = loop, None, asyncio.Lock()
+        self.tasks.forget_ended_loops()
+
+
+def _warn_of_relative_file(url: str) -> None:
+    """Warn that a file is below the current folder: only this process knows which one."""
+    path = url.removeprefix(_FILE).partition("?")[0]
+    if url.startswith(_FILE) and not path.startswith("/"):
+        file = Path(path).absolute()
+        warn_once(
+            _log,
+            f"{url} in {file.parent}",
+            f"{url} is the file {file}, below the current folder. A process that is started"
+            " in another folder has another file, and exchanges no events with this one."
+            f" Write {_FILE}{file} ({page('asgi.md')})",
+        )
