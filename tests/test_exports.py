@@ -15,6 +15,7 @@ PUBLIC = [
     "heliograph.cors",
     "heliograph.flask",
     "heliograph.hub",
+    "heliograph.starlette",
 ]
 
 

@@ -19,7 +19,7 @@ ROWS = [
     {"hub"},
     {"servers"},
     {"faces"},
-    {"flask", "asgi", "client", "publisher"},
+    {"flask", "asgi", "client", "publisher", "starlette"},
     {"cli", "demo", "__main__"},
 ]
 # Leaves and sans-IO: no loop, no socket, no thread, no clock, no framework.

@@ -30,7 +30,9 @@ async def serving(app, *, lifespan="on", **options):
             await task
 
 
-async def request(port, query="", *headers, method="GET", version="1.0", read_buffer=None):
+async def request(
+    port, query="", *headers, method="GET", version="1.0", read_buffer=None, body=b""
+):
     """
     Request a stream, and return its client, with the head in ``raw``.
 
@@ -42,6 +44,7 @@ async def request(port, query="", *headers, method="GET", version="1.0", read_bu
         version: The version of HTTP.
         read_buffer: The bytes that the kernel keeps for a client that does not read;
             :obj:`None` for its default, which grows to megabytes.
+        body: What is sent after the head; if the request expects 100, not before that.
     """
     connection = socket.socket()
     if read_buffer is not None:
@@ -52,10 +55,19 @@ async def request(port, query="", *headers, method="GET", version="1.0", read_bu
     await loop.sock_connect(connection, ("127.0.0.1", port))
     head = [f"{method} /{query} HTTP/{version}", "Host: test", *headers, "", ""]
     await loop.sock_sendall(connection, "\r\n".join(head).encode())
-    client = Client(connection)
+    if "Expect: 100-continue" not in headers:
+        await loop.sock_sendall(connection, body)
+    client = await _answered(Client(connection))
+    if client.raw == b"HTTP/1.1 100 Continue\r\n\r\n":
+        await loop.sock_sendall(connection, body)
+        client = await _answered(Client(connection))
+    client.status = int(client.raw.split()[1])
+    return client
+
+
+async def _answered(client):
     while b"\r\n\r\n" not in client.raw:
         assert await client.read(), client.raw
-    client.status = int(client.raw.split()[1])
     return client
 
 

@@ -19,6 +19,7 @@ from heliograph.brokers import (
 from heliograph.cors import CorsPolicy, CorsRequest, Decision, decide
 from heliograph.flask import CORS, SSE, Message, cross_origin, sse
 from heliograph.hub import HubStatistics, Subscription
+from heliograph.starlette import EventResponse
 
 event = Event("data", type="t", id="1", retry_ms=5)
 assert_type(event.data, str)
@@ -129,6 +130,13 @@ async def use_streams() -> None:
             assert_type(events.last_event_id, str)
             async for item in events:
                 assert_type(item, Event)
+    streams = EventStreams("memory:")
+    assert_type(streams.publish_sync({"a": 1}, channel=["a", "b"], retain=True), str)
+    streams.publish_soon("x", type="t", idempotency_key="k")
+    streams.response("a", start=5, expires_in=60, on_leave=print, headers={"X": "y"})
+    streams.response("a", on_leave=int.real)  # type: ignore[arg-type]  # no function
+    EventResponse(streams, "a", start="now", headers=[("X", "y")])
+    EventResponse("a")  # type: ignore[arg-type]  # the streams come first
     EventStreams()  # type: ignore[call-arg]  # where events are kept is yours to say
     EventStreams("memory:", authorise=may_subscribe)  # type: ignore[call-arg]  # no such option
     EventStreams("memory:", authorize=len)  # type: ignore[arg-type]  # takes channels and scope

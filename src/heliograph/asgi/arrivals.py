@@ -31,17 +31,19 @@ class _Arrivals(Layer):
         await self.app(scope, receive, send)
 
 
-def note_arrival(scope: Scope) -> int:
+def note_arrival(scope: Scope, *, follows_view: bool = False) -> int:
     """
     Return when a request arrived, and have the arrivals of later ones noted.
 
     Args:
         scope: The scope of the request, where a stream is asked for.
+        follows_view: Whether a view has decided before about the request.
 
     Returns:
         A result of :func:`time.monotonic_ns`, at the latest that at which a middleware of
         the Starlette application first saw the request. Without such an application it is
-        the current time, unless middleware has noted the arrival in the scope.
+        the current time, or one that is early enough for a view, unless middleware has
+        noted the arrival in the scope.
     """
     arrived_at = noted_arrival(scope)
     if arrived_at is not None:
@@ -49,6 +51,6 @@ def note_arrival(scope: Scope) -> int:
     now = time.monotonic_ns()
     app = starlette_app(scope)
     if app is None:
-        return now
+        return now - _UNKNOWN_NS if follows_view else now
     put_around(app, _Arrivals)
     return now - _UNKNOWN_NS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..faces import log_refusal
 from ..wire.heads import OF_A_BODY
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ..faces import Refusal
     from ..servers.asgi_types import Message, Send
 
-__all__ = ["body", "refuse", "start", "without_body"]
+__all__ = ["body", "encoded", "refuse", "start", "start_with", "without_body"]
+
+_Fields: TypeAlias = list[tuple[bytes, bytes]]
 
 
 def start(status: int, headers: Iterable[tuple[str, str]]) -> Message:
@@ -24,8 +26,30 @@ def start(status: int, headers: Iterable[tuple[str, str]]) -> Message:
         status: The status code.
         headers: Names and values.
     """
-    encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-    return {"type": "http.response.start", "status": status, "headers": encoded}
+    return start_with(status, encoded(headers))
+
+
+def start_with(status: int, fields: _Fields) -> Message:
+    """
+    Return the message with a head whose fields are encoded.
+
+    Args:
+        status: The status code.
+        fields: Names in lower case, and values.
+    """
+    return {"type": "http.response.start", "status": status, "headers": fields}
+
+
+def encoded(headers: Iterable[tuple[str, str]]) -> _Fields:
+    """
+    Return the fields of a head as ASGI has them.
+
+    Args:
+        headers: Names and values.
+    """
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+    ]
 
 
 def without_body(head: Message) -> Message:
@@ -52,14 +76,19 @@ def body(data: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-async def refuse(send: Send, refusal: Refusal) -> None:
+async def refuse(send: Send, refusal: Refusal, fields: _Fields | None = None) -> None:
     """
     Send the whole response to a client that gets no stream.
 
     Args:
         send: The server's.
         refusal: The response.
+        fields: The fields of the stream that it would have got, with those that the
+            application has added; :obj:`None` for none.
     """
     log_refusal(refusal)
-    await send(start(refusal.status, refusal.all_headers))
+    own = encoded(refusal.all_headers)
+    replaced = OF_A_BODY | {name.decode("latin-1") for name, _ in own} - {"vary"}
+    kept = [field for field in fields or () if field[0].decode("latin-1") not in replaced]
+    await send(start_with(refusal.status, [*own, *kept]))
     await send(body(refusal.body, more=False))

@@ -15,12 +15,13 @@ __all__ = ["stream_request"]
 _LISTS = frozenset({"accept", "accept-encoding"})
 
 
-def stream_request(scope: Scope) -> StreamRequest:
+def stream_request(scope: Scope, *, follows_view: bool = False) -> StreamRequest:
     """
     Return the values of a request.
 
     Args:
         scope: The scope of a connection of the type ``http``.
+        follows_view: See :func:`.note_arrival`.
     """
     client = scope.get("client")
     headers: dict[str, str] = {}
@@ -37,5 +38,5 @@ def stream_request(scope: Scope) -> StreamRequest:
         query_string=scope["query_string"],
         headers=headers,
         address=client[0] if client else None,
-        arrived_at=note_arrival(scope),
+        arrived_at=note_arrival(scope, follows_view=follows_view),
     )

@@ -23,11 +23,12 @@ from ..faces import (
     signed_parameters,
 )
 from ..faces.access import authorizer_problem
-from ..faces.async_verbs import AsyncVerbs
 from ..faces.loop_hub import LoopHub
+from ..faces.thread_verbs import ThreadVerbs
 from .cors import CORSMiddleware
 from .endpoint import StreamEndpoint
 from .naming import NamedAsFunction
+from .responding import ViewStream
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
     from ..hub import Hub
     from ..servers.asgi_types import Receive, Scope, Send
     from .endpoint import Authorizer
+    from .leaving import OnLeave
+    from .responding import Headers
 
 __all__ = ["EventStreams"]
 
 
-class EventStreams(NamedAsFunction, AsyncVerbs):
+class EventStreams(NamedAsFunction, ThreadVerbs):
     """
     An ASGI application that serves streams, with the methods that publish to them.
 
@@ -81,7 +84,7 @@ class EventStreams(NamedAsFunction, AsyncVerbs):
 
     # FastAPI answers a view that returns such an object with vars() of it, which would be
     # the keys that sign. And a setting that is assigned later would be ignored in silence.
-    __slots__ = ("__weakref__", "_access", "_app", "_dumps", "_hub")
+    __slots__ = ("__weakref__", "_access", "_app", "_dumps", "_hub", "_may_take_over")
 
     def __init__(
         self,
@@ -120,10 +123,59 @@ class EventStreams(NamedAsFunction, AsyncVerbs):
         )
         self._dumps = dumps_json if dumps is None else dumps
         self._hub = LoopHub(url, config)
+        self._may_take_over = take_over
         endpoint = StreamEndpoint(
             self._hub, self._access, authorize, may_take_over=take_over
         )
         self._app = endpoint if cors is None else CORSMiddleware(endpoint, cors)
+
+    def response(
+        self,
+        *channels: str,
+        start: str | int = "retained",
+        expires_in: float | timedelta | None = None,
+        on_leave: OnLeave | None = None,
+        headers: Headers | None = None,
+    ) -> ViewStream:
+        """
+        Return a stream of channels that a view chooses: an ASGI application.
+
+        Return it from a view of Starlette or Litestar, or call it from any ASGI
+        application; views of FastAPI return :class:`heliograph.starlette.EventResponse`.
+
+        The view has decided who may listen: neither ``authorize`` nor a token nor
+        ``private`` counts. Of the request, which may have any method, only the last event
+        id is read, from the header or the query. ``cors`` does not count, either: CORS is
+        the application's.
+
+        Args:
+            channels: 1 to 64 channels.
+            start: Where a stream begins whose client sends no id: ``"retained"``,
+                ``"now"``, ``"start"``, or how many events of each channel come first.
+            expires_in: Seconds, above 0, or a :class:`~datetime.timedelta`, after which the
+                stream ends and an ``EventSource`` requests the view again.
+            on_leave: Called once with a :class:`~heliograph.hub.Leave` when the client has
+                left or its stream has ended; also if it got none. An ``async`` function is
+                called on the loop, another one in a thread. What it raises is logged.
+            headers: Names and values to add to the response.
+
+        Returns:
+            An application, which may be called for several requests.
+
+        Raises:
+            InvalidFieldError: A channel, ``start`` or ``expires_in`` is not valid.
+            TypeError: ``on_leave`` cannot be called with one argument.
+        """
+        return ViewStream(
+            self._hub,
+            channels,
+            self._access.channels,
+            start=start,
+            expires_in=expires_in,
+            on_leave=on_leave,
+            headers=headers,
+            may_take_over=self._may_take_over,
+        )
 
     def query(self, *channels: str, expires_in: float | timedelta) -> str:
         """
