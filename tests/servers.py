@@ -494,6 +494,8 @@ WSGI = [
     for name, command in (TAKEN_OVER | FALLBACK).items()
     if not any(part.startswith("streams") for part in command)
 ]
+# Those with the application of streams.py.
+ASGI = [name for name in (*TAKEN_OVER, *FALLBACK) if name not in WSGI]
 _GUNICORN_23 = {
     "PYTHONPATH": str(fetched.FOLDER / "gunicorn-23.0.0-py3-none-any.whl"),
     "PYTHONWARNINGS": "ignore",

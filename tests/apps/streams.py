@@ -10,11 +10,12 @@ from pathlib import Path
 import marking  # noqa: F401 - marks the log
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from heliograph import HubConfig
 from heliograph.asgi import EventStreams
+from heliograph.starlette import EventResponse
 
 
 def _configured(prefix="APP_SSE_"):
@@ -51,6 +52,46 @@ async def big(request):
 async def publish(request):
     channels = request.query_params.getlist("channel") or "sse"
     return PlainTextResponse(await streams.publish(await request.json(), channel=channels))
+
+
+asked, left, closed = [], [], []
+
+
+async def ask(request):
+    """Answer with a stream of one's own, with or without a look at the body."""
+    channel = request.query_params["channel"]
+    asked.append(channel)
+
+    async def on_leave(leave):
+        left.append(dataclasses.asdict(leave))
+        closed.append(channel)
+
+    response = EventResponse(streams, channel, on_leave=on_leave)
+    response.set_cookie("asked", "yes")
+    if "unread" not in request.query_params:
+        response.headers["X-Body"] = str(len(await request.body()))
+    return response
+
+
+async def who_has_left(request):
+    return JSONResponse({"asked": asked, "left": left, "closed": closed})
+
+
+async def end(request):
+    return PlainTextResponse(await streams.end(request.query_params["channel"], "over"))
+
+
+async def forwarded(request):
+    """Forward the events of a channel, in a response that uvicorn waits for."""
+
+    async def lines():
+        async with streams.subscribe(request.query_params["channel"]) as events:
+            yield "begun\n"
+            async for event in events:
+                yield f"{event.data}\n"
+        yield "ended\n"
+
+    return StreamingResponse(lines(), media_type="text/plain")
 
 
 async def statistics(request):
@@ -96,6 +137,10 @@ app = Starlette(
         Route("/ping", ping),
         Route("/big", big),
         Route("/publish", publish, methods=["POST"]),
+        Route("/ask", ask, methods=["GET", "POST"]),
+        Route("/left", who_has_left),
+        Route("/end", end, methods=["POST"]),
+        Route("/forwarded", forwarded),
         Route("/statistics", statistics),
         Route("/disconnect", disconnect, methods=["POST"]),
     ],

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from servers import (
+    ASGI,
     FALLBACK,
     WSGI,
     Stream,
@@ -74,7 +75,7 @@ HEARTBEAT = {"APP_SSE_HEARTBEAT_SECONDS": "0.5"}
 
 @pytest.mark.oldest
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", WSGI)
+@pytest.mark.parametrize("name", [*WSGI, *ASGI])
 def test_whatever_was_read(tmp_path, name):
     """All are open together, with fewer threads where connections are taken over."""
     threads = "20" if name in FALLBACK else None
