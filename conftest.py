@@ -4,7 +4,9 @@ import collections
 import itertools
 import os
 import shutil
+import sys
 import tempfile
+import types
 
 import pytest
 from sybil import Sybil
@@ -19,6 +21,8 @@ from markers import needs_server
 def _named(namespace):
     # Flask looks for the folder of the module that it is told.
     namespace["__name__"] = "example"
+    # Litestar looks among the names of the module of a function.
+    sys.modules.setdefault("example", types.ModuleType("example"))
 
 
 def _close(namespace):
