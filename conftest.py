@@ -19,6 +19,7 @@ from markers import needs_server
 
 
 def _named(namespace):
+    namespace["__file__"] = "example.py"
     # Flask looks for the folder of the module that it is told.
     namespace["__name__"] = "example"
     # Litestar looks among the names of the module of a function.
@@ -50,10 +51,12 @@ def _without_redis(namespace):
 _NEEDS_REDIS = "docs/redis.md"
 # Its code is part of the clients that tests/clients runs.
 _CLIENTS = "docs/clients.md"
+# Its files are run by tests/e2e/test_start.py.
+_START = "docs/start.md"
 _pages = Sybil(
     parsers=[PythonCodeBlockParser()],
     patterns=["README.md", "docs/*.md"],
-    excludes=[_NEEDS_REDIS, _CLIENTS],
+    excludes=[_NEEDS_REDIS, _CLIENTS, _START],
     setup=_named,
     teardown=_close,
 )

@@ -242,19 +242,22 @@ class Stream:
 
 
 @contextlib.contextmanager
-def serving(command, tmp_path, *, port=None, env=None, ready="/ping", context=None):
+def serving(
+    command, tmp_path, *, port=None, env=None, ready="/ping", context=None, folder=APPS
+):
     """
     Run a server until the end of the block.
 
     ``{port}`` in the command is its port, or the path of its socket; ``ready`` a path that
-    answers when it is up, None if connecting has to do; ``context`` is for TLS. It is killed hard if it does not stop.
+    answers when it is up, None if connecting has to do; ``context`` is for TLS; ``folder`` is where
+    the server runs. It is killed hard if it does not stop.
     """
     port = port or free_port()
     log = tmp_path / f"server-{'x' if callable(port) else Path(str(port)).name}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
             [argument.replace("{port}", str(port)) for argument in command],
-            cwd=APPS,
+            cwd=folder,
             env={**os.environ, "INSTANCE": str(tmp_path / "instance"), **(env or {})},
             stdout=out,
             stderr=out,

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -186,13 +187,23 @@ def test_links(page, target):
     assert (page.parent / target).exists()
 
 
-def test_the_example_is_short():
-    """Whoever reads it has understood it before he scrolls."""
-    (program,) = re.findall(
-        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+def test_the_examples_are_short():
+    """Whoever reads one has understood it before he scrolls."""
+    readme = (ROOT / "README.md").read_text()
+    programs = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    lengths = [len([line for line in one.splitlines() if line]) for one in programs]
+
+    assert lengths == [11, 18]
+
+
+def test_every_extra_is_named():
+    """The README has all that can be installed, and no other."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(
+        r"^\| `heliograph\[(\w+)\]`", (ROOT / "README.md").read_text(), re.MULTILINE
     )
 
-    assert len([line for line in program.splitlines() if line.strip()]) <= 15
+    assert sorted(named) == sorted(project["optional-dependencies"])
 
 
 def test_commands_of_the_readme_exist():

@@ -66,11 +66,13 @@ def test_progress(tmp_path, browser, redis_server, queue):
     (tmp_path / "work.py").write_text(WORK)
     app = tmp_path / "app.py"
     app.write_text(app.read_text().replace("celery_queue", f"{queue}_queue"))
-    own = {"PYTHONPATH": str(tmp_path), "REDIS_URL": redis_server.url}
+    env = {"REDIS_URL": redis_server.url}
     command = [part.format(url=redis_server.url) for part in QUEUES[queue]]
     with (
-        working(command, tmp_path, {**os.environ, **own}),
-        serving(werkzeug("impatient:app"), tmp_path, env=own, ready="/") as server,
+        working(command, tmp_path, {**os.environ, **env}),
+        serving(
+            werkzeug("impatient:app"), tmp_path, folder=tmp_path, env=env, ready="/"
+        ) as server,
         contextlib.closing(browser.new_page()) as page,
     ):
         statuses = []

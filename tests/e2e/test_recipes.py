@@ -33,8 +33,7 @@ def recipe(page, folder, command=None, *, ready="/", **files):
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     command = command or werkzeug("impatient:app")
-    env = {"PYTHONPATH": str(folder)}
-    with serving(command, folder, env=env, ready=ready) as server:
+    with serving(command, folder, folder=folder, ready=ready) as server:
         server.url = f"http://127.0.0.1:{server.port}"
         yield server
 
