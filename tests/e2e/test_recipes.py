@@ -11,6 +11,7 @@ import pytest
 from client_ways import browser_files
 from playwright.sync_api import expect
 
+from heliograph import Publisher
 from pages import write_files
 from servers import gunicorn, serving, uvicorn, werkzeug
 
@@ -158,6 +159,20 @@ def test_counter(tmp_path, context):
         pages[1].click("button")
         for count in counts:
             expect(count).to_have_text("65")
+
+        # A worker that has counted before the others, and publishes after them.
+        pages[0].evaluate(
+            """() => {
+                window.shown = []
+                const changed = () => shown.push(count.textContent)
+                new MutationObserver(changed).observe(count, {childList: true})
+            }"""
+        )
+        with Publisher(server.storage) as publisher:
+            publisher.publish({"count": 64}, channel="counter")
+        pages[1].click("button")
+        expect(counts[0]).to_have_text("66")
+        assert pages[0].evaluate("shown") == ["66"]
         assert len(set(re.findall("POST by .*", server.log_text()))) > 1
 
 
