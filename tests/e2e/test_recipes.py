@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -234,6 +235,44 @@ def test_commit_in_django(tmp_path, context):
         expect(page.locator("li")).to_have_text(["one", "three", "four"])
         page.reload()
         expect(page.locator("li")).to_have_text(["one", "three", "four"])
+
+
+def test_fastapi(tmp_path, browser, context):
+    """Who is logged in gets what is theirs; OpenAPI describes it."""
+    command = uvicorn("app:app")
+    with recipe("recipes/fastapi.md", tmp_path, command, ready="/openapi.json") as server:
+        assert server.get("/events").status == 401
+
+        def log_in(context, user):
+            url = f"{server.url}/login/{user}"
+            assert context.request.post(url).status == 204
+            page = context.new_page()
+            page.goto(server.url)
+            return page
+
+        def send(page, to, text):
+            page.fill("[name=to]", to)
+            page.fill("[name=text]", text)
+            page.click("button")
+
+        ann = log_in(context, "ann")
+        items = ann.locator("li")
+        expect(items).to_have_text(["ann: has logged in"])
+        with contextlib.closing(browser.new_context()) as of_bob:
+            bob = log_in(of_bob, "bob")
+            both = ["ann: has logged in", "bob: has logged in"]
+            expect(items).to_have_text(both)
+            send(bob, "ann", "to you")
+            expect(items).to_have_text([*both, "bob: to you"])
+            send(bob, "everyone", "to all")
+            expect(items).to_have_text([*both, "bob: to you", "bob: to all"])
+            expect(bob.locator("li")).to_have_text([*both, "bob: to all"])
+
+        operation = json.loads(server.get("/openapi.json").text)["paths"]["/events"]["get"]
+        ((media_type, content),) = operation["responses"]["200"]["content"].items()
+        assert media_type == "text/event-stream"
+        data = content["itemSchema"]["properties"]["data"]
+        assert "text" in data["contentSchema"]["properties"]
 
 
 MODEL = f"""{WAITING}
