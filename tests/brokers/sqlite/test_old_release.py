@@ -8,7 +8,7 @@ import pytest
 from sqlite_files import opened
 from sqlite_old import OldRelease
 
-from heliograph import Event
+from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers import Retention
 from heliograph.brokers.base import Terms
 from heliograph.brokers.contract import RecordingListener
@@ -163,3 +163,21 @@ async def test_a_file_is_taken_over_as_a_whole(path, old):
     assert schema(path) == before
     async with opened_at(path) as broker:
         assert (await broker.append("a", Event("2"))).position.offset == 2
+
+
+async def test_a_backup_of_the_last_release_is_restored(path, old, tmp_path):
+    """Processes that have the file open add to it again; publishers repeat what fails."""
+    backup = sqlite3.connect(tmp_path / "backup")
+    old.append("a", "old 1")
+    old.file.backup(backup)
+    async with opened_at(path) as broker:
+        last = await broker.append("a", Event("2"), terms=Terms(retain_as="x"))
+        backup.backup(old.file)
+        backup.close()
+
+        with pytest.raises(BrokerUnavailableError, match="former release"):
+            await broker.append("a", Event("3"))
+
+        entry = await broker.append("a", Event("3"))
+        assert (entry.position.offset, entry.event.data) == (2, "3")
+        assert entry.position.epoch != last.position.epoch

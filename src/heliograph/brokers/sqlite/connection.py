@@ -18,7 +18,7 @@ from ... import native
 from ...errors import BrokerUnavailableError, ConfigError
 from .failures import failure, is_lock, lacks_access
 from .private_files import PRIVATE, limit_rights, make_file
-from .schema import ensure_schema, read_state, renew_copy
+from .schema import ensure_schema, has_additions, read_state, renew_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,8 +153,21 @@ class Connection:
                     connection.execute("ROLLBACK")
                 raise
         except (sqlite3.Error, OSError, ConfigError) as error:
+            is_old = isinstance(error, sqlite3.OperationalError) and self._is_old()
             self._discard()
+            if is_old:
+                # The next call connects anew, which adds what is missing.
+                reason = f"a copy of a former release was put back: {error}"
+                raise BrokerUnavailableError(str(self.path), reason) from error
             raise failure(error, self.path, self._mode) from error
+
+    def _is_old(self) -> bool:
+        if self._connection is None:
+            return False
+        try:
+            return not has_additions(self._connection)
+        except sqlite3.Error:
+            return False  # the first error tells more
 
     def _discard(self) -> None:
         try:

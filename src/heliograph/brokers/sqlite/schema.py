@@ -39,6 +39,7 @@ __all__ = [
     "FileState",
     "Mark",
     "ensure_schema",
+    "has_additions",
     "read_mark",
     "read_state",
     "renew_copy",
@@ -125,7 +126,7 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
             version. Nothing was written.
     """
     has_schema = _has_schema(connection)
-    if has_schema and connection.execute(_HAS_ADDITIONS).fetchone():
+    if has_schema and has_additions(connection):
         return
     if not has_schema:
         # Only has an effect before the first table. Space is given back in small steps.
@@ -140,7 +141,7 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
                 "INSERT INTO meta (epoch, file_id, inode) VALUES (?, ?, 0)",
                 (new_epoch(), new_epoch()),
             )
-        if not connection.execute(_HAS_ADDITIONS).fetchone():
+        if not has_additions(connection):
             for statement in _ADDITIONS:
                 connection.execute(statement)
         connection.execute("COMMIT")
@@ -148,6 +149,16 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def has_additions(connection: sqlite3.Connection) -> bool:
+    """
+    Return whether a file has what the last release does not know.
+
+    Args:
+        connection: A connection to a file that has the tables, or to an empty one.
+    """
+    return connection.execute(_HAS_ADDITIONS).fetchone() is not None
 
 
 def renew_copy(connection: sqlite3.Connection, inode: int) -> bool:
