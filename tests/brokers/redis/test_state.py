@@ -445,3 +445,23 @@ async def test_positions_of_another_life(server):
         assert await data_of_retained(broker) == ["1"]
         entry = await broker.append("a", Event("3"), terms=ALL)
         assert entry.position == Position(history.head.epoch, 2)
+
+
+async def test_no_more_large_entries_are_read_than_fit(server):
+    """Redis does nothing else meanwhile."""
+    async with opened(server.url) as broker:
+        for n in range(20):
+            await broker.append("a", Event("x" * 200_000), terms=keyed(str(n)))
+        # Of each HMGET, how many fields it names.
+        fields = 0
+        with server.client() as client, client.monitor() as monitor:
+            page = await broker.retained("a", 0, 99)
+            client.ping()
+            for command in monitor.listen():
+                words = command["command"].split()
+                if words == ["PING"]:
+                    break
+                if words[:2] == ["HMGET", RETAINED]:
+                    fields += len(words) - 2
+        assert [entry.position.offset for entry in page.entries] == [1]
+        assert fields == 2

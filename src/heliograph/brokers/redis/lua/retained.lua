@@ -19,9 +19,11 @@ local function add_replaced()
     while #found > max_entries do found[#found] = nil end
 end
 
+-- One first: of large entries no more are read than are likely to fit.
+local count = 1
 while extra == 2 and #found < max_entries and bytes < max_bytes do
     local page = unless('WRONGTYPE', 'ZRANGEBYSCORE', keys_key, from, text(last),
-        'WITHSCORES', 'LIMIT', 0, math.min(16, max_entries - #found))
+        'WITHSCORES', 'LIMIT', 0, math.min(count, max_entries - #found))
     if not page or #page == 0 then break end
     local names = {}
     for n = 1, #page, 2 do names[#names + 1] = page[n] end
@@ -36,6 +38,8 @@ while extra == 2 and #found < max_entries and bytes < max_bytes do
         bytes = bytes + #value
         from = '(' .. page[2 * n]
     end
+    local fitting = math.floor((max_bytes - bytes) * #found / math.max(bytes, 1))
+    count = math.max(1, math.min(16, fitting))
 end
 if extra == 2 and last < head then
     -- After a full page only those before its end.
