@@ -209,14 +209,14 @@ REPLIES = [
     pytest.param(
         Append,
         [b"ended", b"e", b"4", b"t"],
-        Refused("ended", Position("e", 4), "t"),
+        Refused("ended", Position("e", 4), b"t"),
         id="append-after-an-end-that-is-not-announced",
     ),
     pytest.param(Restart, [b"e", b"4"], Position("e", 4), id="restart"),
     pytest.param(
         Restart,
         [b"unshown", b"e", b"4", b"t"],
-        Refused("unshown", Position("e", 4), "t"),
+        Refused("unshown", Position("e", 4), b"t"),
         id="restart-before-an-announcement",
     ),
     pytest.param(

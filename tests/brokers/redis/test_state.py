@@ -405,6 +405,17 @@ class TestAnnounced:
             assert [entry.event.data for entry in await ear.wait_for_entries(1)] == ["1"]
             assert await data_of_retained(here) == []
 
+    async def test_a_damaged_token(self, here, watched):
+        """It keeps nobody from beginning anew."""
+        await self.leave(here, Event("1"), KEPT)
+        with watched.primary().client() as client:
+            (number, row), *_ = client.xrange(EVENTS)
+            client.delete(EVENTS)
+            client.xadd(EVENTS, {**row, "token": b"\xff"}, id=number)
+
+        async with asyncio.timeout(10):
+            assert (await here.begin("a")).offset == 1
+
     async def test_a_repeated_publish(self, here):
         """The first one is announced by the second."""
         await self.leave(here, Event("1"), once("o"))

@@ -136,7 +136,7 @@ class Refused:
 
     reason: str
     unshown: Position | None = None
-    token: str = ""
+    token: bytes = b""
 
     @staticmethod
     def parse(reply: Reply) -> Refused | None:
@@ -153,7 +153,7 @@ class Refused:
             return Refused(reason.decode())
         epoch, offset, token = entry
         position = Position(epoch.decode(), int(offset))
-        return Refused(reason.decode(), position, token.decode(errors="replace"))
+        return Refused(reason.decode(), position, token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ class Announce(Call):
     Args:
         stored_epoch: Of the entry's position.
         stored_offset: Of that position.
-        token: Of the append that has stored it.
+        token: Of the append that has stored it; as bytes if it was read and may be no text.
         is_repeat: Whether it may have been announced already.
         publish_command: ``SPUBLISH`` in a cluster.
         live_channel: The pub/sub channel of the channel's entries.
@@ -176,7 +176,7 @@ class Announce(Call):
 
     stored_epoch: str
     stored_offset: int
-    token: str
+    token: str | bytes
     is_repeat: bool
     publish_command: Literal["PUBLISH", "SPUBLISH"]
     live_channel: str

@@ -195,7 +195,7 @@ class Writer:
         position = stored.position
         if self._announces:
             # Its own publisher may be gone.
-            token = (stored.known_token or b"").decode(errors="replace")
+            token = stored.known_token or b""
             position = await self._announce(channel, call, position, token, is_repeat=True)
         try:
             return load_event(channel, position, stored.at, stored.known_event)
@@ -226,7 +226,7 @@ class Writer:
         channel: str,
         append: Append,
         stored: Position,
-        token: str,
+        token: str | bytes,
         *,
         is_repeat: bool,
         kept_as: bytes = b"",
