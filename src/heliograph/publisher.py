@@ -15,6 +15,7 @@ from .errors import ConfigError
 from .faces import dumps_json
 from .faces.async_verbs import AsyncVerbs
 from .faces.loop_hub import LoopHub
+from .faces.relative_file import warn_of_relative_file
 from .faces.verbs import Verbs, VerbsOf
 from .hub import HubThread
 
@@ -61,6 +62,7 @@ class Publisher(Verbs):
         dumps: Callable[[Any], str] | None = None,
     ) -> None:
         _check(url, config, dumps)
+        warn_of_relative_file(url)
         self._hub = HubThread(url, config or HubConfig())
         self._dumps = dumps or dumps_json
 

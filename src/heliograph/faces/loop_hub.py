@@ -6,18 +6,15 @@ import asyncio
 import contextlib
 import contextvars
 import importlib
-import logging
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ..documentation import page
 from ..hub import open_hub
 from ..hub.threaded import process
-from ..servers.log_once import warn_once
 from ..servers.recycling import recycled_after
 from .loop_tasks import LoopTasks
+from .relative_file import warn_of_relative_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,10 +23,6 @@ if TYPE_CHECKING:
     from ..hub import Hub
 
 __all__ = ["LoopHub"]
-
-_log = logging.getLogger("heliograph.asgi")
-
-_FILE = "sqlite:///"
 
 # How long what was started on the loop may take when the streams are closed.
 _END_SECONDS = 5.0
@@ -135,7 +128,7 @@ class LoopHub:
         return inherited
 
     async def _open(self) -> None:
-        _warn_of_relative_file(self.url)
+        warn_of_relative_file(self.url)
         # Kept in the step in which it is open: whoever has asked for it may be cancelled
         # in that moment, and nobody could close it.
         self.hub = await open_hub(
@@ -159,17 +152,3 @@ class LoopHub:
         # What a loop has left open when it ended can only be dropped.
         self._loop, self.hub, self._changing = loop, None, asyncio.Lock()
         self.tasks.forget_ended_loops()
-
-
-def _warn_of_relative_file(url: str) -> None:
-    """Warn that a file is below the current folder: only this process knows which one."""
-    path = url.removeprefix(_FILE).partition("?")[0]
-    if url.startswith(_FILE) and not path.startswith("/"):
-        file = Path(path).absolute()
-        warn_once(
-            _log,
-            f"{url} in {file.parent}",
-            f"{url} is the file {file}, below the current folder. A process that is started"
-            " in another folder has another file, and exchanges no events with this one."
-            f" Write {_FILE}{file} ({page('asgi.md')})",
-        )
