@@ -2,11 +2,13 @@
 
 import asyncio
 
+import pytest
+
 from heliograph import (
     Event,
     HubConfig,
 )
-from heliograph.brokers import Retention
+from heliograph.brokers import Retention, Terms
 from heliograph.brokers.memory import MemoryBroker
 from heliograph.channels.entry import Entry
 from heliograph.channels.position import Position
@@ -118,3 +120,27 @@ async def test_an_entry_that_cannot_be_taken(caplog):
         assert await gap_of(clients[0]) == {"a": "trimmed"}
         assert (await clients[1].wait(1))[0].data == "x"
         assert caplog.text.count("cannot take an entry of 'a'") == 1
+
+
+# Where a channel continues in another epoch, and whether entries are missing -> whether it
+# may have an end, and retained entries.
+RESTARTS = [
+    pytest.param(2, False, True, id="the-same-under-another-name"),
+    pytest.param(0, False, False, id="forgotten"),
+    pytest.param(1, True, True, id="with-losses-that-storage-knows"),
+]
+
+
+@pytest.mark.parametrize(("offset", "gap", "has_state"), RESTARTS)
+async def test_the_state_in_another_epoch(offset, gap, has_state):
+    """It stays, unless the channel is another one."""
+    async with opened() as hub:
+        await hub.publish(["a"], Event("0"), Terms(retain_as=""))
+        await hub.ask(lambda state: state.end("a", None))
+        await connect(hub, "a", "b").placed()
+        assert hub._table["a"].log.head.offset == 2
+
+        hub._table.on_restart("a", Position("new", offset), gap=gap)
+
+        channel = hub._table["a"]
+        assert (channel.has_ended, channel.has_retained) == (has_state, has_state)

@@ -99,10 +99,13 @@ class CatchUp:
         self._positions: Positions
         # Gaps to announce: channel -> reason, and the position after which it continues.
         self._missing: dict[str, tuple[GapReason, Position]] = {}
-        # Of those the offset up to which the client has the channel's entries.
+        # Of those that may have retained entries before that position: the offset up to
+        # which the client has the channel's entries.
         self._known_until: dict[str, int] = {}
         # Where the client has been told, or has seen, that a channel has ended.
         self._told_ends: dict[str, Position] = {}
+        # The head at which storage was asked whether a channel has ended.
+        self._confirmed: dict[str, Position] = {}
         self._is_resumed = self._is_opened = False
         # Whether a position was moved to another epoch, and no block since has said so.
         self._is_renamed = False
@@ -116,7 +119,7 @@ class CatchUp:
         await self._find_start()
         self._is_resumed = self._subscriber.resumes and not self._missing
         while True:
-            if any(self._table[name].has_retained for name in self._missing):
+            if self._known_until:
                 # What is retained is replayed after the gap.
                 await self._write([])
             if self._positions.replayed:
@@ -132,7 +135,9 @@ class CatchUp:
                 # The logs are shared by all clients; this page is held for one of them.
                 self._subscriber.page_bytes = sum(len(item.body) for item in page)
             elif self._is_close():
-                break
+                if await self._confirm_ends():
+                    break
+                continue  # while storage was asked the logs may have moved far
             else:
                 page = _merge(
                     log.after(self._positions[name], _PAGE_ENTRIES)
@@ -140,8 +145,6 @@ class CatchUp:
                 )
             await self._write(page)
             self._subscriber.page_bytes = 0
-        for name, log in self._logs.items():
-            await self._confirm_end(name, log.head)
 
     def finish(self) -> None:
         """Write the entries up to the heads. Call it in the step that joins the feed."""
@@ -167,18 +170,24 @@ class CatchUp:
         await self._find_start()
         if self._missing or self._positions != self._heads():
             return False
-        for name in self._logs:
-            await self._confirm_end(name, self._positions[name])
+        await self._confirm_ends()
         return self._table.have_ended(self._logs)
 
-    async def _confirm_end(self, name: str, position: Position) -> None:
-        """Ask storage whether a channel has ended at a position, if it seems so."""
-        if not self._table[name].has_ended:
-            return
-        # Another process may have begun the channel again, and this one not know it yet.
-        history = await self._storage.read(name, position, 0)
-        if not history.has_ended or history.head != position:
-            self._table[name].has_ended = False
+    async def _confirm_ends(self) -> bool:
+        """Ask storage about what seems to be an end; return whether nothing was asked."""
+        asked = False
+        for name, log in self._logs.items():
+            head, channel = log.head, self._table[name]
+            if not channel.has_ended or self._confirmed.get(name) == head:
+                continue
+            # Another process may have begun the channel again, unknown to this one.
+            history = await self._storage.read(name, head, 0)
+            self._confirmed[name], asked = head, True
+            is_over = history.has_ended and history.head == head
+            # If the head has moved meanwhile, its entry says whether it is an end.
+            if not is_over and log.head == head:
+                channel.has_ended = False
+        return not asked
 
     async def _find_start(self) -> None:
         for name in self._subscriber.channels:
@@ -208,6 +217,7 @@ class CatchUp:
                 return Positions({channels[0]: found})
         heads = self._heads()
         self._missing = {name: ("unknown", heads[name]) for name in channels}
+        self._known_until = {name: 0 for name in channels if self._table[name].has_retained}
         return heads
 
     async def _beginning(self, name: str) -> Position:
@@ -261,9 +271,11 @@ class CatchUp:
             return []
         if history.gap is not None:
             self._missing[name] = history.gap, history.start
-            is_same = history.gap == "trimmed"
-            self._known_until[name] = self._positions[name].offset if is_same else 0
-            if self._table[name].has_retained:
+            is_ahead = history.start.offset > log.head.offset
+            # Of what has not reached this process yet it does not know either.
+            if self._table[name].has_retained or is_ahead:
+                is_same = history.gap == "trimmed"
+                self._known_until[name] = self._positions[name].offset if is_same else 0
                 return []  # what is retained comes before it
         else:
             # The client's position, which may have another epoch than the client sent.
@@ -348,10 +360,10 @@ class CatchUp:
         if self._missing:
             for name, (_, start) in self._missing.items():
                 self._positions.advance(name, start)
-                if self._table[name].has_retained:
-                    self._positions.replay(name, self._known_until.get(name, 0))
+                if name in self._known_until:
+                    self._positions.replay(name, self._known_until[name])
             blocks.append(gap_block(self._missing, self._positions))
-            self._missing = {}
+            self._missing, self._known_until = {}, {}
             self._counters.gaps += 1
         return blocks
 

@@ -267,9 +267,12 @@ class ChannelTable:
         channel = self._channels.get(name)
         if channel is None or channel.log is None or channel.log.head.epoch == start.epoch:
             return
+        # What was before the position is not known: it may have been retained, or the end.
+        # Storage is asked wherever it matters.
+        if gap or start.offset != channel.log.head.offset:
+            channel.has_ended = start.offset > 0
+        channel.has_retained = start.offset > 0
         channel.log.restart(start)
-        # What was before the position is not known, and may have been retained.
-        channel.has_ended, channel.has_retained = False, start.offset > 0
         if gap:
             channel.events.on_gap(name, Appended.NEW_EPOCH.value, start)
         else:
