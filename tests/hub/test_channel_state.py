@@ -11,7 +11,7 @@ from heliograph.channels.start import Start
 from heliograph.hub import Admission
 from heliograph.hub.timings import DEFAULT_TIMINGS
 from hubs import opened, resume
-from streams import connect, until
+from streams import StreamParser, connect, until
 
 RETAINED = Terms(retain_as="")
 
@@ -56,14 +56,61 @@ async def test_open_streams_end(url, last):
 
 
 async def test_an_end_with_an_id_of_its_own(url):
-    """Whoever has seen the last event by that id has seen the end."""
+    """The end has another id than the last event, and history is not asked for it."""
     async with opened(url) as hub:
         client = await connect(hub, "a").placed()
-        await hub.ask(end("a", Event("last", id="own")))
+        id_ = await hub.ask(end("a", Event("last", id="own")))
         await client.ended()
 
-        assert [event.id for event in client.events] == ["own", "own"]
-        assert await is_refused(connect(hub, "a", last_event_id="own"))
+        assert [event.id for event in client.events] == ["own", id_]
+        late = await connect(hub, "a", last_event_id="own").ended()
+        assert seen(late) == [ended()]
+        assert await is_refused(connect(hub, "a", last_event_id=id_))
+        await hub.ask(lambda state: state.begin("a"))
+        await hub.publish(["a"], Event("next"))
+        assert (await connect(hub, "a", last_event_id=id_).wait(1))[0].data == "next"
+
+
+@pytest.mark.parametrize("own_id", [None, "own"])
+@pytest.mark.parametrize("channels", ["a", "ab"])
+@pytest.mark.parametrize("start", ["live", "retained", "start"])
+async def test_cut_off_before_the_end(url, channels, start, own_id):
+    """Wherever a client is cut off, it gets the rest and the end when it resumes, once."""
+    async with opened(url) as hub:
+
+        async def given(**options):
+            client = connect(hub, *channels, **options)
+            if "b" in channels and client.raw == b"":
+                await client.placed()
+                await hub.publish(["b"], Event("then"))
+                await client.wait_for(lambda it: "then" in it.data)
+            await client.ended() if channels == "a" else client.leave()
+            return client
+
+        for n in range(3):
+            await hub.publish(["a"], Event(str(n)), Terms(retain_as=str(n)))
+        last = end("a", Event("last", id=own_id), RETAINED)
+        if start == "live":
+            client = await connect(hub, *channels, start=Start.parse("start")).wait_for(
+                lambda it: "2" in it.data
+            )
+            await hub.ask(last)
+            await client.wait_for(lambda it: ended() in seen(it))
+        else:
+            await hub.ask(last)
+            client = await given(start=Start.parse(start))
+        whole = [name for name in seen(client) if name != "then"]
+        assert whole == ["0", "1", "2", "last", ended()]
+
+        blocks = client.body.split(b"\n\n")
+        for cut in range(1, len(blocks)):
+            before = StreamParser()
+            got = before.feed(b"\n\n".join([*blocks[:cut], b""]))
+            late = await given(last_event_id=before.last_event_id)
+            names = [event.data for event in got if event.data != "then"]
+            rest = [name for name in seen(late) if name != "then"]
+            assert len(names) + len(rest) == len(whole), (cut, names, rest)
+            assert rest == whole[len(names) :]
 
 
 # Where a stream begins that has no position -> what it gets of a channel that has ended.

@@ -47,9 +47,13 @@ def entry_block(item: LogItem, positions: Positions) -> bytes:
 
     Returns:
         The bytes of one event. Its id is the publisher's own if the stream has this channel
-        alone: a stream of several channels needs the positions in all of them.
+        alone: a stream of several channels needs the positions in all of them. If its
+        channel ends with it, the event that tells so follows.
     """
-    return id_line(item, positions) + item.body
+    block = id_line(item, positions) + item.body
+    if item.has_end_after:
+        block += end_block(item.entry.channel, positions)
+    return block
 
 
 def id_line(item: LogItem, positions: Positions) -> bytes:
@@ -63,9 +67,19 @@ def id_line(item: LogItem, positions: Positions) -> bytes:
     entry = item.entry
     positions.advance(entry.channel, entry.position)
     own_id = entry.event.id
-    if own_id is None or len(positions.channels) > 1:
-        return encode_id(positions.id)
-    return encode_id(own_id)
+    if own_id is not None and len(positions.channels) == 1:
+        return encode_id(own_id)
+    return _line_before_end(item, positions)
+
+
+def _line_before_end(item: LogItem, positions: Positions) -> bytes:
+    """Return the line with the positions: a client may be cut off before the end."""
+    channel = item.entry.channel
+    if item.has_end_after:
+        positions.withhold_end(channel)
+    line = encode_id(positions.id)
+    positions.tell_end(channel)
+    return line
 
 
 def retained_block(item: LogItem, positions: Positions) -> bytes:
@@ -78,11 +92,15 @@ def retained_block(item: LogItem, positions: Positions) -> bytes:
 
     Returns:
         The bytes of one event. Its id is never the publisher's own: of an entry that
-        history no longer holds, a client could not resume by that.
+        history no longer holds, a client could not resume by that. If its channel ends with
+        it, the event that tells so follows.
     """
     entry = item.entry
     positions.replay(entry.channel, entry.position.offset)
-    return encode_id(positions.id) + item.body
+    block = _line_before_end(item, positions) + item.body
+    if item.has_end_after:
+        block += end_block(entry.channel, positions)
+    return block
 
 
 def end_block(channel: str, positions: Positions) -> bytes:
@@ -91,8 +109,10 @@ def end_block(channel: str, positions: Positions) -> bytes:
 
     Args:
         channel: The channel's name.
-        positions: The positions of the client, at the end of the channel.
+        positions: The positions of the client, at the end of the channel. They state from
+            now on that it was told.
     """
+    positions.tell_end(channel)
     return encode_id(positions.id) + encode_body(end_event(channel))
 
 

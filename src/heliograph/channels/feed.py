@@ -23,7 +23,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from ..wire.coding import Coding
-from .blocks import gap_block, id_line
+from .blocks import end_block, gap_block, id_line
 from .cursor import Cursor, HeldBytes
 from .joined import JoinedBlocks
 from .segments import Segments
@@ -181,6 +181,8 @@ class Feed:
             self._held.bytes += size
         item.holders += 1
         self._push(_Entry(item), size + self._id_bytes)
+        if item.has_end_after:
+            self.append_block(end_block(item.entry.channel, self.positions))
 
     def announce_gap(self, channel: str, reason: GapReason, go_on: Position) -> None:
         """

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..wire.encoder import encode_body
-from .end import END_EVENT_TYPE, end_event
+from .end import END_EVENT_TYPE
 
 if TYPE_CHECKING:
     from .entry import Entry
@@ -33,8 +33,7 @@ class LogItem:
 
     Attributes:
         entry: The entry.
-        body: The encoded event without its ``id:`` line; of an end with an event of its own
-            the event ``heliograph.end``, too, to which the same id applies.
+        body: The encoded event without its ``id:`` line.
         holders: How many feeds hold it for cursors that have not passed it.
     """
 
@@ -53,10 +52,12 @@ class LogItem:
         Args:
             entry: Any entry.
         """
-        body = encode_body(entry.event)
-        if entry.is_end and entry.event.type != END_EVENT_TYPE:
-            body += encode_body(end_event(entry.channel))
-        return cls(entry, body)
+        return cls(entry, encode_body(entry.event))
+
+    @property
+    def has_end_after(self) -> bool:
+        """Whether ``heliograph.end`` follows: it is another event, and ends its channel."""
+        return self.entry.is_end and self.entry.event.type != END_EVENT_TYPE
 
 
 class Appended(Enum):

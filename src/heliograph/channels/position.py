@@ -14,8 +14,8 @@ The grammar of an id::
     offset   = decimal, no leading zeros
 
 The offset after ``~`` is that of the last retained event that a client has been given which
-is still given those up to its position: it resumes after that one. It is smaller than the
-first one.
+is still given those up to its position: it resumes after that one. If it is the same as the
+first one, all were given, and the client has yet to be told that the channel has ended.
 
 The tag binds an id to its channels. Without it the id of another selection with as many
 channels would be read as positions in these. Positions are written in exactly one way, and
@@ -37,6 +37,7 @@ from ..errors import InvalidFieldError, InvalidStreamIdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["GapReason", "Position", "Positions"]
 
@@ -114,13 +115,15 @@ class Positions:
         positions: A position for each channel, in any order.
     """
 
-    __slots__ = ("_channels", "_parts", "_positions", "_prefix", "_replayed")
+    __slots__ = ("_channels", "_parts", "_positions", "_prefix", "_replayed", "_untold")
 
     def __init__(self, positions: Mapping[str, Position]) -> None:
         self._channels = tuple(sorted(positions))
         self._positions = [positions[name] for name in self._channels]
         # Channels whose retained entries are being given -> the offset of the last one.
         self._replayed: dict[str, int] = {}
+        # Channels that have ended at their positions, which has yet to be told.
+        self._untold: set[str] = set()
         self._prefix = _tag(self._channels)
         # The parts of the id after the tag; empty if all have to be written again.
         self._parts: list[str] = []
@@ -136,10 +139,11 @@ class Positions:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Positions):
             return NotImplemented
-        return (self._channels, self._positions, self._replayed) == (
+        return (self._channels, self._positions, self._replayed, self._untold) == (
             other._channels,
             other._positions,
             other._replayed,
+            other._untold,
         )
 
     __hash__ = None  # type: ignore[assignment]  # it moves
@@ -147,7 +151,8 @@ class Positions:
     def __repr__(self) -> str:
         positions = dict(zip(self._channels, self._positions, strict=True))
         replayed = f", replayed={self._replayed!r}" if self._replayed else ""
-        return f"Positions({positions!r}{replayed})"
+        untold = f", untold={self._untold!r}" if self._untold else ""
+        return f"Positions({positions!r}{replayed}{untold})"
 
     def advance(self, channel: str, position: Position) -> None:
         """
@@ -159,6 +164,8 @@ class Positions:
         """
         index = self._index(channel)
         before, self._positions[index] = self._positions[index], position
+        if self._untold and before != position:
+            self.tell_end(channel)
         if before.epoch != position.epoch:
             self._parts = []
         elif self._parts and not self._replayed:
@@ -201,6 +208,33 @@ class Positions:
         self.replay(channel, self[channel].offset)
 
     @property
+    def untold(self) -> AbstractSet[str]:
+        """The channels of which a client has yet to be told that they have ended."""
+        return self._untold
+
+    def withhold_end(self, channel: str) -> None:
+        """
+        State that a channel has ended at its position, and the client was not told.
+
+        Args:
+            channel: One of :attr:`channels`.
+        """
+        if channel not in self._untold:
+            self._untold.add(channel)
+            self._parts = []
+
+    def tell_end(self, channel: str) -> None:
+        """
+        State that the client has been told of a channel's end, or that there is none.
+
+        Args:
+            channel: One of :attr:`channels`.
+        """
+        if channel in self._untold:
+            self._untold.remove(channel)
+            self._parts = []
+
+    @property
     def id(self) -> str:
         """The id with which a client resumes from these positions."""
         if not self._parts:
@@ -212,7 +246,8 @@ class Positions:
         for channel, position in zip(self._channels, self._positions, strict=True):
             prefix = "" if position.epoch == epoch else f"{position.epoch}-"
             epoch = position.epoch
-            replayed = self._replayed.get(channel)
+            until = position.offset if channel in self._untold else None
+            replayed = self._replayed.get(channel, until)
             suffix = "" if replayed is None else f"~{replayed}"
             yield f"{prefix}{position.offset}{suffix}"
 
@@ -255,6 +290,8 @@ class Positions:
         result = cls(positions)
         for channel, offset in replayed.items():
             result.replay(channel, offset)
+            if offset == result[channel].offset:
+                result.withhold_end(channel)
         # The tag is of other channels, an epoch is written where it has not changed, or
         # more was given than there is.
         if result.id != text:

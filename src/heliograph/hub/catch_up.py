@@ -198,6 +198,7 @@ class CatchUp:
                 name: self._positions[name]
                 for name in self._logs
                 if name not in self._positions.replayed
+                and name not in self._positions.untold
             }
 
     async def _starting_point(self) -> Positions:
@@ -214,7 +215,10 @@ class CatchUp:
         if len(channels) == 1:
             found = await self._storage.find(channels[0], last_event_id)
             if found is not None:
-                return Positions({channels[0]: found})
+                positions = Positions({channels[0]: found})
+                # If the channel has ended with it, the end has an id of its own.
+                positions.withhold_end(channels[0])
+                return positions
         heads = self._heads()
         self._missing = {name: ("unknown", heads[name]) for name in channels}
         self._known_until = {name: 0 for name in channels if self._table[name].has_retained}
@@ -354,6 +358,7 @@ class CatchUp:
     def _announcement(self) -> list[bytes]:
         """Return the blocks that have to come before the next entries."""
         blocks = []
+        self._mark_ends()
         if not self._is_opened:
             blocks.append(self._opening.block(self._positions, resumed=self._is_resumed))
             self._is_opened = True
@@ -362,10 +367,23 @@ class CatchUp:
                 self._positions.advance(name, start)
                 if name in self._known_until:
                     self._positions.replay(name, self._known_until[name])
+            self._mark_ends()
             blocks.append(gap_block(self._missing, self._positions))
             self._missing, self._known_until = {}, {}
             self._counters.gaps += 1
         return blocks
+
+    def _mark_ends(self) -> None:
+        """State in the next ids which ends the client has yet to be told, in finish()."""
+        for name, log in self._logs.items():
+            if (
+                self._table[name].has_ended
+                and self._positions[name] == log.head
+                and self._told_ends.get(name) != log.head
+            ):
+                self._positions.withhold_end(name)
+            else:
+                self._positions.tell_end(name)
 
 
 def _merge(pages: Iterable[list[LogItem]]) -> list[LogItem]:
