@@ -40,13 +40,17 @@ class Client:
 
     async def read(self):
         data = await asyncio.get_running_loop().sock_recv(self.connection, 1 << 16)
+        self.take(data)
+        return data
+
+    def take(self, data):
+        """Parse what has been read."""
         self._raw += data
         if self._body_at is not None:
             self.events += self.parser.feed(data)
         elif b"\r\n\r\n" in self._raw:
             self._body_at = self._raw.index(b"\r\n\r\n") + 4
             self.events += self.parser.feed(self.body)
-        return data
 
     @property
     def raw(self):
