@@ -11,7 +11,7 @@ from heliograph import (
     Event,
     HubConfig,
 )
-from heliograph.brokers import Retention
+from heliograph.brokers import Retention, Terms
 from heliograph.brokers.memory import MemoryBroker
 from heliograph.channels.position import Position, Positions
 from heliograph.hub import Admission
@@ -351,3 +351,71 @@ async def test_a_client_that_catches_up_without_reading_costs_one_page():
         assert back.subscriber._sink._transport.get_write_buffer_size() < 200_000
 
         assert [e.data[:3] for e in await back.wait(500)] == [f"{n:03}" for n in range(500)]
+
+
+class Slow(MemoryBroker):
+    """A broker in which something happens while it is asked whether a channel has ended."""
+
+    meanwhile = None
+
+    async def read(self, channel, after, limit):
+        found = await super().read(channel, after, limit)
+        if limit == 0 and found.has_ended and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+            # The entries reach the logs.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            found = await super().read(channel, after, limit)
+        return found
+
+    async def publish(self, channel, count, **terms):
+        for n in range(count):
+            await self.append(channel, Event(str(n)), terms=Terms(**terms))
+
+
+@contextlib.asynccontextmanager
+async def slow_hub():
+    broker = Slow(Retention(events=100, seconds=1e6))
+    hub = Hub(broker, HubConfig(log_events=2, retry_ms=0), timings=DEFAULT_TIMINGS)
+    await hub.open()
+    warm = await connect(hub, "a", "b").placed()
+    await broker.publish("a", 1, is_end=True)
+    await warm.wait(2)
+    try:
+        yield hub, broker
+    finally:
+        await hub.close()
+
+
+async def test_much_comes_while_an_end_is_confirmed(caplog):
+    """More than the log of the other channel holds."""
+    async with slow_hub() as (hub, broker):
+        broker.meanwhile = lambda: broker.publish("b", 9)
+
+        client = connect(hub, "a", "b")
+
+        await client.wait_for(lambda it: len(it.events) == 10)
+        data = [event.data for event in client.events if event.type == "message"]
+        assert data == [str(n) for n in range(9)]
+        assert caplog.messages == []
+
+
+async def test_another_end_comes_while_one_is_confirmed():
+    """The client is given that life, too, and its end."""
+    async with slow_hub() as (hub, broker):
+        id_ = await hub.ask(lambda state: state.position(("a",)))
+
+        async def live_again():
+            await broker.begin("a")
+            await broker.publish("a", 1)
+            await broker.publish("a", 1, is_end=True)
+
+        broker.meanwhile = live_again
+
+        client = await connect(hub, "a", last_event_id=id_).ended()
+
+        assert [event.type for event in client.events] == ["message"] * 2 + [
+            "heliograph.end"
+        ]
+        assert hub._table["a"].has_ended

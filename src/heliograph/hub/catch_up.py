@@ -137,7 +137,7 @@ class CatchUp:
             elif self._is_close():
                 if await self._confirm_ends():
                     break
-                continue  # while storage was asked the logs may have moved far
+                continue  # the logs may have moved far
             else:
                 page = _merge(
                     log.after(self._positions[name], _PAGE_ENTRIES)
@@ -170,8 +170,8 @@ class CatchUp:
         await self._find_start()
         if self._missing or self._positions != self._heads():
             return False
-        await self._confirm_ends()
-        return self._table.have_ended(self._logs)
+        await self._confirm_ends()  # it may end once more meanwhile
+        return self._table.have_ended(self._logs) and self._positions == self._heads()
 
     async def _confirm_ends(self) -> bool:
         """Ask storage about what seems to be an end; return whether nothing was asked."""
@@ -197,8 +197,7 @@ class CatchUp:
             self._told_ends = {
                 name: self._positions[name]
                 for name in self._logs
-                if name not in self._positions.replayed
-                and name not in self._positions.untold
+                if name not in {*self._positions.replayed, *self._positions.untold}
             }
 
     async def _starting_point(self) -> Positions:
