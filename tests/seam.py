@@ -1,5 +1,6 @@
 """What may be in a channel, and what a client may get of it: each event once, in order."""
 
+import contextlib
 import json
 import zlib
 from collections import defaultdict
@@ -152,9 +153,14 @@ class Follower:
         return number, positions.replayed.get(name, offset)
 
     def check(self):
-        try:
+        with self._told():
             for name, base in self.base.items():
                 self._check(self.models[name], base, self.got[name], self.ends[name])
+
+    @contextlib.contextmanager
+    def _told(self):
+        try:
+            yield
         except AssertionError as error:
             error.add_note("\n".join(map(str, [self.names, self.start, *self.story])))
             raise
@@ -180,6 +186,10 @@ class Follower:
 
     def check_over(self):
         """Check that it was right to tell the client that nothing comes any more."""
+        with self._told():
+            self._check_over()
+
+    def _check_over(self):
         for name in self.names:
             model = self.models[name]
             assert model.has_ended, "it has not ended"

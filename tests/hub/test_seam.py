@@ -296,7 +296,7 @@ async def test_at_random(bounds, addresses, chance):
         while streams.connections:
             streams.connections.pop().close()
     # It has been tried.
-    assert replayed > 20
-    assert ends > 20
-    assert counts["repeated"] > 5
-    assert gaps > 20 or bounds[0] > 100
+    assert replayed > 5
+    assert ends > 5
+    assert counts["repeated"] > 2
+    assert gaps > 5 or bounds[0] > 100
