@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from heliograph import Event, HubClosedError, TooManySubscribersError
+from heliograph.channels.start import Start
 from heliograph.hub import Admission
 from hubs import opened
 from streams import until
@@ -106,6 +107,23 @@ async def test_a_program_that_is_too_slow():
         assert [data[:3] for data in await take(events, count)] == [
             f"{n:03}" for n in range(count)
         ]
+
+
+async def test_a_program_that_is_too_slow_twice(url):
+    """The second time before it was told where it is."""
+    async with (
+        opened(url) as hub,
+        hub.subscribe(("a",), start=Start.parse("now")) as events,
+    ):
+        await hub.publish(["a"], Event("0"))
+        assert await take(events, 1) == ["0"]
+        for n in (1, 2):
+            hub._clients._admission.find(events._ticket.number).drop()
+            await hub.publish(["a"], Event(str(n)))
+            # It joins again.
+            assert await events._pull()
+
+        assert await take(events, 2) == ["1", "2"]
 
 
 async def test_a_program_that_is_too_slow_and_was_disconnected():

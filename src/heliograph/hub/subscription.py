@@ -81,6 +81,7 @@ class Subscription:
         self._cut_off_at: int | None = None
         self._events: deque[Event] = deque()
         self._has_left = False
+        self._joined_after: str | None = None
         self._join(last_event_id)
 
     async def locate(self) -> None:
@@ -145,6 +146,7 @@ class Subscription:
             arrived_at=self._cut_off_at,
         )
         ticket = self._hub.admit(admission)
+        self._joined_after = last_event_id
         # Only now: a caller that was refused can try again from the same position.
         # Without a limit: what arrives is what a publisher was allowed to publish, perhaps
         # one in another process with a larger max_event_bytes.
@@ -173,7 +175,8 @@ class Subscription:
             return False
         # The program was too slow: it resumes, as a client does, for the rest.
         try:
-            self._join(self._parser.last_event_id)
+            # From where it joined, if it was disconnected before it was told a position.
+            self._join(self._parser.last_event_id or self._joined_after)
         except HubClosedError:
             return False
         return True
