@@ -237,7 +237,8 @@ def check_over(client, lives):
 
 async def harm(site, chance):
     kills = 0
-    while site.publisher.poll() is None:
+    # However fast the program has done its part: started again it has nothing to do.
+    while kills < 4 or site.publisher.poll() is None:
         await asyncio.sleep(chance.uniform(0.05, 0.4))
         fault = chance.choice(FAULTS)
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
@@ -310,5 +311,3 @@ async def test_state_under_kills(kind, tmp_path, chance):
           f" {sum(len(c.overs) for c in clients)} times 204,"
           f" {sum(len(e) for c in clients for e in c.ends.values())} ends,"
           f" {sum(c.gaps for c in clients)} gaps")  # fmt: skip
-    # It has been tried.
-    assert kills > 2
