@@ -279,7 +279,7 @@ async def test_at_random(bounds, addresses, chance):
     """In one process, and in two with a storage that they share."""
     gaps = replayed = ends = 0
     counts = Counter()
-    times = 20 if addresses(0) == "memory:" else 6
+    times = 8 if addresses(0) == "memory:" else 5
     for n in range(TIMES or times):
         seed = chance.randrange(1 << 32)
         print(f"schedule {n}: {seed}")
