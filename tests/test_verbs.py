@@ -198,7 +198,9 @@ def test_retained_keys(face):
 
     assert id_ == face.history("sse")[-2].id
     assert taken(face.subscribe(timeout=0.3), 9) == ["None", "c"]
+    assert face.last("sse", "").data == "None"
     face.forget("sse")
+    assert face.last("sse", "") is None
     assert face.last("sse", key="a") is face.last("sse", key="b") is None
     assert taken(face.subscribe(timeout=0.3), 9) == ["c"]
 
@@ -231,7 +233,7 @@ def test_pages(face):
 
 # (verb, arguments, what the error says)
 MISTAKES = [
-    ("publish", {"data": "x", "key": "k"}, "key 'k': is that of a retained event"),
+    ("publish", {"data": "x", "key": "k"}, "key 'k': needs retain=True"),
     ("publish", {"data": "x", "retain": 1}, "retain 1: must be True or False"),
     ("publish", {"data": "x", "retain": True, "key": ""}, "must have 1 to 255 bytes"),
     (
@@ -243,7 +245,7 @@ MISTAKES = [
     ("publish", {"data": "x", "idempotency_key": "\ud800"}, "must not contain a lone"),
     ("publish", {"data": Event("x"), "type": "t"}, "must be a field of the Event given"),
     ("publish", {"data": "x", "type": "heliograph.end"}, "must not begin with"),
-    ("end", {"channel": "a", "retain": True}, "is that of a last event: give its data"),
+    ("end", {"channel": "a", "retain": True}, "needs data: the channel ends without"),
     ("end", {"channel": ["a"]}, "channel ['a']: must be str"),
     ("end", {"channel": "a", "data": "x", "type": "heliograph.x"}, "must not begin with"),
     ("begin", {"channel": ""}, "channel '': must not be empty"),
@@ -255,7 +257,8 @@ MISTAKES = [
     ),
     ("history", {"channel": "a", "after": 7}, "after 7: must be str"),
     ("history", {"channel": "a", "limit": 0}, "limit 0: must be a whole number from 1"),
-    ("last", {"channel": "a", "key": ""}, "key '': must have 1 to 255 bytes"),
+    ("publish", {"data": None, "key": "k", "type": "t"}, "type 't': needs data"),
+    ("last", {"channel": "a", "key": 7}, "key 7: must be str"),
     ("subscribe", {"start": "retain"}, "did you mean 'retained'?"),
     ("subscribe", {"start": 0}, "start 0: must be"),
     ("subscribe", {"last_event_id": 5}, "last_event_id 5: must be str"),

@@ -199,7 +199,10 @@ class TooManySubscribersError(HeliographError):
 
 class ChannelEndedError(HeliographError):
     """
-    A channel has ended, and nothing was stored.
+    A channel has ended, and nothing was stored in it.
+
+    Other channels of the same publish may have the event: repeat it with an idempotency
+    key.
 
     Attributes:
         channel: The channel's name.
@@ -215,7 +218,10 @@ class ChannelEndedError(HeliographError):
 
 class TooManyRetainedError(HeliographError):
     """
-    A channel retains as many events as it may, and nothing was stored.
+    A channel retains as many events as it may, and nothing was stored in it.
+
+    Other channels of the same publish may have the event: repeat it with an idempotency
+    key.
 
     Attributes:
         channel: The channel's name.

@@ -7,6 +7,7 @@ the application by the URL.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from .brokers import check_url
@@ -18,6 +19,7 @@ from .faces.loop_hub import LoopHub
 from .faces.relative_file import warn_of_relative_file
 from .faces.verbs import Verbs, VerbsOf
 from .hub import HubThread
+from .servers.log_once import warn_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from .hub import Hub
 
 __all__ = ["AsyncPublisher", "Publisher"]
+
+_log = logging.getLogger("heliograph.events")
 
 
 class Publisher(Verbs):
@@ -63,6 +67,13 @@ class Publisher(Verbs):
     ) -> None:
         _check(url, config, dumps)
         warn_of_relative_file(url)
+        if url == "memory:":
+            warn_once(
+                _log,
+                "a publisher in memory",
+                "Publisher('memory:') publishes to this object alone: give it the URL that"
+                " the application has, a file or a Redis",
+            )
         self._hub = HubThread(url, config or HubConfig())
         self._dumps = dumps or dumps_json
 

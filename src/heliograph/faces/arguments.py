@@ -18,12 +18,49 @@ __all__ = [
     "MAX_PAGE",
     "check_limit",
     "check_timeout",
+    "is_forgetting",
     "last_event",
     "position_given",
 ]
 
 MAX_PAGE = 10_000
 """The largest number of events in a page of history."""
+
+
+def is_forgetting(
+    data: object,
+    *,
+    retain: object,
+    key: object,
+    type: object,
+    id: object,
+    retry: object,
+) -> bool:
+    """
+    Return whether a publish retains an event no longer, instead of publishing one.
+
+    Args:
+        data: :obj:`None` if it does.
+        retain: :obj:`False` if it does.
+        key: Not :obj:`None` if it does.
+        type: Of an event, so not given then.
+        id: Likewise not given.
+        retry: Likewise not given.
+
+    Raises:
+        InvalidFieldError: A field of an event is given, although none is published.
+    """
+    if data is not None or key is None or retain is not False:
+        return False
+    for field, value in (("type", type), ("id", id), ("retry", retry)):
+        if value is not None:
+            raise InvalidFieldError(
+                field,
+                value,
+                "needs data: without data and retain=True the event with the key is"
+                " retained no longer, and nothing is published",
+            )
+    return True
 
 
 def last_event(
@@ -56,7 +93,7 @@ def last_event(
     for field, value in given.items():
         if value is not None:
             raise InvalidFieldError(
-                field, value, "is that of a last event: give its data, too"
+                field, value, "needs data: the channel ends without a last event"
             )
     return name, None
 

@@ -10,7 +10,7 @@ from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
 from ..channels.start import Start
 from ..servers.stopping import stopping_process
-from .arguments import check_limit, last_event, position_given
+from .arguments import check_limit, is_forgetting, last_event, position_given
 from .awaited import must_be_awaited
 from .publishing import check_key, event_for, terms_for
 from .request import DEFAULT_CHANNEL
@@ -92,8 +92,9 @@ class AsyncVerbs:
             The id with which a stream of exactly these channels resumes after the event.
 
         Raises:
-            ChannelEndedError: A channel has ended.
-            TooManyRetainedError: A channel retains ``retained_keys`` events already.
+            ChannelEndedError: A channel has ended; others of the call may have the event.
+            TooManyRetainedError: A channel retains ``retained_keys`` events already;
+                likewise.
             EventTooLargeError: The event is larger than ``max_event_bytes``.
         """
         publish = self._publishing(
@@ -121,7 +122,7 @@ class AsyncVerbs:
         idempotency_key: str | None,
     ) -> Callable[[Hub], Coroutine[Any, Any, str]]:
         """Return what publishes on a hub, once the arguments have been checked."""
-        if data is None and key is not None and retain is False:
+        if is_forgetting(data, retain=retain, key=key, type=type, id=id, retry=retry):
             names, forgotten = check_selection(channel), check_key("key", key)
 
             async def forget(hub: Hub) -> str:
@@ -231,26 +232,28 @@ class AsyncVerbs:
         return await (await self._opened()).ask(lambda state: state.position(names))
 
     @_awaited
-    async def last(self, channel: str, *, key: str | None = None) -> Event | None:
+    async def last(self, channel: str, key: str | None = None) -> Event | None:
         """
         Return the newest event of a channel, or the one that is retained with a key.
 
         Args:
             channel: The channel.
-            key: The key of a retained event; :obj:`None` for the newest event in history,
-                or the one that is retained without a key if history holds none.
+            key: The key of a retained event, ``""`` for the one without a key; :obj:`None`
+                for the newest event in history, or the one that is retained without a key
+                if history holds none.
 
         Returns:
             The event, with the id with which a stream of this channel resumes after it;
             :obj:`None` if there is none.
         """
         name = check_channel(channel)
-        checked = None if key is None else check_key("key", key)
+        # "" is the event without a key, which None cannot mean here.
+        checked = check_key("key", key) if key else key
         return await (await self._opened()).ask(lambda state: state.last(name, checked))
 
     @_awaited
     async def history(
-        self, channel: str, *, after: str | None = None, limit: int = 100
+        self, channel: str, after: str | None = None, limit: int = 100
     ) -> list[Event]:
         """
         Return a page of a channel's history.

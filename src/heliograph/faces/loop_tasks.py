@@ -35,7 +35,16 @@ class LoopTasks:
         """
         task = asyncio.create_task(coroutine, context=contextvars.Context())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # Also before its first step, in which it could log that itself.
+        if task.cancelled():
+            _log.error(
+                "a call of on_leave or publish_soon(…) was cancelled, as its loop has ended:"
+                " what it was to do may be lost"
+            )
 
     def forget_ended_loops(self) -> None:
         """Forget the tasks that were left on loops that have ended."""

@@ -86,8 +86,8 @@ def terms_for(
         raise InvalidFieldError(
             "key",
             key,
-            "is that of a retained event: write retain=True with it, or forget(channel,"
-            " key=…) to retain that event no longer",
+            "needs retain=True; to retain the event with this key no longer, call"
+            " forget(channel, key=…)",
         )
     if idempotency_key is not None:
         check_key("idempotency_key", idempotency_key)

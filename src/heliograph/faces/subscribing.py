@@ -37,6 +37,10 @@ class SubscriptionBlock:
         """Release the slot."""
         return await self._block.__aexit__(kind, error, traceback)
 
+    def __iter__(self) -> Never:
+        """Refuse ``for``, as ``async for`` without the block."""
+        self.__aiter__()
+
     def __aiter__(self) -> Never:
         """Refuse ``async for`` without the block, and a ``StreamingResponse`` of it."""
         raise TypeError(

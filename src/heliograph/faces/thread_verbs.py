@@ -146,9 +146,6 @@ class ThreadVerbs(AsyncVerbs):
     async def _logged(self, publish: Callable[[Hub], Coroutine[Any, Any, str]]) -> None:
         try:
             await self._published(publish)
-        except asyncio.CancelledError:
-            _log.error("the event of a publish_soon(…) may be lost: its loop has ended")
-            raise
         except Exception:  # noqa: BLE001 - the boundary of a task
             _log.exception("the event of a publish_soon(…) is not published")
 

@@ -9,7 +9,13 @@ from ..channels.entry import id_after
 from ..channels.names import check_channel, check_selection
 from ..channels.start import Start
 from ..servers.stopping import stopping_process
-from .arguments import check_limit, check_timeout, last_event, position_given
+from .arguments import (
+    check_limit,
+    check_timeout,
+    is_forgetting,
+    last_event,
+    position_given,
+)
 from .publishing import check_key, event_for, terms_for
 from .request import DEFAULT_CHANNEL
 
@@ -88,14 +94,15 @@ class Verbs:
             The id with which a stream of exactly these channels resumes after the event.
 
         Raises:
-            ChannelEndedError: A channel has ended.
-            TooManyRetainedError: A channel retains ``retained_keys`` events already.
+            ChannelEndedError: A channel has ended; others of the call may have the event.
+            TooManyRetainedError: A channel retains ``retained_keys`` events already;
+                likewise.
             EventTooLargeError: The event is larger than ``max_event_bytes`` (in Flask
                 ``SSE_MAX_EVENT_BYTES``).
             RuntimeError: It is not clear which application is meant (Flask).
         """
         verbs = self._verbs()
-        if data is None and key is not None and retain is False:
+        if is_forgetting(data, retain=retain, key=key, type=type, id=id, retry=retry):
             channels = check_selection(channel)
             verbs.hub.forget(channels, check_key("key", key))
             return verbs.hub.position(channels)
@@ -189,25 +196,27 @@ class Verbs:
         """
         return self._verbs().hub.position(check_selection(channels or DEFAULT_CHANNEL))
 
-    def last(self, channel: str, *, key: str | None = None) -> Event | None:
+    def last(self, channel: str, key: str | None = None) -> Event | None:
         """
         Return the newest event of a channel, or the one that is retained with a key.
 
         Args:
             channel: The channel.
-            key: The key of a retained event; :obj:`None` for the newest event in history,
-                or the one that is retained without a key if history holds none.
+            key: The key of a retained event, ``""`` for the one without a key; :obj:`None`
+                for the newest event in history, or the one that is retained without a key
+                if history holds none.
 
         Returns:
             The event, with the id with which a stream of this channel resumes after it;
             :obj:`None` if there is none.
         """
         name = check_channel(channel)
-        checked = None if key is None else check_key("key", key)
+        # "" is the event without a key, which None cannot mean here.
+        checked = check_key("key", key) if key else key
         return self._verbs().hub.last(name, checked)
 
     def history(
-        self, channel: str, *, after: str | None = None, limit: int = 100
+        self, channel: str, after: str | None = None, limit: int = 100
     ) -> list[Event]:
         """
         Return a page of a channel's history.
@@ -247,7 +256,8 @@ class Verbs:
             start: Where to begin without one: ``"retained"``, with what is retained;
                 ``"now"``; ``"start"``, with the oldest event; or a number of events.
             timeout: Seconds of silence after which the iteration ends, 0 or more;
-                :obj:`None` for no limit.
+                :obj:`None` for no limit. The time that storage takes to be read counts as
+                silence, so choose some seconds to get all that is stored.
 
         Returns:
             An iterator, which has begun: whatever is published from now on is part of it.
