@@ -42,8 +42,8 @@ class LoopTasks:
         # Also before its first step, in which it could log that itself.
         if task.cancelled():
             _log.error(
-                "a call of on_leave or publish_soon(…) was cancelled, as its loop has ended:"
-                " what it was to do may be lost"
+                "a call of on_leave or publish_soon(…) was cancelled, since its loop has"
+                " ended: what it was to do may be lost"
             )
 
     def forget_ended_loops(self) -> None:
