@@ -296,7 +296,7 @@ async def test_at_random(bounds, addresses, chance):
         while streams.connections:
             streams.connections.pop().close()
     # It has been tried.
-    assert replayed > 5
-    assert ends > 5
-    assert counts["repeated"] > 2
-    assert gaps > 5 or bounds[0] > 100
+    assert replayed
+    assert ends
+    assert counts["repeated"]
+    assert gaps or bounds[0] > 100
