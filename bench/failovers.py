@@ -40,7 +40,7 @@ import redis
 
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers import Retention, open_broker
-from heliograph.brokers.base import Attempt
+from heliograph.brokers.values import Attempt
 from redises import Cluster, Watched, wait_for
 
 RETENTION = Retention(events=10_000_000, seconds=7 * 86_400)

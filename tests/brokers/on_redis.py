@@ -5,11 +5,11 @@ import contextlib
 
 from heliograph import BrokerUnavailableError, Event, HubConfig
 from heliograph.brokers import PlainChannels, Retention, open_broker
-from heliograph.brokers.base import Attempt
 from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.plain import with_plain_channels
 from heliograph.brokers.redis import Address, RedisBroker
 from heliograph.brokers.redis.timings import Timings
+from heliograph.brokers.values import Attempt
 from heliograph.hub import Hub
 
 RETENTION = Retention(events=10_000, seconds=86_400)

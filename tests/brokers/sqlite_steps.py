@@ -4,7 +4,6 @@ import logging
 
 from heliograph import Event
 from heliograph.brokers import Retention
-from heliograph.brokers.base import PLAIN
 from heliograph.brokers.contract import ManualClock
 from heliograph.brokers.once import OnceLog
 from heliograph.brokers.sqlite.connection import Connection
@@ -12,6 +11,7 @@ from heliograph.brokers.sqlite.reading import Reader
 from heliograph.brokers.sqlite.restored import HighestSeq
 from heliograph.brokers.sqlite.sweeping import Sweeper
 from heliograph.brokers.sqlite.writing import Writer
+from heliograph.brokers.values import PLAIN
 
 SHORT = Retention(events=50, seconds=600, forget_seconds=3600)
 

@@ -8,8 +8,8 @@ import pytest
 
 from heliograph import Event, HubConfig
 from heliograph.brokers import Retention
-from heliograph.brokers.base import Terms
 from heliograph.brokers.memory import MemoryBroker
+from heliograph.brokers.values import Terms
 from heliograph.hub import Admission, Hub
 from heliograph.hub.connections import Connections
 from heliograph.hub.tasks import Tasks

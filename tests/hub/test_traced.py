@@ -3,7 +3,7 @@
 import pytest
 
 from heliograph import Event
-from heliograph.brokers.base import Terms
+from heliograph.brokers.values import Terms
 from heliograph.channels.position import Position
 from heliograph.channels.start import Start
 from heliograph.hub import Admission, Leave

@@ -11,22 +11,21 @@ from ..channels.entry import Entry
 from ..channels.position import GapReason, Position
 from ..config import HubConfig
 from . import policy, registry
-from .base import (
+from .base import Broker, Listener
+from .epoch import new_epoch
+from .plain import PlainChannels, with_plain_channels
+from .registry import BrokerFactory, register_broker
+from .url import without_password
+from .values import (
     PLAIN,
     Attempt,
-    Broker,
     History,
-    Listener,
     Retained,
     Retention,
     RetentionPolicy,
     Terms,
     resolve,
 )
-from .epoch import new_epoch
-from .plain import PlainChannels, with_plain_channels
-from .registry import BrokerFactory, register_broker
-from .url import without_password
 
 __all__ = [
     "PLAIN",

@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING
 from ..channels.entry import Entry
 from ..channels.position import Position
 from ..errors import ChannelEndedError, ConfigError, TooManyRetainedError
-from .base import PLAIN, Broker, History, Retained, Retention, resolve
+from .base import Broker
 from .epoch import new_epoch
 from .url import without_password
+from .values import PLAIN, History, Retained, Retention, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..event import Event
-    from .base import Attempt, Listener, RetentionPolicy, Terms
+    from .base import Listener
+    from .values import Attempt, RetentionPolicy, Terms
 
 __all__ = ["MemoryBroker", "from_url"]
 

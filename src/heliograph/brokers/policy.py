@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import Retention, RetentionPolicy
+from .values import Retention, RetentionPolicy
 
 if TYPE_CHECKING:
     from ..channels.options import ChannelOptions, ChannelPatterns

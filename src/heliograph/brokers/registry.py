@@ -27,7 +27,7 @@ from .url import without_password
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .base import RetentionPolicy
+    from .values import RetentionPolicy
 
 __all__ = ["GROUP", "OWN", "BrokerFactory", "make_broker", "register_broker"]
 

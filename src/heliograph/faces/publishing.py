@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..brokers.base import PLAIN, Terms
+from ..brokers.values import PLAIN, Terms
 from ..channels.names import check_selection
 from ..errors import InvalidFieldError
 from ..event import check_text, make_event

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..brokers.base import PLAIN
+from ..brokers.values import PLAIN
 from ..channels.blocks import gap_event
 from ..channels.end import END_EVENT_TYPE, end_event
 from ..channels.position import Position, Positions
@@ -15,7 +15,7 @@ from ..errors import ChannelEndedError, InvalidFieldError, InvalidStreamIdError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..brokers.base import History, Terms
+    from ..brokers.values import History, Terms
     from ..channels.entry import Entry
     from ..event import Event
     from .publishing import Publishing

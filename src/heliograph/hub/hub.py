@@ -20,8 +20,8 @@ import itertools
 from typing import TYPE_CHECKING, TypeVar
 
 from ..brokers import open_broker
-from ..brokers.base import PLAIN
 from ..brokers.policy import policy_of
+from ..brokers.values import PLAIN
 from ..channels.opening import Opening
 from ..channels.start import RETAINED
 from ..errors import BrokerUnavailableError, HubClosedError
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
-    from ..brokers.base import Broker, Terms
+    from ..brokers.base import Broker
+    from ..brokers.values import Terms
     from ..channels.entry import Entry
     from ..channels.start import Start
     from ..config import HubConfig

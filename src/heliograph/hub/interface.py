@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..brokers.base import PLAIN, Terms
+from ..brokers.values import PLAIN, Terms
 from ..channels.start import RETAINED, Start
 from ..wire.coding import Coding
 from ..wire.framing import Framing

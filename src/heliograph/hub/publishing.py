@@ -8,7 +8,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..brokers.base import PLAIN
+from ..brokers.values import PLAIN
 from ..channels.end import end_event
 from ..channels.entry import id_after
 from ..channels.position import Positions
@@ -24,7 +24,7 @@ from ..wire.encoder import body_fits, encode_body
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from ..brokers.base import Terms
+    from ..brokers.values import Terms
     from ..channels.entry import Entry
     from ..config import HubConfig
     from ..event import Event

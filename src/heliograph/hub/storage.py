@@ -6,10 +6,11 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..brokers.base import PLAIN, Attempt
+from ..brokers.values import PLAIN, Attempt
 
 if TYPE_CHECKING:
-    from ..brokers.base import Broker, History, Retained, Terms
+    from ..brokers.base import Broker
+    from ..brokers.values import History, Retained, Terms
     from ..channels.entry import Entry
     from ..channels.position import Position
     from ..event import Event

@@ -6,7 +6,7 @@ import sys
 from sqlite_files import opened
 
 from heliograph import Event
-from heliograph.brokers.base import Terms
+from heliograph.brokers.values import Terms
 
 
 async def main(path, round_):

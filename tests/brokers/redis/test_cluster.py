@@ -9,8 +9,8 @@ from on_redis import appended, opened
 from redis.crc import key_slot
 
 from heliograph import BrokerUnavailableError, Event
-from heliograph.brokers.base import PLAIN, Terms
 from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers.values import PLAIN, Terms
 from redises import Cluster
 from streams import until
 

@@ -6,8 +6,8 @@ import pytest
 from on_redis import appended, opened
 
 from heliograph import BrokerUnavailableError, Event
-from heliograph.brokers.base import Terms
 from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers.values import Terms
 from redises import Watched, wait_for
 
 

@@ -9,8 +9,8 @@ from on_redis import appended, opened
 
 import fetched
 from heliograph import BrokerUnavailableError, Event
-from heliograph.brokers.base import Attempt
 from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers.values import Attempt
 from redises import Cluster, RedisServer, Watched, wait_for
 
 

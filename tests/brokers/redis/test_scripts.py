@@ -7,8 +7,8 @@ from on_redis import fill, opened
 
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers import Retention
-from heliograph.brokers.base import Attempt
 from heliograph.brokers.contract import ManualClock
+from heliograph.brokers.values import Attempt
 
 
 async def test_a_repeated_append_gives_the_first_entry(server):

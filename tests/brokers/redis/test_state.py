@@ -8,10 +8,10 @@ from on_redis import RETENTION, appended, opened
 
 from heliograph import Event
 from heliograph.brokers import Retention
-from heliograph.brokers.base import PLAIN, Attempt, Terms
 from heliograph.brokers.contract import ManualClock, RecordingListener, offsets
 from heliograph.brokers.redis.seen import LastSeen
 from heliograph.brokers.redis.writer import Writer
+from heliograph.brokers.values import PLAIN, Attempt, Terms
 from heliograph.channels.position import Position
 from heliograph.errors import ChannelEndedError, TooManyRetainedError
 

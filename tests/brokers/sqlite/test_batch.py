@@ -10,8 +10,8 @@ from sqlite_files import opened, run_program
 
 from heliograph import Event
 from heliograph.brokers import Retention
-from heliograph.brokers.base import PLAIN, Terms
 from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers.values import PLAIN, Terms
 from heliograph.errors import ChannelEndedError, TooManyRetainedError
 
 ONE_KEY = Retention(events=5, seconds=600, retained_keys=1)

@@ -13,13 +13,13 @@ from sqlite_files import RETENTION, opened, run_program
 
 from heliograph import Event
 from heliograph.brokers import Retention
-from heliograph.brokers.base import PLAIN, Terms
 from heliograph.brokers.contract import ManualClock, RecordingListener
 from heliograph.brokers.once import OnceLog
 from heliograph.brokers.sqlite.connection import Connection
 from heliograph.brokers.sqlite.news import News
 from heliograph.brokers.sqlite.restored import HighestSeq
 from heliograph.brokers.sqlite.writing import Writer
+from heliograph.brokers.values import PLAIN, Terms
 from heliograph.channels.position import Position
 
 

@@ -10,9 +10,9 @@ from sqlite_old import OldRelease
 
 from heliograph import BrokerUnavailableError, Event
 from heliograph.brokers import Retention
-from heliograph.brokers.base import Terms
 from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite.connection import Connection
+from heliograph.brokers.values import Terms
 from heliograph.channels.position import Position
 from heliograph.errors import ChannelEndedError
 

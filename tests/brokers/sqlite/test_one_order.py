@@ -20,12 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from sqlite_files import RETENTION
 
 from heliograph import Event
-from heliograph.brokers.base import PLAIN
 from heliograph.brokers.once import OnceLog
 from heliograph.brokers.sqlite.connection import Connection
 from heliograph.brokers.sqlite.news import News
 from heliograph.brokers.sqlite.restored import HighestSeq
 from heliograph.brokers.sqlite.writing import Writer
+from heliograph.brokers.values import PLAIN
 
 CHANNELS = ("a", "b", "c")
 PROCESSES = range(3)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlite_steps import SHORT, File
 
-from heliograph.brokers.base import Terms
+from heliograph.brokers.values import Terms
 
 ALL = Terms(retain_as="x", idempotency_key="k", is_end=True)
 HOUR = 3600.0

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import pytest_asyncio
 
-from ..base import Broker, History, Listener, Retention, RetentionPolicy
+from ..base import Broker, Listener
+from ..values import History, Retention, RetentionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

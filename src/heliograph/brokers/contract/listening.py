@@ -7,7 +7,7 @@ import dataclasses
 
 from ...errors import BrokerUnavailableError
 from ...event import Event
-from ..base import Retention
+from ..values import Retention
 from .fixtures import ContractFixtures, ManualClock, NewBroker, Open, RecordingListener
 
 __all__ = ["ListeningContract"]

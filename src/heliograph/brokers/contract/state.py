@@ -12,7 +12,7 @@ import pytest
 from ...channels.position import Position
 from ...errors import ChannelEndedError, TooManyRetainedError
 from ...event import Event
-from ..base import Broker, Retention, RetentionPolicy, Terms
+from ..values import Retention, RetentionPolicy, Terms
 from .fixtures import (
     Beside,
     ContractFixtures,
@@ -24,6 +24,7 @@ from .fixtures import (
 
 if TYPE_CHECKING:
     from ...channels.entry import Entry
+    from ..base import Broker
 
 __all__ = ["StateContract"]
 

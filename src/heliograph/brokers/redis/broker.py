@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...logs import Logger
-from ..base import PLAIN, Attempt, Broker
+from ..base import Broker
 from ..once import OnceLog
+from ..values import PLAIN, Attempt
 from .availability import LineStates
 from .channel import ListenedChannel
 from .check import check
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from ...channels.entry import Entry
     from ...channels.position import Position
     from ...event import Event
-    from ..base import History, Listener, Retained, RetentionPolicy, Terms
+    from ..base import Listener
+    from ..values import History, Retained, RetentionPolicy, Terms
     from .address import Address
 
 __all__ = ["RedisBroker"]

@@ -13,7 +13,7 @@ from .calls import ALL_KEYS, OWN_KEYS, Caller
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..base import RetentionPolicy
+    from ..values import RetentionPolicy
     from .address import Address
     from .calls import Call
     from .scripts import Reply

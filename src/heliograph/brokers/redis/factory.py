@@ -8,7 +8,8 @@ from .address import Address
 from .broker import RedisBroker
 
 if TYPE_CHECKING:
-    from ..base import Broker, RetentionPolicy
+    from ..base import Broker
+    from ..values import RetentionPolicy
 
 __all__ = ["from_url"]
 

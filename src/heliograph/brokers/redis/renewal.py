@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .tasks import cancel
 
 if TYPE_CHECKING:
-    from ..base import RetentionPolicy
+    from ..values import RetentionPolicy
     from .routing import Routing
     from .timings import Timings
 

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...channels.position import Position
-from ..base import History, Retained, resolve
+from ..values import History, Retained, resolve
 from .read_calls import Find, Read, ReadPage, ReadRetained, ReadRetainedAs, RetainedPage
 from .seen import LastSeen, Seen
 from .values import DAMAGED, Stored, load_retained, load_row, retained_name

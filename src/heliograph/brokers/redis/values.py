@@ -18,8 +18,8 @@ from ...channels.position import Position
 from ...event import Event
 
 if TYPE_CHECKING:
-    from ..base import Terms
     from ..plain import PlainFormat
+    from ..values import Terms
     from .scripts import Reply
 
 __all__ = [

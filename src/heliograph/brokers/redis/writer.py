@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...channels.entry import Entry
 from ...errors import BrokerUnavailableError, ChannelEndedError, TooManyRetainedError
-from ..base import PLAIN
+from ..values import PLAIN
 from .address import ALL
 from .seen import Seen
 from .values import DAMAGED, dump_event, load_event, retained_name
@@ -15,7 +15,7 @@ from .write_calls import Announce, Append, Refused, Release, Restart, dump_terms
 if TYPE_CHECKING:
     from ...channels.position import Position
     from ...event import Event
-    from ..base import Attempt, RetentionPolicy, Terms
+    from ..values import Attempt, RetentionPolicy, Terms
     from .address import Address
     from .exchange import Exchange
     from .execution import Execution

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..base import Retention
+from ..values import Retention
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-    from ..base import RetentionPolicy
+    from ..values import RetentionPolicy
     from .batch import OpenChannel
 
 __all__ = ["Aging"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from ...event import Event
-    from ..base import Terms
+    from ..values import Terms
     from .batch import Append, Outcome
 
 __all__ = ["Appends"]

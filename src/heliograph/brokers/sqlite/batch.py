@@ -8,8 +8,8 @@ from ...channels.entry import Entry
 from ...channels.position import MAX_OFFSET, Position
 from ...errors import ChannelEndedError, InvalidFieldError, TooManyRetainedError
 from ...event import Event
-from ..base import PLAIN, Terms
 from ..epoch import new_epoch
+from ..values import PLAIN, Terms
 from .rows import ENTRY_COLUMNS, ChannelState, entry_from_row, parse_channel
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ..base import Retention, RetentionPolicy
     from ..once import OnceLog
+    from ..values import Retention, RetentionPolicy
     from .schema import Mark
 
 __all__ = ["Append", "Batch", "OpenChannel", "Outcome"]

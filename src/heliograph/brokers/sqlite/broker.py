@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import BrokerUnavailableError, ConfigError
 from ...logs import Logger
-from ..base import PLAIN, Broker, History, Listener, Retained
+from ..base import Broker, Listener
 from ..once import OnceLog
+from ..values import PLAIN, History, Retained
 from .appends import Appends
 from .changes import Changes
 from .connection import Connection
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from ...channels.entry import Entry
     from ...channels.position import Position
     from ...event import Event
-    from ..base import Attempt, RetentionPolicy, Terms
+    from ..values import Attempt, RetentionPolicy, Terms
     from .batch import Append, Outcome
     from .rows import ChannelState
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...channels.position import Position
 from ...errors import InvalidFieldError
-from ..base import History, Retained, resolve
+from ..values import History, Retained, resolve
 from .lives import is_beginning
 from .rows import ENTRY_COLUMNS, entry_from_row, read_channel
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from ..base import Retention, RetentionPolicy
+    from ..values import Retention, RetentionPolicy
     from .connection import Connection
 
 __all__ = ["Sweeper"]

@@ -21,7 +21,8 @@ from ..url import without_password
 from .broker import SqliteBroker
 
 if TYPE_CHECKING:
-    from ..base import Broker, RetentionPolicy
+    from ..base import Broker
+    from ..values import RetentionPolicy
 
 __all__ = ["from_url", "parse_url"]
 

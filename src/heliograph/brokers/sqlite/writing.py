@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ...channels.entry import Entry
-    from ..base import RetentionPolicy
     from ..once import OnceLog
+    from ..values import RetentionPolicy
     from .connection import Connection
     from .restored import HighestSeq
 

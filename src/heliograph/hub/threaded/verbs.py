@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeVar
 
-from ...brokers.base import PLAIN
+from ...brokers.values import PLAIN
 from ...channels.start import RETAINED
 from .subscription import ThreadSubscription
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from ...brokers.base import Terms
+    from ...brokers.values import Terms
     from ...channels.entry import Entry
     from ...channels.start import Start
     from ...event import Event
