@@ -31,7 +31,10 @@ except ModuleNotFoundError as error:
 # Before they are imported: failed assertions then show the values that were compared, as in
 # test files, whose names pytest recognises.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("damage", "history", "listening", "state"))
+    *(
+        f"{__name__}.{name}"
+        for name in ("damage", "history", "lifetime", "listening", "state")
+    )
 )
 
 from .damage import DamageContract  # noqa: E402
@@ -45,6 +48,7 @@ from .fixtures import (  # noqa: E402
     offsets,
 )
 from .history import HistoryContract  # noqa: E402
+from .lifetime import LifetimeContract  # noqa: E402
 from .listening import ListeningContract  # noqa: E402
 from .state import StateContract  # noqa: E402
 
@@ -55,6 +59,7 @@ __all__ = [
     "Damage",
     "DamageContract",
     "HistoryContract",
+    "LifetimeContract",
     "ListeningContract",
     "ManualClock",
     "NewBroker",
@@ -64,7 +69,13 @@ __all__ = [
 ]
 
 
-class BrokerContract(HistoryContract, ListeningContract, DamageContract, StateContract):
+class BrokerContract(
+    HistoryContract,
+    ListeningContract,
+    DamageContract,
+    StateContract,
+    LifetimeContract,
+):
     """
     Tests of the contract that :class:`heliograph.brokers.Broker` states.
 
