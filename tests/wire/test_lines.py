@@ -1,14 +1,13 @@
-"""A line is yielded with the byte that ends it."""
+"""A line is returned with the byte that ends it."""
 
 import pytest
 
-from heliograph import EventTooLargeError
 from heliograph.wire.lines import LineSplitter
 
 LINES = [
-    pytest.param(b"a\nb\r\nc\rd\n", [b"a", b"b", b"c", b"d"], id="three-line-ends"),
-    pytest.param(b"\r\r\n\n", [b"", b"", b""], id="cr-crlf-lf"),
-    pytest.param(b"a\r", [b"a"], id="lone-cr-counts-at-once"),
+    pytest.param(b"a\nb\r\nc\rd\n", ["a", "b", "c", "d"], id="three-line-ends"),
+    pytest.param(b"\r\r\n\n", ["", "", ""], id="cr-crlf-lf"),
+    pytest.param(b"a\r", ["a"], id="lone-cr-counts-at-once"),
     pytest.param(b"a", [], id="unfinished"),
 ]
 
@@ -28,18 +27,17 @@ def test_lf_after_cr_in_another_chunk():
     """The LF of a CRLF that was cut in two is skipped, and only that."""
     splitter = LineSplitter(99)
 
-    assert list(splitter.feed(b"a\r")) == [b"a"]
-    assert list(splitter.feed(b"")) == []
-    assert list(splitter.feed(b"\n")) == []
-    assert list(splitter.feed(b"\n")) == [b""]
+    assert splitter.feed(b"a\r") == ["a"]
+    assert splitter.feed(b"") == []
+    assert splitter.feed(b"\n") == []
+    assert splitter.feed(b"\n") == [""]
 
 
-def test_lf_after_a_line_at_which_the_caller_stopped():
-    """The LF is skipped even if the caller did not finish the chunk of the CR."""
+def test_bytes_that_are_not_utf_8():
+    """Each is replaced, and a sequence that a line end cuts does not swallow it."""
     splitter = LineSplitter(99)
 
-    assert next(splitter.feed(b"a\r")) == b"a"
-    assert list(splitter.feed(b"\nb\n")) == [b"b"]
+    assert splitter.feed(b"a\xff\xc3\n\xa9\n") == ["a\ufffd\ufffd", "\ufffd"]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
@@ -47,8 +45,9 @@ def test_too_long(end):
     """A line over the limit is refused, finished or not; one at the limit is not."""
     splitter = LineSplitter(3)
 
-    assert list(splitter.feed(b"abc\n")) == [b"abc"]
-    with pytest.raises(EventTooLargeError) as caught:
-        list(splitter.feed(b"abcd" + end))
+    assert splitter.feed(b"abc\n") == ["abc"]
+    assert splitter.error is None
+    assert splitter.feed(b"ab\nabc\nabcd" + end) == ["ab", "abc"]
 
-    assert (caught.value.size_bytes, caught.value.limit_bytes) == (4, 3)
+    assert splitter.error is not None
+    assert (splitter.error.size_bytes, splitter.error.limit_bytes) == (4, 3)
