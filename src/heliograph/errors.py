@@ -14,7 +14,10 @@ Every exception that Heliograph raises on purpose.
     ├── TooManySubscribersError              a cap on streams or channels is reached
     ├── ChannelEndedError                    nothing more can be published to a channel
     ├── TooManyRetainedError                 a channel retains as many events as it may
-    └── HubClosedError                       the hub has been shut down
+    ├── HubClosedError                       the hub has been shut down
+    └── EventSourceError                     a client's stream has ended for good
+        ├── StreamRefusedError               the server has answered, but not with a stream
+        └── ConnectionLostError              no connection, and no further attempt is made
 
 The facts are attributes, not only part of the message, so that callers need not parse it.
 """
@@ -30,12 +33,15 @@ __all__ = [
     "BrokerUnavailableError",
     "ChannelEndedError",
     "ConfigError",
+    "ConnectionLostError",
     "CorsConfigError",
+    "EventSourceError",
     "EventTooLargeError",
     "HeliographError",
     "HubClosedError",
     "InvalidFieldError",
     "InvalidStreamIdError",
+    "StreamRefusedError",
     "TooManyRetainedError",
     "TooManySubscribersError",
     "WireError",
@@ -242,6 +248,55 @@ class HubClosedError(HeliographError):
     The hub has been shut down, or its process is about to exit.
 
     A publish that waited meanwhile may or may not have stored its event.
+    """
+
+
+class EventSourceError(HeliographError):
+    """
+    A client's stream has ended for good.
+
+    Attributes:
+        url: The address, without its query, which may have a token.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        # Credentials may be before the host.
+        scheme, _, rest = url.partition("?")[0].partition("://")
+        authority, slash, path = rest.partition("/")
+        self.url = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+        super().__init__(f"{self.url}: {reason}")
+
+
+class StreamRefusedError(EventSourceError):
+    """
+    The server has answered with something else than a stream.
+
+    An EventSource closes at such an answer (WHATWG HTML section 9.2.3, "fail the
+    connection").
+
+    Attributes:
+        status: The status of the response.
+        content_type: Its ``Content-Type``; :obj:`None` if it has none.
+        body: The beginning of its body as text, at most some thousand characters.
+    """
+
+    def __init__(self, url: str, status: int, content_type: str | None, rule: str) -> None:
+        self.status = status
+        self.content_type = content_type
+        self.body = ""
+        super().__init__(url, rule)
+
+    def __str__(self) -> str:
+        """Return the message, with what the server says."""
+        message = super().__str__()
+        return f"{message}: {_shown(self.body)}" if self.body else message
+
+
+class ConnectionLostError(EventSourceError):
+    """
+    There is no connection, and no further attempt is made.
+
+    Its ``__cause__`` is the last error, if there was one.
     """
 
 

@@ -1,0 +1,208 @@
+"""What both faces do with the HTTP library, and with functions of their caller."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import httpx2
+
+from ..errors import ConfigError, EventSourceError, StreamRefusedError
+from .actions import Head, Target
+from .events import Opening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .actions import Connect, Wait
+    from .machine import Machine
+    from .settings import Settings
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "NETWORK_ERRORS",
+    "REASON_SECONDS",
+    "Hooks",
+    "Renewal",
+    "SilenceError",
+    "head_of",
+    "log_wait",
+    "opening_of",
+    "options_of",
+    "passes",
+    "renewed",
+    "with_params",
+]
+
+_log = logging.getLogger("heliograph.client")
+
+# How much of an answer that is no stream is read, for the message of the error.
+MAX_BODY_BYTES = 2048
+REASON_SECONDS = 5.0
+
+# Longest time for a TCP connection and its TLS handshake. Browsers wait longer, but try
+# the next attempt beside it.
+_CONNECT_SECONDS = 10.0
+
+NETWORK_ERRORS = (httpx2.RequestError, httpx2.StreamError, OSError)
+"""What the HTTP library raises for a request, and renew functions for their own."""
+
+
+class SilenceError(httpx2.ReadTimeout):
+    """The server has sent no byte for too long, so it counts as lost."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no byte for {seconds:g} seconds")
+
+
+Renewal: TypeAlias = Target | str | None
+"""What a ``renew`` function returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """
+    Functions of the caller, and credentials.
+
+    Attributes:
+        auth: What the HTTP library takes; :obj:`None` for none.
+        renew: Called before each reconnect; :obj:`None` for none, and so for the others.
+        on_open: Called for each connection that is accepted.
+        on_error: Called before each wait for a reconnect.
+        on_close: Called at the end.
+    """
+
+    auth: Any
+    renew: Callable[[Target], Any] | None
+    on_open: Callable[[Opening], object] | None
+    on_error: Callable[[Exception | None, float], object] | None
+    on_close: Callable[[], object] | None
+
+    def credentials(self, action: Connect) -> dict[str, Any]:
+        """
+        Return the argument of the HTTP library for credentials, if there are any.
+
+        Args:
+            action: The request that is sent.
+        """
+        if self.auth is None or not action.may_authenticate:
+            return {}
+        return {"auth": self.auth}
+
+
+def passes(error: Exception) -> bool:
+    """
+    Return whether another attempt may succeed.
+
+    Args:
+        error: One of :data:`NETWORK_ERRORS`.
+    """
+    # A field that HTTP cannot carry, and a scheme that nobody speaks.
+    return not isinstance(error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol)
+
+
+def with_params(url: str, params: Any) -> str:
+    """
+    Return an address with parameters added to its query.
+
+    Args:
+        url: The address.
+        params: What the HTTP library accepts; :obj:`None` for none.
+
+    Raises:
+        ConfigError: The address is not valid.
+    """
+    try:
+        address = httpx2.URL(url)
+    except (httpx2.InvalidURL, TypeError) as error:
+        raise ConfigError([f"url must be an address of http or https: {error}"]) from None
+    return str(address if params is None else address.copy_merge_params(params))
+
+
+def opening_of(response: httpx2.Response, last_event_id: str) -> Opening:
+    """
+    Return what ``on_open`` is called with.
+
+    Args:
+        response: The response that began.
+        last_event_id: The id that was sent.
+    """
+    head = head_of(response)
+    return Opening(head.url, head.headers, last_event_id)
+
+
+def options_of(settings: Settings, action: Connect) -> dict[str, Any]:
+    """
+    Return the arguments with which the HTTP library builds a request.
+
+    Args:
+        settings: Those of the event source.
+        action: What the machine wants to be sent.
+    """
+    return {
+        "method": settings.method,
+        "url": action.url,
+        "headers": action.headers,
+        "content": settings.content,
+        # Silence is watched by the faces: its bound changes while a stream is read.
+        "timeout": httpx2.Timeout(_CONNECT_SECONDS, read=None),
+    }
+
+
+def head_of(response: httpx2.Response) -> Head:
+    """
+    Return the head of a response, as the machine reads it.
+
+    Args:
+        response: A response whose redirect was not followed.
+    """
+    following = response.next_request
+    return Head(
+        url=str(response.url),
+        status=response.status_code,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        location=None if following is None else str(following.url),
+    )
+
+
+def renewed(target: Target, answer: Renewal) -> Target:
+    """
+    Return where to connect to after a ``renew`` function.
+
+    Args:
+        target: The target so far.
+        answer: What the function has returned: a target, an address, or :obj:`None` for
+            no change.
+    """
+    if answer is None:
+        return target
+    if isinstance(answer, str):
+        answer = replace(target, url=answer)
+    return answer
+
+
+def log_wait(action: Wait, machine: Machine, *, is_told: bool) -> None:
+    """
+    Write to the log why a stream is interrupted.
+
+    Args:
+        action: What the machine has decided.
+        machine: The machine.
+        is_told: Whether the caller has a function for errors.
+    """
+    # A misspelt host would else be tried for ever, in silence.
+    is_news = machine.failures == 1 and not is_told
+    error = action.error
+    if not isinstance(error, StreamRefusedError):
+        reason = (
+            "the stream has ended" if error is None else str(error) or type(error).__name__
+        )
+        error = EventSourceError(machine.target.url, reason)
+    _log.log(
+        logging.WARNING if is_news else logging.DEBUG,
+        "%s; next attempt in %.3g s%s",
+        error,
+        action.seconds,
+        ". Further failures in a row are logged at DEBUG" if is_news else "",
+    )

@@ -1,0 +1,332 @@
+"""
+What an event source does next: the client's half of WHATWG HTML section 9.2, sans-IO.
+
+:class:`Machine` is told what has happened (a head, bytes, the end, an error) and answers
+with what to do: :class:`Connect`, :class:`Read`, :class:`Wait` or :class:`Stop`. It has
+neither a clock nor a socket nor a loop, so both faces share each decision, and tables of
+bytes can test them.
+
+Two rules hold in every state. The last event id changes only with a whole block, so an
+unfinished one is read again after the reconnect. And whatever is not understood ends the
+stream with an error instead of being repeated for ever: only what passes by itself (the
+network, a server that restarts) is tried again.
+
+Beyond the standard are delays that grow while attempts fail, statuses that pass, and a
+bound on silence; :class:`~heliograph.client.Reconnect` and ``timeout`` set them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..errors import ConnectionLostError, EventTooLargeError, StreamRefusedError
+from ..wire.parser import StreamInterpreter
+from .actions import Connect, Follow, Read, Stop, Target, Wait
+from .events import End, Gap, MessageEvent, ReadyState
+from .reconnect import retry_after_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .actions import Action, Head
+    from .settings import Settings
+
+__all__ = ["Machine"]
+
+# Fetch follows twenty (WHATWG Fetch section 4.4, step 4 of HTTP-redirect fetch), and so
+# does Chromium 156.
+_MOST_REDIRECTS = 20
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# The target has a new permanent address (RFC 9110 sections 15.4.2 and 15.4.9).
+_MOVED = frozenset({301, 308})
+
+# Longest silence before a server that names no heartbeat counts as lost. Long, because a
+# stream without ids loses what happens between two connections.
+_SILENCE_SECONDS = 300.0
+# A head takes no longer, unless something is broken.
+_HEAD_SECONDS = 60.0
+# Heartbeats that may be missing: one can be late, and two are lost together rarely.
+_HEARTBEATS = 3
+
+# Fields that are for one origin. Fetch removes Authorization when it follows a redirect to
+# another one (section 4.4, step 13); a Cookie is written by hand only here.
+_FOR_ONE_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+class Machine:
+    """
+    The state of one event source.
+
+    Args:
+        settings: What its caller has asked for.
+        random: Returns a number from 0 to 1, for the jitter.
+
+    Attributes:
+        ready_state: The state of the connection.
+        target: Where to connect to next. A renewed one may be set while waiting.
+        last_event_id: The id of the last whole block.
+        failures: Number of attempts that have failed since a stream was open.
+    """
+
+    def __init__(self, settings: Settings, *, random: Callable[[], float]) -> None:
+        self.ready_state = ReadyState.CONNECTING
+        self.target = Target(settings.url, settings.headers)
+        self.last_event_id = settings.last_event_id
+        self._settings = settings
+        self._random = random
+        self._policy = settings.policy
+        self._origin = _origin(settings.url)
+        self._retry_ms: int | None = None
+        self.failures = 0
+        self._redirects = 0
+        # Where the target has moved to, if all redirects of this attempt are permanent.
+        self._moved_to: str | None = None
+        self._is_moved = True
+        self._heartbeat_seconds: float | None = None
+        self._opening_data: str | None = None
+        self._has_opening = False
+        self._parser = self._new_parser()
+
+    def connect(self) -> Connect:
+        """Return the request of the next attempt."""
+        self._redirects = 0
+        self._moved_to, self._is_moved = None, True
+        return Connect(
+            self.target.url,
+            self._headers(),
+            may_authenticate=_origin(self.target.url) == self._origin,
+        )
+
+    def receive_head(self, head: Head, now: float) -> Action:
+        """
+        Return what to do after a response.
+
+        Args:
+            head: Its head.
+            now: Seconds since 1970 (UTC), for a ``Retry-After`` that is a date.
+        """
+        if head.status in _REDIRECTS and head.location is not None:
+            return self._redirected(head, head.location)
+        if head.status == 204:  # noqa: PLR2004 - HTTP's
+            # The server has no more events: section 9.2.3 closes without an error.
+            return self._stop(None)
+        if head.status in self._policy.statuses and self._may_reconnect:
+            return self._failed(
+                self._refused(head, f"status {head.status}"),
+                at_least=retry_after_seconds(head.headers.get("retry-after"), now),
+            )
+        if head.status != 200:  # noqa: PLR2004 - HTTP's
+            return self._stop(self._refused(head, f"status must be 200, not {head.status}"))
+        if not _is_event_stream(head.headers.get("content-type", "")):
+            found = head.headers.get("content-type", "")
+            return self._stop(
+                self._refused(
+                    head, f"Content-Type must be text/event-stream, not {found!r}"
+                )
+            )
+        if self._moved_to is not None:
+            self._move(self._moved_to)
+        self.failures = 0
+        self._heartbeat_seconds, self._has_opening = None, False
+        self._parser = self._new_parser()
+        self.ready_state = ReadyState.OPEN
+        return Read()
+
+    def receive_bytes(self, chunk: bytes) -> list[MessageEvent]:
+        """
+        Return the events that bytes of the body complete.
+
+        Args:
+            chunk: The next bytes of the body, without a content coding.
+
+        Raises:
+            EventTooLargeError: An event is larger than the limit. The stream is closed.
+        """
+        try:
+            values = self._parser.feed(chunk)
+        except EventTooLargeError as error:
+            self.ready_state = ReadyState.CLOSED
+            raise EventTooLargeError(
+                error.size_bytes,
+                error.limit_bytes,
+                "EventSource(max_event_bytes=…) sets the limit",
+            ) from None
+        self.last_event_id = self._parser.last_event_id
+        if self._parser.reconnection_time_ms is not None:
+            self._retry_ms = self._parser.reconnection_time_ms
+        if self._opening_data is not None:
+            values = [value for value in values if value.type != "heliograph.open"]
+            self._heartbeat_seconds, self._has_opening = _heartbeat(self._opening_data)
+            self._opening_data = None
+        return values
+
+    def receive_end(self) -> Action:
+        """Return what to do after the end of the body."""
+        self.ready_state = ReadyState.CONNECTING
+        if not self._may_reconnect:
+            return self._stop(None)
+        return Wait(self._delay(), None)
+
+    def receive_error(self, error: Exception, *, passes: bool = True) -> Action:
+        """
+        Return what to do after an error of the network, before or after a head.
+
+        Args:
+            error: The error, in the words of the HTTP library.
+            passes: Whether another attempt may succeed.
+        """
+        if not passes:
+            return self._stop(self._lost(error, "the request cannot be sent"))
+        if self.ready_state is ReadyState.OPEN:
+            self.ready_state = ReadyState.CONNECTING
+            if self._may_reconnect:
+                return Wait(self._delay(), error)
+        return self._failed(error)
+
+    def close(self) -> None:
+        """Close: no event follows."""
+        self.ready_state = ReadyState.CLOSED
+
+    @property
+    def silence_seconds(self) -> float | None:
+        """Longest time without a byte until the server counts as lost; no bound: None."""
+        timeout = self._settings.timeout
+        if timeout != "heartbeats":
+            return timeout
+        if self.ready_state is not ReadyState.OPEN:
+            return _HEAD_SECONDS
+        if not self._has_opening:
+            return _SILENCE_SECONDS
+        if self._heartbeat_seconds is None:
+            return None
+        return _HEARTBEATS * self._heartbeat_seconds
+
+    @property
+    def _may_reconnect(self) -> bool:
+        # To repeat a POST has effects. An id says that the server can resume instead.
+        if self._settings.reconnects is not None:
+            return self._settings.reconnects
+        return self._settings.method == "GET" or self.last_event_id != ""
+
+    def _redirected(self, head: Head, location: str) -> Action:
+        self._redirects += 1
+        if self._redirects > _MOST_REDIRECTS:
+            return self._failed(
+                self._refused(head, f"more than {_MOST_REDIRECTS} redirects")
+            )
+        if urlsplit(location).scheme not in {"http", "https"}:
+            return self._stop(
+                self._refused(head, "a redirect must lead to http: or https:")
+            )
+        # The standard repeats the connection to wherever the last redirect has led, and so
+        # does Chromium 156. RFC 9110 section 15.4 has the client return to the first
+        # address after a temporary one: the node that it named may be gone by then.
+        self._is_moved = self._is_moved and head.status in _MOVED
+        self._moved_to = location if self._is_moved else None
+        return Follow()
+
+    def _move(self, url: str) -> None:
+        headers = self.target.headers
+        if _origin(url) != _origin(self.target.url):
+            headers = {
+                name: value
+                for name, value in headers.items()
+                if name.lower() not in _FOR_ONE_ORIGIN
+            }
+        self.target = replace(self.target, url=url, headers=headers)
+
+    def _failed(self, error: Exception, *, at_least: float | None = None) -> Action:
+        self.ready_state = ReadyState.CONNECTING
+        self.failures += 1
+        attempts = self._policy.attempts
+        if not self._may_reconnect:
+            return self._stop(self._lost(error, "the connection failed"))
+        if attempts is not None and self.failures >= attempts:
+            return self._stop(self._lost(error, f"{attempts} attempts in a row failed"))
+        return Wait(max(self._delay(), at_least or 0.0), error)
+
+    def _lost(self, error: Exception, what: str) -> Exception:
+        if isinstance(error, StreamRefusedError):
+            return error
+        reason = str(error) or type(error).__name__
+        lost = ConnectionLostError(self.target.url, f"{what}: {reason}")
+        lost.__cause__ = error
+        return lost
+
+    def _refused(self, head: Head, rule: str) -> StreamRefusedError:
+        return StreamRefusedError(
+            head.url, head.status, head.headers.get("content-type"), rule
+        )
+
+    def _stop(self, error: Exception | None) -> Stop:
+        self.ready_state = ReadyState.CLOSED
+        return Stop(error)
+
+    def _delay(self) -> float:
+        return self._policy.delay_seconds(
+            named_seconds=None if self._retry_ms is None else self._retry_ms / 1000,
+            failures=self.failures,
+            chance=self._random(),
+        )
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        fields = {
+            "accept": ("Accept", "text/event-stream"),
+            "cache-control": ("Cache-Control", "no-cache"),
+        }
+        if self._settings.content is not None:
+            fields["content-type"] = ("Content-Type", "application/json")
+        for name, value in self.target.headers.items():
+            fields[name.lower()] = (name, value)
+        encoded = [(name.encode(), value.encode()) for name, value in fields.values()]
+        if self.last_event_id:
+            # Section 9.2.3 sends it as UTF-8. Fetch trims what HTTP counts as white space
+            # (section 2.2.2): "id:  5" is sent as "5", as Chromium 156 does.
+            trimmed = self.last_event_id.strip("\t ")
+            encoded.append((b"Last-Event-ID", trimmed.encode()))
+        return encoded
+
+    def _new_parser(self) -> StreamInterpreter[MessageEvent]:
+        return StreamInterpreter(
+            self._value,
+            last_event_id=self.last_event_id,
+            max_event_bytes=self._settings.max_event_bytes,
+        )
+
+    def _value(self, data: str, type: str, last_event_id: str) -> MessageEvent:
+        if type.startswith("heliograph."):
+            if type == "heliograph.gap":
+                return Gap(data, type, last_event_id)
+            if type == "heliograph.end":
+                return End(data, type, last_event_id)
+            if type == "heliograph.open":
+                self._opening_data = data
+        return MessageEvent(data, type, last_event_id)
+
+
+def _is_event_stream(content_type: str) -> bool:
+    # Of several, the last counts (WHATWG Fetch section 2.2.3, extract a MIME type). The
+    # charset is of no concern: the standard decodes as UTF-8 whatever it says.
+    essence = content_type.rpartition(",")[2].partition(";")[0]
+    return essence.strip().lower() == "text/event-stream"
+
+
+def _heartbeat(data: str) -> tuple[float | None, bool]:
+    """Return the interval that an opening names, and whether it says anything of it."""
+    try:
+        value = json.loads(data)["heartbeat_seconds"]
+    except (ValueError, KeyError, TypeError):
+        return None, False
+    if value is None or (isinstance(value, int | float) and value > 0):
+        return value, True
+    return None, False
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port
