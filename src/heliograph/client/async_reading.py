@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
+import socket
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,10 @@ class AsyncReading:
         self._client = client
         self._response: httpx2.Response | None = None
         self._chunks: AsyncGenerator[bytes, None] | None = None
+        # The longest silence of the HTTP library's own.
+        self._read_seconds: float | None = None
+        # What ends a read that is in no scope; the loop's own kind of socket.
+        self._socket: Any = None
         # What is waited for now. Scopes are never open across a yield: the task that
         # iterates next may be another one.
         self._scope: anyio.CancelScope | None = None
@@ -76,6 +81,10 @@ class AsyncReading:
         self.is_closed = True
         if self._scope is not None:
             self._scope.cancel()
+        elif self._socket is not None:
+            # An error means that the peer was faster.
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     async def events(self) -> AsyncGenerator[MessageEvent, None]:
         """Yield the events of all connections."""
@@ -104,7 +113,10 @@ class AsyncReading:
 
     async def _open(self, connect: Connect) -> Action:
         self._client = self._client or httpx2.AsyncClient()
-        request = self._client.build_request(**options_of(self._settings, connect))
+        self._read_seconds = self.machine.stream_silence_seconds
+        request = self._client.build_request(
+            **options_of(self._settings, connect, read_seconds=self._read_seconds)
+        )
         credentials = self._hooks.credentials(connect)
         while True:
             with self._limited(self.machine.silence_seconds) as scope:
@@ -125,6 +137,10 @@ class AsyncReading:
             # must not add them again.
             request, credentials = response.next_request, {"auth": None}
         self._chunks = response.aiter_bytes()
+        stream = response.extensions.get("network_stream")
+        # A connection of HTTP/2 that belongs to the caller has other streams.
+        if stream is not None and self._is_own_client:
+            self._socket = stream.get_extra_info("socket")
         if not isinstance(action, Read):
             if isinstance(action, Stop):
                 await self._read_reason(action.error)
@@ -137,7 +153,7 @@ class AsyncReading:
     async def _release(self) -> None:
         """Close the connection, or give it back to the caller's client."""
         chunks, response = self._chunks, self._response
-        self._chunks = self._response = None
+        self._chunks = self._response = self._socket = None
         if chunks is not None:
             await _unwind(chunks)
         if response is not None:
@@ -156,17 +172,25 @@ class AsyncReading:
 
     async def _next(self) -> tuple[bytes, Action]:
         """Return the next bytes; none, and what to do, if no more follow."""
+        silence = self.machine.silence_seconds
+        # A scope costs more than a piece of a stream. The HTTP library's own limit, fixed
+        # when the request is sent, is enough unless the stream has named another one since.
+        if self._socket is not None and silence == self._read_seconds:
+            return await self._piece()
+        with self._limited(silence):
+            return await self._piece()
+        await self._release()
+        return b"", self._failed(None)
+
+    async def _piece(self) -> tuple[bytes, Action]:
         assert self._chunks is not None  # noqa: S101 - the stream is open
         action: Action
-        with self._limited(self.machine.silence_seconds) as scope:
-            try:
-                return await anext(self._chunks), Read()
-            except StopAsyncIteration:
-                action = self.machine.receive_end()
-            except NETWORK_ERRORS as error:
-                action = self._failed(error)
-        if scope.cancelled_caught:
-            action = self._failed(None)
+        try:
+            return await anext(self._chunks), Read()
+        except StopAsyncIteration:
+            action = Stop(None) if self.is_closed else self.machine.receive_end()
+        except NETWORK_ERRORS as error:
+            action = self._failed(error)
         await self._release()
         return b"", action
 
@@ -186,7 +210,8 @@ class AsyncReading:
         """Return what to do after an error, or after silence."""
         if self.is_closed:
             return Stop(None)
-        error = error or SilenceError(self.machine.silence_seconds or 0.0)
+        if error is None or isinstance(error, httpx2.ReadTimeout):
+            error = SilenceError(self.machine.silence_seconds or 0.0)
         return self.machine.receive_error(error, passes=passes(error))
 
     async def _wait(self, action: Wait) -> Action:

@@ -132,21 +132,23 @@ def opening_of(response: httpx2.Response, last_event_id: str) -> Opening:
     return Opening(head.url, head.headers, last_event_id)
 
 
-def options_of(settings: Settings, action: Connect) -> dict[str, Any]:
+def options_of(
+    settings: Settings, action: Connect, *, read_seconds: float | None = None
+) -> dict[str, Any]:
     """
     Return the arguments with which the HTTP library builds a request.
 
     Args:
         settings: Those of the event source.
         action: What the machine wants to be sent.
+        read_seconds: The longest silence; :obj:`None` if the face watches it.
     """
     return {
         "method": settings.method,
         "url": action.url,
         "headers": action.headers,
         "content": settings.content,
-        # Silence is watched by the faces: its bound changes while a stream is read.
-        "timeout": httpx2.Timeout(_CONNECT_SECONDS, read=None),
+        "timeout": httpx2.Timeout(_CONNECT_SECONDS, read=read_seconds),
     }
 
 

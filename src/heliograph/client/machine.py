@@ -86,9 +86,9 @@ class Machine:
         # Where the target has moved to, if all redirects of this attempt are permanent.
         self._moved_to: str | None = None
         self._is_moved = True
-        self._heartbeat_seconds: float | None = None
+        # Kept over connections: the next one will have the same.
+        self._heartbeats_seconds: float | None = _SILENCE_SECONDS
         self._opening_data: str | None = None
-        self._has_opening = False
         self._parser = self._new_parser()
 
     def connect(self) -> Connect:
@@ -131,7 +131,6 @@ class Machine:
         if self._moved_to is not None:
             self._move(self._moved_to)
         self.failures = 0
-        self._heartbeat_seconds, self._has_opening = None, False
         self._parser = self._new_parser()
         self.ready_state = ReadyState.OPEN
         return Read()
@@ -160,7 +159,7 @@ class Machine:
             self._retry_ms = self._parser.reconnection_time_ms
         if self._opening_data is not None:
             values = [value for value in values if value.type != "heliograph.open"]
-            self._heartbeat_seconds, self._has_opening = _heartbeat(self._opening_data)
+            self._heartbeats_seconds = _silence_of(self._opening_data)
             self._opening_data = None
         return values
 
@@ -194,16 +193,15 @@ class Machine:
     @property
     def silence_seconds(self) -> float | None:
         """Longest time without a byte until the server counts as lost; no bound: None."""
+        if self.ready_state is ReadyState.OPEN or self._settings.timeout != "heartbeats":
+            return self.stream_silence_seconds
+        return _HEAD_SECONDS
+
+    @property
+    def stream_silence_seconds(self) -> float | None:
+        """The same, while a stream is open, as far as it is known."""
         timeout = self._settings.timeout
-        if timeout != "heartbeats":
-            return timeout
-        if self.ready_state is not ReadyState.OPEN:
-            return _HEAD_SECONDS
-        if not self._has_opening:
-            return _SILENCE_SECONDS
-        if self._heartbeat_seconds is None:
-            return None
-        return _HEARTBEATS * self._heartbeat_seconds
+        return self._heartbeats_seconds if timeout == "heartbeats" else timeout
 
     @property
     def _may_reconnect(self) -> bool:
@@ -315,15 +313,17 @@ def _is_event_stream(content_type: str) -> bool:
     return essence.strip().lower() == "text/event-stream"
 
 
-def _heartbeat(data: str) -> tuple[float | None, bool]:
-    """Return the interval that an opening names, and whether it says anything of it."""
+def _silence_of(opening: str) -> float | None:
+    """Return the longest silence of a stream with this opening; no bound: None."""
     try:
-        value = json.loads(data)["heartbeat_seconds"]
+        seconds = json.loads(opening)["heartbeat_seconds"]
     except (ValueError, KeyError, TypeError):
-        return None, False
-    if value is None or (isinstance(value, int | float) and value > 0):
-        return value, True
-    return None, False
+        return _SILENCE_SECONDS
+    if seconds is None:
+        return None
+    if not isinstance(seconds, int | float) or seconds <= 0:
+        return _SILENCE_SECONDS
+    return _HEARTBEATS * float(seconds)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -54,6 +54,17 @@ class LineSplitter:
             Each line without its end, decoded as UTF-8 with U+FFFD for what is not; those
             before a line that is too long.
         """
+        if self._line or self._swallow_lf or chunk[-1:] != b"\n" or b"\r" in chunk:
+            chunk = self._whole_lines(chunk)
+        if len(chunk) > self._max_line_bytes:
+            chunk = self._before_a_long_line(chunk)
+        lines = chunk.decode("utf-8", errors="replace").split("\n")
+        # What follows the last line end: nothing.
+        del lines[-1]
+        return lines
+
+    def _whole_lines(self, chunk: bytes) -> bytes:
+        """Return the lines that are complete, each ending in LF, and keep the rest."""
         if self._swallow_lf and chunk:
             self._swallow_lf = False
             chunk = chunk.removeprefix(b"\n")
@@ -61,30 +72,24 @@ class LineSplitter:
         if not end:
             self._line += chunk
             self._check(len(self._line))
-            return []
+            return b""
         whole = chunk[:end]
         if self._line:
             whole = bytes(self._line) + whole
             self._line.clear()
         self._line += chunk[end:]
+        self._check(len(self._line))
         self._swallow_lf = end == len(chunk) and whole.endswith(b"\r")
         if b"\r" in whole:
             whole = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if len(whole) > self._max_line_bytes:
-            whole = self._before_a_long_line(whole)
-        if self.error is None:
-            self._check(len(self._line))
-        lines = whole.decode("utf-8", errors="replace").split("\n")
-        # What follows the last line end: nothing.
-        del lines[-1]
-        return lines
+        return whole
 
     def _before_a_long_line(self, whole: bytes) -> bytes:
         start = 0
         while start < len(whole):
             end = whole.index(b"\n", start)
-            self._check(end - start)
-            if self.error is not None:
+            if end - start > self._max_line_bytes:
+                self._check(end - start)
                 return whole[:start]
             start = end + 1
         return whole

@@ -110,12 +110,19 @@ class StreamInterpreter(Generic[_Value]):
             chunk = self._without_byte_order_mark(chunk)
         values: list[_Value] = []
         for line in self._lines.feed(chunk):
-            if line:
-                self._field(line)
+            if not line:
+                self._dispatch(values)
+                continue
+            # A line without a colon is a field with an empty value.
+            name, _, value = line.partition(":")
+            # One space and no more: the rest of the white space is data.
+            value = value.removeprefix(" ")
+            if name == "data":
+                self._append_data(value)
                 if self._error is not None:
                     break
             else:
-                self._dispatch(values)
+                self._field(name, value)
         else:
             self._error = self._lines.error
         if self._error is not None and not values:
@@ -132,15 +139,8 @@ class StreamInterpreter(Generic[_Value]):
         self._start = None
         return start.removeprefix(_BYTE_ORDER_MARK)
 
-    def _field(self, line: str) -> None:
-        # A line without a colon is a field with an empty value.
-        name, _, value = line.partition(":")
-        # One space and no more: the rest of the white space is data.
-        value = value.removeprefix(" ")
-        # In the order of how often they occur: this is the client's hot path.
-        if name == "data":
-            self._append_data(value)
-        elif name == "id":
+    def _field(self, name: str, value: str) -> None:
+        if name == "id":
             # An id that contains NUL is ignored.
             if "\0" not in value:
                 self._id = value
@@ -153,16 +153,18 @@ class StreamInterpreter(Generic[_Value]):
         # Else it is a comment (its name is empty), or an unknown field.
 
     def _append_data(self, value: str) -> None:
-        # The line end between data lines is part of the event. The standard appends an LF
-        # to each line and removes the last one, hence the "+ 1" of the limit.
-        size = len(value) if value.isascii() else len(value.encode())
-        self._data_bytes += size + 1
-        if self._data_bytes > self._max_event_bytes + 1:
-            # Without the line end after the last line, which is no part of the event.
-            self._error = EventTooLargeError(
-                self._data_bytes - 1, self._max_event_bytes, PARSER_LIMIT
-            )
         self._data.append(value)
+        # The line end between data lines is part of the event. The standard appends an LF
+        # to each line and removes the last one, hence the "+ 1" of the limit. A character
+        # has up to four bytes: they are counted only if there may be too many.
+        self._data_bytes += (len(value) if value.isascii() else 4 * len(value)) + 1
+        if self._data_bytes > self._max_event_bytes + 1:
+            self._data_bytes = sum(len(line.encode()) + 1 for line in self._data)
+            if self._data_bytes > self._max_event_bytes + 1:
+                # Without the line end after the last line, which is no part of the event.
+                self._error = EventTooLargeError(
+                    self._data_bytes - 1, self._max_event_bytes, PARSER_LIMIT
+                )
 
     def _dispatch(self, values: list[_Value]) -> None:
         # A block without data dispatches nothing, but its id becomes the last event id:
