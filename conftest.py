@@ -48,6 +48,35 @@ def _without_redis(namespace):
     shutil.rmtree(namespace["_server"].folder)
 
 
+def _with_stream(namespace):
+    """A real server, with a channel that has three events and has ended."""
+    import threading
+
+    from werkzeug.serving import make_server
+
+    from heliograph.flask import SSE
+
+    _named(namespace)
+    app = Flask("example")
+    app.config.update(SSE_URL="memory:", SSE_RETRY_MS=20)
+    sse = SSE(app)
+    for n in range(3):
+        sse.publish({"n": n}, channel="news")
+    sse.end("news")
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever).start()
+    namespace["stream"] = f"http://127.0.0.1:{server.port}/stream?channel=news&start=10"
+    namespace["_server"] = server
+    namespace["_app"] = app
+
+
+def _without_stream(namespace):
+    namespace["_server"].shutdown()
+    namespace["_server"].server_close()
+    _close(namespace)
+
+
+_CLIENT = "docs/client.md"
 _NEEDS_REDIS = "docs/redis.md"
 # Its code is part of the clients that tests/clients runs.
 _CLIENTS = "docs/clients.md"
@@ -56,7 +85,7 @@ _START = "docs/start.md"
 _pages = Sybil(
     parsers=[PythonCodeBlockParser()],
     patterns=["README.md", "docs/*.md"],
-    excludes=[_NEEDS_REDIS, _CLIENTS, _START],
+    excludes=[_NEEDS_REDIS, _CLIENT, _CLIENTS, _START],
     setup=_named,
     teardown=_close,
 )
@@ -66,7 +95,13 @@ _redis_page = Sybil(
     setup=_with_redis,
     teardown=_without_redis,
 )
-pytest_collect_file = SybilCollection([_pages, _redis_page]).pytest()
+_client_page = Sybil(
+    parsers=[PythonCodeBlockParser()],
+    patterns=[_CLIENT],
+    setup=_with_stream,
+    teardown=_without_stream,
+)
+pytest_collect_file = SybilCollection([_pages, _redis_page, _client_page]).pytest()
 
 
 def pytest_make_parametrize_id(val):
@@ -93,7 +128,8 @@ def pytest_itemcollected(item):
 
 def _needs_server(item):
     if isinstance(item, SybilItem):
-        return item.path == item.config.rootpath / _NEEDS_REDIS
+        root = item.config.rootpath
+        return item.path in {root / _NEEDS_REDIS, root / _CLIENT}
     definitions = itertools.chain(*item._fixtureinfo.name2fixturedefs.values())
     namespaces = [vars(item.module), *(one.func.__globals__ for one in definitions)]
     for namespace in namespaces:

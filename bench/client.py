@@ -92,7 +92,7 @@ class Count:
         self.left = events
         self.events = events
 
-    def __call__(self, data):
+    def __call__(self, data):  # noqa: ARG002 - what a program would use
         if self.left == self.events:
             self.begin = time.process_time()
         self.left -= 1
