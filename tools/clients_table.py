@@ -66,6 +66,8 @@ NAMES = {
     "datastar": ("Datastar, `@get`", "datastar", "[`retry`, `openWhenHidden`](#datastar)"),
     "datastar-as-it-is": ("Datastar without settings", "datastar", ""),
     "fetch": ("`fetch`, Node", None, "[a loop](#clients-that-do-not-reconnect)"),
+    "heliograph": ("[`heliograph.client`](client.md), Python", None, ""),
+    "heliograph-async": ("the same, asyncio", None, ""),
     "requests-lines": (
         "`requests`, `iter_lines()`",
         "requests",

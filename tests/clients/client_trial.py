@@ -44,6 +44,8 @@ CLIENTS = {
     "datastar": Client("browser", "datastar"),
     "datastar-as-it-is": Client("browser", "datastar"),
     "fetch": Client("node"),
+    "heliograph": Client("python"),
+    "heliograph-async": Client("python"),
     "requests-lines": Client("python"),
     "requests-content": Client("python"),
     "requests-loop": Client("python"),

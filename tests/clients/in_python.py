@@ -27,6 +27,7 @@ import requests
 import sseclient
 
 from heliograph import EventStreamParser
+from heliograph.client import AsyncEventSource, EventSource
 
 _lock = threading.Lock()
 
@@ -179,7 +180,35 @@ def curl(of, url, headers):
     return f"exit status {process.returncode}"
 
 
+def _options(of, headers):
+    return {
+        "last_event_id": headers.pop("Last-Event-ID", None),
+        "headers": headers,
+        "on_error": lambda error, _: say(of, says=type(error).__name__ if error else "end"),
+    }
+
+
+def _hand_on(of, event):
+    say(of, event=event.type, data=event.data, id=event.last_event_id)
+
+
+def heliograph_client(of, url, headers):
+    for event in EventSource(url, **_options(of, headers)):
+        _hand_on(of, event)
+
+
+def heliograph_client_async(of, url, headers):
+    async def read():
+        async with AsyncEventSource(url, **_options(of, headers)) as source:
+            async for event in source:
+                _hand_on(of, event)
+
+    asyncio.run(read())
+
+
 CLIENTS = {
+    "heliograph": heliograph_client,
+    "heliograph-async": heliograph_client_async,
     "requests-lines": requests_lines,
     "requests-content": requests_content,
     "requests-loop": requests_loop,
