@@ -109,6 +109,18 @@ def test_sans_io(path):
     assert {name.split(".")[0] for name in imports(path)} <= allowed
 
 
+@pytest.mark.parametrize("name", ["machine", "actions", "events"])
+def test_the_machine_of_the_client_is_sans_io(name):
+    """It decides; the faces have the clock, the socket and the loop. An address is text."""
+    found = set(imports(Path("client", f"{name}.py")))
+
+    assert found & IMPURE == set()
+    assert {one for one in found if one.startswith("urllib")} <= {"urllib.parse"}
+    assert {one.split(".")[0] for one in found} <= set(sys.stdlib_module_names) | {
+        "heliograph"
+    }
+
+
 @pytest.mark.parametrize(
     "path", [p for p in MODULES if own_row(p) < row_of("flask")], ids=str
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -115,9 +116,13 @@ def with_params(url: str, params: Any) -> str:
     """
     try:
         address = httpx2.URL(url)
-    except (httpx2.InvalidURL, TypeError) as error:
+        # Ports over 65535 pass there.
+        urlsplit(str(address)).port  # noqa: B018 - raises
+    except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise ConfigError([f"url must be an address of http or https: {error}"]) from None
-    return str(address if params is None else address.copy_merge_params(params))
+    for name, value in httpx2.QueryParams(params).multi_items():
+        address = address.copy_add_param(name, value)
+    return str(address)
 
 
 def opening_of(response: httpx2.Response, last_event_id: str) -> Opening:

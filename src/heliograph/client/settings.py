@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "Timeout"]
 
 Timeout: TypeAlias = float | Literal["heartbeats"] | None
+
+# RFC 9110 sections 5.1 and 5.5.
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "QUERY"})
 
@@ -141,4 +146,9 @@ def _headers_problem(headers: Mapping[str, str] | None) -> str | None:
             return "headers must not have Last-Event-ID: pass last_event_id"
         if not isinstance(value, str):
             return f"headers: {name} must be a str, not {type(value).__name__}"
+        if not _FIELD_VALUE.fullmatch(value) or not _FIELD_NAME.fullmatch(name):
+            return (
+                f"headers: {name!r} must be a token, and its value must not contain"
+                " control characters (RFC 9110 section 5)"
+            )
     return None
