@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
+import sys
 import threading
 from time import monotonic
 from typing import Any
@@ -106,7 +107,11 @@ class Watch:
 
     def join(self) -> None:
         """Wait until the thread has ended. :meth:`close` was called before."""
-        if self._thread is not None:
+        # The garbage collector runs in any thread, this one included; and once the
+        # interpreter exits, threads like this one no longer run.
+        if self._thread not in {None, threading.current_thread()} and not (
+            sys.is_finalizing()
+        ):
             self._thread.join()
 
     def _run(self) -> None:
