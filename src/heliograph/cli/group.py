@@ -1,0 +1,121 @@
+"""
+The group of the commands, and how a command ends.
+
+A command is a module of this package with the name of the command, which has a
+:class:`click.Command` named ``command``. It is imported when the command is run or its help
+is shown, and not before: so each command needs only what it uses, and ``heliograph --help``
+and shell completion are fast.
+
+Commands raise :class:`click.UsageError` for wrong arguments, an error of Heliograph or
+:class:`click.ClickException` for everything else that is worth one line, and
+:class:`click.exceptions.Exit` for an exit code of their own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from .. import __version__
+from ..errors import HeliographError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["COMMANDS", "run"]
+
+COMMANDS = {
+    "channels": "List the channels of a broker, or show one of them.",
+    "demo": "Serve a page and an API on two origins, with live events.",
+    "doctor": "Find out why no events arrive from a URL.",
+    "listen": "Print the events of a stream or of a broker's channels.",
+    "publish": "Publish an event, or one for each line of standard input.",
+}
+"""The commands by their names, each with the sentence that describes it in the list."""
+
+_INTERRUPTED = 130  # what shells report for a process that SIGINT has ended: 128 + 2
+
+
+class _Group(click.Group):
+    """A group that imports a command when it is used, and lists all without that."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{cmd_name}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+_group = _Group(
+    "heliograph",
+    help="Push events from Python to browsers: publish, listen, find out what is wrong.",
+    epilog="heliograph COMMAND --help shows the options of a command, and examples.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+    no_args_is_help=False,
+)
+_group = click.version_option(__version__, message="%(version)s")(_group)
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """
+    Run the command that the arguments name.
+
+    Args:
+        arguments: As for :func:`heliograph.cli.main`.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        # Without the standalone mode click returns the code of an Exit.
+        code = _group.main(arguments, prog_name="heliograph", standalone_mode=False)
+    except click.Abort:
+        return _INTERRUPTED
+    except click.ClickException as error:
+        return _failed(_sentence(error), error.exit_code)
+    except HeliographError as error:
+        return _failed(str(error), 1)
+    except ModuleNotFoundError as error:
+        return _failed(_missing(error), 1)
+    except OSError as error:
+        return _failed(
+            f"{error.filename}: {error.strerror}" if error.filename else str(error), 1
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _sentence(error: click.ClickException) -> str:
+    if not isinstance(error, click.UsageError):
+        return error.format_message()
+    path = error.ctx.command_path if error.ctx else "heliograph"
+    message = error.format_message().rstrip(".")
+    return f"{message[:1].lower()}{message[1:]}; {path} --help shows the usage"
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    if "pip install" in str(error):  # it names its extra
+        return str(error)
+    if (error.name or "").startswith("heliograph"):
+        raise error
+    return f"the command needs {error.name}: pip install 'heliograph[cli]'"
+
+
+def _failed(message: str, code: int) -> int:
+    # An error of the configuration has a line for each mistake.
+    print("heliograph:", "; ".join(message.splitlines()), file=sys.stderr)
+    return code
