@@ -50,6 +50,19 @@ async def test_resuming_before_the_first_event(url):
             assert await take(later, 1) == ["x"]
 
 
+async def test_where_it_began(url):
+    """The position before the first event is known, although that event is there already."""
+    async with opened(url) as hub:
+        await hub.publish(["a"], Event("x"))
+        async with hub.subscribe(("a", "b"), start=Start.parse("start")) as events:
+            assert await take(events, 1) == ["x"]
+            began = events.opening_id
+
+        async with hub.subscribe(("a", "b"), last_event_id=began) as later:
+            assert await take(later, 1) == ["x"]
+            assert later.opening_id == began
+
+
 @pytest.mark.parametrize("end", ["disconnect", "close"])
 async def test_ends(url, end):
     """What was published before comes, and then the iteration is over, again and again."""

@@ -126,6 +126,11 @@ class Subscribed(Protocol):
         """The id with which to subscribe again, to resume after the last event."""
         ...
 
+    @property
+    def opening_id(self) -> str:
+        """The id of the position at which the iteration began, before its first event."""
+        ...
+
     def close(self) -> None:
         """End the iteration."""
         ...

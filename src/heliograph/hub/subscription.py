@@ -61,6 +61,8 @@ class Subscription:
     Attributes:
         last_event_id: The id with which to subscribe again, to resume after the last event
             that was returned.
+        opening_id: The id of the position at which the iteration began, before its first
+            event; ``""`` before it is known, or without ``open_event``.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Subscription:
         is_stopping: Callable[[], bool] | None = None,
     ) -> None:
         self.last_event_id = last_event_id or ""
+        self.opening_id = ""
         self._hub = hub
         self._channels = channels
         self._start = start
@@ -164,12 +167,12 @@ class Subscription:
         """Parse the next bytes, and return whether there may be more."""
         data = await self._sink.pull()
         if data is not None:
-            # A program has ``last_event_id``, and sees that nothing follows.
-            self._events += [
-                event
-                for event in self._parser.feed(data)
-                if event.type not in {OPEN_EVENT_TYPE, END_EVENT_TYPE}
-            ]
+            for event in self._parser.feed(data):
+                # A program has ``opening_id``, and sees that nothing follows.
+                if event.type == OPEN_EVENT_TYPE:
+                    self.opening_id = self.opening_id or event.id or ""
+                elif event.type != END_EVENT_TYPE:
+                    self._events.append(event)
             return True
         if self._sink.closed or self._has_left:
             return False

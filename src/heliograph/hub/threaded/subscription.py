@@ -49,6 +49,11 @@ class ThreadSubscription:
         """The id with which to subscribe again, to resume after the last event returned."""
         return self._last_event_id
 
+    @property
+    def opening_id(self) -> str:
+        """The id of the position at which the iteration began, before its first event."""
+        return self._subscription.opening_id
+
     def close(self) -> None:
         """Release the slot. Iterating is over. Closing twice is the same as once."""
         self._events.clear()
