@@ -14,13 +14,13 @@ Commands raise :class:`click.UsageError` for wrong arguments, an error of Heliog
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from .. import __version__
-from ..errors import HeliographError
+from ..errors import BrokerUnavailableError, HeliographError, InvalidFieldError
+from .output import note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,7 @@ COMMANDS = {
 }
 """The commands by their names, each with the sentence that describes it in the list."""
 
+_WRONG_USAGE = 2
 _INTERRUPTED = 130  # what shells report for a process that SIGINT has ended: 128 + 2
 
 
@@ -86,20 +87,31 @@ def run(arguments: Sequence[str] | None) -> int:
         code = _group.main(arguments, prog_name="heliograph", standalone_mode=False)
     except click.Abort:
         return _INTERRUPTED
-    except click.ClickException as error:
-        return _failed(_sentence(error), error.exit_code)
-    except HeliographError as error:
-        return _failed(str(error), 1)
-    except ModuleNotFoundError as error:
-        return _failed(_missing(error), 1)
-    except OSError as error:
-        return _failed(
-            f"{error.filename}: {error.strerror}" if error.filename else str(error), 1
-        )
+    except (click.ClickException, HeliographError, ModuleNotFoundError, OSError) as error:
+        note(_sentence(error))
+        return _code(error)
     return code if isinstance(code, int) else 0
 
 
-def _sentence(error: click.ClickException) -> str:
+def _code(error: Exception) -> int:
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    return _WRONG_USAGE if isinstance(error, InvalidFieldError) else 1
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, click.ClickException):
+        return _usage(error)
+    if isinstance(error, BrokerUnavailableError):
+        return f"{error}; check that it runs, and that the application uses the same URL"
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _usage(error: click.ClickException) -> str:
     if not isinstance(error, click.UsageError):
         return error.format_message()
     path = error.ctx.command_path if error.ctx else "heliograph"
@@ -113,9 +125,3 @@ def _missing(error: ModuleNotFoundError) -> str:
     if (error.name or "").startswith("heliograph"):
         raise error
     return f"the command needs {error.name}: pip install 'heliograph[cli]'"
-
-
-def _failed(message: str, code: int) -> int:
-    # An error of the configuration has a line for each mistake.
-    print("heliograph:", "; ".join(message.splitlines()), file=sys.stderr)
-    return code

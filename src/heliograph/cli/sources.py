@@ -1,0 +1,249 @@
+"""Where ``heliograph listen`` gets its events: a stream of a server, or a broker."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import click
+
+from ..brokers.url import without_password
+from .output import note
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from ..client import EventSource, Opening
+    from ..hub import Subscribed
+
+__all__ = ["BrokerSource", "Since", "Source", "WebSource", "header_fields"]
+
+_STARTS = {"start": "start", "last": "1", "now": "now"}
+
+
+class Since(NamedTuple):
+    """
+    Where listening begins.
+
+    Attributes:
+        id: The id after which to resume; :obj:`None` for no position.
+        start: The ``start`` of a stream without a position; :obj:`None` for the default.
+    """
+
+    id: str | None
+    start: str | None
+
+    @classmethod
+    def parse(cls, text: str | None) -> Since:
+        """
+        Return what the option ``--since`` means.
+
+        Args:
+            text: ``start``, ``last``, ``now`` or an id; :obj:`None` if it is not given.
+        """
+        if text is None or text in _STARTS:
+            return cls(None, _STARTS.get(text or ""))
+        return cls(text, None)
+
+
+class Source(Protocol):
+    """A block and an iterator of events, each a triple of type, data and id."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels, sorted; none if they are not known."""
+        ...
+
+    @property
+    def position(self) -> str:
+        """The id after the opening, and before the first event; ``""`` if there is none."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def __iter__(self) -> Self: ...
+
+    def __next__(self) -> tuple[str, str, str]: ...
+
+    def close(self) -> None:
+        """End the iteration. May be called in any thread."""
+        ...
+
+
+class BrokerSource:
+    """
+    The events of a broker's channels.
+
+    Args:
+        url: For :class:`~heliograph.Publisher`.
+        channels: 1 to 64 of them.
+        since: Where to begin.
+    """
+
+    def __init__(self, url: str, channels: Sequence[str], since: Since) -> None:
+        self.channels = tuple(sorted({*channels}))
+        self.position = ""
+        self._url = url
+        self._since = since
+        self._stack = ExitStack()
+        self._events: Subscribed | None = None
+
+    def __enter__(self) -> Self:
+        from ..publisher import Publisher  # noqa: PLC0415 - with it comes the hub
+
+        publisher = self._stack.enter_context(Publisher(self._url))
+        # A subscription waits for storage that is unavailable, as it has to later. At first
+        # that is more likely a wrong URL: this raises.
+        publisher.position(*self.channels)
+        self._events = self._stack.enter_context(
+            publisher.subscribe(
+                *self.channels,
+                last_event_id=self._since.id,
+                start=self._since.start or "retained",
+            )
+        )
+        self.position = self._events.opening_id
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[str, str, str]:
+        assert self._events is not None  # noqa: S101 - in the block
+        event = next(self._events)
+        return event.type or "message", event.data, self._events.last_event_id
+
+    def close(self) -> None:
+        """End the iteration."""
+        if self._events is not None:
+            self._events.close()
+
+
+class WebSource:
+    """
+    The events of a stream.
+
+    Args:
+        url: Its address.
+        channels: What is added to the query; none if the address says all.
+        since: Where to begin.
+        headers: Of each request.
+    """
+
+    def __init__(
+        self, url: str, channels: Sequence[str], since: Since, headers: dict[str, str]
+    ) -> None:
+        added = [("channel", name) for name in dict.fromkeys(channels)]
+        if since.start is not None:
+            added.append(("start", since.start))
+        self.position = since.id or ""
+        self._url = _with_query(url, added)
+        named = [v for n, v in parse_qsl(urlsplit(self._url).query) if n == "channel"]
+        self.channels: tuple[str, ...] = tuple(sorted({*named}))
+        self._since = since
+        self._headers = headers
+        self._is_open = False
+        self._has_failed = False
+        self._source: EventSource | None = None
+
+    def __enter__(self) -> Self:
+        from ..client import EventSource  # noqa: PLC0415 - needs the extra client
+
+        source = EventSource(
+            self._url,
+            last_event_id=self._since.id,
+            headers=self._headers,
+            on_open=self._on_open,
+            on_error=self._on_error,
+        )
+        self._source = source.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._source is not None:
+            self._source.__exit__(kind, error, traceback)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[str, str, str]:
+        assert self._source is not None  # noqa: S101 - in the block
+        event = next(self._source)
+        return event.type, event.data, event.last_event_id
+
+    def close(self) -> None:
+        """End the iteration."""
+        if self._source is not None:
+            self._source.close()
+
+    def _on_open(self, opening: Opening) -> None:
+        if opening.channels is not None:
+            self.channels = tuple(sorted(opening.channels))
+        if not self._is_open and self._source is not None:
+            self.position = self._source.last_event_id or self.position
+        if self._has_failed:
+            how = "" if opening.resumed is not False else ", but not at the last event"
+            note(f"connected again{how}")
+        self._is_open, self._has_failed = True, False
+
+    def _on_error(self, error: Exception, retry_seconds: float) -> None:
+        if not self._is_open:
+            # Later it is an interruption; at first it is more likely a wrong URL.
+            raise click.ClickException(
+                f"cannot connect to {without_password(self._url)}: {error}; check the"
+                " address, and that the server runs"
+            )
+        self._has_failed = True
+        note(f"the connection is lost: {error}; trying again in {retry_seconds:.1f} s")
+
+
+def _with_query(url: str, added: list[tuple[str, str]]) -> str:
+    parts = urlsplit(url)
+    query = "&".join(text for text in (parts.query, urlencode(added)) if text)
+    return parts._replace(query=query, fragment="").geturl()
+
+
+def header_fields(texts: Sequence[str]) -> dict[str, str]:
+    """
+    Return the fields that the option ``--header`` names.
+
+    Args:
+        texts: Each as ``Name: value``.
+
+    Raises:
+        click.UsageError: One has no colon or no name.
+    """
+    fields = {}
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            # Not the text: it may be a token that was given without its name.
+            raise click.UsageError(
+                "a header has no name; write --header 'Name: value', for example"
+                " --header 'Authorization: Bearer …'"
+            )
+        fields[name.strip()] = value.strip()
+    return fields
