@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import click
 
 from ..brokers.url import without_password
+from ..errors import StreamRefusedError
 from .output import note
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Source(Protocol):
 
     @property
     def position(self) -> str:
-        """The id after the opening, and before the first event; ``""`` if there is none."""
+        """The id before the first event, if none was taken; ``""`` if there is none."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -154,15 +155,19 @@ class WebSource:
         added = [("channel", name) for name in dict.fromkeys(channels)]
         if since.start is not None:
             added.append(("start", since.start))
-        self.position = since.id or ""
         self._url = _with_query(url, added)
         named = [v for n, v in parse_qsl(urlsplit(self._url).query) if n == "channel"]
         self.channels: tuple[str, ...] = tuple(sorted({*named}))
         self._since = since
         self._headers = headers
-        self._is_open = False
-        self._has_failed = False
+        self._was_open = False
+        self._is_interrupted = False
         self._source: EventSource | None = None
+
+    @property
+    def position(self) -> str:
+        """The id that the server has sent, or that was given."""
+        return "" if self._source is None else self._source.last_event_id
 
     def __enter__(self) -> Self:
         from ..client import EventSource  # noqa: PLC0415 - needs the extra client
@@ -191,7 +196,10 @@ class WebSource:
 
     def __next__(self) -> tuple[str, str, str]:
         assert self._source is not None  # noqa: S101 - in the block
-        event = next(self._source)
+        try:
+            event = next(self._source)
+        except StreamRefusedError as error:
+            raise click.ClickException(f"{error}{_remedy(error.status)}") from error
         return event.type, event.data, event.last_event_id
 
     def close(self) -> None:
@@ -199,25 +207,32 @@ class WebSource:
         if self._source is not None:
             self._source.close()
 
-    def _on_open(self, opening: Opening) -> None:
-        if opening.channels is not None:
-            self.channels = tuple(sorted(opening.channels))
-        if not self._is_open and self._source is not None:
-            self.position = self._source.last_event_id or self.position
-        if self._has_failed:
-            how = "" if opening.resumed is not False else ", but not at the last event"
-            note(f"connected again{how}")
-        self._is_open, self._has_failed = True, False
+    def _on_open(self, opening: Opening) -> None:  # noqa: ARG002 - the client's signature
+        if self._is_interrupted:
+            note("connected again")
+        self._was_open, self._is_interrupted = True, False
 
-    def _on_error(self, error: Exception, retry_seconds: float) -> None:
-        if not self._is_open:
+    def _on_error(self, error: Exception | None, retry_seconds: float) -> None:
+        if not self._was_open:
             # Later it is an interruption; at first it is more likely a wrong URL.
             raise click.ClickException(
                 f"cannot connect to {without_password(self._url)}: {error}; check the"
                 " address, and that the server runs"
             )
-        self._has_failed = True
-        note(f"the connection is lost: {error}; trying again in {retry_seconds:.1f} s")
+        self._is_interrupted = True
+        what = "the server has closed the stream" if error is None else f"{error}"
+        note(f"{what}; connecting again in {retry_seconds:.1f} s")
+
+
+def _remedy(status: int) -> str:
+    match status:
+        case 401 | 403:
+            return (
+                "; write --header 'Authorization: …' or a signed address, if it needs one"
+            )
+        case 200 | 404 | 405:
+            return "; check the path: this is not the address of a stream"
+    return ""
 
 
 def _with_query(url: str, added: list[tuple[str, str]]) -> str:
