@@ -113,13 +113,13 @@ class AsyncReading:
 
     async def _open(self, connect: Connect) -> Action:
         self._client = self._client or httpx2.AsyncClient()
-        self._read_seconds = self.machine.stream_silence_seconds
+        self._read_seconds = self.machine.silence_seconds
         request = self._client.build_request(
             **options_of(self._settings, connect, read_seconds=self._read_seconds)
         )
         credentials = self._hooks.credentials(connect)
         while True:
-            with self._limited(self.machine.silence_seconds) as scope:
+            with self._limited(self.machine.head_seconds) as scope:
                 try:
                     self._response = await self._client.send(
                         request, stream=True, follow_redirects=False, **credentials
@@ -211,7 +211,7 @@ class AsyncReading:
         if self.is_closed:
             return Stop(None)
         if error is None or isinstance(error, httpx2.ReadTimeout):
-            error = SilenceError(self.machine.silence_seconds or 0.0)
+            error = SilenceError.of(self.machine)
         return self.machine.receive_error(error, passes=passes(error))
 
     async def _wait(self, action: Wait) -> Action:

@@ -11,10 +11,11 @@ import httpx2
 
 from ..errors import ConfigError, EventSourceError, StreamRefusedError
 from .actions import Head, Target
-from .events import Opening
+from .events import Opening, ReadyState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from .actions import Connect, Wait
     from .machine import Machine
@@ -53,8 +54,17 @@ NETWORK_ERRORS = (httpx2.RequestError, httpx2.StreamError, OSError)
 class SilenceError(httpx2.ReadTimeout):
     """The server has sent no byte for too long, so it counts as lost."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no byte for {seconds:g} seconds")
+    @classmethod
+    def of(cls, machine: Machine) -> Self:
+        """
+        Return the error of what was waited for.
+
+        Args:
+            machine: The machine, before it is told.
+        """
+        is_open = machine.ready_state is ReadyState.OPEN
+        seconds = machine.silence_seconds if is_open else machine.head_seconds
+        return cls(f"no byte for {seconds:g} seconds")
 
 
 Renewal: TypeAlias = Target | str | None

@@ -70,6 +70,9 @@ class Machine:
         target: Where to connect to next. A renewed one may be set while waiting.
         last_event_id: The id of the last whole block.
         failures: Number of attempts that have failed since a stream was open.
+        head_seconds: Longest time until the head of a response; :obj:`None` for any.
+        silence_seconds: Longest time without a byte of an open stream until the server
+            counts as lost, as far as it is known; :obj:`None` for any.
     """
 
     def __init__(self, settings: Settings, *, random: Callable[[], float]) -> None:
@@ -86,8 +89,13 @@ class Machine:
         # Where the target has moved to, if all redirects of this attempt are permanent.
         self._moved_to: str | None = None
         self._is_moved = True
+        timeout = settings.timeout
+        self._follows_heartbeats = timeout == "heartbeats"
+        self.head_seconds: float | None = _HEAD_SECONDS
         # Kept over connections: the next one will have the same.
-        self._heartbeats_seconds: float | None = _SILENCE_SECONDS
+        self.silence_seconds: float | None = _SILENCE_SECONDS
+        if timeout != "heartbeats":
+            self.head_seconds = self.silence_seconds = timeout
         self._opening_data: str | None = None
         self._parser = self._new_parser()
 
@@ -159,7 +167,8 @@ class Machine:
             self._retry_ms = self._parser.reconnection_time_ms
         if self._opening_data is not None:
             values = [value for value in values if value.type != "heliograph.open"]
-            self._heartbeats_seconds = _silence_of(self._opening_data)
+            if self._follows_heartbeats:
+                self.silence_seconds = _silence_of(self._opening_data)
             self._opening_data = None
         return values
 
@@ -189,19 +198,6 @@ class Machine:
     def close(self) -> None:
         """Close: no event follows."""
         self.ready_state = ReadyState.CLOSED
-
-    @property
-    def silence_seconds(self) -> float | None:
-        """Longest time without a byte until the server counts as lost; no bound: None."""
-        if self.ready_state is ReadyState.OPEN or self._settings.timeout != "heartbeats":
-            return self.stream_silence_seconds
-        return _HEAD_SECONDS
-
-    @property
-    def stream_silence_seconds(self) -> float | None:
-        """The same, while a stream is open, as far as it is known."""
-        timeout = self._settings.timeout
-        return self._heartbeats_seconds if timeout == "heartbeats" else timeout
 
     @property
     def _may_reconnect(self) -> bool:

@@ -115,7 +115,7 @@ class Reading:
         )
         credentials = self._hooks.credentials(connect)
         while True:
-            self.watch.expect(self.machine.silence_seconds)
+            self.watch.expect(self.machine.head_seconds)
             try:
                 response = client.send(
                     request, stream=True, follow_redirects=False, **credentials
@@ -170,7 +170,7 @@ class Reading:
         if self.watch.closed.is_set():
             return Stop(None)
         if self.watch.has_timed_out:
-            error = SilenceError(self.machine.silence_seconds or 0.0)
+            error = SilenceError.of(self.machine)
         return self.machine.receive_error(error, passes=passes(error))
 
     def _wait(self, action: Wait) -> Action:
