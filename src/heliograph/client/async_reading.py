@@ -136,7 +136,9 @@ class AsyncReading:
             # The HTTP library has removed the credentials if the origin is another one, and
             # must not add them again.
             request, credentials = response.next_request, {"auth": None}
-        self._chunks = response.aiter_bytes()
+        # Without a coding there is nothing to decode, and a layer less for each piece.
+        is_coded = "content-encoding" in response.headers
+        self._chunks = response.aiter_bytes() if is_coded else response.aiter_raw()
         stream = response.extensions.get("network_stream")
         # A connection of HTTP/2 that belongs to the caller has other streams.
         if stream is not None and self._is_own_client:

@@ -133,7 +133,9 @@ class Reading:
 
     def _read(self, response: httpx2.Response) -> Generator[MessageEvent, None, Action]:
         machine, watch = self.machine, self.watch
-        chunks = response.iter_bytes()
+        # Without a coding there is nothing to decode, and a layer less for each piece.
+        is_coded = "content-encoding" in response.headers
+        chunks = response.iter_bytes() if is_coded else response.iter_raw()
         while True:
             watch.expect(machine.silence_seconds)
             try:
