@@ -14,6 +14,9 @@ Commands raise :class:`click.UsageError` for wrong arguments, an error of Heliog
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -82,6 +85,8 @@ def run(arguments: Sequence[str] | None) -> int:
     Returns:
         The exit code.
     """
+    if sys.stdout is None:  # it was closed: nobody reads it
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
     try:
         # Without the standalone mode click returns the code of an Exit.
         code = _group.main(arguments, prog_name="heliograph", standalone_mode=False)
@@ -116,7 +121,10 @@ def _usage(error: click.ClickException) -> str:
         return error.format_message()
     path = error.ctx.command_path if error.ctx else "heliograph"
     message = error.format_message().rstrip(".")
-    return f"{message[:1].lower()}{message[1:]}; {path} --help shows the usage"
+    # click begins with a capital; the name of an argument stays as it is.
+    if message[1:2].islower():
+        message = message[0].lower() + message[1:]
+    return f"{message}; {path} --help shows the usage"
 
 
 def _missing(error: ModuleNotFoundError) -> str:

@@ -14,7 +14,7 @@ from .interrupts import Interrupts
 from .output import discard_output, keep_quiet, log_to_stderr, note, when_output_closes
 from .received import JsonLines, Pretty, Received, channel_between
 from .sources import BrokerSource, Since, WebSource, header_fields
-from .targets import broker_url, is_web
+from .targets import announce_new_file, broker_url, is_web
 
 if TYPE_CHECKING:
     from .received import Printer
@@ -92,9 +92,11 @@ def command(
 def _checked(url: str, channels: tuple[str, ...], headers: tuple[str, ...]) -> str:
     if headers:
         raise click.UsageError("--header is for streams of a URL; a broker takes none")
+    url = broker_url(url)
     if not channels:
         raise click.UsageError("a broker needs a channel; write --channel NAME")
-    return broker_url(url)
+    announce_new_file(url)
+    return url
 
 
 class _Listening:

@@ -15,7 +15,7 @@ from ..errors import HeliographError
 from .interrupts import Interrupts
 from .lines import Bar, Lines
 from .output import keep_quiet, note
-from .targets import broker_url, is_web
+from .targets import announce_new_file, broker_url, is_web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +124,7 @@ def command(
         **{name: value for name, value in bounds.items() if value is not None}
     )
     url = _broker(broker)
+    announce_new_file(url)
     from ..publisher import Publisher  # noqa: PLC0415 - with it comes the hub
 
     options = _Options(channel, type_, id, is_json, retain_as)

@@ -15,7 +15,7 @@ from ..brokers.url import without_password
 from ..errors import ConfigError
 from .output import note
 
-__all__ = ["broker_url", "is_web"]
+__all__ = ["announce_new_file", "broker_url", "is_web"]
 
 _WEB = ("http", "https")
 _SQLITE = "sqlite:///"
@@ -53,8 +53,7 @@ def broker_url(url: str) -> str:
     """
     Return the URL of a broker as the library takes it.
 
-    That of an SQLite file is absolute, and one that does not exist yet is announced:
-    whoever mistypes a path would get an empty broker and wait in vain.
+    That of an SQLite file is absolute.
 
     Args:
         url: The argument as it was given, for which :func:`is_web` is false.
@@ -81,6 +80,19 @@ def broker_url(url: str) -> str:
     return _with_absolute_file(url) if url.startswith(_SQLITE) else url
 
 
+def announce_new_file(url: str) -> None:
+    """
+    Print that an SQLite file is created, if it does not exist.
+
+    Whoever mistypes a path would get an empty broker and wait in vain.
+
+    Args:
+        url: From :func:`broker_url`.
+    """
+    if url.startswith(_SQLITE) and not Path(file := parse_url(url)[0]).exists():
+        note(f"{file} does not exist; it is created now, and no application uses it yet")
+
+
 def _with_absolute_file(url: str) -> str:
     path, _ = parse_url(url)
     options = url.removeprefix(_SQLITE + path)
@@ -90,8 +102,6 @@ def _with_absolute_file(url: str) -> str:
             f"the folder {file.parent} does not exist; write the path that the application"
             " has, or create the folder"
         )
-    if not file.exists():
-        note(f"{file} does not exist; it is created now, and no application uses it yet")
     return f"{_SQLITE}{file}{options}"
 
 
