@@ -7,7 +7,7 @@ from heliograph.cli.output import visible
 from heliograph.cli.received import channel_between
 
 
-def id_of(a, b, **replayed):
+def id_of(a, b, /, **replayed):
     positions = Positions({"a": Position("e", a), "b": Position("e", b)})
     for channel, offset in replayed.items():
         positions.replay(channel, offset)
@@ -33,7 +33,7 @@ def test_channel_between(before, after, channels, expected):
     assert channel_between(before, after, channels) == expected
 
 
-# (text, what is shown)
+# What is shown of a text.
 SHOWN = [
     ("tab\tand line\nend ✓ é", "tab\tand line\nend ✓ é"),
     ("\x1b[31mred\x1b]0;title\x07", "\\x1b[31mred\\x1b]0;title\\x07"),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import BrokerUnavailableError, HeliographError, InvalidFieldError
@@ -55,6 +56,15 @@ class _Group(click.Group):
         module = importlib.import_module(f".{cmd_name}", __package__)
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [
+            CompletionItem(name, help=sentence)
+            for name, sentence in sorted(COMMANDS.items())
+            if name.startswith(incomplete)
+        ]
+        # The group's own method imports each command, to ask whether it is hidden.
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(
         self,
