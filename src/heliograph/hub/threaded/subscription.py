@@ -85,9 +85,10 @@ class ThreadSubscription:
                 raise StopIteration
             # Many at a time, so that a burst costs one change of threads.
             self._events += run(self._subscription.take(self._timeout), None)
-        if not self._events:
+        try:
+            event = self._events.popleft()
+        except IndexError:  # nothing has come, or another thread has closed it
             self.close()
-            raise StopIteration
-        event = self._events.popleft()
+            raise StopIteration from None
         self._last_event_id = event.id or self._last_event_id
         return event
