@@ -69,6 +69,7 @@ def test_imports_little(arguments):
 MISSING = [
     ("click", ["--help"], "needs click: pip install 'heliograph[cli]'"),
     ("flask", ["demo"], "needs flask: pip install 'heliograph[flask]'"),
+    ("httpx2", ["listen", "http://h/"], "needs httpx2: pip install 'heliograph[client]'"),
 ]
 
 

@@ -139,7 +139,7 @@ def wait_for_events(publisher, command, more):
 
 def test_ctrl_c_at_any_moment(url, tmp_path, chance):
     """With the options that are printed the rest is published, each line once."""
-    amount = 1500
+    amount = 600
     path = tmp_path / "lines"
     path.write_text("".join(f"{number}\n" for number in range(amount)))
     options, interrupted = [], 0
@@ -150,7 +150,7 @@ def test_ctrl_c_at_any_moment(url, tmp_path, chance):
                 path.open("rb") as file,
                 Command("publish", url, "a", "-", *options, stdin=file) as command,
             ):
-                wait_for_events(publisher, command, chance.randrange(1, 400))
+                wait_for_events(publisher, command, chance.randrange(1, 300))
                 code = command.interrupt()
             if code != 0:
                 assert code == 130, command.err
