@@ -69,6 +69,7 @@ class Machine:
         ready_state: The state of the connection.
         target: Where to connect to next. A renewed one may be set while waiting.
         last_event_id: The id of the last whole block.
+        opening_event: The ``heliograph.open`` of the last connection that has one.
         failures: Number of attempts that have failed since a stream was open.
         head_seconds: Longest time until the head of a response; :obj:`None` for any.
         silence_seconds: Longest time without a byte of an open stream until the server
@@ -79,6 +80,7 @@ class Machine:
         self.ready_state = ReadyState.CONNECTING
         self.target = Target(settings.url, settings.headers)
         self.last_event_id = settings.last_event_id
+        self.opening_event: MessageEvent | None = None
         self._settings = settings
         self._random = random
         self._policy = settings.policy
@@ -299,6 +301,7 @@ class Machine:
                 return End(data, type, last_event_id)
             if type == "heliograph.open":
                 self._opening_data = data
+                self.opening_event = MessageEvent(data, type, last_event_id)
         return MessageEvent(data, type, last_event_id)
 
 

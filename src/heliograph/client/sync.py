@@ -128,6 +128,16 @@ class EventSource:
         return self._reading.last_event_id
 
     @property
+    def opening_event(self) -> MessageEvent | None:
+        """
+        The event ``heliograph.open``, which is not iterated over.
+
+        Its id is the position before the first event of the connection, and its JSON has
+        the ``channels``. :obj:`None` before it has come, and from other servers.
+        """
+        return self._reading.machine.opening_event
+
+    @property
     def ready_state(self) -> ReadyState:
         """The state of the connection."""
         if self._reading.watch.closed.is_set():
