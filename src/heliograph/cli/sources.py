@@ -9,7 +9,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import click
 
 from ..brokers.url import without_password
-from ..errors import StreamRefusedError
+from ..channels.names import check_selection
+from ..errors import InvalidFieldError, StreamRefusedError
+from ..event import check_text
 from .output import note
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from ..client import EventSource, Opening
+    from ..client import EventSource, MessageEvent, Opening
     from ..hub import Subscribed
 
 __all__ = ["BrokerSource", "Since", "Source", "WebSource", "header_fields"]
@@ -147,17 +149,23 @@ class WebSource:
         channels: What is added to the query; none if the address says all.
         since: Where to begin.
         headers: Of each request.
+
+    Raises:
+        InvalidFieldError: A channel's name cannot be sent.
     """
 
     def __init__(
         self, url: str, channels: Sequence[str], since: Since, headers: dict[str, str]
     ) -> None:
+        for name in channels:
+            check_text("channel", name)
         added = [("channel", name) for name in dict.fromkeys(channels)]
         if since.start is not None:
             added.append(("start", since.start))
         self._url = _with_query(url, added)
         named = [v for n, v in parse_qsl(urlsplit(self._url).query) if n == "channel"]
-        self.channels: tuple[str, ...] = tuple(sorted({*named}))
+        self._channels: tuple[str, ...] = tuple(sorted({*named}))
+        self._opening: MessageEvent | None = None
         self._since = since
         self._headers = headers
         self._was_open = False
@@ -165,9 +173,19 @@ class WebSource:
         self._source: EventSource | None = None
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Those that the server has named; of another server those of the address."""
+        opening = None if self._source is None else self._source.opening_event
+        if opening is not self._opening:
+            self._opening = opening
+            self._channels = _channels_of(opening) if opening else self._channels
+        return self._channels
+
+    @property
     def position(self) -> str:
-        """The id that the server has sent, or that was given."""
-        return "" if self._source is None else self._source.last_event_id
+        """The id that the server has sent before the first event, or that was given."""
+        opening = None if self._source is None else self._source.opening_event
+        return opening.last_event_id if opening else self._since.id or ""
 
     def __enter__(self) -> Self:
         from ..client import EventSource  # noqa: PLC0415 - needs the extra client
@@ -222,6 +240,14 @@ class WebSource:
         self._is_interrupted = True
         what = "the server has closed the stream" if error is None else f"{error}"
         note(f"{what}; connecting again in {retry_seconds:.1f} s")
+
+
+def _channels_of(opening: MessageEvent) -> tuple[str, ...]:
+    """Return the channels that an opening names; none if it is not one of ours."""
+    try:
+        return check_selection(opening.json()["channels"])
+    except (ValueError, KeyError, TypeError, InvalidFieldError):
+        return ()
 
 
 def _remedy(status: int) -> str:
