@@ -41,9 +41,26 @@ MISTAKES = [
         "test_unlisten",
         id="goes-on-listening",
     ),
+    pytest.param(
+        """
+        @contextlib.asynccontextmanager
+        async def inspect(self):
+            async with super().inspect() as storage:
+                newest = storage.newest
+
+                async def newest_first(name, limit):
+                    return [*await newest(name, limit)][::-1]
+
+                storage.newest = newest_first
+                yield storage
+        """,
+        "test_newest_entries",
+        id="lists-backwards",
+    ),
 ]
 
 TESTS = """
+    import contextlib
     import dataclasses
 
     import pytest
@@ -99,6 +116,16 @@ def test_a_broker_that_is_right(tmp_path):
     assert "override the fixture cost_of to test the cost of find" in done.stdout
     assert "override the fixture damage to test entries that cannot be read" in done.stdout
     assert "warning" not in done.stdout
+
+
+def test_a_broker_that_cannot_be_inspected(tmp_path):
+    """Its tests of that are skipped; the others pass."""
+    done = run(
+        tmp_path, "inspect = property()", "-rs", "-k", "newest or summarised or dense"
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "has no method inspect: see heliograph.brokers.Inspectable" in done.stdout
 
 
 @pytest.mark.parametrize(("methods", "test"), MISTAKES)

@@ -3,7 +3,7 @@
 import pytest
 
 from heliograph import ConfigError
-from heliograph.brokers import open_broker
+from heliograph.brokers import inspect_broker, open_broker, register_broker
 from heliograph.brokers.memory import MemoryBroker
 from heliograph.brokers.sqlite import SqliteBroker
 
@@ -46,3 +46,31 @@ def test_passwords_are_not_shown():
 
     assert "secret" not in str(caught.value)
     assert "host" in str(caught.value)
+
+
+class NotInspectable(MemoryBroker):
+    """As a broker of another package that was written for an earlier release."""
+
+    inspect = property()
+
+
+async def test_a_broker_that_cannot_be_inspected():
+    """It can be opened, and the message names the method that it lacks."""
+    register_broker("uninspectable", lambda url, retention: NotInspectable(retention))
+    assert isinstance(open_broker("uninspectable:"), NotInspectable)
+
+    with pytest.raises(ConfigError, match=r"'uninspectable:'.* lacks the method inspect"):
+        inspect_broker("uninspectable:")
+
+
+async def test_inspecting_memory():
+    """Whoever inspects is another process, or has the broker."""
+    with pytest.raises(ConfigError, match="name storage that they share"):
+        async with inspect_broker("memory:"):
+            pass
+
+
+def test_inspecting_a_bad_url():
+    """As for whoever opens it."""
+    with pytest.raises(ConfigError, match="no broker for 'amqp:"):
+        inspect_broker("amqp://host")

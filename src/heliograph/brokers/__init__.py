@@ -1,18 +1,23 @@
 """
 Where channels live.
 
-:func:`open_broker` makes the broker that a URL names. The other names are what a broker of
-another package needs (``docs/brokers.md``); :mod:`heliograph.brokers.contract` tests it.
+:func:`open_broker` makes the broker that a URL names, and :func:`inspect_broker` reads what
+its storage holds. The other names are what a broker of another package needs
+(``docs/brokers.md``); :mod:`heliograph.brokers.contract` tests it.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..channels.entry import Entry
 from ..channels.position import GapReason, Position
 from ..config import HubConfig
+from ..errors import ConfigError
 from . import policy, registry
 from .base import Broker, Listener
 from .epoch import new_epoch
+from .inspection import ChannelSummary, Inspectable, Inspection
 from .plain import PlainChannels, with_plain_channels
 from .registry import BrokerFactory, register_broker
 from .url import without_password
@@ -27,14 +32,20 @@ from .values import (
     resolve,
 )
 
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
 __all__ = [
     "PLAIN",
     "Attempt",
     "Broker",
     "BrokerFactory",
+    "ChannelSummary",
     "Entry",
     "GapReason",
     "History",
+    "Inspectable",
+    "Inspection",
     "Listener",
     "PlainChannels",
     "Position",
@@ -43,6 +54,7 @@ __all__ = [
     "RetentionPolicy",
     "Terms",
     "check_url",
+    "inspect_broker",
     "new_epoch",
     "open_broker",
     "register_broker",
@@ -84,6 +96,37 @@ def open_broker(
             the URL of a Redis and there are plain channels.
     """
     return registry.make_broker(with_plain_channels(url, plain_channels), retention)
+
+
+def inspect_broker(url: str) -> AbstractAsyncContextManager[Inspection]:
+    """
+    Return a context in which the storage that a URL names can be inspected.
+
+    ::
+
+        async with inspect_broker("sqlite:////srv/app/events.sqlite3") as storage:
+            async for summary in storage.channels("job:"):
+                print(summary.name, summary.events)
+
+    Args:
+        url: As for :func:`open_broker`, except ``memory:``.
+
+    Raises:
+        ConfigError: No broker has this scheme, or the broker refuses the URL, or cannot be
+            inspected.
+    """
+    # How much is kept does not matter: nothing is stored or removed.
+    broker = registry.make_broker(url, _DEFAULT_RETENTION)
+    inspect = getattr(broker, "inspect", None)
+    if inspect is None:
+        problem = (
+            f"{without_password(url)!r}: this broker cannot be inspected: it lacks the"
+            " method inspect() of heliograph.brokers.Inspectable; use a release of its"
+            " package that has it, or the storage's own tools"
+        )
+        raise ConfigError([problem])
+    context: AbstractAsyncContextManager[Inspection] = inspect()
+    return context
 
 
 def check_url(url: str) -> None:

@@ -14,23 +14,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..channels.entry import Entry
+from ..channels.names import is_internal
 from ..channels.position import Position
-from ..errors import ChannelEndedError, ConfigError, TooManyRetainedError
+from ..errors import ConfigError
 from .base import Broker
 from .epoch import new_epoch
+from .inspection import Inspectable, Inspection
+from .memory_channel import MemoryChannel
 from .url import without_password
-from .values import PLAIN, History, Retained, Retention, resolve
+from .values import PLAIN, History, Retained, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from ..event import Event
     from .base import Listener
+    from .inspection import ChannelSummary
     from .values import Attempt, RetentionPolicy, Terms
 
 __all__ = ["MemoryBroker", "from_url"]
@@ -62,54 +66,7 @@ def from_url(url: str, retention: RetentionPolicy) -> Broker:
     return MemoryBroker(retention)
 
 
-class _Channel:
-    __slots__ = (
-        "ahead",
-        "began",
-        "created_at",
-        "ended_at",
-        "entries",
-        "head",
-        "ids",
-        "keys",
-        "repeats",
-        "retained",
-        "retention",
-        "used_at",
-    )
-
-    def __init__(self, head: Position, retention: Retention, now: float) -> None:
-        self.head = head
-        self.retention = retention
-        self.created_at = now
-        # When it was last published or listened to.
-        self.used_at = now
-        # The offset after which its present life began, and when that has ended.
-        self.began = head.offset
-        self.ended_at: float | None = None
-        # The offset of the last entry with a time that was in the future, and the time at
-        # which that was noticed: it counts for retention instead.
-        self.ahead = (0, 0.0)
-        self.entries: deque[Entry] = deque()
-        # An id of the publisher's own -> the entries held that have it, oldest first.
-        self.ids: dict[str, deque[Position]] = {}
-        # An idempotency key -> the entry held that has it, and an offset -> that key.
-        self.repeats: dict[str, Entry] = {}
-        self.keys: dict[int, str] = {}
-        # A key -> the entry that is retained, in the order of offsets.
-        self.retained: dict[str, Entry] = {}
-
-    def begin(self) -> None:
-        self.entries.clear()
-        self.ids.clear()
-        self.repeats.clear()
-        self.keys.clear()
-        self.retained.clear()
-        self.began = self.head.offset
-        self.ended_at = None
-
-
-class MemoryBroker(Broker):
+class MemoryBroker(Broker, Inspectable):
     """
     A broker in memory.
 
@@ -134,7 +91,7 @@ class MemoryBroker(Broker):
         # began; the last is the present one. One for all of them, so that asking for a
         # channel costs no memory.
         self._shared = {new_epoch(): clock()}
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[str, MemoryChannel] = {}
         # What is listened to, and where channels without an entry begin: what the listener
         # was told.
         self._listened: dict[str, Position] = {}
@@ -171,12 +128,12 @@ class MemoryBroker(Broker):
         key = terms.idempotency_key
         if key is not None and key in found.repeats:
             return found.repeats[key]
-        _check(channel, found, terms)
+        found.check(channel, terms)
         self._channels[channel] = found
         self._use(found, now)
         position = Position(found.head.epoch, found.head.offset + 1)
         entry = Entry(channel, position, event, now, terms.is_end, terms.retain_as)
-        _store(found, entry, terms)
+        found.store(entry, terms)
         # Once more, for the number of events.
         self._trim(found, now)
         if channel in self._listened:
@@ -247,14 +204,30 @@ class MemoryBroker(Broker):
         if channel in self._channels:
             self._use(self._channels[channel], self._clock())
 
-    def _use(self, channel: _Channel, now: float) -> None:
+    @asynccontextmanager
+    async def inspect(self) -> AsyncIterator[Inspection]:
+        """
+        Inspect the channels of this broker.
+
+        Raises:
+            ConfigError: The broker is not open, so there are none.
+        """
+        if self._listener is None:
+            problem = (
+                "'memory:' is inside of the process that opens it, and other processes do"
+                " not see its channels; name storage that they share: sqlite:/// or redis://"
+            )
+            raise ConfigError([problem])
+        yield _MemoryInspection(self._channels, self._listened)
+
+    def _use(self, channel: MemoryChannel, now: float) -> None:
         channel.used_at = max(now, self._shared_since)
 
-    def _found(self, channel: str) -> _Channel:
+    def _found(self, channel: str) -> MemoryChannel:
         """Return a channel; one without an entry is not kept."""
         found = self._channels.get(channel)
         if found is None:
-            found = _Channel(
+            found = MemoryChannel(
                 self._listened.get(channel, self._start),
                 self._retention.of(channel),
                 # Not before the present shared life began, whatever a clock does that goes
@@ -302,14 +275,14 @@ class MemoryBroker(Broker):
         if now - self._shared_since >= _SHARED_SECONDS / _SHARED_LIVES:
             self._shared[new_epoch()] = now
 
-    def _is_forgotten(self, name: str, channel: _Channel, now: float) -> bool:
+    def _is_forgotten(self, name: str, channel: MemoryChannel, now: float) -> bool:
         retention = channel.retention
         seconds = max(retention.seconds, retention.forget_seconds)
         if channel.ended_at is not None and channel.ended_at <= now - seconds:
             return True
         return name not in self._listened and channel.used_at <= now - seconds
 
-    def _forget_channel(self, name: str, channel: _Channel) -> None:
+    def _forget_channel(self, name: str, channel: MemoryChannel) -> None:
         del self._channels[name]
         # Whoever was at the beginning of this channel has missed what was in it.
         self._end_shared(channel.created_at)
@@ -324,7 +297,7 @@ class MemoryBroker(Broker):
         if not self._shared:
             self._shared[new_epoch()] = self._clock()
 
-    def _trim(self, channel: _Channel, now: float) -> None:
+    def _trim(self, channel: MemoryChannel, now: float) -> None:
         entries, head = channel.entries, channel.head.offset
         if entries and entries[-1].published_at > now and channel.ahead[0] < head:
             channel.ahead = head, now
@@ -344,7 +317,7 @@ class MemoryBroker(Broker):
                     del channel.ids[event_id]
 
     @staticmethod
-    def _time_of(channel: _Channel, entry: Entry, now: float) -> float:
+    def _time_of(channel: MemoryChannel, entry: Entry, now: float) -> float:
         """Return when an entry was published, for retention."""
         if entry.published_at <= now:
             return entry.published_at
@@ -353,26 +326,29 @@ class MemoryBroker(Broker):
         return noticed_at if entry.position.offset <= offset else now
 
 
-def _check(name: str, channel: _Channel, terms: Terms) -> None:
-    if channel.ended_at is not None:
-        raise ChannelEndedError(name)
-    limit = channel.retention.retained_keys
-    key = terms.retain_as
-    if key is not None and key not in channel.retained and len(channel.retained) >= limit:
-        raise TooManyRetainedError(name, limit)
+class _MemoryInspection(Inspection):
+    def __init__(
+        self, channels: Mapping[str, MemoryChannel], listened: Mapping[str, Position]
+    ) -> None:
+        self._channels = channels
+        self._listened = listened
 
+    async def channels(self, prefix: str = "") -> AsyncGenerator[ChannelSummary, None]:
+        for name in sorted(self._channels):
+            if name.startswith(prefix) and not is_internal(name):
+                summary = await self.channel(name)
+                if summary is not None:
+                    yield summary
 
-def _store(channel: _Channel, entry: Entry, terms: Terms) -> None:
-    channel.head = entry.position
-    channel.entries.append(entry)
-    if entry.event.id is not None:
-        channel.ids.setdefault(entry.event.id, deque()).append(entry.position)
-    if terms.idempotency_key is not None:
-        channel.repeats[terms.idempotency_key] = entry
-        channel.keys[entry.position.offset] = terms.idempotency_key
-    if entry.retained_as is not None:
-        # Anew, so that it is the last in the order of offsets.
-        channel.retained.pop(entry.retained_as, None)
-        channel.retained[entry.retained_as] = entry
-    if entry.is_end:
-        channel.ended_at = entry.published_at
+    async def channel(self, name: str) -> ChannelSummary | None:
+        found = self._channels.get(name)
+        if found is None:
+            return None
+        return found.summary(name, listeners=int(name in self._listened))
+
+    async def newest(self, name: str, limit: int) -> Sequence[Entry]:
+        found = self._channels.get(name)
+        return [*found.entries][-limit:] if found else []
+
+    async def processes(self) -> int:
+        return 1

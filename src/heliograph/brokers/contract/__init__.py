@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{name}"
-        for name in ("damage", "history", "lifetime", "listening", "state")
+        for name in ("damage", "history", "inspecting", "lifetime", "listening", "state")
     )
 )
 
@@ -48,6 +48,7 @@ from .fixtures import (  # noqa: E402
     offsets,
 )
 from .history import HistoryContract  # noqa: E402
+from .inspecting import InspectionContract  # noqa: E402
 from .lifetime import LifetimeContract  # noqa: E402
 from .listening import ListeningContract  # noqa: E402
 from .state import StateContract  # noqa: E402
@@ -59,6 +60,7 @@ __all__ = [
     "Damage",
     "DamageContract",
     "HistoryContract",
+    "InspectionContract",
     "LifetimeContract",
     "ListeningContract",
     "ManualClock",
@@ -75,9 +77,13 @@ class BrokerContract(
     DamageContract,
     StateContract,
     LifetimeContract,
+    InspectionContract,
 ):
     """
     Tests of the contract that :class:`heliograph.brokers.Broker` states.
+
+    Those of :class:`heliograph.brokers.Inspectable` are skipped if the broker has no method
+    ``inspect``.
 
     A subclass whose name begins with ``Test`` overrides the first of these fixtures, and
     should override the others:
