@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, TypeVar
 from ...errors import BrokerUnavailableError, ConfigError
 from ...logs import Logger
 from ..base import Broker, Listener
+from ..inspection import Inspectable, Inspection
 from ..once import OnceLog
 from ..values import PLAIN, History, Retained
 from .appends import Appends
 from .changes import Changes
 from .connection import Connection
 from .doorbell import Doorbell, UntrustedBellsError, ring
+from .inspection import inspecting
 from .news import News, Restart
 from .private_files import PRIVATE
 from .reading import Reader
@@ -38,6 +40,7 @@ from .writing import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from ...channels.entry import Entry
     from ...channels.position import Position
@@ -59,7 +62,7 @@ _CALLS_AT_ONCE = 8
 _ENTRIES_BETWEEN_YIELDS = 16
 
 
-class SqliteBroker(Broker):
+class SqliteBroker(Broker, Inspectable):
     """
     A broker in an SQLite file.
 
@@ -221,6 +224,10 @@ class SqliteBroker(Broker):
     def unlisten(self, channel: str) -> None:
         """Stop handing new entries of a channel to the listener."""
         self._changes.unlisten(channel)
+
+    def inspect(self) -> AbstractAsyncContextManager[Inspection]:
+        """Return a context in which the file can be inspected; it is not made."""
+        return inspecting(self._path, mode=self._mode)
 
     def _new_connection(self) -> Connection:
         return Connection(

@@ -28,7 +28,7 @@ from .trust import bells_problem, is_shared
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Doorbell", "UntrustedBellsError", "ring"]
+__all__ = ["Doorbell", "UntrustedBellsError", "count_bells", "ring"]
 
 _log = Logger("heliograph.brokers.sqlite")
 
@@ -129,6 +129,41 @@ def ring(folder: Path, mode: int, *, but: str | None = None) -> None:
     except OSError as error:
         # Such as too many open files.
         _log.debug("cannot ring the doorbells in %s: %s", folder, error)
+
+
+def count_bells(folder: Path, mode: int) -> int | None:
+    """
+    Return how many doorbells hang in a folder, without ringing them.
+
+    Args:
+        folder: The folder of doorbells.
+        mode: The rights that the file gives.
+
+    Returns:
+        The number, without those of dead processes; :obj:`None` if it cannot be known.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    try:
+        if bells_problem(folder, mode) is not None:
+            return None
+        with os.scandir(folder) as found:
+            names = [entry.name for entry in found]
+        bells = [name for name in names if _is_socket(folder / name)]
+        return sum(_is_answered(folder, name) for name in bells)
+    except OSError as error:
+        _log.debug("cannot count the doorbells in %s: %s", folder, error)
+        return None
+
+
+def _is_answered(folder: Path, name: str) -> bool:
+    # To connect sends nothing, and is refused where the process is dead.
+    with _datagram_socket() as caller, _address(folder, name) as address:
+        try:
+            caller.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True
 
 
 def _make_folder(folder: Path, mode: int) -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "read_state",
     "renew_copy",
     "renew_epochs",
+    "require_schema",
 ]
 
 # "heli": distinguishes our files from those of other programs.
@@ -149,6 +150,28 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def require_schema(connection: sqlite3.Connection) -> None:
+    """
+    Check that a file has the tables of this release, and write nothing.
+
+    Args:
+        connection: Any connection.
+
+    Raises:
+        ForeignFileError: It has not.
+    """
+    if not _has_schema(connection):
+        raise ForeignFileError(
+            "is empty: nothing was ever published to it; write the path that the"
+            " application uses"
+        )
+    if not has_additions(connection):
+        raise ForeignFileError(
+            "has the tables of an earlier release; an application that uses this release"
+            " adds what is missing when it opens the file"
+        )
 
 
 def has_additions(connection: sqlite3.Connection) -> bool:
