@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...logs import Logger
 from ..base import Broker
+from ..inspection import Inspectable, Inspection
 from ..once import OnceLog
 from ..values import PLAIN, Attempt
 from .availability import LineStates
@@ -13,6 +14,7 @@ from .channel import ListenedChannel
 from .check import check
 from .exchange import Exchange
 from .execution import Execution
+from .inspection import inspecting
 from .names import Names
 from .renewal import Renewal
 from .routing import Routing
@@ -23,6 +25,7 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from ...channels.entry import Entry
     from ...channels.position import Position
@@ -36,7 +39,7 @@ __all__ = ["RedisBroker"]
 _log = Logger("heliograph.brokers.redis")
 
 
-class RedisBroker(Broker):
+class RedisBroker(Broker, Inspectable):
     """
     A broker in Redis 5 or later, or Valkey; in a cluster, Redis 7 or later.
 
@@ -184,3 +187,7 @@ class RedisBroker(Broker):
         listened = self._routing.remove(channel)
         if listened is not None:
             self._endings.add(listened.end())
+
+    def inspect(self) -> AbstractAsyncContextManager[Inspection]:
+        """Return a context in which Redis is read with connections of its own."""
+        return inspecting(self._address, self._names, self._once)

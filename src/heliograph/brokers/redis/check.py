@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .names import Names
     from .topology import Topology
 
-__all__ = ["check"]
+__all__ = ["check", "config_problem"]
 
 # The start waits for the checks; a Redis that answers needs less.
 _CHECK_SECONDS = 3.0
@@ -98,7 +98,7 @@ async def check(address: Address, topology: Topology, names: Names) -> None:
         async with asyncio.timeout(_CHECK_SECONDS):
             await _try(address, topology, names)
     except (RedisError, OSError) as error:
-        problem = _problem(address, error)
+        problem = config_problem(address, error)
         if problem is None and await _is_behind_proxy(error, topology, names):
             problem = _PROXY
         if problem is not None:
@@ -176,8 +176,14 @@ async def _is_behind_proxy(error: Exception, topology: Topology, names: Names) -
     return True
 
 
-def _problem(address: Address, error: BaseException) -> str | None:
-    """Return what is wrong with the configuration; :obj:`None` if the error may pass."""
+def config_problem(address: Address, error: BaseException) -> str | None:
+    """
+    Return what is wrong with the configuration; :obj:`None` if the error may pass.
+
+    Args:
+        address: Where Redis is.
+        error: What the driver has raised.
+    """
     if address.tls and (problem := _tls_problem(error)):
         return problem
     if isinstance(error, AuthenticationError):

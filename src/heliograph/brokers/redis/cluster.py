@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from .scripts import Reply, Request
     from .timings import Timings
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "Endpoint", "parse_slots"]
 
-_Endpoint: TypeAlias = tuple[str, int]
+Endpoint: TypeAlias = tuple[str, int]
+"""A host and a port."""
 
 # How often a call follows a cluster that is being rearranged.
 _REDIRECTIONS = 8
@@ -64,12 +65,12 @@ class Cluster(Topology):
         self._alive = alive
         self._events = events
         self._timings = timings
-        self._nodes: dict[_Endpoint, Node] = {}
+        self._nodes: dict[Endpoint, Node] = {}
         # Slot -> its primary.
-        self._owners: dict[int, _Endpoint] = {}
+        self._owners: dict[int, Endpoint] = {}
         # The same as the nodes said it last: owners are forgotten after an error.
-        self._known: dict[int, _Endpoint] = {}
-        self._seeds: list[_Endpoint] = list(address.hosts)
+        self._known: dict[int, Endpoint] = {}
+        self._seeds: list[Endpoint] = list(address.hosts)
         self._refreshing: Shared[None] = Shared()
 
     @property
@@ -146,7 +147,7 @@ class Cluster(Topology):
         await self._refreshing.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
-    async def _refresh(self, seeds: list[_Endpoint]) -> None:
+    async def _refresh(self, seeds: list[Endpoint]) -> None:
         failure: Exception = RedisError("no node is known")
         random.shuffle(seeds)
         for host, port in seeds:
@@ -166,22 +167,14 @@ class Cluster(Topology):
         raise failure
 
     def _set_owners(self, ranges: Reply, asked: str) -> None:
-        owners: dict[int, _Endpoint] = {}
-        seeds: list[_Endpoint] = []
-        for first, last, *servers in ranges:
-            # A node that does not know its own name leaves it to the client.
-            endpoints = [
-                ((one[0] or b"").decode() or asked, int(one[1])) for one in servers
-            ]
-            owners |= dict.fromkeys(range(int(first), int(last) + 1), endpoints[0])
-            seeds += endpoints
+        owners, seeds = parse_slots(ranges, asked)
         if self._known != owners:
             self._events.on_moved()
         self._known = dict(owners)
         self._owners = owners
         self._seeds = seeds
 
-    async def _owner(self, key: str) -> _Endpoint:
+    async def _owner(self, key: str) -> Endpoint:
         slot = key_slot(key.encode())
         if slot not in self._owners:
             await self.refresh()
@@ -190,7 +183,7 @@ class Cluster(Topology):
         except KeyError as error:
             raise ClusterDownError(f"no node has the slot {slot}") from error
 
-    def _node_at(self, endpoint: _Endpoint) -> Node:
+    def _node_at(self, endpoint: Endpoint) -> Node:
         node = self._nodes.get(endpoint)
         if node is None:
             node = self._nodes[endpoint] = Node(
@@ -210,6 +203,24 @@ class Cluster(Topology):
         except (RedisError, OSError):
             return True  # no node names another
         return (host, port) in self._owners.values()
+
+
+def parse_slots(ranges: Reply, asked: str) -> tuple[dict[int, Endpoint], list[Endpoint]]:
+    """
+    Return which primary has each slot, and all nodes, replicas among them.
+
+    Args:
+        ranges: The reply to ``CLUSTER SLOTS``.
+        asked: The host of the node that has sent it.
+    """
+    owners: dict[int, Endpoint] = {}
+    nodes: list[Endpoint] = []
+    for first, last, *servers in ranges:
+        # A node that does not know its own name leaves it to the client.
+        endpoints = [((one[0] or b"").decode() or asked, int(one[1])) for one in servers]
+        owners |= dict.fromkeys(range(int(first), int(last) + 1), endpoints[0])
+        nodes += endpoints
+    return owners, nodes
 
 
 async def _count_promotable(client: Redis) -> int:

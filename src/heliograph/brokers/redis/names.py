@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from redis.crc import key_slot
 
 __all__ = ["Keys", "Names"]
+
+# The end of the name of a channel's hash.
+_ROW = ":channel"
+
+# What has a meaning in the patterns of Redis.
+_SPECIAL = re.compile(r"[*?\[\]\\^-]")
 
 
 class Keys(NamedTuple):
@@ -61,6 +68,32 @@ class Names:
         """
         return name == self.alive or name.startswith(f"{self._prefix}{{")
 
+    def rows(self, beginning: str) -> str:
+        """
+        Return the pattern of Redis that matches the rows of channels, and little else.
+
+        Args:
+            beginning: Of the names of the channels.
+        """
+        # Quoting works on each byte, so the beginning of a name is that of the quoted one.
+        quoted = quote(beginning.encode(errors="surrogatepass"), safe="")
+        literal = _SPECIAL.sub(r"\\\g<0>", f"{self._prefix}{{{quoted}")
+        return f"{literal}*}}{_ROW}"
+
+    def channel(self, row: bytes) -> str | None:
+        """
+        Return the channel that a key is the row of; :obj:`None` if it is none of ours.
+
+        Args:
+            row: A key that matches :meth:`rows`.
+        """
+        begin, end = f"{self._prefix}{{".encode(), f"}}{_ROW}".encode()
+        try:
+            name = unquote(row[len(begin) : -len(end)].decode(), errors="strict")
+        except UnicodeDecodeError:
+            return None
+        return name if f"{self._tagged(name)}{_ROW}".encode() == row else None
+
     def keys(self, channel: str) -> Keys:
         """
         Return the keys of a channel.
@@ -70,7 +103,7 @@ class Names:
         """
         tagged = self._tagged(channel)
         return Keys(
-            f"{tagged}:channel",
+            f"{tagged}{_ROW}",
             f"{tagged}:events",
             f"{tagged}:keys",
             f"{tagged}:retained",
