@@ -29,7 +29,7 @@ from .events import End, Gap, MessageEvent, ReadyState
 from .reconnect import retry_after_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from .actions import Action, Head
     from .settings import Settings
@@ -145,7 +145,7 @@ class Machine:
         self.ready_state = ReadyState.OPEN
         return Read()
 
-    def receive_bytes(self, chunk: bytes) -> list[MessageEvent]:
+    def receive_bytes(self, chunk: bytes) -> Iterable[MessageEvent]:
         """
         Return the events that bytes of the body complete.
 
@@ -153,17 +153,13 @@ class Machine:
             chunk: The next bytes of the body, without a content coding.
 
         Raises:
-            EventTooLargeError: An event is larger than the limit. The stream is closed.
+            EventTooLargeError: An event is larger than the limit. The stream is closed. If
+                events precede it, the error is raised after the last of them.
         """
         try:
             values = self._parser.feed(chunk)
         except EventTooLargeError as error:
-            self.ready_state = ReadyState.CLOSED
-            raise EventTooLargeError(
-                error.size_bytes,
-                error.limit_bytes,
-                "EventSource(max_event_bytes=…) sets the limit",
-            ) from None
+            raise self._too_large(error) from None
         self.last_event_id = self._parser.last_event_id
         if self._parser.reconnection_time_ms is not None:
             self._retry_ms = self._parser.reconnection_time_ms
@@ -172,7 +168,25 @@ class Machine:
             if self._follows_heartbeats:
                 self.silence_seconds = _silence_of(self._opening_data)
             self._opening_data = None
+        if self._parser.error is not None:
+            # The parser raises it with the next bytes. There may be none: the stream may
+            # end, and a reconnect would begin the same event again.
+            return self._then_raise(values, self._parser.error)
         return values
+
+    def _then_raise(
+        self, values: list[MessageEvent], error: EventTooLargeError
+    ) -> Iterator[MessageEvent]:
+        yield from values
+        raise self._too_large(error)
+
+    def _too_large(self, error: EventTooLargeError) -> EventTooLargeError:
+        self.ready_state = ReadyState.CLOSED
+        return EventTooLargeError(
+            error.size_bytes,
+            error.limit_bytes,
+            "EventSource(max_event_bytes=…) sets the limit",
+        )
 
     def receive_end(self) -> Action:
         """Return what to do after the end of the body."""

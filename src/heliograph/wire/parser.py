@@ -129,6 +129,11 @@ class StreamInterpreter(Generic[_Value]):
             raise self._error
         return values
 
+    @property
+    def error(self) -> EventTooLargeError | None:
+        """What the next call of :meth:`feed` raises; :obj:`None` for nothing."""
+        return self._error
+
     def _without_byte_order_mark(self, chunk: bytes) -> bytes:
         # Section 9.2.6: the UTF-8 decode algorithm strips one leading mark, if any. A
         # second one is part of the first field's name, which is unknown then.
