@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -179,7 +180,8 @@ class Reading:
         log_wait(action, self.machine, is_told=self._hooks.on_error is not None)
         if self._hooks.on_error is not None:
             self._hooks.on_error(action.error, action.seconds)
-        if self.watch.closed.wait(action.seconds):
+        # A server may send any number, and wait takes no more than 292 years.
+        if self.watch.closed.wait(min(action.seconds, threading.TIMEOUT_MAX)):
             return Stop(None)
         if self._hooks.renew is not None:
             target = self.machine.target
