@@ -41,3 +41,24 @@ def test_processes_agree():
         one.keys(f"before {n}")
 
     assert one.keys("a").common == other.keys("a").common
+
+
+@pytest.mark.parametrize("channel", [*CHANNELS, "a/b", "100%", "\x01internal"])
+def test_channel_of_a_row(channel):
+    """A key leads back to its channel."""
+    names = Names("p*:")
+
+    assert names.channel(names.keys(channel).row.encode()) == channel
+
+
+@pytest.mark.parametrize(
+    "key", [b"p:{%ff}:channel", b"p:{a/b}:channel", b"p:{%2f}:channel"]
+)
+def test_a_row_of_nobody(key):
+    """No channel has a key that is written so."""
+    assert Names("p:").channel(key) is None
+
+
+def test_rows_of_a_prefix():
+    """Only the star at the end is a pattern; the rest means itself."""
+    assert Names("a*[b]:").rows("x-y") == r"a\*\[b\]:{x\-y*}:channel"

@@ -13,7 +13,7 @@ from sqlite_files import RETENTION, opened, spoil
 from sqlite_old import OldRelease
 
 from heliograph import BrokerUnavailableError, ConfigError, Event
-from heliograph.brokers import inspect_broker
+from heliograph.brokers import Retention, Terms, inspect_broker
 from heliograph.brokers.sqlite import SqliteBroker
 from heliograph.brokers.sqlite.doorbell import Doorbell
 
@@ -161,6 +161,16 @@ async def test_damaged_rows(path, columns):
     async with inspecting(path) as storage:
         assert await storage.channel("a1") is None
         assert await storage.newest("a1", 1) == []
+
+
+async def test_the_size(path):
+    """Bytes of the data in history, and of what is retained beside it."""
+    async with opened(path, retention=Retention(events=1, seconds=60)) as broker:
+        await broker.append("a", Event("é" * 50), terms=Terms(retain_as=""))
+        await broker.append("a", Event("x" * 7))
+
+        async with broker.inspect() as storage:
+            assert (await storage.channel("a")).size_bytes == 107
 
 
 async def test_a_damaged_time(path):

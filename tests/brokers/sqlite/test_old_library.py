@@ -32,8 +32,14 @@ def test_the_oldest_sqlite():
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-n", "0"),
             f"{FOLDER / 'test_broker.py'}::TestSqlite",
-            *(f"{FOLDER / f'test_{name}.py'}" for name in ("schema", "reading", "inspection")),
-            *(f"{FOLDER / f'test_{name}.py'}" for name in ("old_release", "sweeping", "aging")),
+            *(
+                f"{FOLDER / f'test_{name}.py'}"
+                for name in ("schema", "reading", "inspection")
+            ),
+            *(
+                f"{FOLDER / f'test_{name}.py'}"
+                for name in ("old_release", "sweeping", "aging")
+            ),
             f"{FOLDER / 'test_writing.py'}::test_sweep_without_publishing",
             f"{FOLDER / 'test_writing.py'}::test_the_file_shrinks_after_a_burst",
         ],
