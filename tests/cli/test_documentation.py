@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from heliograph.cli import listen, publish
+from heliograph.cli import channels, listen, publish
 from heliograph.cli.group import COMMANDS
 
 TEXT = (Path(__file__).parents[2] / "docs/cli.md").read_text()
@@ -43,7 +43,7 @@ def test_every_command_is_documented():
     assert set(re.findall(r"^\| `heliograph (\w+)", TEXT, re.MULTILINE)) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("module", [listen, publish])
+@pytest.mark.parametrize("module", [channels, listen, publish])
 def test_every_option_is_documented(module):
     """Those that are in every command apart; ``--help`` explains each, too."""
     for parameter in module.command.params:
