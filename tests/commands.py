@@ -1,6 +1,7 @@
 """The command ``heliograph`` as a process, at a terminal or with pipes."""
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -141,3 +142,8 @@ class AtTerminal(Command):
         """Type Ctrl-C, and return the exit code."""
         self._terminal.write(b"\x03")
         return self.end()
+
+
+def lines(text):
+    """Return the events of lines of JSON."""
+    return [json.loads(line) for line in text.splitlines()]

@@ -1,21 +1,19 @@
 """``heliograph listen`` as a process: at brokers and at servers."""
 
-import contextlib
 import json
 import re
-import socket
 import subprocess
 import threading
 from datetime import datetime
 
 import pytest
 
-from commands import COMMAND, AtTerminal, Command, heliograph, resuming
+from commands import COMMAND, AtTerminal, Command, heliograph, lines, resuming
 from heliograph import Publisher
 from heliograph.cli import main
 from programs import until
 from redises import RedisServer
-from servers import free_port, gunicorn, publish, serving, subscribers
+from servers import free_port, gunicorn, serving
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +34,6 @@ def broker(request, tmp_path):
 @pytest.fixture
 def sqlite(tmp_path):
     return f"sqlite:///{tmp_path}/events.db"
-
-
-def lines(text):
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def test_lines_of_json(broker):
@@ -279,113 +273,6 @@ def test_a_reader_that_leaves(events, sqlite):
     assert [event["data"] for event in lines(done.stdout)] == ["0"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with serving(
-        gunicorn("plain:app", "--threads", "4"), tmp_path_factory.mktemp("server")
-    ) as server:
-        yield server
-
-
-# (path, words of the message)
-REFUSED = [
-    ("/nothing", ["404", "check the path"]),
-    ("/ping?token=hidden", ["text/html", "check the path"]),
-    ("/stream?channnel=a", ["400"]),
-]
-
-
-@pytest.mark.parametrize(("path", "words"), REFUSED)
-def test_streams_that_are_refused(path, words, server):
-    """One line with the status and what to try; no password and no token."""
-    done = heliograph("listen", f"http://me:hidden@127.0.0.1:{server.port}{path}")
-
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert done.stderr.startswith("heliograph: ")
-    assert "hidden" not in done.stderr
-    assert all(word in done.stderr for word in words), done.stderr
-
-
-# (query of the stream, channel of its newest event)
-NAMED = [("", "sse"), ("?channel=a&channel=b", "b"), ("?channel=a", "a")]
-
-
-@pytest.mark.parametrize(("query", "channel"), NAMED)
-def test_the_channel_of_the_first_event(query, channel, server):
-    """The server names the channels, and the position before the first event."""
-    data = f"first of {query}"
-    publish(server, data, channel)
-    address = f"http://127.0.0.1:{server.port}/stream{query}"
-    with Command("listen", address, "--since", "last") as command:
-        command.wait_for(data)
-        assert command.interrupt() == 0
-
-    found = {event["data"]: event["channel"] for event in lines(command.out)}
-    assert found[data] == channel
-
-
-def test_ctrl_c_before_the_first_event(server):
-    """The position is known already: what is published meanwhile is not missed."""
-    address = f"http://127.0.0.1:{server.port}/stream?channel=quiet"
-    since = None
-    # The server has the client a moment before the client has the position.
-    while not since:
-        with Command("listen", address) as command:
-            until(lambda: subscribers(server))
-            assert command.interrupt() == 0
-        since = "--since" in command.err and resuming(command.err)
-        until(lambda: not subscribers(server))
-    publish(server, "meanwhile", "quiet")
-    with Command("listen", address, *since) as command:
-        command.wait_for("meanwhile")
-        command.interrupt()
-
-
-@contextlib.contextmanager
-def answering(answer):
-    """Answer one request; yield the address, and the list of heads that have come."""
-    heads = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve():
-            connection, _ = listener.accept()
-            with connection:
-                heads.append(connection.recv(65536).decode())
-                connection.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/stream", heads
-        thread.join()
-
-
-def test_headers_and_the_query():
-    """They are sent with each request; --channel and --since add to the query."""
-    options = ["-H", "X-Key: a: b", "-c", "job:7", "-c", "a b", "--since", "last"]
-    with answering(b"HTTP/1.1 204 No Content\r\n\r\n") as (address, heads):
-        done = heliograph("listen", f"{address}?token=t", *options)
-
-    assert done.returncode == 0
-    assert heads[0].startswith(
-        "GET /stream?token=t&channel=job%3A7&channel=a+b&start=1 HTTP/1.1\r\n"
-    )
-    assert "\r\nX-Key: a: b\r\n" in heads[0]
-
-
-def test_an_opening_that_is_none_of_ours():
-    """Whatever a server sends by that name, its events are printed."""
-    stream = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-        b'event: heliograph.open\ndata: {"channels": ["\\ud800", 1]}\n\n'
-        b"id: 1\ndata: x\n\n"
-    )
-    with answering(stream) as (address, _), Command("listen", address) as command:
-        command.wait_for('"x"')
-        command.interrupt()
-
-    assert [(one["channel"], one["data"]) for one in lines(command.out)] == [(None, "x")]
-
-
 # (arguments after ``listen``, exit code, words of the message)
 WRONG = [
     (["127.0.0.1:8000/stream"], 2, "is not a URL; write http://host:port/path"),
@@ -396,7 +283,11 @@ WRONG = [
     (["redis://h"], 2, "a broker needs a channel; write --channel NAME"),
     (["redis://h", "-c", "a", "-H", "A: hidden"], 2, "--header is for streams of a URL"),
     (["http://h/", "-H", "hidden"], 2, "--header 'Name: value'"),
-    (["http://me:hidden@127.0.0.1:1/x?token=hidden"], 1, "Connection refused; check"),
+    (
+        ["http://me:hidden@127.0.0.1:1/x?token=hidden", "--since", "1"],
+        1,
+        "Connection refused; check",
+    ),
     (["redis://me:hidden@127.0.0.1:1/0", "-c", "a"], 1, "Connection refused"),
     (["sqlite:////nowhere/at/all.db", "-c", "a"], 2, "the folder /nowhere/at does not"),
 ]

@@ -157,7 +157,7 @@ class _Listening:
 
     def _take(self, kind: str, data: str, id: str) -> None:
         if kind == _END:
-            note(f"the end of a channel: {data}")
+            note(f"a channel has ended: {data}")
         elif not self._types or kind in self._types or kind == _GAP:
             channel = channel_between(self._where(), id, self._source.channels)
             self._show(Received(id, channel, kind, data, datetime.now(UTC)))

@@ -183,9 +183,9 @@ class WebSource:
 
     @property
     def position(self) -> str:
-        """The id that the server has sent before the first event, or that was given."""
+        """The id that the server has sent before the first event."""
         opening = None if self._source is None else self._source.opening_event
-        return opening.last_event_id if opening else self._since.id or ""
+        return opening.last_event_id if opening else ""
 
     def __enter__(self) -> Self:
         from ..client import EventSource  # noqa: PLC0415 - needs the extra client
