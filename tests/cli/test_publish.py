@@ -6,8 +6,9 @@ import subprocess
 import pytest
 
 from commands import AtTerminal, Command, heliograph, resuming
-from heliograph import Publisher
+from heliograph import HubConfig, Publisher
 from heliograph.cli import main
+from heliograph.cli.publish import config_of
 from programs import until
 
 
@@ -64,6 +65,17 @@ def test_bounds(url):
 
     assert done.returncode == 0
     assert [event.data for event in history(url)] == ["2", "3"]
+
+
+def test_nothing_is_removed_without_bounds():
+    """The application may keep more than the defaults of a publisher."""
+    default, bounded = config_of({"history_events": None}), config_of({"history_events": 5})
+
+    assert default.history_events > 10**8
+    assert default.history_seconds >= 366 * 86_400
+    assert bounded.history_events == 5
+    # To exceed this one is an error, which removes nothing.
+    assert default.retained_keys == HubConfig().retained_keys
 
 
 def test_lines(url):

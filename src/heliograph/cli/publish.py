@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 
     from ..publisher import Publisher
 
-__all__ = ["command"]
+__all__ = ["command", "config_of"]
 
 _INTERRUPTED = 130
 
-# Whoever publishes decides what a channel keeps, so it has to be as in the application.
 _BOUNDS = [
     ("--history-events", int, "Events that the channel keeps."),
     ("--history-seconds", float, "Seconds that the channel keeps an event."),
@@ -34,6 +33,16 @@ _BOUNDS = [
     ("--retained-keys", int, "Largest number of events that the channel retains."),
     ("--max-event-bytes", int, "Largest size of an encoded event in bytes."),
 ]
+
+_YEAR_SECONDS = 366 * 86_400.0
+# Whoever publishes to a channel removes what is beyond its own bounds, and those of the
+# application are not known here. Nothing is removed: its next publish applies its own. The
+# defaults instead would remove history of an application that keeps more.
+_KEEPING = {
+    "history_events": 1_000_000_000,
+    "history_seconds": _YEAR_SECONDS,
+    "forget_seconds": _YEAR_SECONDS,
+}
 
 
 class _Options(NamedTuple):
@@ -110,8 +119,9 @@ def command(
     The id after the event, or after the last one, is printed. Ctrl-C finishes the line that
     is being published, and prints with which options the rest can be published.
 
-    The last options are those of the application's configuration. If it has other values
-    than the default, repeat them: whoever publishes decides what a channel keeps.
+    The last options bound what the channel keeps. Without them nothing is removed, and the
+    next publish of the application applies its configuration. Set them for a channel that
+    only this command publishes to.
     """
     keep_quiet()
     if data is None and not end:
@@ -120,9 +130,7 @@ def command(
         raise click.UsageError("--skip leaves out lines; write - as DATA")
     if data == "-" and id is not None:
         raise click.UsageError("--id is the id of one event; leave it out with -")
-    config = HubConfig(
-        **{name: value for name, value in bounds.items() if value is not None}
-    )
+    config = config_of(bounds)
     url = _broker(broker)
     announce_new_file(url)
     from ..publisher import Publisher  # noqa: PLC0415 - with it comes the hub
@@ -137,6 +145,20 @@ def command(
             last = _publish_one(publisher, options, data, key, end=end)
     if last:
         print(last)
+
+
+def config_of(bounds: dict[str, Any]) -> HubConfig:
+    """
+    Return the configuration of the publisher.
+
+    Args:
+        bounds: Fields and their values; :obj:`None` for what was not given.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+    given = {name: value for name, value in bounds.items() if value is not None}
+    return HubConfig(**{**_KEEPING, **given})
 
 
 def _broker(url: str) -> str:
