@@ -13,6 +13,9 @@ import streams
 os.environ.update(
     PIP_NO_INDEX="1", NPM_CONFIG_OFFLINE="true", GOPROXY="off", UV_OFFLINE="1"
 )
+# eventlet's resolver imports dnspython, which imports trio if the client's HTTP library and
+# trio are there; and trio cannot be imported once eventlet has replaced sockets.
+os.environ["EVENTLET_NO_GREENDNS"] = "yes"
 
 try:
     from hypothesis import HealthCheck, settings
