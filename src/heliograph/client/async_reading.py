@@ -99,12 +99,12 @@ class AsyncReading:
                 else:
                     chunk, action = await self._next()
                     for event in machine.receive_bytes(chunk):
+                        if self.is_closed:
+                            return
                         # The id of what was handed out: a program that stops now resumes
                         # here.
                         self.last_event_id = event.last_event_id
                         yield event
-                        if self.is_closed:
-                            return
                     self.last_event_id = machine.last_event_id
             if isinstance(action, Stop) and action.error is not None:
                 raise action.error

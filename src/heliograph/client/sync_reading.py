@@ -137,7 +137,7 @@ class Reading:
         # Without a coding there is nothing to decode, and a layer less for each piece.
         is_coded = "content-encoding" in response.headers
         chunks = response.iter_bytes() if is_coded else response.iter_raw()
-        while True:
+        while not watch.closed.is_set():
             watch.expect(machine.silence_seconds)
             try:
                 chunk = next(chunks, None)
@@ -149,12 +149,13 @@ class Reading:
                     return self._failed(EOFError())
                 return machine.receive_end()
             for event in machine.receive_bytes(chunk):
+                if watch.closed.is_set():
+                    return Stop(None)
                 # The id of what was handed out: a program that stops now resumes here.
                 self.last_event_id = event.last_event_id
                 yield event
-                if watch.closed.is_set():
-                    return Stop(None)
             self.last_event_id = machine.last_event_id
+        return Stop(None)
 
     def _read_reason(self, response: httpx2.Response, error: Exception | None) -> None:
         """Read the beginning of an answer that is no stream: it may say why."""
