@@ -2,11 +2,14 @@
 
 import anyio
 
-from heliograph.client import AsyncEventSource, EventSource
+from heliograph.client import AsyncEventSource, EventSource, Reconnect
 from heliograph.errors import HeliographError
 
 BOTH = ["threads", "asyncio"]
 ALL = [*BOTH, "trio"]
+
+# Delays that are known beforehand, and short.
+QUICK = Reconnect(first_seconds=0.001, longest_seconds=0.004, jitter=0)
 
 
 class Reader:
@@ -17,6 +20,7 @@ class Reader:
         face: One of ``ALL``.
         url: The address.
         close_after: Number of waits for a reconnect at whose last one it is closed.
+        close_in: Name of the callback in which it is closed.
         client: Makes the client of the caller, in the loop; None for none.
         options: What the event source is built with.
 
@@ -30,7 +34,9 @@ class Reader:
         source: The event source.
     """
 
-    def __init__(self, face, url, *, close_after=None, client=None, **options):
+    def __init__(
+        self, face, url, *, close_after=None, close_in=None, client=None, **options
+    ):
         self.events, self.error = [], None
         self.waits, self.errors, self.openings, self.closings = [], [], [], 0
         self._close_after = close_after
@@ -41,6 +47,8 @@ class Reader:
             "on_error": self._on_error,
             "on_close": self._on_close,
         } | options
+        if close_in is not None:
+            self._options[close_in] = lambda *_: self.source.close()
         if face == "threads":
             self._run_in_thread()
         else:

@@ -6,7 +6,7 @@ import zlib
 
 import httpx2
 import pytest
-from client_reader import ALL, Reader
+from client_reader import ALL, QUICK, Reader
 from scripted import HOLD, READ, STREAM, head, redirect
 
 from heliograph.client import (
@@ -14,12 +14,8 @@ from heliograph.client import (
     Gap,
     MessageEvent,
     ReadyState,
-    Reconnect,
 )
 from heliograph.errors import EventTooLargeError
-
-# Delays that are known beforehand, and short.
-QUICK = Reconnect(first_seconds=0.001, longest_seconds=0.004, jitter=0)
 
 X = b"data: x\n\n"
 X1 = b"id: 1\n" + X

@@ -7,9 +7,16 @@ import threading
 import anyio
 import httpx2
 import pytest
-from scripted import HOLD, READ, STREAM, Server
+from client_reader import ALL, QUICK, Reader
+from scripted import HOLD, READ, RESET, STREAM, Server, head
 
-from heliograph.client import AsyncEventSource, EventSource, MessageEvent, ReadyState
+from heliograph.client import (
+    AsyncEventSource,
+    EventSource,
+    MessageEvent,
+    ReadyState,
+    StreamRefusedError,
+)
 
 X = b"data: x\n\n"
 AGES = b"retry: 9999999999999999999\n\n"
@@ -166,6 +173,46 @@ def test_close_between_events(server):
     assert _watchers() == []
 
 
+async def test_close_between_async_events(server):
+    """Of the events that have come already, none follows."""
+    url = server.add("a", [[STREAM + X * 3, HOLD]]) + "s"
+    source = AsyncEventSource(url)
+    assert await anext(source) == MessageEvent("x")
+
+    source.close()
+
+    assert [event async for event in source] == []
+    assert await anyio.to_thread.run_sync(server.requests(url)[0].ended.wait, 30)
+
+
+@pytest.mark.parametrize("name", ["on_open", "on_error", "renew"])
+@pytest.mark.parametrize("face", ALL)
+def test_close_in_a_callback(name, face, server):
+    """No event follows, though some have come with the head."""
+    url = (
+        server.add("a", [*([[]] if name != "on_open" else []), [STREAM + X * 2, HOLD]])
+        + "s"
+    )
+
+    reader = Reader(face, url, reconnect=QUICK, close_in=name)
+
+    assert reader.events == []
+    assert reader.error is None
+    assert reader.closings == 1
+    assert server.requests(url)[-1].ended.wait(30)
+
+
+@pytest.mark.parametrize("face", ALL)
+def test_an_idle_connection_is_closed(face, server):
+    """A connection that the server keeps alive ends with the event source."""
+    url = server.add("a", [[b"HTTP/1.1 204 No Content\r\n\r\n", HOLD]]) + "s"
+
+    reader = Reader(face, url)
+
+    assert reader.events == []
+    assert server.requests(url)[0].ended.wait(30)
+
+
 def test_close_before_the_first_event(server):
     """Nothing is connected to."""
     url = server.add("a", [[STREAM + X]]) + "s"
@@ -210,14 +257,46 @@ async def test_a_dropped_async_iterator(server):
 
 
 def test_a_client_of_the_caller_after_a_close(server):
-    """It can be used further, though a read of it was ended from outside."""
-    url = server.add("a", [[STREAM + X, HOLD], [STREAM + X]]) + "s"
-    with httpx2.Client() as client:
-        with EventSource(url, client=client) as source:
-            assert next(source) == MessageEvent("x")
-        with EventSource(url, client=client) as source:
-            assert next(source) == MessageEvent("x")
+    """It can be used further: its only connection is given back, however the stream ends."""
+    refused = head(404, "Content-Length: 9000") + b"y" * 5000
+    connections = [
+        [STREAM + X, HOLD],
+        [refused, HOLD],
+        [STREAM + X, RESET],
+        [STREAM + X, HOLD],
+    ]
+    url = server.add("a", connections) + "s"
+    limits = httpx2.Limits(max_connections=1)
+    with httpx2.Client(limits=limits) as client:
+        for connection in connections:
+            # Not collected before the next one connects.
+            source = EventSource(url, client=client)
+            if connection[0] is refused:
+                with pytest.raises(StreamRefusedError):
+                    next(source)
+            else:
+                assert next(source) == MessageEvent("x")
+            source.close()
+            assert server.requests(url)[-1].ended.wait(30)
         assert not client.is_closed
+
+
+@pytest.mark.parametrize("face", ALL)
+def test_answers_that_are_no_stream_are_closed(face, server):
+    """Nobody reads a redirect or a 503: the only connection of a client is free again."""
+    kind = httpx2.Client if face == "threads" else httpx2.AsyncClient
+    limits = httpx2.Limits(max_connections=1)
+    answers = [
+        head(302, "Location: b", "Content-Length: 9000"),
+        head(503, "Content-Length: 9000"),
+    ]
+    connections = [[answer + b"y" * 5000, HOLD] for answer in answers]
+    url = server.add("a", [*connections, [STREAM + b"retry: 1\n\n" + X]]) + "s"
+
+    reader = Reader(face, url, client=lambda: kind(limits=limits), reconnect=QUICK)
+
+    assert reader.events == [MessageEvent("x")]
+    assert reader.error is None
 
 
 def test_an_error_of_the_caller(server):

@@ -5,7 +5,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from client_reader import Reader
+from client_reader import QUICK, Reader
 from scripted import RESET, STREAM, head
 
 from heliograph.client import (
@@ -15,9 +15,6 @@ from heliograph.client import (
     StreamRefusedError,
     Target,
 )
-
-# Delays that are known beforehand, and short.
-QUICK = Reconnect(first_seconds=0.001, longest_seconds=0.004, jitter=0)
 
 X = b"data: x\n\n"
 X1 = b"id: 1\n" + X
