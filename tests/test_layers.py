@@ -20,6 +20,7 @@ ROWS = [
     {"servers"},
     {"faces"},
     {"flask", "asgi", "client", "publisher", "starlette"},
+    {"doctor"},
     {"cli", "demo", "__main__"},
 ]
 # Leaves and sans-IO: no loop, no socket, no thread, no clock, no framework.

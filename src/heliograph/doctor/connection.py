@@ -1,0 +1,159 @@
+"""
+Connections as a browser makes them, step by step, each step with its time and its fault.
+
+Plain sockets, because an HTTP library hides what is to be found out: which address failed,
+how the body is framed, what arrived before the head was complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING
+
+from .observation import Connected, Fault
+
+if TYPE_CHECKING:
+    from .target import Address, Target
+
+__all__ = ["connect", "speaks_tls"]
+
+CONNECT_SECONDS = 10.0
+# Who speaks TLS answers a handshake at once.
+_PROBE_SECONDS = 3.0
+_HTTP1 = ["http/1.1"]
+
+
+def connect(address: Address, target: Target) -> tuple[Connected, socket.socket | None]:
+    """
+    Connect to a server, with TLS if the address says so.
+
+    Args:
+        address: Where to.
+        target: How to verify certificates.
+
+    Returns:
+        What was seen, and the connection unless there is a fault.
+    """
+    seen = Connected()
+    start = time.monotonic()
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is too long, or empty
+        seen.fault = Fault("dns", f"{address.host}: {error}")
+        return seen, None
+    except OSError as error:
+        seen.fault = Fault("dns", f"{address.host}: {error.strerror or error}")
+        return seen, None
+    seen.dns_seconds = time.monotonic() - start
+    seen.addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
+    connection = _connect_to_one(found, seen)
+    if connection is None or address.scheme == "http":
+        return seen, connection
+    start = time.monotonic()
+    try:
+        secure = _context(target, _HTTP1).wrap_socket(
+            connection, server_hostname=address.host
+        )
+    except OSError as error:
+        connection.close()
+        seen.fault = _tls_fault(error)
+        return seen, None
+    seen.tls_seconds = time.monotonic() - start
+    seen.tls_version = secure.version()
+    return seen, secure
+
+
+def preferred_protocol(address: Address, target: Target) -> str | None:
+    """Return what a server chooses that is offered HTTP/2; :obj:`None` without TLS."""
+    if address.scheme != "https":
+        return None
+    context = _context(target, ["h2", *_HTTP1])
+    try:
+        with (
+            socket.create_connection(
+                (address.host, address.port), CONNECT_SECONDS
+            ) as plain,
+            context.wrap_socket(plain, server_hostname=address.host) as secure,
+        ):
+            return secure.selected_alpn_protocol()
+    except OSError:
+        return None
+
+
+def speaks_tls(address: Address) -> bool:
+    """Return whether a server answers TLS at the port of an address without."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection(
+                (address.host, address.port), CONNECT_SECONDS
+            ) as plain,
+            context.wrap_socket(plain, server_hostname=address.host),
+        ):
+            return True
+    except OSError:
+        return False
+
+
+def _connect_to_one(found: list[tuple], seen: Connected) -> socket.socket | None:  # type: ignore[type-arg]  # as getaddrinfo returns it
+    failures = []
+    for family, kind, protocol, _, place in found:
+        connection = socket.socket(family, kind, protocol)
+        connection.settimeout(CONNECT_SECONDS)
+        start = time.monotonic()
+        try:
+            connection.connect(place)
+        except OSError as error:
+            connection.close()
+            failures.append((str(place[0]), error))
+            continue
+        seen.tcp_seconds = time.monotonic() - start
+        seen.failed = tuple((name, _reason(error)) for name, error in failures)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+    name, last = failures[-1]
+    seen.failed = tuple((name, _reason(error)) for name, error in failures)
+    seen.fault = Fault(_kind(last), f"{name} port {found[-1][4][1]}: {_reason(last)}")
+    return None
+
+
+def _kind(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
+        return "timeout"
+    return "unreachable"
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _context(target: Target, protocols: list[str]) -> ssl.SSLContext:
+    context = target.context or ssl.create_default_context()
+    if not target.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(protocols)
+    return context
+
+
+# What OpenSSL says of an answer that is no TLS, in its different releases.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL",
+           "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "HTTPS_PROXY_REQUEST")  # fmt: skip
+
+
+def _tls_fault(error: OSError) -> Fault:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Fault("certificate", error.verify_message or str(error))
+    if isinstance(error, ssl.SSLError):
+        kind = "plain-port" if error.reason in _NO_TLS else "tls"
+        return Fault(kind, (error.reason or str(error)).replace("_", " ").lower())
+    if isinstance(error, TimeoutError):
+        return Fault("timeout", "no answer to the TLS handshake")
+    return Fault("tls", f"the connection ended during the TLS handshake: {_reason(error)}")
