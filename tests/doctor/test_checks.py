@@ -252,6 +252,47 @@ def test_ills(seen, expected):
     assert verdicts(seen, Verdict.BROKEN, Verdict.WARNING) == expected
 
 
+# Which of several reasons it is: a row above, or a case like it -> (code, words of what is said).
+WORDS = {
+    "self-signed": (ROWS["self-signed"][0], "certificate", ["signed by itself", "Let's Encrypt"]),
+    "self-signed-in-older-words": (with_fault("certificate", "self signed certificate"), "certificate", ["signed by itself"]),
+    "expired": (ROWS["expired"][0], "certificate", ["has expired", "Renew it"]),
+    "name": (ROWS["name"][0], "certificate", ["is not for api.example"]),
+    "name-of-an-address": (with_fault("certificate", "IP address 'x' is not valid for 'y'"), "certificate", ["is not for api.example"]),
+    "chain": (ROWS["chain"][0], "certificate", ["is not trusted", "fullchain.pem"]),
+    "refused": (ROWS["refused"][0], "connection", ["is refused", "Nothing listens"]),
+    "timeout": (ROWS["timeout"][0], "connection", ["gets no answer", "firewall"]),
+    "dropped": (ROWS["dropped"][0], "resume", ["true with ?lastEventId="]),
+    "dropped-in-the-url-too": (sound(copies=[stream(opened())], by_query=stream(opened())), "resume", ["resumed: false with the header."]),
+    "html": (sound(answer(200, b"<title>Shop</title>", [("content-type", "text/html")])), "content-type", ["title: Shop", "Another route"]),
+    "json": (ROWS["json"][0], "content-type", ["application/json", "text: {}", "Remove what changes"]),
+    "no-type": (ROWS["no-type"][0], "content-type", ["Make the application or the proxy send"]),
+    "null": (ROWS["null"][0], "cors", ["see redirect-origin"]),
+    "slash": (ROWS["slash"][0], "cors", ["without a final slash"]),
+    "missing": (ROWS["missing"][0], "cors", ["no Access-Control-Allow-Origin"]),
+    "twice": (ROWS["twice"][0], "cors", ["is there twice"]),
+    "star-with-cookies": (ROWS["star-with-cookies"][0], "cors", ["supports_credentials=True"]),
+    "no-answer-again": (sound(stream(beats=[15], end="cut", end_seconds=20), again=answer()), "close", ["no answer", "retry: 2000"]),
+    "502-again": (ROWS["ended-for-good"][0], "close", ["status 502"]),
+    "404": (sound(answer(404, b"no such channel", [("server", "nginx")])), "status", ["Server: nginx; text: no such channel", "No route"]),
+    "500": (ROWS["500"][0], "status", ["See the log"]),
+    "silent": (ROWS["cut-when-silent"][0], "idle-timeout", ["10.0 s of silence", "every 15 s"]),
+    "until-full": (ROWS["until-full"][0], "buffering", ["4096 bytes"]),
+    "not-compressed": (ROWS["late-if-compressed"][0], "compression", ["not within the test", "(gzip)"]),
+    "rare": (ROWS["rare-heartbeats"][0], "heartbeat", ["every 50 s", "not longer: HAProxy"]),
+    "few-threads": (sound(copies=[stream(), answer()]), "second-stream", ["1 of 3 streams"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "code", "words"), WORDS.values(), ids=WORDS)
+def test_words(seen, code, words):
+    """The reason and what to change are those of the case."""
+    (found,) = [one for one in judge(seen) if one.code == code]
+    said = f"{found.title}. {found.evidence}. {found.advice}"
+
+    assert [one for one in words if one not in said] == []
+
+
 # What could not be checked.
 SKIPS = {
     "little-asked": (sound(), {"buffering", "time-limit", "unavailable", "cors"}),
