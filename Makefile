@@ -58,6 +58,7 @@ lint: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python bench/fanout.py
 	$(BIN)/python bench/fanout.py --framing chunked
+	$(BIN)/python bench/client.py
 	$(BIN)/python bench/compression.py
 	$(BIN)/python bench/cors.py
 	$(BIN)/python bench/state.py
