@@ -130,28 +130,6 @@ def test_an_event_that_is_too_large(wire, face, script):
     assert reader.closings == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 307])
-@pytest.mark.parametrize(
-    "secret",
-    [{"headers": {"Authorization": "Basic dTpw"}}, {"auth": ("u", "p")}],
-    ids=["header", "auth"],
-)
-def test_credentials_stay_at_their_origin(status, secret, face, script, server):
-    """A redirect to another origin does not get them, neither at once nor on reconnects."""
-    url = script(
-        [redirect(status, "{BASE}b")], [redirect(status, "{OTHER}c")], [STREAM + HURRY + X]
-    )
-
-    Reader(face, url, **secret)
-
-    got = [
-        (request.origin, request.header("authorization"))
-        for request in server.requests(url)
-    ]
-    own, other = ("", b"Basic dTpw"), ("other", None)
-    assert got == [own, own, other, other if status == 301 else own]
-
-
 def test_request(face, script, server):
     """Parameters, headers and the first id are part of the request."""
     url = script([STREAM + HURRY])

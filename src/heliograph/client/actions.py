@@ -8,7 +8,25 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Action", "Connect", "Follow", "Head", "Read", "Stop", "Target", "Wait"]
+__all__ = [
+    "CREDENTIALS",
+    "Action",
+    "Connect",
+    "Follow",
+    "Head",
+    "Read",
+    "Stop",
+    "Target",
+    "Wait",
+]
+
+CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+"""
+Fields that are for one origin, in lower case.
+
+Fetch removes Authorization when it follows a redirect to another one (section 4.4, step
+13); a Cookie is written by hand only here.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +51,7 @@ class Connect:
     Attributes:
         url: The address.
         headers: All fields of the request, as bytes: an id is sent as UTF-8.
-        may_authenticate: Whether the caller's ``auth`` is for this origin.
+        may_authenticate: Whether credentials of the caller are for this origin.
     """
 
     url: str
@@ -43,7 +61,14 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Follow the redirect of the response, to the address that its head names."""
+    """
+    Follow the redirect of the response, to the address that its head names.
+
+    Attributes:
+        may_authenticate: Whether credentials of the caller are for its origin.
+    """
+
+    may_authenticate: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,13 @@ from .carrying import (
     NETWORK_ERRORS,
     REASON_SECONDS,
     SilenceError,
+    following,
     head_of,
     log_wait,
     opening_of,
-    options_of,
     passes,
     renewed,
+    request_of,
 )
 from .machine import Machine
 
@@ -114,8 +115,8 @@ class AsyncReading:
     async def _open(self, connect: Connect) -> Action:
         self._client = self._client or httpx2.AsyncClient()
         self._read_seconds = self.machine.silence_seconds
-        request = self._client.build_request(
-            **options_of(self._settings, connect, read_seconds=self._read_seconds)
+        request = request_of(
+            self._client, self._settings, connect, read_seconds=self._read_seconds
         )
         credentials = self._hooks.credentials(connect)
         while True:
@@ -133,9 +134,8 @@ class AsyncReading:
             if not isinstance(action, Follow) or response.next_request is None:
                 break
             await self._release()
-            # The HTTP library has removed the credentials if the origin is another one, and
-            # must not add them again.
-            request, credentials = response.next_request, {"auth": None}
+            request = following(self._client, response.next_request, connect, action)
+            credentials = self._hooks.credentials(action)
         # Without a coding there is nothing to decode, and a layer less for each piece.
         is_coded = "content-encoding" in response.headers
         self._chunks = response.aiter_bytes() if is_coded else response.aiter_raw()
@@ -230,7 +230,7 @@ class AsyncReading:
                 answer = await _result(self._hooks.renew(target))
             except NETWORK_ERRORS as error:
                 return self.machine.receive_error(error)
-            self.machine.target = renewed(target, answer)
+            self.machine.renew(renewed(target, answer))
         return self.machine.connect()
 
     @contextmanager

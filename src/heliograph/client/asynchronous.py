@@ -131,7 +131,7 @@ class AsyncEventSource:
     @property
     def url(self) -> str:
         """The address of the next attempt: as given, renewed, or moved to for good."""
-        return self._reading.machine.target.url
+        return self._reading.machine.url
 
     def __aiter__(self) -> AsyncIterator[MessageEvent]:
         return self._events

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ..errors import ConfigError, EventSourceError, StreamRefusedError
-from .actions import Head, Target
+from .actions import CREDENTIALS, Head, Target
 from .events import Opening, ReadyState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from .actions import Connect, Wait
+    from .actions import Connect, Follow, Wait
     from .machine import Machine
     from .settings import Settings
 
@@ -28,12 +28,13 @@ __all__ = [
     "Hooks",
     "Renewal",
     "SilenceError",
+    "following",
     "head_of",
     "log_wait",
     "opening_of",
-    "options_of",
     "passes",
     "renewed",
+    "request_of",
     "with_params",
 ]
 
@@ -67,6 +68,8 @@ class SilenceError(httpx2.ReadTimeout):
         return cls(f"no byte for {seconds:g} seconds")
 
 
+_Client: TypeAlias = httpx2.Client | httpx2.AsyncClient
+
 Renewal: TypeAlias = Target | str | None
 """What a ``renew`` function returns."""
 
@@ -90,16 +93,16 @@ class Hooks:
     on_error: Callable[[Exception | None, float], object] | None
     on_close: Callable[[], object] | None
 
-    def credentials(self, action: Connect) -> dict[str, Any]:
+    def credentials(self, action: Connect | Follow) -> dict[str, Any]:
         """
-        Return the argument of the HTTP library for credentials, if there are any.
+        Return the argument of the HTTP library for credentials; none for its client's own.
 
         Args:
             action: The request that is sent.
         """
-        if self.auth is None or not action.may_authenticate:
-            return {}
-        return {"auth": self.auth}
+        if not action.may_authenticate:
+            return {"auth": None}
+        return {} if self.auth is None else {"auth": self.auth}
 
 
 def passes(error: Exception) -> bool:
@@ -147,24 +150,57 @@ def opening_of(response: httpx2.Response, last_event_id: str) -> Opening:
     return Opening(head.url, head.headers, last_event_id)
 
 
-def options_of(
-    settings: Settings, action: Connect, *, read_seconds: float | None = None
-) -> dict[str, Any]:
+def request_of(
+    client: _Client,
+    settings: Settings,
+    action: Connect,
+    *,
+    read_seconds: float | None,
+    extensions: dict[str, Any] | None = None,
+) -> httpx2.Request:
     """
-    Return the arguments with which the HTTP library builds a request.
+    Return the request of an attempt.
 
     Args:
+        client: What sends it.
         settings: Those of the event source.
         action: What the machine wants to be sent.
-        read_seconds: The longest silence; :obj:`None` if the face watches it.
+        read_seconds: The longest silence that the HTTP library allows; :obj:`None` for any.
+        extensions: What the HTTP library calls so; :obj:`None` for none.
     """
-    return {
-        "method": settings.method,
-        "url": action.url,
-        "headers": action.headers,
-        "content": settings.content,
-        "timeout": httpx2.Timeout(_CONNECT_SECONDS, read=read_seconds),
-    }
+    request = client.build_request(
+        settings.method,
+        action.url,
+        headers=action.headers,
+        content=settings.content,
+        timeout=httpx2.Timeout(_CONNECT_SECONDS, read=read_seconds),
+        extensions=extensions,
+    )
+    if not action.may_authenticate:
+        # The caller has not chosen this address: a redirect has led to it.
+        for name in CREDENTIALS & {name.lower() for name in client.headers}:
+            request.headers.pop(name, None)
+    return request
+
+
+def following(
+    client: _Client, request: httpx2.Request, connect: Connect, action: Follow
+) -> httpx2.Request:
+    """
+    Return the request that follows a redirect.
+
+    Args:
+        client: What sends it.
+        request: The request that the HTTP library has built for it.
+        connect: The first request of the attempt.
+        action: What the machine has decided.
+    """
+    if action.may_authenticate:
+        # The HTTP library drops a Cookie that is written by hand at each redirect.
+        first = client.build_request("GET", request.url, headers=connect.headers)
+        if "cookie" in first.headers:
+            request.headers["Cookie"] = first.headers["Cookie"]
+    return request
 
 
 def head_of(response: httpx2.Response) -> Head:
@@ -215,7 +251,7 @@ def log_wait(action: Wait, machine: Machine, *, is_told: bool) -> None:
         reason = (
             "the stream has ended" if error is None else str(error) or type(error).__name__
         )
-        error = EventSourceError(machine.target.url, reason)
+        error = EventSourceError(machine.url, reason)
     _log.log(
         logging.WARNING if is_news else logging.DEBUG,
         "%s; next attempt in %.3g s%s",

@@ -18,13 +18,12 @@ bound on silence; :class:`~heliograph.client.Reconnect` and ``timeout`` set them
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import ConnectionLostError, EventTooLargeError, StreamRefusedError
 from ..wire.parser import StreamInterpreter
-from .actions import Connect, Follow, Read, Stop, Target, Wait
+from .actions import CREDENTIALS, Connect, Follow, Read, Stop, Target, Wait
 from .events import End, Gap, MessageEvent, ReadyState
 from .reconnect import retry_after_seconds
 
@@ -52,10 +51,6 @@ _HEAD_SECONDS = 60.0
 # Heartbeats that may be missing: one can be late, and two are lost together rarely.
 _HEARTBEATS = 3
 
-# Fields that are for one origin. Fetch removes Authorization when it follows a redirect to
-# another one (section 4.4, step 13); a Cookie is written by hand only here.
-_FOR_ONE_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization"})
-
 
 class Machine:
     """
@@ -67,7 +62,8 @@ class Machine:
 
     Attributes:
         ready_state: The state of the connection.
-        target: Where to connect to next. A renewed one may be set while waiting.
+        target: Where the caller wants to connect to.
+        url: Where to connect to next: the target, or where it has moved to for good.
         last_event_id: The id of the last whole block.
         opening_event: The ``heliograph.open`` of the last connection that has one.
         failures: Number of attempts that have failed since a stream was open.
@@ -79,18 +75,20 @@ class Machine:
     def __init__(self, settings: Settings, *, random: Callable[[], float]) -> None:
         self.ready_state = ReadyState.CONNECTING
         self.target = Target(settings.url, settings.headers)
+        self.url = settings.url
         self.last_event_id = settings.last_event_id
         self.opening_event: MessageEvent | None = None
         self._settings = settings
         self._random = random
         self._policy = settings.policy
-        self._origin = _origin(settings.url)
         self._retry_ms: int | None = None
         self.failures = 0
         self._redirects = 0
         # Where the target has moved to, if all redirects of this attempt are permanent.
         self._moved_to: str | None = None
         self._is_moved = True
+        # Whether all addresses of this attempt are of the target's origin.
+        self._may_authenticate = True
         timeout = settings.timeout
         self._follows_heartbeats = timeout == "heartbeats"
         self.head_seconds: float | None = _HEAD_SECONDS
@@ -105,11 +103,20 @@ class Machine:
         """Return the request of the next attempt."""
         self._redirects = 0
         self._moved_to, self._is_moved = None, True
-        return Connect(
-            self.target.url,
-            self._headers(),
-            may_authenticate=_origin(self.target.url) == self._origin,
-        )
+        self._may_authenticate = _may_authenticate(self.target.url, self.url)
+        return Connect(self.url, self._headers(), may_authenticate=self._may_authenticate)
+
+    def renew(self, target: Target) -> None:
+        """
+        Connect to another target from now on.
+
+        Args:
+            target: What the caller has returned. With the address of the last one, it
+                remains where that has moved to.
+        """
+        if target.url != self.target.url:
+            self.url = target.url
+        self.target = target
 
     def receive_head(self, head: Head, now: float) -> Action:
         """
@@ -139,7 +146,7 @@ class Machine:
                 )
             )
         if self._moved_to is not None:
-            self._move(self._moved_to)
+            self.url = self._moved_to
         self.failures = 0
         self._parser = self._new_parser()
         self.ready_state = ReadyState.OPEN
@@ -237,17 +244,11 @@ class Machine:
         # address after a temporary one: the node that it named may be gone by then.
         self._is_moved = self._is_moved and head.status in _MOVED
         self._moved_to = location if self._is_moved else None
-        return Follow()
-
-    def _move(self, url: str) -> None:
-        headers = self.target.headers
-        if _origin(url) != _origin(self.target.url):
-            headers = {
-                name: value
-                for name, value in headers.items()
-                if name.lower() not in _FOR_ONE_ORIGIN
-            }
-        self.target = replace(self.target, url=url, headers=headers)
+        # Once an attempt has left the origin, a way back is not the caller's any more.
+        self._may_authenticate = self._may_authenticate and _may_authenticate(
+            self.target.url, location
+        )
+        return Follow(may_authenticate=self._may_authenticate)
 
     def _failed(self, error: Exception, *, at_least: float | None = None) -> Action:
         self.ready_state = ReadyState.CONNECTING
@@ -263,7 +264,7 @@ class Machine:
         if isinstance(error, StreamRefusedError):
             return error
         reason = str(error) or type(error).__name__
-        lost = ConnectionLostError(self.target.url, f"{what}: {reason}")
+        lost = ConnectionLostError(self.url, f"{what}: {reason}")
         lost.__cause__ = error
         return lost
 
@@ -291,7 +292,8 @@ class Machine:
         if self._settings.content is not None:
             fields["content-type"] = ("Content-Type", "application/json")
         for name, value in self.target.headers.items():
-            fields[name.lower()] = (name, value)
+            if self._may_authenticate or name.lower() not in CREDENTIALS:
+                fields[name.lower()] = (name, value)
         encoded = [(name.encode(), value.encode()) for name, value in fields.values()]
         if self.last_event_id:
             # Section 9.2.3 sends it as UTF-8. Fetch trims what HTTP counts as white space
@@ -337,6 +339,15 @@ def _silence_of(opening: str) -> float | None:
     if not isinstance(seconds, int | float) or seconds <= 0:
         return _SILENCE_SECONDS
     return _HEARTBEATS * float(seconds)
+
+
+def _may_authenticate(target: str, url: str) -> bool:
+    """Return whether credentials for the origin of one address are for another one's."""
+    origin, other = _origin(target), _origin(url)
+    # A server that wants TLS for the same host. The HTTP library keeps Authorization then,
+    # and a reconnect without it would fail after a stream that was accepted.
+    is_upgraded = origin[::2] == ("http", 80) and other == ("https", origin[1], 443)
+    return origin == other or is_upgraded
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -62,9 +62,10 @@ class EventSource:
             repeated POST may have effects.
         client: An ``httpx2.Client`` to send requests with; it is not closed.
             :obj:`None` for one of this event source's own.
-        renew: Called before each reconnect with the :class:`~heliograph.client.Target`;
-            returns another one, or its address, or :obj:`None` for no change. For tokens
-            and signed addresses. An ``OSError`` that it raises counts as a failed attempt.
+        renew: Called before each reconnect with the :class:`~heliograph.client.Target` as
+            given or renewed; returns another one, or its address, or :obj:`None` for no
+            change. For tokens and signed addresses. An ``OSError`` that it raises counts as
+            a failed attempt.
         max_event_bytes: Largest event in bytes.
         on_open: Called with an :class:`~heliograph.client.Opening` for each connection
             that is accepted.
@@ -147,7 +148,7 @@ class EventSource:
     @property
     def url(self) -> str:
         """The address of the next attempt: as given, renewed, or moved to for good."""
-        return self._reading.machine.target.url
+        return self._reading.machine.url
 
     def __iter__(self) -> Iterator[MessageEvent]:
         # A generator is faster than a method for each event.

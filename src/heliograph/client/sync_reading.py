@@ -17,12 +17,13 @@ from .carrying import (
     NETWORK_ERRORS,
     REASON_SECONDS,
     SilenceError,
+    following,
     head_of,
     log_wait,
     opening_of,
-    options_of,
     passes,
     renewed,
+    request_of,
 )
 from .machine import Machine
 from .watch import Watch
@@ -111,8 +112,12 @@ class Reading:
     def _open(
         self, client: httpx2.Client, connect: Connect
     ) -> tuple[httpx2.Response | None, Action]:
-        request = client.build_request(
-            **options_of(self._settings, connect), extensions={"trace": self.watch.trace}
+        request = request_of(
+            client,
+            self._settings,
+            connect,
+            read_seconds=None,
+            extensions={"trace": self.watch.trace},
         )
         credentials = self._hooks.credentials(connect)
         while True:
@@ -128,9 +133,8 @@ class Reading:
             if not isinstance(action, Follow) or response.next_request is None:
                 return response, action
             response.close()
-            # The HTTP library has removed the credentials if the origin is another one, and
-            # must not add them again.
-            request, credentials = response.next_request, {"auth": None}
+            request = following(client, response.next_request, connect, action)
+            credentials = self._hooks.credentials(action)
 
     def _read(self, response: httpx2.Response) -> Generator[MessageEvent, None, Action]:
         machine, watch = self.machine, self.watch
@@ -187,7 +191,7 @@ class Reading:
         if self._hooks.renew is not None:
             target = self.machine.target
             try:
-                self.machine.target = renewed(target, self._hooks.renew(target))
+                self.machine.renew(renewed(target, self._hooks.renew(target)))
             except NETWORK_ERRORS as error:
                 return self.machine.receive_error(error)
         return self.machine.connect()
