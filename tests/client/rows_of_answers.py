@@ -53,6 +53,7 @@ REDIRECTS = [
             # No stream has come from there: the address stays.
             Row(f"{status} to an address that is gone", [[redirect(status, "{GONE}")], _CUT], (LOST, *_ONE), ["s", "s", "s id=1"]),
             Row(f"{status} to one that ends without an answer", [[redirect(status, "b")], [], _CUT], (LOST, *_ONE), ["s", "b", "s", "s id=1"]),
+            Row(f"{status} to a port that is none", [[redirect(status, "http://127.0.0.1:65536/")], _CUT], (LOST, *_ONE), ["s", "s", "s id=1"]),
             Row(f"{status} to an address that is none", [[redirect(status, "http://[")], _CUT], (LOST, *_ONE), ["s", "s", "s id=1"]),
         )
     ),

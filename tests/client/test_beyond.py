@@ -52,6 +52,21 @@ def test_silence(steps, timeout, face, script):
     assert reader.error is None
 
 
+@pytest.mark.parametrize(
+    "interval", ["NaN", "Infinity", "-1", "0", "1" + 400 * "0", "true", '"1"', 9_999 * "["]
+)
+def test_heartbeats_of_another_server(interval, face, script):
+    """What no stream of Heliograph says is ignored."""
+    data = (
+        b'event: heliograph.open\ndata: {"heartbeat_seconds": %s}\n\n' % interval.encode()
+    )
+
+    reader = Reader(face, script([STREAM + HURRY + data + X]), reconnect=QUICK)
+
+    assert reader.events == [MessageEvent("x")]
+    assert reader.source._reading.machine.silence_seconds == 300
+
+
 def test_events_of_heliograph(face, script):
     """A gap and the end of a channel are values of their own; the opening is no event."""
     gap = {"channels": ["a", "b"], "reasons": {"a": "trimmed", "b": "epoch"}}

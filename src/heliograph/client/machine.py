@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import ConnectionLostError, EventTooLargeError, StreamRefusedError
+from ..rules import seconds
 from ..wire.parser import StreamInterpreter
 from .actions import CREDENTIALS, Connect, Follow, Read, Stop, Target, Wait
 from .events import End, Gap, MessageEvent, ReadyState
@@ -235,7 +236,11 @@ class Machine:
             return self._failed(
                 self._refused(head, f"more than {_MOST_REDIRECTS} redirects")
             )
-        if urlsplit(location).scheme not in {"http", "https"}:
+        try:
+            scheme = _origin(location)[0]
+        except ValueError as error:  # a port over 65535, which browsers count as no address
+            return self._failed(self._refused(head, f"a redirect leads nowhere: {error}"))
+        if scheme not in {"http", "https"}:
             return self._stop(
                 self._refused(head, "a redirect must lead to http: or https:")
             )
@@ -331,14 +336,15 @@ def _is_event_stream(content_type: str) -> bool:
 def _silence_of(opening: str) -> float | None:
     """Return the longest silence of a stream with this opening; no bound: None."""
     try:
-        seconds = json.loads(opening)["heartbeat_seconds"]
-    except (ValueError, KeyError, TypeError):
+        interval = json.loads(opening)["heartbeat_seconds"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return _SILENCE_SECONDS
-    if seconds is None:
+    if interval is None:
         return None
-    if not isinstance(seconds, int | float) or seconds <= 0:
+    # JSON has NaN here, and numbers that no float can hold.
+    if seconds().problem("heartbeat_seconds", interval) is not None:
         return _SILENCE_SECONDS
-    return _HEARTBEATS * float(seconds)
+    return _HEARTBEATS * float(interval)
 
 
 def _may_authenticate(target: str, url: str) -> bool:
