@@ -52,6 +52,11 @@ def head(status=200, *lines, content_type="text/event-stream"):
 
 
 STREAM = head()
+KEPT = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+)
+"""A stream that ends, of a connection that does not: ``HOLD`` reads a request, too."""
 _NO_CONTENT = head(204, content_type=None)
 
 

@@ -7,7 +7,7 @@ import zlib
 import httpx2
 import pytest
 from client_reader import ALL, QUICK, Reader
-from scripted import HOLD, READ, STREAM, head, redirect
+from scripted import HOLD, KEPT, READ, STREAM, head, redirect
 
 from heliograph.client import (
     End,
@@ -49,6 +49,24 @@ def test_silence(steps, timeout, face, script):
     assert isinstance(reader.errors[0], httpx2.ReadTimeout)
     assert "no byte for" in str(reader.errors[0])
     assert reader.events[-1] == MessageEvent("x")
+    assert reader.error is None
+
+
+@pytest.mark.parametrize("of_caller", [False, True])
+def test_silence_of_a_kept_connection(of_caller, face, script):
+    """A request on a connection of an earlier one may get no answer, too."""
+    kind = httpx2.Client if face == "threads" else httpx2.AsyncClient
+    data = HURRY + X
+
+    reader = Reader(
+        face,
+        script([KEPT % (len(data), data), HOLD], [STREAM + X]),
+        timeout=0.5,
+        reconnect=QUICK,
+        client=kind if of_caller else None,
+    )
+
+    assert reader.events == [MessageEvent("x")] * 2
     assert reader.error is None
 
 

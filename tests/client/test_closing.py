@@ -1,5 +1,6 @@
 """How an event source ends before its stream does: closed in each phase, cancelled, or dropped."""
 
+import asyncio
 import gc
 import socket
 import threading
@@ -8,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 from client_reader import ALL, QUICK, Reader
-from scripted import HOLD, READ, RESET, STREAM, Server, head
+from scripted import HOLD, KEPT, READ, RESET, STREAM, Server, head
 
 from heliograph.client import (
     AsyncEventSource,
@@ -19,6 +20,7 @@ from heliograph.client import (
 )
 
 X = b"data: x\n\n"
+HURRY_X = b"retry: 1\n\n" + X
 AGES = b"retry: 9999999999999999999\n\n"
 
 # What the server does, and the callback after which the client is in that phase.
@@ -28,12 +30,19 @@ PHASES = [
     pytest.param([], [STREAM + b"data: ", READ, HOLD], "on_open", id="reads an event"),
     pytest.param([[STREAM + AGES]], [], "on_error", id="waits for the reconnect"),
     pytest.param(
-        [[STREAM + b"retry: 1\n\n" + X]],
+        [[STREAM + HURRY_X]],
         [HOLD],
         "asked",
         id="waits for the head of a reconnect",
     ),
 ]
+# In a loop, the next request is sent on the same connection.
+KEPT_PHASE = pytest.param(
+    [[KEPT % (len(HURRY_X), HURRY_X), HOLD]],
+    [HOLD],
+    "asked",
+    id="waits for the head of a reconnect, after a connection that may be kept",
+)
 
 
 @pytest.fixture
@@ -47,7 +56,7 @@ def _watchers():
     return [thread for thread in threading.enumerate() if "heliograph" in thread.name]
 
 
-@pytest.mark.parametrize(("before", "steps", "phase"), PHASES)
+@pytest.mark.parametrize(("before", "steps", "phase"), [*PHASES, KEPT_PHASE])
 def test_close_from_another_thread(before, steps, phase, server):
     """The iteration ends in the thread that iterates; the close itself does not wait."""
     url = server.add("a", [*before, *([steps] if steps else [])]) + "s"
@@ -74,7 +83,7 @@ def test_close_from_another_thread(before, steps, phase, server):
     assert list(source) == []
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("how", ["close", "aclose", "cancel"])
 @pytest.mark.parametrize(("before", "steps", "phase"), PHASES)
 def test_close_from_another_task(before, steps, phase, *, how, backend, server):
@@ -115,7 +124,10 @@ def test_close_from_another_task(before, steps, phase, *, how, backend, server):
         await source.aclose()
         assert [event async for event in source] == []
 
-    anyio.run(main, backend=backend)
+    if backend == "uvloop":
+        anyio.run(main, backend_options={"use_uvloop": True})
+    else:
+        anyio.run(main, backend=backend)
     assert closings == [1]
     assert server.requests(url)[-1].ended.wait(30)
 
@@ -254,6 +266,21 @@ async def test_a_dropped_async_iterator(server):
 
     gc.collect()
     assert await anyio.to_thread.run_sync(server.requests(url)[0].ended.wait, 30)
+
+
+def test_a_dropped_async_iterator_as_the_loop_ends(server, caplog):
+    """A script that leaves its loop with break, and ends, prints nothing."""
+    url = server.add("a", [[STREAM + X, HOLD]]) + "s"
+
+    async def main():
+        async for _ in AsyncEventSource(url):
+            break
+
+    asyncio.run(main())
+
+    gc.collect()
+    assert caplog.record_tuples == []
+    assert server.requests(url)[0].ended.wait(30)
 
 
 def test_a_client_of_the_caller_after_a_close(server):

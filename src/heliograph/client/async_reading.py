@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx2
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from ..errors import StreamRefusedError
 from .actions import Connect, Follow, Read, Stop, Wait
@@ -83,9 +84,12 @@ class AsyncReading:
         if self._scope is not None:
             self._scope.cancel()
         elif self._socket is not None:
-            # An error means that the peer was faster.
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+            # That of uvloop cannot be shut down. An error means that the peer was faster.
+            with (
+                suppress(OSError),
+                socket.socket(fileno=socket.dup(self._socket.fileno())) as same,
+            ):
+                same.shutdown(socket.SHUT_RDWR)
 
     async def events(self) -> AsyncGenerator[MessageEvent, None]:
         """Yield the events of all connections."""
@@ -165,6 +169,10 @@ class AsyncReading:
     async def _end(self) -> None:
         self.machine.close()
         self.is_closed = True
+        # An event source that is dropped just before asyncio.run ends is cancelled while
+        # it is closed. To let go at the first await is clean: the loop then closes the
+        # HTTP library's generators.
+        await cancel_shielded_checkpoint()
         await self._release()
         if self._is_own_client and self._client is not None:
             with anyio.CancelScope(shield=True):

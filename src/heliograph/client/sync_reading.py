@@ -68,7 +68,10 @@ class Reading:
 
     def events(self) -> Generator[MessageEvent, None, None]:
         """Yield the events of all connections."""
-        client = self._client or httpx2.Client()
+        # A connection that is kept for another request tells nobody of its socket.
+        client = self._client or httpx2.Client(
+            limits=httpx2.Limits(max_keepalive_connections=0)
+        )
         try:
             action: Action = self.machine.connect()
             while not (isinstance(action, Stop) or self.watch.closed.is_set()):
@@ -116,7 +119,8 @@ class Reading:
             client,
             self._settings,
             connect,
-            read_seconds=None,
+            # The watch does not know a connection that the caller's client has kept.
+            read_seconds=self.machine.head_seconds,
             extensions={"trace": self.watch.trace},
         )
         credentials = self._hooks.credentials(connect)
@@ -138,6 +142,8 @@ class Reading:
 
     def _read(self, response: httpx2.Response) -> Generator[MessageEvent, None, Action]:
         machine, watch = self.machine, self.watch
+        # The HTTP library looks at it again for the body, whose silence the watch ends.
+        response.request.extensions["timeout"]["read"] = None
         # Without a coding there is nothing to decode, and a layer less for each piece.
         is_coded = "content-encoding" in response.headers
         chunks = response.iter_bytes() if is_coded else response.iter_raw()
@@ -177,7 +183,7 @@ class Reading:
     def _failed(self, error: Exception) -> Action:
         if self.watch.closed.is_set():
             return Stop(None)
-        if self.watch.has_timed_out:
+        if self.watch.has_timed_out or isinstance(error, httpx2.ReadTimeout):
             error = SilenceError.of(self.machine)
         return self.machine.receive_error(error, passes=passes(error))
 
