@@ -268,6 +268,27 @@ async def test_a_dropped_async_iterator(server):
     assert await anyio.to_thread.run_sync(server.requests(url)[0].ended.wait, 30)
 
 
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, LookupError])
+def test_an_error_of_on_close(error, server):
+    """Whoever closes gets it, whatever its class is."""
+    url = server.add("a", [[STREAM + X, HOLD], [STREAM + X, HOLD]]) + "s"
+
+    def fail():
+        raise error("of the caller")
+
+    async def main():
+        source = AsyncEventSource(url, on_close=fail)
+        await anext(source)
+        with pytest.raises(error, match="of the caller"):
+            await source.aclose()
+
+    source = EventSource(url, on_close=fail)
+    next(source)
+    with pytest.raises(error, match="of the caller"):
+        source.close()
+    anyio.run(main)
+
+
 def test_a_dropped_async_iterator_as_the_loop_ends(server, caplog):
     """A script that leaves its loop with break, and ends, prints nothing."""
     url = server.add("a", [[STREAM + X, HOLD]]) + "s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .async_reading import AsyncReading
@@ -64,7 +63,8 @@ class AsyncEventSource:
             that is accepted.
         on_error: Called before each wait for a reconnect, with the error (:obj:`None`
             after the end of a stream) and the seconds until the next attempt.
-        on_close: Called once when the event source has ended for good.
+        on_close: Called once when the event source has ended for good, if it was iterated
+            over.
 
     Raises:
         ConfigError: An argument is wrong.
@@ -152,12 +152,12 @@ class AsyncEventSource:
         """
         End the iteration, and close the connection.
 
-        Closing again does nothing. If it is cancelled, the connection is closed all the
-        same.
+        If another task iterates, that one closes it. Closing again does nothing. If this
+        is cancelled, the connection is closed all the same.
         """
         self._reading.close()
         # Another task that is within the generator leaves it, and closes, by itself.
-        with suppress(RuntimeError):
+        if not self._events.ag_running:  # type: ignore[attr-defined]
             await self._events.aclose()
 
     async def __aenter__(self) -> Self:

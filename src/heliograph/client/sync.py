@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .carrying import Hooks, with_params
@@ -54,8 +53,8 @@ class EventSource:
         json: The body of each request, which is encoded as JSON; not with GET.
         timeout: Longest time in seconds without a byte until the server counts as lost,
             the head included; :obj:`None` for any time. ``"heartbeats"`` is three
-            intervals of the heartbeats that a stream of Heliograph names, and 300 seconds
-            for other streams.
+            intervals of the heartbeats that a stream of Heliograph names, 300 seconds for
+            other streams, and 60 seconds for the head.
         reconnect: Whether to reconnect: :obj:`True`, :obj:`False`, or a
             :class:`~heliograph.client.Reconnect` that also says how. :obj:`None` means
             always with GET, and with other methods once the stream has sent an id: a
@@ -71,7 +70,8 @@ class EventSource:
             that is accepted.
         on_error: Called before each wait for a reconnect, with the error (:obj:`None`
             after the end of a stream) and the seconds until the next attempt.
-        on_close: Called once when the event source has ended for good.
+        on_close: Called once when the event source has ended for good, if it was iterated
+            over.
 
     Raises:
         ConfigError: An argument is wrong.
@@ -162,12 +162,16 @@ class EventSource:
         End the iteration and close the connection, from any thread.
 
         Returns at once. A thread that iterates meanwhile gets no further event; while it
-        opens a connection it takes up to ten seconds to notice. Closing again does nothing.
+        opens a connection it takes some seconds to notice. Closing again does nothing.
         """
         self._reading.watch.close()
-        # Another thread that is within the generator leaves it, and closes, by itself.
-        with suppress(ValueError):
+        try:
             self._events.close()
+        except ValueError as error:
+            # Another thread that is within the generator leaves it, and closes, by itself.
+            # Other errors are those of on_close.
+            if str(error) != "generator already executing":
+                raise
 
     def __enter__(self) -> Self:
         return self
