@@ -173,15 +173,23 @@ def test_close_while_it_connects(backend):
 
 
 def test_close_between_events(server):
-    """Of the events that have come already, none follows."""
+    """
+    Of the events that have come already, none follows.
+
+    The thread that iterates ends the generator: if another one did, the request for the next
+    event would fail meanwhile.
+    """
     url = server.add("a", [[STREAM + X * 3, HOLD]]) + "s"
-    source = EventSource(url)
+    endings = []
+    source = EventSource(url, on_close=lambda: endings.append(threading.current_thread()))
     assert next(source) == MessageEvent("x")
     thread = threading.Thread(target=source.close)
     thread.start()
     thread.join(30)
 
+    assert server.requests(url)[0].ended.wait(30)
     assert list(source) == []
+    assert endings == [threading.current_thread()]
     assert _watchers() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from .carrying import Hooks, with_params
@@ -165,11 +166,16 @@ class EventSource:
         opens a connection it takes some seconds to notice. Closing again does nothing.
         """
         self._reading.watch.close()
+        thread = self._reading.thread
+        if thread and thread is not threading.current_thread() and thread.is_alive():
+            # It leaves the generator, and closes, by itself. While it was closed here, that
+            # thread's request for the next event would fail: a generator runs only once.
+            return
         try:
             self._events.close()
         except ValueError as error:
-            # Another thread that is within the generator leaves it, and closes, by itself.
-            # Other errors are those of on_close.
+            # In a callback this is within the generator, which ends after it. Other errors
+            # are those of on_close.
             if str(error) != "generator already executing":
                 raise
 

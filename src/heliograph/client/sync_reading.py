@@ -54,6 +54,7 @@ class Reading:
         machine: What decides.
         watch: What ends a read from outside.
         last_event_id: The id of the last event that was handed out.
+        thread: The thread that iterates; :obj:`None` before it has begun.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Reading:
         self.machine = Machine(settings, random=random.random)
         self.watch = Watch()
         self.last_event_id = settings.last_event_id
+        self.thread: threading.Thread | None = None
         self._settings = settings
         self._client = client
         self._hooks = hooks
 
     def events(self) -> Generator[MessageEvent, None, None]:
         """Yield the events of all connections."""
+        self.thread = threading.current_thread()
         # A connection that is kept for another request tells nobody of its socket.
         client = self._client or httpx2.Client(
             limits=httpx2.Limits(max_keepalive_connections=0)
