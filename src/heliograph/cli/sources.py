@@ -104,17 +104,19 @@ class BrokerSource:
     def __enter__(self) -> Self:
         from ..publisher import Publisher  # noqa: PLC0415 - with it comes the hub
 
-        publisher = self._stack.enter_context(Publisher(self._url))
-        # A subscription waits for storage that is unavailable, as it has to later. At first
-        # that is more likely a wrong URL: this raises.
-        publisher.position(*self.channels)
-        self._events = self._stack.enter_context(
-            publisher.subscribe(
-                *self.channels,
-                last_event_id=self._since.id,
-                start=self._since.start or "retained",
+        with ExitStack() as stack:
+            publisher = stack.enter_context(Publisher(self._url))
+            # A subscription waits for storage that is unavailable, as it has to later. At
+            # first that is more likely a wrong URL: this raises.
+            publisher.position(*self.channels)
+            self._events = stack.enter_context(
+                publisher.subscribe(
+                    *self.channels,
+                    last_event_id=self._since.id,
+                    start=self._since.start or "retained",
+                )
             )
-        )
+            self._stack = stack.pop_all()
         self.position = self._events.opening_id
         return self
 

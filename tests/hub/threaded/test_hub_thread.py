@@ -116,6 +116,39 @@ def test_closing_while_it_opens(tmp_path):
     assert (hub._hub, hub._opening) == (None, None)
 
 
+def test_closing_while_storage_does_not_answer():
+    """It ends at once, and so does whoever waits, without a word of asyncio."""
+    messages = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hub = HubThread(f"redis://127.0.0.1:{silent.getsockname()[1]}", HubConfig())
+        raised = []
+
+        def publish():
+            try:
+                hub.publish(["a"], Event("x"))
+            except HubClosedError as error:
+                raised.append(str(error))
+
+        publishing = threading.Thread(target=publish)
+        publishing.start()
+        connection, _ = silent.accept()
+        loop.run(_handle_failures(lambda _, context: messages.append(context)), 10)
+
+        hub.close()
+
+        publishing.join(10)
+        connection.close()
+    gc.collect()
+    loop.run(_handle_failures(None), 10)
+    assert raised == ["it was closed while it was being opened"]
+    assert (hub._hub, hub._opening) == (None, None)
+    assert messages == []
+
+
+async def _handle_failures(handler):
+    asyncio.get_running_loop().set_exception_handler(handler)
+
+
 def test_release_after_close(hub):
     """Giving back what is gone opens nothing."""
     ticket = hub.admit(Admission(("a",)))

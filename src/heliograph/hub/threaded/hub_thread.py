@@ -276,8 +276,16 @@ class HubThread(ThreadVerbs):
             return self._hub
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
-        # Shielded: others wait for it, too.
-        return await asyncio.shield(self._opening)
+            # If all who waited have given up, nobody else asks how it went.
+            self._opening.add_done_callback(_retrieve)
+        opening = self._opening
+        try:
+            # Shielded: others wait for it, too.
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled():
+                raise HubClosedError("it was closed while it was being opened") from None
+            raise
 
     async def _open(self) -> Hub:
         try:
@@ -299,6 +307,8 @@ class HubThread(ThreadVerbs):
 
     async def _close(self) -> None:
         if self._opening is not None:
+            # Storage that does not answer may take longer than a close does.
+            self._opening.cancel()
             await asyncio.wait({self._opening})
         hub, self._hub = self._hub, None
         if hub is None:
@@ -315,3 +325,8 @@ class HubThread(ThreadVerbs):
             self._dropped.detach()
         self._hub = self._opening = self._dropped = None
         return inherited
+
+
+def _retrieve(opening: asyncio.Task[Hub]) -> None:
+    if not opening.cancelled():
+        opening.exception()
