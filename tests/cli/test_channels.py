@@ -205,6 +205,8 @@ ERRORS = [
     (["{url}", "--last", "3"], 2, "--last needs a channel"),
     (["{url}", "news", "--prefix", "n"], 2, "--prefix is for the list"),
     (["{url}", "news", "--last", "-1"], 2, "-1"),
+    (["{url}", "news", "--last", "9" * 30], 2, "is not in the range"),
+    (["sqlite:////usr"], 1, "/usr is a folder; write the path of a file"),
     (["{url}", "two\nlines"], 2, "must not contain control characters"),
     (["http://user:secret@127.0.0.1/stream"], 2, "is the URL of a stream"),
     (["127.0.0.1:6379"], 2, "is not a URL"),

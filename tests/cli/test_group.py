@@ -1,7 +1,9 @@
 """The command as a whole: its list of commands, its errors, and its exit codes."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ BAD = [
     (["demo", "--prt", "1"], "heliograph demo --help shows the usage"),
     ([], "missing command; heliograph --help"),
     (["dance"], "no such command 'dance'; heliograph --help"),
+    (["lisen"], "no such command 'lisen'; did you mean 'listen'?; heliograph --help"),
 ]
 
 
@@ -102,6 +105,71 @@ def test_demo_needs_flask_alone(absent):
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "must differ" in done.stderr
+
+
+# (standard streams that are closed, arguments, exit code, whether stdout gets something)
+CLOSED = [
+    pytest.param("2>&-", ["publish", "{}", "a", "x"], 0, True, id="no-stderr"),
+    pytest.param("2>&-", ["publish", "{}", "a", "x", "--skip", "1"], 2, False, id="error"),
+    pytest.param(">&-", ["publish", "{}", "a", "x"], 0, False, id="no-stdout"),
+    pytest.param("<&- >&- 2>&-", ["publish", "{}", "a", "x"], 0, False, id="none"),
+    pytest.param("<&-", ["publish", "{}", "a", "-"], 2, False, id="no-stdin"),
+]
+
+
+@pytest.mark.parametrize(("streams", "arguments", "code", "has_result"), CLOSED)
+def test_closed_streams(streams, arguments, code, *, has_result, tmp_path):
+    """Neither the storage nor stdout gets what was meant for a stream that is closed."""
+    url = f"sqlite:///{tmp_path}/new.db"
+    command = [
+        sys.executable,
+        "-m",
+        "heliograph",
+        *(text.format(url) for text in arguments),
+    ]
+
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {streams}', "sh", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, bool(done.stdout)) == (code, has_result)
+    assert "heliograph:" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_device(tmp_path):
+    """A result that cannot be written is an error that says so."""
+    url = f"sqlite:///{tmp_path}/new.db"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "heliograph", "publish", url, "a", "x"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "heliograph: input or output has failed: No space left on device\n"
+    )
+
+
+def test_an_encoding_without_the_characters():
+    """Escape sequences are printed instead."""
+    done = subprocess.run(
+        [sys.executable, "-m", "heliograph", "listen", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "redis://" in done.stdout
 
 
 def test_as_a_module():

@@ -276,8 +276,9 @@ def test_a_reader_that_leaves(events, sqlite):
 # (arguments after ``listen``, exit code, words of the message)
 WRONG = [
     (["127.0.0.1:8000/stream"], 2, "is not a URL; write http://host:port/path"),
-    (["http://"], 2, "names no host"),
-    (["http://h:99999/"], 2, "names no host"),
+    (["http://"], 2, "has no host, or an invalid port"),
+    (["http://h:99999/"], 2, "has no host, or an invalid port"),
+    (["http://h/", "-H", "a b: hidden"], 2, "'a b' must be a token"),
     (["htp://h/"], 2, "did you mean 'http'?"),
     (["memory:", "-c", "a"], 2, "'memory:' is the memory of one process"),
     (["redis://h"], 2, "a broker needs a channel; write --channel NAME"),

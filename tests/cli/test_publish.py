@@ -102,6 +102,7 @@ BAD_LINES = [
         ["1", '"a"'],
     ),
     (b"1\n\n", ["--json"], "line 2 is not JSON", ["1"]),
+    (b"9" * 5000 + b"\nx\n", ["--json"], "line 2 is not JSON", ["9" * 5000]),
     (b"NaN\n", ["--json"], "line 1 is not JSON that a browser can read", []),
     (b"[" * 100_000, ["--json"], "line 1 is not JSON", []),
     (b"1\na\xff\n", [], "line 2 is not UTF-8: the byte 0xff at column 2", ["1"]),
@@ -133,8 +134,9 @@ def test_skipping_too_much(url):
     """There have to be so many lines."""
     done = heliograph("publish", url, "a", "-", "--skip", "2", input="1\n")
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "--skip 2 is more than the 1 lines" in done.stderr
+    assert "done" not in done.stderr
 
 
 def wait_for_events(publisher, command, more):
@@ -226,7 +228,8 @@ REFUSED = [
     (["sqlite:///{file}", "a"], 2, "missing DATA"),
     (["sqlite:///{file}", "a", "x", "--skip", "1"], 2, "--skip leaves out lines"),
     (["sqlite:///{file}", "a", "-", "--id", "1"], 2, "--id is the id of one event"),
-    (["sqlite:///{file}", "a", "x", "--history-events", "0"], 1, "history_events must be"),
+    (["sqlite:///{file}", "a", "x", "--history-events", "0"], 2, "--history-events must"),
+    (["sqlite:///{file}", "a", "x", "--history-events", "9" * 30], 2, "'--history-events'"),
     (["sqlite:///{file}"], 2, "missing argument 'CHANNEL'"),
 ]
 

@@ -40,6 +40,8 @@ SHOWN = [
     ("over\rwritten\x08\x00\x7f", "over\\x0dwritten\\x08\\x00\\x7f"),
     # Some terminals obey the 8-bit forms, too.
     ("\x9b31m\x85", "\\x9b31m\\x85"),
+    # Hebrew stays as it is; what would turn around the rest of the line does not.
+    ("שלום \u202eexe.txt\u2066", "שלום \\u202eexe.txt\\u2066"),
 ]
 
 

@@ -30,12 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         import click  # noqa: F401, PLC0415 - to report that it is missing
-    except ModuleNotFoundError:
+
+        from .group import run  # noqa: PLC0415 - needs click
+
+        return run(arguments)
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
         print(
             "heliograph: the command needs click: pip install 'heliograph[cli]'",
             file=sys.stderr,
         )
         return 1
-    from .group import run  # noqa: PLC0415 - needs click
-
-    return run(arguments)
+    except KeyboardInterrupt:  # while modules are imported; click turns others into Abort
+        return 130

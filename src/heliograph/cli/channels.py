@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _LAST = 10
+_MOST = 1_000_000  # databases have integers of 64 bits only
 
 
 @click.command(
@@ -46,7 +47,7 @@ _LAST = 10
 @click.option("--prefix", help="Only channels whose names begin with this text.")
 @click.option(
     "--last",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, _MOST),
     metavar="N",
     help=f"Show so many of the newest events of NAME.  [default: {_LAST}]",
 )

@@ -13,10 +13,8 @@ Commands raise :class:`click.UsageError` for wrong arguments, an error of Heliog
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,7 +22,7 @@ from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import BrokerUnavailableError, HeliographError, InvalidFieldError
-from .output import note
+from .output import note, open_missing_streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +55,15 @@ class _Group(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS:
+            nearest = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise click.UsageError(f"no such command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         found = [
             CompletionItem(name, help=sentence)
@@ -78,7 +85,14 @@ class _Group(click.Group):
 _group = _Group(
     "heliograph",
     help="Push events from Python to browsers: publish, listen, find out what is wrong.",
-    epilog="heliograph COMMAND --help shows the options of a command, and examples.",
+    epilog="""\b
+    Examples:
+      heliograph listen http://127.0.0.1:8000/stream
+      heliograph publish redis://127.0.0.1:6379/0 news 'Hello, world'
+      heliograph channels sqlite:////srv/app/events.db
+
+    heliograph COMMAND --help shows the options of a command, and more examples.
+    """,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
     no_args_is_help=False,
 )
@@ -95,8 +109,7 @@ def run(arguments: Sequence[str] | None) -> int:
     Returns:
         The exit code.
     """
-    if sys.stdout is None:  # it was closed: nobody reads it
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
+    open_missing_streams()
     try:
         # Without the standalone mode click returns the code of an Exit.
         code = _group.main(arguments, prog_name="heliograph", standalone_mode=False)
@@ -118,11 +131,14 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return _usage(error)
     if isinstance(error, BrokerUnavailableError):
-        return f"{error}; check that it runs, and that the application uses the same URL"
+        return (
+            f"{error}; check that the application uses the same URL, that the server runs,"
+            " and that no other program keeps the file locked"
+        )
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'input or output has failed'}: {error.strerror}"
     return str(error)
 
 

@@ -52,11 +52,11 @@ class Lines:
             count: How many, 0 or more.
 
         Raises:
-            click.ClickException: There are fewer.
+            click.UsageError: There are fewer.
         """
         while self.number < count:
             if self._read() is None:
-                raise click.ClickException(
+                raise click.UsageError(
                     f"--skip {count} is more than the {self.number} lines of standard input"
                 )
 

@@ -8,6 +8,7 @@ with ``heliograph:``, so that a program that reads stdout gets results alone.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import re
@@ -24,13 +25,18 @@ __all__ = [
     "keep_quiet",
     "log_to_stderr",
     "note",
+    "open_missing_streams",
     "visible",
     "when_output_closes",
 ]
 
+_LAST_BYTE = 0xFF
+
 # C0 except tab and line feed, DEL and C1. A terminal obeys some of them: an event must not
-# be able to move the cursor, set the title, or answer for the person at the keyboard.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# be able to move the cursor, set the title, or answer for the person at the keyboard. And
+# the characters that change the direction of writing: one in an event would turn around
+# what stands beside it.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def note(message: object) -> None:
@@ -51,7 +57,12 @@ def visible(text: str) -> str:
         text: Any text. Control characters are replaced by their escape sequences, such as
             ``\x1b``; tabs and line feeds are kept.
     """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number <= _LAST_BYTE else f"\\u{number:04x}"
 
 
 class _Notes(logging.Handler):
@@ -78,6 +89,28 @@ def keep_quiet() -> None:
     logger = logging.getLogger("heliograph")
     logger.handlers = [logging.NullHandler()]
     logger.propagate = False
+
+
+def open_missing_streams() -> None:
+    """
+    Prepare the standard streams, of which the caller of the process may have closed some.
+
+    Their numbers must not become those of a database or a socket, and what is printed to
+    one that is closed must not go to the other. Characters that the encoding of a stream
+    does not have are printed as escape sequences.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is this one.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - likewise
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def discard_output() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Never
 import click
 
 from ..config import HubConfig
-from ..errors import HeliographError
+from ..errors import ConfigError, HeliographError
 from .interrupts import Interrupts
 from .lines import Bar, Lines
 from .output import keep_quiet, note
@@ -26,12 +26,17 @@ __all__ = ["command", "config_of"]
 
 _INTERRUPTED = 130
 
+_NUMBER = click.IntRange(max=1_000_000_000)  # databases have integers of 64 bits only
 _BOUNDS = [
-    ("--history-events", int, "Events that the channel keeps."),
+    ("--history-events", _NUMBER, "Events that the channel keeps."),
     ("--history-seconds", float, "Seconds that the channel keeps an event."),
     ("--forget-seconds", float, "Seconds after which an unused channel is forgotten."),
-    ("--retained-keys", int, "Largest number of events that the channel retains."),
-    ("--max-event-bytes", int, "Largest size of an encoded event in bytes."),
+    ("--retained-keys", _NUMBER, "Largest number of events that the channel retains."),
+    (
+        "--max-event-bytes",
+        click.IntRange(max=100_000_000),
+        "Largest size of an encoded event in bytes.",
+    ),
 ]
 
 _YEAR_SECONDS = 366 * 86_400.0
@@ -130,7 +135,7 @@ def command(
         raise click.UsageError("--skip leaves out lines; write - as DATA")
     if data == "-" and id is not None:
         raise click.UsageError("--id is the id of one event; leave it out with -")
-    config = config_of(bounds)
+    config = _config(bounds)
     url = _broker(broker)
     announce_new_file(url)
     from ..publisher import Publisher  # noqa: PLC0415 - with it comes the hub
@@ -161,6 +166,20 @@ def config_of(bounds: dict[str, Any]) -> HubConfig:
     return HubConfig(**{**_KEEPING, **given})
 
 
+def _config(bounds: dict[str, Any]) -> HubConfig:
+    if bounds["max_event_bytes"] is not None:
+        # An event may not be larger than what clients may lag behind. Here are none.
+        least = HubConfig().max_lag_bytes
+        bounds["max_lag_bytes"] = max(least, bounds["max_event_bytes"])
+    try:
+        return config_of(bounds)
+    except ConfigError as error:
+        problems = "; ".join(error.problems)
+        for option, _, _ in _BOUNDS:
+            problems = problems.replace(option[2:].replace("-", "_"), option)
+        raise click.UsageError(problems) from error
+
+
 def _broker(url: str) -> str:
     if is_web(url):
         raise click.UsageError(
@@ -188,6 +207,8 @@ def _publish_lines(
     """Publish the lines, and return the id after the last one."""
     # So that the line of which it is not known whether it was stored can be repeated.
     name = key or secrets.token_hex(6)
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed; write the data instead of -")
     lines = Lines(sys.stdin.buffer)
     last, done = "", skip
     with Interrupts() as interrupts:
@@ -211,6 +232,8 @@ def _publish_lines(
             if sys.stderr.isatty():
                 print(file=sys.stderr)
             _stop("stopped", done, name, _INTERRUPTED)
+        except click.UsageError:
+            raise  # nothing was begun
         except (click.ClickException, HeliographError) as error:
             text = (
                 error.format_message() if isinstance(error, click.ClickException) else error
@@ -220,8 +243,9 @@ def _publish_lines(
 
 def _stop(reason: str, done: int, name: str, code: int) -> Never:
     note(reason)
+    count = "1 line is" if done == 1 else f"{done} lines are"
     note(
-        f"{done} lines are done; publish the others with --skip {done}"
+        f"{count} done; publish the others with --skip {done}"
         f" --idempotency-key {shlex.quote(name)}"
     )
     raise click.exceptions.Exit(code)
@@ -246,7 +270,8 @@ def _check_json(line: str, number: int) -> None:
 def _json_problem(text: str) -> str | None:
     """Return what keeps a text from being JSON."""
     try:
-        json.loads(text, parse_constant=_refuse)
+        # Browsers read numbers of any length, which int() does not.
+        json.loads(text, parse_constant=_refuse, parse_int=str)
     except json.JSONDecodeError as error:
         return f"is not JSON: {error.msg} at column {error.pos + 1}"
     except (ValueError, RecursionError) as error:

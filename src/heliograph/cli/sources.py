@@ -10,7 +10,7 @@ import click
 
 from ..brokers.url import without_password
 from ..channels.names import check_selection
-from ..errors import InvalidFieldError, StreamRefusedError
+from ..errors import ConfigError, InvalidFieldError, StreamRefusedError
 from ..event import check_text
 from .output import note
 
@@ -192,13 +192,16 @@ class WebSource:
     def __enter__(self) -> Self:
         from ..client import EventSource  # noqa: PLC0415 - needs the extra client
 
-        source = EventSource(
-            self._url,
-            last_event_id=self._since.id,
-            headers=self._headers,
-            on_open=self._on_open,
-            on_error=self._on_error,
-        )
+        try:
+            source = EventSource(
+                self._url,
+                last_event_id=self._since.id,
+                headers=self._headers,
+                on_open=self._on_open,
+                on_error=self._on_error,
+            )
+        except ConfigError as error:
+            raise click.UsageError("; ".join(error.problems)) from error
         self._source = source.__enter__()
         return self
 
@@ -235,9 +238,11 @@ class WebSource:
     def _on_error(self, error: Exception | None, retry_seconds: float) -> None:
         if not self._was_open:
             # Later it is an interruption; at first it is more likely a wrong URL.
+            what = f"{error}"
+            if not what.startswith(("http:", "https:")):
+                what = f"{without_password(self._url)}: {what}"
             raise click.ClickException(
-                f"cannot connect to {without_password(self._url)}: {error}; check the"
-                " address, and that the server runs"
+                f"cannot connect to {what}; check the address, and that the server runs"
             )
         self._is_interrupted = True
         what = "the server has closed the stream" if error is None else f"{error}"
@@ -260,6 +265,8 @@ def _remedy(status: int) -> str:
             )
         case 200 | 404 | 405:
             return "; check the path: this is not the address of a stream"
+        case status if status >= 500:  # noqa: PLR2004 - RFC 9110 section 15.6
+            return "; the log of the server shows why"
     return ""
 
 

@@ -37,7 +37,8 @@ def is_web(url: str) -> bool:
         if _host(url):
             return True
         raise click.UsageError(
-            f"{without_password(url)!r} names no host; write http://host:port/path"
+            f"{without_password(url)!r} has no host, or an invalid port; write"
+            " http://host:port/path"
         )
     if not colon or (rest and not rest.startswith("/")) or scheme.lower() in _WEB:
         # A host with a port looks like a scheme.

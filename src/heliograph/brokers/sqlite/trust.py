@@ -232,6 +232,9 @@ def _folder_problem(path: Path, status: os.stat_result) -> str | None:
 def _file_problem(
     path: Path, status: os.stat_result, folder: os.stat_result, mode: int
 ) -> str | None:
+    if stat.S_ISDIR(status.st_mode):
+        file = path / "heliograph.db"
+        return f"{path} is a folder; write the path of a file, such as {file}"
     if not stat.S_ISREG(status.st_mode):
         return f"{path} is not a file; remove it"
     if not _is_ours(status, folder, mode):
