@@ -19,6 +19,15 @@ def chunk(data):
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def opening(channels, seconds):
+    """What no Heliograph sends, under its name."""
+    return chunk(
+        b"event: heliograph.open\nid: 7\n"
+        b'data: {"id": "7", "resumed": false, "channels": %b, "heartbeat_seconds": %b}\n\n'
+        % (channels, seconds)
+    )
+
+
 def coded(request):
     """A compressor that flushes nothing, for whoever takes it."""
     if b"Accept-Encoding: gzip" in request:
@@ -32,11 +41,15 @@ def for_the_first(request, count):
 
 SOUND = CHUNKED + chunk(EVENT)
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 23\r\n\r\nHello geheim-1 \x1b[31m\x00!!!"
-STAY, CLOSE = True, False
+STAY, CLOSE, ENDLESS = True, False, "endless"
+FLOOD = chunk(EVENT * 5_000)
 # path -> (what is sent, or a function of the request, whether the connection stays open, what is found)
 ROWS = {
     "sound": (SOUND, STAY, {}),
     "utf-8": (SOUND.replace(b"event-stream", b"event-stream; charset=utf-8"), STAY, {}),
+    "flood": (SOUND, ENDLESS, {}),
+    "no-channels": (CHUNKED + opening(b"[]", b"15"), STAY, {}),
+    "no-time": (CHUNKED + opening(b'["a"]', b"Infinity"), STAY, {}),
     "any-case": (SOUND.replace(b"text/event-stream", b"Text/Event-Stream"), STAY, {}),
     "silent": (CHUNKED, STAY, {}),
     "early-hints": (b"HTTP/1.1 103 Early Hints\r\n\r\n" + SOUND, STAY, {}),
@@ -56,6 +69,7 @@ ROWS = {
     "another-service": (b"SSH-2.0-OpenSSH_9.2\r\n", STAY, {"http": "broken"}),
     "alert": (b"\x15\x03\x01\x00\x02\x02\x46", CLOSE, {"plain-to-tls-port": "broken"}),
     "no-location": (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", STAY, {"status": "broken"}),
+    "bad-location": (b"HTTP/1.1 302 Found\r\nLocation: http://[::1/\r\nContent-Length: 0\r\n\r\n", STAY, {"redirect": "broken"}),
     "no-type": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", STAY, {"content-type": "broken"}),
     "endless-page": (PAGE.replace(b"Content-Length: 23\r\n", b""), STAY, {"content-type": "broken"}),
 }  # fmt: skip
@@ -92,6 +106,8 @@ class Scripted:
             elif callable(answer):
                 answer = answer(request)
             connection.sendall(answer)
+            while stays is ENDLESS:
+                connection.sendall(FLOOD)
             while stays and connection.recv(1 << 16):
                 pass
 

@@ -8,6 +8,7 @@ are tables. Times are seconds after the request was sent, unless their names say
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,7 +73,7 @@ class Connected:
 
 
 class Arrival(NamedTuple):
-    """Bytes of a body, decoded, and when they came."""
+    """Bytes of a body, decoded, and when they came. A long body is kept in part."""
 
     seconds: float
     data: bytes
@@ -311,11 +312,11 @@ def _opened(data: str) -> Opened | None:
     try:
         value = json.loads(data)
         heartbeat = value["heartbeat_seconds"]
-        return Opened(
-            str(value["id"]),
-            tuple(map(str, value["channels"])),
-            value["resumed"] is True,
-            None if heartbeat is None else float(heartbeat),
-        )
-    except (ValueError, KeyError, TypeError):
+        seconds = None if heartbeat is None else float(heartbeat)
+        channels = tuple(map(str, value["channels"]))
+        # What another program sends under this name is not to decide how long to wait.
+        if not channels or not (seconds is None or 0 < seconds < math.inf):
+            return None
+        return Opened(str(value["id"]), channels, value["resumed"] is True, seconds)
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None

@@ -25,6 +25,7 @@ __all__ = ["FIELD_VALUE", "Address", "Target", "show_url"]
 _PORTS = {"http": 80, "https": 443}
 # The one parameter of a stream's query that is not a secret, and that people need to see.
 _SHOWN_PARAMETERS = {"channel"}
+_MOST_SECONDS = 86_400
 # Shorter texts occur by chance in what is shown.
 _SHORTEST_SECRET = 4
 # RFC 9110 section 5.5, as text: characters beyond ASCII are sent as UTF-8.
@@ -111,7 +112,13 @@ class Address:
         Raises:
             ConfigError: It leads to no http or https URL.
         """
-        return Address(urljoin(self.url, location))
+        try:
+            url = urljoin(self.url, location)
+        except ValueError as error:  # brackets that are no address of IPv6
+            raise ConfigError(
+                [f"the Location {show_url(location)!r} is not valid: {error}"]
+            ) from error
+        return Address(url)
 
     def with_parameter(self, name: str, value: str) -> Address:
         """Return the address with another parameter in its query."""
@@ -173,8 +180,12 @@ class Target:
             )
         if self.credentials and self.origin is None:
             problems.append("--credentials needs --origin: the origin of the page")
-        if min(self.wait_seconds or 0, self.patient_seconds, self.timeout_seconds) < 0:
-            problems.append("seconds must not be below 0")
+        times = (self.wait_seconds or 0, self.patient_seconds, self.timeout_seconds)
+        problems += [
+            f"the seconds {seconds} must be from 0 to {_MOST_SECONDS:,}, a day"
+            for seconds in times
+            if not 0 <= seconds <= _MOST_SECONDS
+        ]
         for name, value in self.headers:
             if not _TOKEN.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
                 problems.append(
