@@ -183,6 +183,7 @@ ROWS = {
     # Storage.
     "memory-of-fresh": (sound(plain=stream(opened(epoch="f"))), {"memory": BROKEN}),
     "memory-of-resumed": (sound(copies=[stream(opened(resumed=True), gap())]), {"memory": BROKEN}),
+    "first-event-of-a-channel": (sound(copies=[stream(opened(resumed=True, epoch="f"))]), {}),
     "reaches-some": (sound(publication=published(0.01, 0.01, None)), {"memory": BROKEN}),
     "other-storage": (sound(publication=dataclasses.replace(published(None), epoch="f")), {"storage": BROKEN}),
     "other-channel": (sound(publication=dataclasses.replace(published(None), channel="x")), {"publish": BROKEN}),
@@ -195,6 +196,7 @@ ROWS = {
     "id-gets-nothing": (sound(copies=[stream(events=[], arrivals=[])]), {"resume": BROKEN}),
     "trimmed": (sound(copies=[stream(opened(resumed=True), gap("trimmed"))]), {"resume": WARNING}),
     "no-gap": (sound(strange=stream(opened())), {"gap": WARNING}),
+    "gap-not-tried": (sound(strange=stream(events=[], end="complete")), {}),
     # Time.
     "never-a-heartbeat": (sound(stream(opened(heartbeat=None))), {"heartbeat": WARNING}),
     "rare-heartbeats": (sound(stream(opened(heartbeat=50.0), beats=[50])), {"heartbeat": WARNING}),

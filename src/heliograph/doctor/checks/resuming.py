@@ -96,8 +96,8 @@ def _dropped(seen: Observation) -> Finding:
 
 def _gap(seen: Observation) -> Iterator[Finding]:
     strange = seen.strange
-    if strange is None or not strange.is_stream:
-        return
+    if strange is None or not strange.events:
+        return  # it was not answered, or refused as one stream too many
     if strange.gap is not None:
         yield fine(
             "gap", "An id that is not known is answered with a gap event", strange.gap

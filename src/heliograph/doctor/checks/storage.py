@@ -66,9 +66,13 @@ def has_other_storage(main: Exchange, other: Exchange) -> bool:
     Return whether two streams of the same channels come from different storages.
 
     A stream that resumes opens with the client's position, and a gap event says that the
-    epoch is another one; one that does not resume opens with the epoch itself.
+    epoch is another one; without one the storage knows the position, though it may have
+    given the channel a new epoch at its first event. A stream that does not resume opens
+    with the epoch itself.
     """
-    if other.opened is not None and other.opened.resumed and other.gap:
+    if other.opened is not None and other.opened.resumed:
+        if other.gap is None:
+            return False
         try:
             reasons = json.loads(other.gap)["reasons"]
         except (ValueError, KeyError, TypeError):
