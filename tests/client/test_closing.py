@@ -53,7 +53,8 @@ def server():
 
 
 def _watchers():
-    return [thread for thread in threading.enumerate() if "heliograph" in thread.name]
+    name = "heliograph-client-watch"
+    return [thread for thread in threading.enumerate() if thread.name == name]
 
 
 @pytest.mark.parametrize(("before", "steps", "phase"), [*PHASES, KEPT_PHASE])
