@@ -79,6 +79,16 @@ def test_credentials_at_a_renewed_origin(face, script, server):
     assert got == [("", b"Basic dTpw", b"c=1"), ("other", b"Basic dTpw", b"c=1")]
 
 
+def test_credentials_of_an_address(face, script, server):
+    """They hold where it has moved to within its origin, though the server names none."""
+    url = script([redirect(308, "{BASE}b")], [STREAM + X])
+
+    Reader(face, url.replace("://", "://u:p@"))
+
+    got = [(one.path, one.header("authorization")) for one in server.requests(url)]
+    assert got == [(path, b"Basic dTpw") for path in ("s", "b", "b")]
+
+
 def test_a_cookie_of_the_answer(face, script, server):
     """What a redirect sets is sent to the address that it names."""
     moved = redirect(302, "{BASE}b").replace(b"\r\n", b"\r\nSet-Cookie: d=2\r\n", 1)

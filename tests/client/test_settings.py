@@ -26,6 +26,7 @@ MISTAKES = [
         "headers: 'X-Room' must be a token, and its value must not",
     ),
     ({"headers": {"X Room": "5"}}, "headers: 'X Room' must be a token"),
+    ({"client": 5}, "Client, not builtins.int"),
     ({"max_event_bytes": 0}, "max_event_bytes must be at least 1, not 0"),
 ]
 

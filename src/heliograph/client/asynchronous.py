@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httpx2
+
 from .async_reading import AsyncReading
-from .carrying import Hooks, with_params
+from .carrying import Hooks, check_client, with_params
 from .events import ReadyState
 from .settings import Settings
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from types import TracebackType
     from typing import Self
-
-    import httpx2
 
     from .actions import Target
     from .carrying import Renewal
@@ -92,6 +92,7 @@ class AsyncEventSource:
         on_error: Callable[[Exception | None, float], object] | None = None,
         on_close: Callable[[], object] | None = None,
     ) -> None:
+        check_client(client, httpx2.AsyncClient)
         settings = Settings.of(
             with_params(url, params),
             last_event_id=last_event_id,

@@ -28,6 +28,7 @@ __all__ = [
     "Hooks",
     "Renewal",
     "SilenceError",
+    "check_client",
     "following",
     "head_of",
     "log_wait",
@@ -103,6 +104,23 @@ class Hooks:
         if not action.may_authenticate:
             return {"auth": None}
         return {} if self.auth is None else {"auth": self.auth}
+
+
+def check_client(client: object, kind: type) -> None:
+    """
+    Raise an error if a client is not of the kind that a face needs.
+
+    Args:
+        client: The caller's client; :obj:`None` for none.
+        kind: A class of the HTTP library.
+
+    Raises:
+        ConfigError: It is of another kind.
+    """
+    if client is None or isinstance(client, kind):
+        return
+    found = f"{type(client).__module__}.{type(client).__qualname__}"
+    raise ConfigError([f"client must be an httpx2.{kind.__name__}, not {found}"])
 
 
 def passes(error: Exception) -> bool:

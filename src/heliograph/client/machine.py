@@ -248,11 +248,15 @@ class Machine:
         # does Chromium 156. RFC 9110 section 15.4 has the client return to the first
         # address after a temporary one: the node that it named may be gone by then.
         self._is_moved = self._is_moved and head.status in _MOVED
-        self._moved_to = location if self._is_moved else None
         # Once an attempt has left the origin, a way back is not the caller's any more.
         self._may_authenticate = self._may_authenticate and _may_authenticate(
             self.target.url, location
         )
+        self._moved_to = None
+        if self._is_moved:
+            self._moved_to = location
+            if self._may_authenticate:
+                self._moved_to = _with_credentials(location, self.target.url)
         return Follow(may_authenticate=self._may_authenticate)
 
     def _failed(self, error: Exception, *, at_least: float | None = None) -> Action:
@@ -354,6 +358,15 @@ def _may_authenticate(target: str, url: str) -> bool:
     # and a reconnect without it would fail after a stream that was accepted.
     is_upgraded = origin[::2] == ("http", 80) and other == ("https", origin[1], 443)
     return origin == other or is_upgraded
+
+
+def _with_credentials(url: str, target: str) -> str:
+    """Return an address with the user and password of another one, if it names none."""
+    parts = urlsplit(url)
+    credentials, at, _ = urlsplit(target).netloc.rpartition("@")
+    if "@" in parts.netloc:
+        return url
+    return parts._replace(netloc=f"{credentials}{at}{parts.netloc}").geturl()
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from .carrying import Hooks, with_params
+import httpx2
+
+from .carrying import Hooks, check_client, with_params
 from .events import ReadyState
 from .settings import Settings
 from .sync_reading import Reading
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
-
-    import httpx2
 
     from .actions import Target
     from .carrying import Renewal
@@ -108,6 +108,7 @@ class EventSource:
         on_error: Callable[[Exception | None, float], object] | None = None,
         on_close: Callable[[], object] | None = None,
     ) -> None:
+        check_client(client, httpx2.Client)
         settings = Settings.of(
             with_params(url, params),
             last_event_id=last_event_id,
