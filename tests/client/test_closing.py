@@ -356,8 +356,8 @@ def test_answers_that_are_no_stream_are_closed(face, server):
     assert reader.error is None
 
 
-def test_an_error_of_the_caller(server):
-    """What a callback or the body of the loop raises closes the connection."""
+def test_an_error_of_the_caller(server, monkeypatch):
+    """What a callback, the environment or the body of the loop raises closes all."""
     url = server.add("a", [[STREAM + X, HOLD], [STREAM + X, HOLD]]) + "s"
 
     def fail(_):
@@ -367,6 +367,14 @@ def test_an_error_of_the_caller(server):
     with pytest.raises(LookupError):
         next(source)
     assert source.ready_state is ReadyState.CLOSED
+
+    closings = []
+    source = EventSource(url, on_close=lambda: closings.append(1))
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="proxy"):
+        patch.setenv("ALL_PROXY", "nonsense://127.0.0.1")
+        next(source)
+    assert source.ready_state is ReadyState.CLOSED
+    assert closings == [1]
 
     with pytest.raises(ZeroDivisionError), EventSource(url) as source:
         for _ in source:

@@ -71,11 +71,12 @@ class Reading:
     def events(self) -> Generator[MessageEvent, None, None]:
         """Yield the events of all connections."""
         self.thread = threading.current_thread()
-        # A connection that is kept for another request tells nobody of its socket.
-        client = self._client or httpx2.Client(
-            limits=httpx2.Limits(max_keepalive_connections=0)
-        )
+        client = self._client
         try:
+            if client is None:
+                # A connection that is kept for another request tells nobody of its socket.
+                limits = httpx2.Limits(max_keepalive_connections=0)
+                client = httpx2.Client(limits=limits)
             action: Action = self.machine.connect()
             while not (isinstance(action, Stop) or self.watch.closed.is_set()):
                 if isinstance(action, Connect):
@@ -88,7 +89,7 @@ class Reading:
             self.machine.close()
             self.watch.close()
             self.watch.join()
-            if self._client is None:
+            if self._client is None and client is not None:
                 client.close()
             if self._hooks.on_close is not None:
                 self._hooks.on_close()
