@@ -8,7 +8,7 @@ import httpx2
 
 from .async_reading import AsyncReading
 from .carrying import Hooks, check_client, with_params
-from .events import ReadyState
+from .observed import Observed
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncEventSource"]
 
 
-class AsyncEventSource:
+class AsyncEventSource(Observed):
     """
     The events of a stream, for asyncio and trio.
 
@@ -105,34 +105,8 @@ class AsyncEventSource:
         )
         hooks = Hooks(auth, renew, on_open, on_error, on_close)
         self._reading = AsyncReading(settings, client, hooks)
+        super().__init__(self._reading)
         self._events = self._reading.events()
-
-    @property
-    def last_event_id(self) -> str:
-        """The id to resume after the last event that was iterated over; ``""`` for none."""
-        return self._reading.last_event_id
-
-    @property
-    def opening_event(self) -> MessageEvent | None:
-        """
-        The event ``heliograph.open``, which is not iterated over.
-
-        Its id is the position before the first event of the connection, and its JSON has
-        the ``channels``. :obj:`None` before it has come, and from other servers.
-        """
-        return self._reading.machine.opening_event
-
-    @property
-    def ready_state(self) -> ReadyState:
-        """The state of the connection."""
-        if self._reading.is_closed:
-            return ReadyState.CLOSED
-        return self._reading.machine.ready_state
-
-    @property
-    def url(self) -> str:
-        """The address of the next attempt: as given, renewed, or moved to for good."""
-        return self._reading.machine.url
 
     def __aiter__(self) -> AsyncIterator[MessageEvent]:
         return self._events

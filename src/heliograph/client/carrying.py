@@ -248,6 +248,10 @@ def renewed(target: Target, answer: Renewal) -> Target:
     """
     if answer is None:
         return target
+    if not isinstance(answer, str | Target):
+        raise TypeError(
+            f"renew must return a Target, an address or None, not {type(answer).__name__}"
+        )
     if isinstance(answer, str):
         answer = replace(target, url=answer)
     return answer

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json as json_
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigError
 from ..event import Event
 from ..rules import Number, seconds
 from .reconnect import Reconnect
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Settings", "Timeout"]
 
@@ -95,13 +94,19 @@ class Settings:
             )
             if problem is not None
         ]
+        content = None
+        if json is not None:
+            try:
+                content = json_.dumps(json).encode()
+            except (TypeError, ValueError, RecursionError) as error:
+                problems.append(f"json must be a value that JSON can encode: {error}")
         if problems:
             raise ConfigError(problems)
         return cls(
             url=url,
             method=method.upper(),
             headers=dict(headers or {}),
-            content=None if json is None else json_.dumps(json).encode(),
+            content=content,
             last_event_id=Event("", id=last_event_id).id or "",
             timeout=timeout,
             policy=reconnect if isinstance(reconnect, Reconnect) else Reconnect(),
@@ -118,8 +123,8 @@ def _url_problem(url: str) -> str | None:
     return f"url must begin with http:// or https:// and a host, not {shown!r}"
 
 
-def _method_problem(method: str, json: Any) -> str | None:
-    if method.upper() not in _METHODS:
+def _method_problem(method: object, json: Any) -> str | None:
+    if not isinstance(method, str) or method.upper() not in _METHODS:
         return f"method must be one of {', '.join(sorted(_METHODS))}, not {method!r}"
     if json is not None and method.upper() == "GET":
         return 'json is the body of a request: set method="POST", or pass params'
@@ -131,6 +136,8 @@ def _timeout_problem(timeout: Timeout) -> str | None:
         return None
     if isinstance(timeout, str):
         return f'timeout must be "heartbeats", seconds or None, not {timeout!r}'
+    if timeout == math.inf:
+        return "timeout must be a number of seconds, or None for any time, not inf"
     return seconds(optional=True).problem("timeout", timeout)
 
 
@@ -140,7 +147,9 @@ def _reconnect_problem(reconnect: object) -> str | None:
     return f"reconnect must be True, False, None or a Reconnect, not {reconnect!r}"
 
 
-def _headers_problem(headers: Mapping[str, str] | None) -> str | None:
+def _headers_problem(headers: object) -> str | None:
+    if headers is not None and not isinstance(headers, Mapping):
+        return f"headers must be a mapping of names to values, not {type(headers).__name__}"
     for name, value in (headers or {}).items():
         if name.lower() == "last-event-id":
             return "headers must not have Last-Event-ID: pass last_event_id"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from .carrying import Hooks, check_client, with_params
-from .events import ReadyState
+from .observed import Observed
 from .settings import Settings
 from .sync_reading import Reading
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["EventSource"]
 
 
-class EventSource:
+class EventSource(Observed):
     """
     The events of a stream, for as long as it lasts, over all reconnects.
 
@@ -121,36 +121,10 @@ class EventSource:
         )
         hooks = Hooks(auth, renew, on_open, on_error, on_close)
         self._reading = Reading(settings, client, hooks)
+        super().__init__(self._reading)
         # It refers to the reading and not to this object: an event source that is dropped
         # is collected at once, and the generator's end closes the connection.
         self._events = self._reading.events()
-
-    @property
-    def last_event_id(self) -> str:
-        """The id to resume after the last event that was iterated over; ``""`` for none."""
-        return self._reading.last_event_id
-
-    @property
-    def opening_event(self) -> MessageEvent | None:
-        """
-        The event ``heliograph.open``, which is not iterated over.
-
-        Its id is the position before the first event of the connection, and its JSON has
-        the ``channels``. :obj:`None` before it has come, and from other servers.
-        """
-        return self._reading.machine.opening_event
-
-    @property
-    def ready_state(self) -> ReadyState:
-        """The state of the connection."""
-        if self._reading.watch.closed.is_set():
-            return ReadyState.CLOSED
-        return self._reading.machine.ready_state
-
-    @property
-    def url(self) -> str:
-        """The address of the next attempt: as given, renewed, or moved to for good."""
-        return self._reading.machine.url
 
     def __iter__(self) -> Iterator[MessageEvent]:
         # A generator is faster than a method for each event.

@@ -68,6 +68,11 @@ class Reading:
         self._client = client
         self._hooks = hooks
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the iteration has ended, or ends."""
+        return self.watch.closed.is_set()
+
     def events(self) -> Generator[MessageEvent, None, None]:
         """Yield the events of all connections."""
         self.thread = threading.current_thread()
