@@ -201,6 +201,7 @@ ERRORS = [
     (["{url}-none"], 1, "there is no such file; write the path that the application uses"),
     (["{url}", "none"], 1, "there is no channel 'none': nothing was published to it"),
     (["redis://:secret@127.0.0.1:1/0"], 1, "redis://127.0.0.1:1/0"),
+    (["redis://:secret@127.0.0.1:1/0"], 1, "; check that it runs, and that the"),
     (["memory:"], 2, "is the memory of one process"),
     (["{url}", "--last", "3"], 2, "--last needs a channel"),
     (["{url}", "news", "--prefix", "n"], 2, "--prefix is for the list"),

@@ -278,6 +278,8 @@ WRONG = [
     (["127.0.0.1:8000/stream"], 2, "is not a URL; write http://host:port/path"),
     (["http://"], 2, "has no host, or an invalid port"),
     (["http://h:99999/"], 2, "has no host, or an invalid port"),
+    (["http://h/", "-H", "A: hidden", "-H", "a: hidden"], 2, "'a' is given twice"),
+    (["http://me:hidden@h/", "-H", "authorization: hidden"], 2, "the URL has a user"),
     (["http://h/", "-H", "a b: hidden"], 2, "'a b' must be a token"),
     (["htp://h/"], 2, "did you mean 'http'?"),
     (["memory:", "-c", "a"], 2, "'memory:' is the memory of one process"),

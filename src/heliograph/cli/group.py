@@ -131,10 +131,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return _usage(error)
     if isinstance(error, BrokerUnavailableError):
-        return (
-            f"{error}; check that the application uses the same URL, that the server runs,"
-            " and that no other program keeps the file locked"
-        )
+        is_server = "://" in error.resource
+        what = "it runs" if is_server else "no other program keeps the file locked"
+        return f"{error}; check that {what}, and that the application uses the same URL"
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
     if isinstance(error, OSError) and error.strerror:

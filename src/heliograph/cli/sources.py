@@ -154,6 +154,7 @@ class WebSource:
 
     Raises:
         InvalidFieldError: A channel's name cannot be sent.
+        click.UsageError: Both the address and the headers have credentials.
     """
 
     def __init__(
@@ -162,6 +163,12 @@ class WebSource:
         for name in channels:
             check_text("channel", name)
         added = [("channel", name) for name in dict.fromkeys(channels)]
+        if any(name.lower() == "authorization" for name in headers) and "@" in (
+            urlsplit(url).netloc
+        ):
+            raise click.UsageError(
+                "the URL has a user, and --header has Authorization; leave one of them out"
+            )
         if since.start is not None:
             added.append(("start", since.start))
         self._url = _with_query(url, added)
@@ -284,9 +291,9 @@ def header_fields(texts: Sequence[str]) -> dict[str, str]:
         texts: Each as ``Name: value``.
 
     Raises:
-        click.UsageError: One has no colon or no name.
+        click.UsageError: One has no colon or no name, or its name occurs twice.
     """
-    fields = {}
+    fields: dict[str, str] = {}
     for text in texts:
         name, colon, value = text.partition(":")
         if not colon or not name.strip():
@@ -295,5 +302,10 @@ def header_fields(texts: Sequence[str]) -> dict[str, str]:
                 "a header has no name; write --header 'Name: value', for example"
                 " --header 'Authorization: Bearer …'"
             )
-        fields[name.strip()] = value.strip()
+        name = name.strip()
+        if name.lower() in (other.lower() for other in fields):
+            raise click.UsageError(
+                f"the header {name!r} is given twice; write one with all its values"
+            )
+        fields[name] = value.strip()
     return fields
