@@ -112,8 +112,14 @@ BROKEN, WARNING = "broken", "warning"
 FAULT = {kind: Fault(kind, "detail") for kind in ("dns", "refused", "timeout", "unreachable", "plain-port", "tls", "tls-port", "closed", "no-http")}  # fmt: skip
 
 
-def at(url, status=302, location="/"):
-    return Exchange(Address(url), status=status, headers=[("location", location)])
+def at(url, status=302, location="/", *, headers=(), origin=PAGE):
+    return Exchange(Address(url), origin, status=status, headers=[("location", location), *headers])  # fmt: skip
+
+
+def of_plain(url, origin):
+    """A page of an origin, and a stream without TLS."""
+    main = stream(beats=[15.01], headers=[STAR], address=Address(url), origin=origin, connected=Connected())  # fmt: skip
+    return sound(main, target=Target(url=url, origin=origin))
 
 
 def with_fault(kind, detail="detail"):
@@ -232,6 +238,13 @@ ROWS = {
     "capital-true": (of_page([ALLOW, (COOKIES[0], "True")], credentials=True), {"cors": BROKEN}),
     "null": (of_page([ALLOW], origin="null"), {"cors": BROKEN}),
     "origin-refused": (sound(answer(403, origin=PAGE), target=Target(url=ADDRESS.url, origin=PAGE), without_origin=stream()), {"cors": BROKEN}),
+    "redirect-allowed": (of_page([ALLOW], preflight=[ALLOW, IDS], hops=[at("https://api.example/old", headers=[ALLOW])]), {"redirect": WARNING}),
+    "redirect-refused": (of_page([ALLOW], preflight=[ALLOW, IDS], hops=[at("https://api.example/old")]), {"redirect": WARNING, "cors": BROKEN}),
+    "redirect-of-the-page's-origin": (of_page([ALLOW], preflight=[ALLOW, IDS], hops=[at(f"{PAGE}/old", origin=None)]), {"redirect": WARNING, "redirect-origin": WARNING}),
+    "mixed-content": (of_plain("http://api.example/", PAGE), {"mixed-content": BROKEN}),
+    "mixed-content-of-this-machine": (of_plain("http://127.0.0.2/", PAGE), {}),
+    "mixed-content-of-localhost": (of_plain("http://localhost/", PAGE), {}),
+    "not-mixed": (of_plain("http://api.example/", "http://page.example"), {}),
     "preflight-redirected": (of_page([ALLOW], status=301), {"preflight": WARNING}),
     "preflight-unanswered": (of_page([ALLOW], status=0), {"preflight": WARNING}),
     "preflight-refused": (of_page([ALLOW], preflight=[IDS]), {"preflight": WARNING}),
@@ -272,6 +285,7 @@ WORDS = {
     "null": (ROWS["null"][0], "cors", ["see redirect-origin"]),
     "slash": (ROWS["slash"][0], "cors", ["without a final slash"]),
     "missing": (ROWS["missing"][0], "cors", ["no Access-Control-Allow-Origin"]),
+    "redirect-refused": (ROWS["redirect-refused"][0], "cors", ["may not follow the redirect", "Write https://api.example/stream?channel=news in the page"]),
     "twice": (ROWS["twice"][0], "cors", ["is there twice"]),
     "star-with-cookies": (ROWS["star-with-cookies"][0], "cors", ["supports_credentials=True"]),
     "no-answer-again": (sound(stream(beats=[15], end="cut", end_seconds=20), again=answer()), "close", ["no answer", "retry: 2000"]),

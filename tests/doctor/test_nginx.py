@@ -52,7 +52,9 @@ ROWS = [
     # Ids.
     ("id-dropped", PASS + 'proxy_set_header Last-Event-ID "";', OWN, {"resume": "broken"}),
     # Other answers.
-    ("redirect", "return 307 /defaults;", OWN, {"redirect": "warning"}),
+    ("redirect", "return 307 /defaults;", {}, {"redirect": "warning"}),
+    ("redirect-lacks-cors", "return 307 /defaults;", OWN, {"redirect": "warning", "cors": "broken"}),
+    ("redirect-with-cors", f"add_header Access-Control-Allow-Origin {PAGE}; return 307 /defaults;", OWN, {"redirect": "warning"}),
     ("redirect-to-other", "return 302 http://127.0.0.1:{other}/stream;", OWN,
      {"redirect": "warning", "redirect-origin": "warning", "cors": "broken"}),
     ("redirect-without-page", "return 302 http://127.0.0.1:{other}/stream;", {}, {"redirect": "warning", "redirect-origin": "warning"}),

@@ -7,6 +7,7 @@ Follows the Fetch standard: `CORS check <https://fetch.spec.whatwg.org/#cors-che
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ..finding import broken, fine, skipped, warning
@@ -34,6 +35,7 @@ def check(seen: Observation) -> Iterator[Finding]:
                 "Give --origin the origin of the page, such as https://app.example.",
             )
         return
+    yield from _mixed_content(seen)
     if main.origin is None:
         if main.is_stream:
             yield fine(
@@ -50,7 +52,9 @@ def check(seen: Observation) -> Iterator[Finding]:
         return
     if not main.is_stream:
         return
-    problem = _refusal(main, main.origin, credentials=target.credentials)
+    problem = _redirect_refusal(seen) or _refusal(
+        main, main.origin, credentials=target.credentials
+    )
     if problem is None:
         values = ", ".join(main.all(_ALLOW_ORIGIN))
         yield fine("cors", f"A page of {main.origin} may read the stream", values)
@@ -58,6 +62,55 @@ def check(seen: Observation) -> Iterator[Finding]:
     else:
         title, evidence, advice = problem
         yield broken("cors", title, evidence, advice)
+
+
+def _mixed_content(seen: Observation) -> Iterator[Finding]:
+    if not (seen.target.origin or "").startswith("https:"):
+        return
+    plain = [
+        one.address
+        for one in (*seen.hops, seen.main)
+        if one.address.scheme == "http" and not _is_of_this_machine(one.address.host)
+    ]
+    if plain:
+        yield broken(
+            "mixed-content",
+            "A page of https:// may not open a stream of http://, so browsers block it",
+            f"{seen.target.origin} → {plain[0].shown}",
+            "Serve the stream with TLS, and write https:// in the page. If a redirect leads"
+            " to http://, correct it.",
+        )
+
+
+def _is_of_this_machine(host: str) -> bool:
+    """Return whether browsers trust a host without TLS (Secure Contexts, section 3.1)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _redirect_refusal(seen: Observation) -> tuple[str, str, str] | None:
+    """
+    Return why a browser does not follow a redirect.
+
+    Fetch standard, "HTTP fetch": the CORS check comes before the status is looked at.
+    """
+    for hop in seen.hops:
+        if hop.origin is None:
+            continue
+        problem = _refusal(hop, hop.origin, credentials=seen.target.credentials)
+        if problem is not None:
+            return (
+                f"A page of {hop.origin} may not follow the redirect",
+                f"{hop.address.shown} ({hop.status}): {problem[1]}",
+                (
+                    f"Write {seen.main.address.shown} in the page: browsers want the same"
+                    " CORS headers of a redirect as of the stream. Or let what redirects"
+                    " send them, too (nginx: add_header … always)."
+                ),
+            )
+    return None
 
 
 def _refusal(
@@ -74,7 +127,7 @@ def _refusal(
             (
                 f"Allow the origin in the application: CORS(app, origins=[{origin!r}])."
                 " If it does already, a proxy removes the header (nginx:"
-                " proxy_hide_header), or answers itself."
+                " proxy_hide_header), does not pass Origin on, or answers itself."
             ),
         )
     if len(values) > 1 or "," in allowed:
@@ -163,8 +216,10 @@ def _preflight_refusal(
             f"{asked}: Access-Control-Allow-Headers: {listed or 'missing'}",
             (
                 "Allow these headers: allow_headers of CORS(…), or"
-                " Access-Control-Allow-Headers of the proxy. Without Last-Event-ID a"
-                f" fetch-based client cannot resume.{native}"
+                " Access-Control-Allow-Headers of the proxy. If the application allows"
+                " them already, a proxy does not pass Origin or Access-Control-Request-…"
+                " on. Without Last-Event-ID a fetch-based client cannot"
+                f" resume.{native}"
             ),
         )
     return None
