@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import socket
 import threading
+import time
 
 import pytest
 
@@ -35,16 +36,24 @@ def coded(request):
     return CHUNKED + chunk(EVENT)
 
 
+def slowly(request):
+    time.sleep(SLOWNESS)
+    return SOUND
+
+
 def for_the_first(request, count):
     return CHUNKED + chunk(EVENT) if count == 1 else b""
 
 
 SOUND = CHUNKED + chunk(EVENT)
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 23\r\n\r\nHello geheim-1 \x1b[31m\x00!!!"
+# Longer than a first event may take, and than a head may take without a remark.
+SLOWNESS = 3.2
 STAY, CLOSE, ENDLESS = True, False, "endless"
 FLOOD = chunk(EVENT * 5_000)
 # path -> (what is sent, or a function of the request, whether the connection stays open, what is found)
 ROWS = {
+    "slow": (slowly, STAY, {"head": "warning"}),
     "sound": (SOUND, STAY, {}),
     "utf-8": (SOUND.replace(b"event-stream", b"event-stream; charset=utf-8"), STAY, {}),
     "flood": (SOUND, ENDLESS, {}),
@@ -124,6 +133,7 @@ def port():
 def test_each_script(port):
     """What is wrong is found, and nothing else."""
     rows = {name: {"url": f"http://127.0.0.1:{port}/{name}"} | IN_VAIN for name in ROWS}
+    rows["slow"]["timeout_seconds"] = 20
 
     assert ills_of_all(rows) == {name: expected for name, (_, _, expected) in ROWS.items()}
 

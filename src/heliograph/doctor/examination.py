@@ -211,6 +211,10 @@ class _Examination:
 
     def _wait_for_first(self, opened: list[Open]) -> None:
         self._exchanges.watch(
+            self._target.timeout_seconds,
+            lambda: all(one.seen.status or not one.is_open for one in opened),
+        )
+        self._exchanges.watch(
             self._first_seconds,
             lambda: all(one.seen.events or not one.is_open for one in opened),
         )

@@ -124,7 +124,7 @@ def _first_byte(seen: Observation) -> Iterator[Finding]:
     if coding is not None and plain is not None and plain.arrivals and not main.arrivals:
         # What differs is the compression alone.
         yield _compression(coding, f"{evidence}; without compression the first bytes came")
-    elif main.arrivals or not _may_be_silent(seen):
+    elif not _may_be_silent(seen):
         yield warning(
             "first-byte",
             "The head arrives, and the bytes after it come late or not at all",
@@ -145,7 +145,7 @@ def _may_be_silent(seen: Observation) -> bool:
     """Return whether silence means nothing: the stream does not greet its clients."""
     control = seen.main.header("cache-control") or ""
     # As Heliograph writes it. Its streams begin with a greeting.
-    return control != "no-store, no-transform"
+    return seen.main.opened is None and control != "no-store, no-transform"
 
 
 def _events(seen: Observation) -> Iterator[Finding]:

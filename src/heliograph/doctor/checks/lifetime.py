@@ -182,10 +182,13 @@ def _heartbeats(seen: Observation) -> Iterator[Finding]:
             "Something holds the body back after the first bytes: see buffering. Or the"
             " process that served the stream hangs or was killed.",
         )
-    elif stated is None and seen.watched_seconds > _SHORTEST:
+    elif (
+        stated is None
+        and (longest := max(_silence_until_now(seen), _longest_silence(main))) > _SHORTEST
+    ):
         yield warning(
             "heartbeat",
-            f"The stream was silent for {_silence_until_now(seen):.0f} s",
+            f"The stream was silent for {longest:.0f} s",
             f"default timeouts of silence: {quickest}",
             "Send a comment every 15 seconds, so that proxies keep the connection.",
         )
