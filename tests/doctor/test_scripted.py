@@ -70,6 +70,8 @@ ROWS = {
     "no-flush": (coded, STAY, {"compression": "broken"}),
     "not-coded": (HEAD + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(EVENT), STAY, {"encoding": "broken"}),
     "twice-coded": (HEAD + b"Content-Encoding: gzip, gzip\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(gzip.compress(EVENT)), STAY, {"encoding": "broken"}),
+    "not-asked-for": (HEAD + b"Content-Encoding: br\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"\x0b\x02\x80"), STAY, {"encoding": "broken"}),
+    "two-heads": (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", STAY, {"http": "broken"}),
     "ends-at-once": (SOUND + b"0\r\n\r\n", CLOSE, {"ends-at-once": "broken", "cached": "warning"}),
     "cut-at-once": (SOUND, CLOSE, {"ends-at-once": "broken", "cached": "warning"}),
     "one-at-a-time": (for_the_first, STAY, {"second-stream": "broken"}),

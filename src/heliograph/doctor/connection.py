@@ -135,7 +135,11 @@ def _reason(error: OSError) -> str:
 
 
 def _context(target: Target, protocols: list[str]) -> ssl.SSLContext:
-    context = target.context or ssl.create_default_context()
+    context = target.context
+    if context is None:
+        context = ssl.create_default_context()
+        # Python 3.13 refuses certificates of private authorities that browsers accept.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not target.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -151,6 +155,10 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL",
 def _tls_fault(error: OSError) -> Fault:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Fault("certificate", error.verify_message or str(error))
+    if isinstance(error, ssl.SSLError) and "NO_APPLICATION_PROTOCOL" in (
+        error.reason or ""
+    ):
+        return Fault("h2", "the server refuses HTTP/1.1 in the TLS handshake")
     if isinstance(error, ssl.SSLError):
         kind = "plain-port" if error.reason in _NO_TLS else "tls"
         return Fault(kind, (error.reason or str(error)).replace("_", " ").lower())

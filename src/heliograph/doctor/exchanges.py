@@ -31,6 +31,8 @@ __all__ = ["Exchanges", "Open"]
 
 _CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _HTTP = b"HTTP/"
+# RFC 9113 section 3.4: a server begins with this type of frame, without flags.
+_SETTINGS = b"\x04\x00"
 _RECEIVED_AT_ONCE = 1 << 16
 _READS = 4
 # Of a response that is no stream, more is not read.
@@ -188,12 +190,12 @@ class Open:
             if self._received > _MAX_BODY:
                 self._end("complete")
             return
-        if seen.undecodable:
+        if seen.undecodable or seen.oversized:
             return
         try:
             events = self._parser.feed(data)
         except EventTooLargeError as error:
-            seen.undecodable = str(error)
+            seen.oversized = str(error)
             return
         seen.events += [
             Seen(seconds, event)
@@ -206,6 +208,8 @@ class Open:
     def _lost(self, detail: str) -> None:
         if self.seen.status:
             self._end("cut")
+        elif self.seen.address.scheme == "https" and self._raw[3:5] == _SETTINGS:
+            self._fail("h2", "the server answers HTTP/1.1 with a frame of HTTP/2")
         elif self._raw.startswith((b"\x15\x03", b"\x16\x03")) or (
             self.seen.address.scheme == "http" and speaks_tls(self.seen.address)
         ):

@@ -42,7 +42,7 @@ class Fault(NamedTuple):
     Args:
         kind: ``dns``, ``refused``, ``unreachable``, ``timeout``, ``certificate``,
             ``plain-port`` (TLS was tried), ``tls-port`` (TLS was not tried), ``tls``,
-            ``closed`` (before the response), ``no-http``.
+            ``closed`` (before the response), ``no-http``, ``h2`` (HTTP/2 alone).
         detail: What the operating system, OpenSSL or the parser says.
     """
 
@@ -110,6 +110,7 @@ class Exchange:
         end: How the body ended: ``complete``, ``cut``, or :obj:`None` if it has not.
         retry_ms: The reconnection time that the stream has stated.
         undecodable: Why the bytes are not those that the headers announce.
+        oversized: Which event was too large to be read on.
         fault: Why there is no response.
     """
 
@@ -130,6 +131,7 @@ class Exchange:
     end: str | None = None
     end_seconds: float | None = None
     undecodable: str | None = None
+    oversized: str | None = None
     fault: Fault | None = None
 
     def all(self, name: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..finding import broken, fine, warning
 from ..target import show_url
@@ -22,6 +23,7 @@ _LOGIN = re.compile(
 _AWAY = {502, 503, 504}
 _NO_CONTENT = 204
 _OK = 200
+_UNAUTHORIZED = 401
 _CLOSES = "An EventSource closes for good at any status but 200."
 _STATUS_ADVICE = {
     400: "The request is not valid: see the text. Check the channels in the query.",
@@ -43,6 +45,14 @@ def check(seen: Observation) -> Iterator[Finding]:
     yield from _redirects(seen)
     if main.fault is not None and main.fault.kind in {"closed", "no-http"}:
         yield _no_http(main)
+    if main.fault is not None and main.fault.kind == "h2":
+        yield warning(
+            "http-version",
+            "The server speaks HTTP/2 alone, which the doctor does not",
+            main.fault.detail,
+            "Enable HTTP/1.1 beside it for the examination: some proxies and clients need"
+            " it, too. Browsers do not.",
+        )
     if main.status == 0 or seen.loop or seen.strange_location or main.is_meant_for_tls:
         return
     login = _login(seen)
@@ -70,6 +80,11 @@ def check(seen: Observation) -> Iterator[Finding]:
     elif main.status != _OK:
         other = "See the log of the application." if main.status >= 500 else ""  # noqa: PLR2004 - errors of servers
         advice = _STATUS_ADVICE.get(main.status, other)
+        if main.status == _UNAUTHORIZED and "@" in urlsplit(seen.target.url).netloc:
+            advice += (
+                " The user and the password of the URL were not sent: browsers block such"
+                " URLs of streams."
+            )
         yield broken(
             "status",
             f"The status is {main.status} {main.reason}".rstrip(),
@@ -145,7 +160,11 @@ def _login(seen: Observation) -> Finding | None:
     return broken(
         "login",
         "The answer is the page of a login",
-        (f"redirected to {show_url(led[-1])}; " if led else "") + _told(main),
+        "; ".join(
+            part
+            for part in (f"redirected to {show_url(led[-1])}" if led else "", _told(main))
+            if part
+        ),
         "The stream needs a session or a token, and this request has none: give it with"
         " --header 'Cookie: …' or 'Authorization: …', or in the URL. In a page of another"
         " origin cookies need withCredentials. Answer streams with 401 or 403 instead of a"
@@ -185,6 +204,13 @@ def _no_http(main: Exchange) -> Finding:
             main.fault.detail,
             "See the log of the server: a worker may have crashed. If the server speaks TLS"
             " at this port, write https://.",
+        )
+    if main.fault.detail.startswith(("'HTTP/1", '"HTTP/1')):
+        return broken(
+            "http",
+            "The answer is not valid HTTP",
+            main.fault.detail,
+            "Correct what writes this head: the application, or a proxy that changes it.",
         )
     return broken(
         "http",

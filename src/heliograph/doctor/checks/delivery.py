@@ -40,10 +40,20 @@ def check(seen: Observation) -> Iterator[Finding]:
     if main.undecodable is not None:
         yield broken(
             "encoding",
-            "The body is not encoded as the head says",
+            "The body is not encoded as the head says, or as was asked for",
             main.undecodable,
-            "Two things encode the response, or one removes the encoding and keeps the"
-            " header. Switch compression off for the stream in one of them.",
+            "Two things encode the response, one removes the encoding and keeps the header,"
+            " or one encodes for clients that did not ask. Switch compression off for the"
+            " stream in one of them.",
+        )
+        return
+    if main.oversized is not None:
+        yield broken(
+            "event-size",
+            "An event is too large for clients",
+            main.oversized.partition(":")[0],
+            "Publish a link to large data instead of the data. If no event is so large, the"
+            " empty line after an event is missing.",
         )
         return
     yield from _more_streams(seen)
@@ -96,7 +106,8 @@ def _more_streams(seen: Observation) -> Iterator[Finding]:
             "The server has no room for more streams from here",
             f"status {deferred[0].status}, retry: {deferred[0].retry_ms}",
             "Each tab of a browser needs a stream. Raise SSE_MAX_SUBSCRIBERS_PER_ADDRESS or"
-            " SSE_MAX_SUBSCRIBERS, and configure the address behind a proxy.",
+            " SSE_MAX_SUBSCRIBERS, and configure the address behind a proxy. Or a proxy"
+            " limits connections (nginx: limit_conn, limit_req).",
         )
     elif unanswered:
         yield broken(

@@ -38,7 +38,7 @@ _PATIENT = "Run the doctor with --patient to find a limit of the whole time."
 def check(seen: Observation) -> Iterator[Finding]:
     """Judge heartbeats and ends."""
     main = seen.main
-    if not main.is_stream or main.undecodable:
+    if not main.is_stream or main.undecodable or main.oversized:
         return
     if main.is_retry_answer:
         yield warning(
@@ -90,7 +90,9 @@ def _ended(main: Exchange) -> Finding:
         "cut": "cut in the middle of the response",
     }[main.end or "cut"]
     silence, total = main.silence_seconds, main.end_seconds or 0.0
-    if _ended_by_silence(main):
+    # Whatever closes a silent connection sends no last chunk: it is the application's.
+    is_deliberate = main.end == "complete" and main.framing == "chunked"
+    if _ended_by_silence(main) and not is_deliberate:
         every = main.opened.heartbeat_seconds if main.opened else None
         beats = f"; heartbeats come every {every:g} s" if every is not None else ""
         return broken(
@@ -99,7 +101,9 @@ def _ended(main: Exchange) -> Finding:
             f"{how}, after {total:.1f} s{beats}",
             f"A timeout is shorter than the heartbeats. Raise it above them (nginx:"
             " proxy_read_timeout; HAProxy: timeout client and timeout server; Apache:"
-            f" timeout of ProxyPass), or set SSE_HEARTBEAT_SECONDS below {silence:.1f}.",
+            f" timeout of ProxyPass), or set SSE_HEARTBEAT_SECONDS below {silence:.1f}. If"
+            f" it is still closed after {total:.0f} s then, the whole time is limited: see"
+            " time-limit.",
         )
     if total <= _AT_ONCE_SECONDS:
         return broken(
@@ -109,9 +113,10 @@ def _ended(main: Exchange) -> Finding:
             "A cache or a middleware answers with a stored body, or the application ends"
             " its streams: see its log.",
         )
+    although = "" if _ended_by_silence(main) else ", although it was not silent"
     return warning(
         "time-limit",
-        f"The stream ended after {total:.1f} s, although it was not silent",
+        f"The stream ended after {total:.1f} s{although}",
         how,
         "Something limits the whole time of a response (Caddy: timeouts write; gunicorn:"
         " timeout of sync workers; a platform's request limit), or the application does"

@@ -151,6 +151,9 @@ def _certificate(main: Exchange, fault: Fault) -> Finding:
     elif "expired" in detail:
         title = "The certificate has expired"
         advice = "Renew it, and reload the proxy, which may still have the old one."
+    elif "not yet valid" in detail:
+        title = "The certificate is not valid yet"
+        advice = "Compare the clocks of the server and of this machine, or wait."
     elif "mismatch" in detail or "not valid for" in detail:
         title = f"The certificate is not for {host}"
         advice = (
