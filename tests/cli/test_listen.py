@@ -227,6 +227,7 @@ def test_at_a_terminal(sqlite):
 
     plain = re.sub(r"\x1b\[[0-9;]*m", "", command.out).replace("\r\n", "\n")
     assert re.fullmatch(
+        r"heliograph: listening; Ctrl-C ends it\n"
         r"\d\d:\d\d:\d\d job:7 progress {\"percent\": 50}\n"
         r"\d\d:\d\d:\d\d job:7 message \\x1b\]0;owned\\x07 two\n         lines\n"
         r"\^C\nheliograph: continue with --since \S+\n",
@@ -251,7 +252,7 @@ def test_at_a_terminal_without_colours(options, env, sqlite):
         command.interrupt()
 
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", command.out)
-    assert options == [] or json.loads(command.out.splitlines()[0])["channel"] == "a"
+    assert options == [] or json.loads(command.out.splitlines()[1])["channel"] == "a"
 
 
 @pytest.mark.parametrize("events", [1, 3])

@@ -25,6 +25,7 @@ __all__ = [
     "keep_quiet",
     "log_to_stderr",
     "note",
+    "note_to_person",
     "open_missing_streams",
     "visible",
     "when_output_closes",
@@ -47,6 +48,17 @@ def note(message: object) -> None:
         message: Any value; the line ends of its text become ``"; "``.
     """
     print("heliograph:", visible("; ".join(str(message).splitlines())), file=sys.stderr)
+
+
+def note_to_person(message: object) -> None:
+    """
+    Print a line to stderr if a person reads it there.
+
+    Args:
+        message: As for :func:`note`.
+    """
+    if sys.stderr is not None and sys.stderr.isatty():
+        note(message)
 
 
 def visible(text: str) -> str:

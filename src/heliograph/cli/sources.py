@@ -12,7 +12,7 @@ from ..brokers.url import without_password
 from ..channels.names import check_selection
 from ..errors import ConfigError, InvalidFieldError, StreamRefusedError
 from ..event import check_text
-from .output import note
+from .output import note, note_to_person
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..hub import Subscribed
 
 __all__ = ["BrokerSource", "Since", "Source", "WebSource", "header_fields"]
+
+# A quiet channel looks like a command that hangs.
+_LISTENING = "listening; Ctrl-C ends it"
 
 _STARTS = {"start": "start", "last": "1", "now": "now"}
 
@@ -118,6 +121,7 @@ class BrokerSource:
             )
             self._stack = stack.pop_all()
         self.position = self._events.opening_id
+        note_to_person(_LISTENING)
         return self
 
     def __exit__(
@@ -240,6 +244,8 @@ class WebSource:
     def _on_open(self, opening: Opening) -> None:  # noqa: ARG002 - the client's signature
         if self._is_interrupted:
             note("connected again")
+        elif not self._was_open:
+            note_to_person(_LISTENING)
         self._was_open, self._is_interrupted = True, False
 
     def _on_error(self, error: Exception | None, retry_seconds: float) -> None:
