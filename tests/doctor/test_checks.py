@@ -216,6 +216,7 @@ ROWS = {
     "silent-for-a-minute-then-not": (sound(stream(Seen(0.1, Event("x")), arrivals=[Arrival(0.1, b"data: x\n\n"), Arrival(60, b"data: x\n\n")]), watched_seconds=61), {"heartbeat": WARNING}),
     "cut-when-silent": (sound(stream(end="cut", end_seconds=10), again=stream()), {"idle-timeout": BROKEN}),
     "cut-when-silent-without-chunks": (sound(stream(end="complete", end_seconds=10, framing="close"), again=stream()), {"framing": WARNING, "idle-timeout": BROKEN}),
+    "cut-when-a-heartbeat-was-due": (sound(stream(end="cut", end_seconds=12.5), again=stream()), {"time-limit": WARNING}),
     "ended-when-silent": (sound(stream(end="complete", end_seconds=10), again=stream()), {"time-limit": WARNING}),
     "cut-after-heartbeats": (sound(stream(beats=[15, 30], end="cut", end_seconds=40), again=stream()), {"time-limit": WARNING}),
     "ended-for-good": (sound(stream(beats=[15, 30], end="complete", end_seconds=40), again=answer(502)), {"time-limit": WARNING, "close": BROKEN}),

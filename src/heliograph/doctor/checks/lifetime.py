@@ -113,7 +113,7 @@ def _ended(main: Exchange) -> Finding:
             "A cache or a middleware answers with a stored body, or the application ends"
             " its streams: see its log.",
         )
-    although = "" if _ended_by_silence(main) else ", although it was not silent"
+    although = "" if silence >= _SHORTEST_SILENCE else ", although it was not silent"
     return warning(
         "time-limit",
         f"The stream ended after {total:.1f} s{although}",
@@ -121,7 +121,8 @@ def _ended(main: Exchange) -> Finding:
         "Something limits the whole time of a response (Caddy: timeouts write; gunicorn:"
         " timeout of sync workers; a platform's request limit), or the application does"
         " (SSE_MAX_STREAM_SECONDS, an expired token). Clients reconnect and resume; raise"
-        " the limit if it is short.",
+        " the limit if it is short. If it ended after a silence, a timeout may be hardly"
+        " longer than the time between heartbeats.",
     )
 
 
@@ -130,7 +131,11 @@ def _ended_by_silence(main: Exchange) -> bool:
     if silence < _SHORTEST_SILENCE:
         return False
     every = main.opened.heartbeat_seconds if main.opened else None
-    return longest < _SURVIVED * every if every is not None else silence > _LONGER * longest
+    if every is None:
+        return silence > _LONGER * longest
+    # Later, the end came with a heartbeat, which something refused: Heliograph sends those
+    # that are due soon together with others.
+    return max(longest, silence) < _SURVIVED * every
 
 
 def _longest_silence(main: Exchange) -> float:
