@@ -10,6 +10,7 @@ import pytest
 
 from examining import IN_VAIN, ills_of_all
 from heliograph.doctor import Target, examine, judge
+from heliograph.doctor.connection import connect
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -138,6 +139,22 @@ def test_each_script(port):
     rows["slow"]["timeout_seconds"] = 20
 
     assert ills_of_all(rows) == {name: expected for name, (_, _, expected) in ROWS.items()}
+
+
+def test_a_dead_address_is_tried_once(port, monkeypatch):
+    """A dozen requests would else wait ten seconds each."""
+    target = Target(url=f"http://two.example:{port}/sound", **IN_VAIN)
+    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.9", "127.0.0.1")]  # fmt: skip
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    dead = {}
+
+    seen, first = connect(target.address, target, dead)
+    with first, socket.create_server(("127.0.0.9", port)):
+        again, second = connect(target.address, target, dead)
+    second.close()
+
+    assert [one.peer for one in (seen, again)] == ["127.0.0.1", "127.0.0.1"]
+    assert seen.failed == again.failed == (("127.0.0.9", "Connection refused"),)
 
 
 def test_no_secret_is_shown(port):

@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["connect", "speaks_tls"]
 
 CONNECT_SECONDS = 10.0
-# Who speaks TLS answers a handshake at once.
-_PROBE_SECONDS = 3.0
 _HTTP1 = ["http/1.1"]
 
 
-def connect(address: Address, target: Target) -> tuple[Connected, socket.socket | None]:
+def connect(
+    address: Address, target: Target, dead: dict[tuple[str, int], str]
+) -> tuple[Connected, socket.socket | None]:
     """
     Connect to a server, with TLS if the address says so.
 
     Args:
         address: Where to.
         target: How to verify certificates.
+        dead: Addresses that could not be reached before, with the reasons, which are tried
+            last: each costs up to 10 seconds. Those that fail now are added.
 
     Returns:
         What was seen, and the connection unless there is a fault.
@@ -49,7 +51,7 @@ def connect(address: Address, target: Target) -> tuple[Connected, socket.socket 
         return seen, None
     seen.dns_seconds = time.monotonic() - start
     seen.addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
-    connection = _connect_to_one(found, seen)
+    connection = _connect_to_one(found, seen, dead)
     if connection is None or address.scheme == "http":
         return seen, connection
     start = time.monotonic()
@@ -66,16 +68,21 @@ def connect(address: Address, target: Target) -> tuple[Connected, socket.socket 
     return seen, secure
 
 
-def preferred_protocol(address: Address, target: Target) -> str | None:
-    """Return what a server chooses that is offered HTTP/2; :obj:`None` without TLS."""
+def preferred_protocol(address: Address, target: Target, peer: str) -> str | None:
+    """
+    Return what a server chooses that is offered HTTP/2; :obj:`None` without TLS.
+
+    Args:
+        address: The name of the server, and its port.
+        target: How to verify certificates.
+        peer: The IP address at which the server was reached.
+    """
     if address.scheme != "https":
         return None
     context = _context(target, ["h2", *_HTTP1])
     try:
         with (
-            socket.create_connection(
-                (address.host, address.port), CONNECT_SECONDS
-            ) as plain,
+            socket.create_connection((peer, address.port), CONNECT_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=address.host) as secure,
         ):
             return secure.selected_alpn_protocol()
@@ -83,16 +90,14 @@ def preferred_protocol(address: Address, target: Target) -> str | None:
         return None
 
 
-def speaks_tls(address: Address) -> bool:
-    """Return whether a server answers TLS at the port of an address without."""
+def speaks_tls(address: Address, peer: str) -> bool:
+    """Return whether a server answers TLS at the port of an address without; see above."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
         with (
-            socket.create_connection(
-                (address.host, address.port), CONNECT_SECONDS
-            ) as plain,
+            socket.create_connection((peer, address.port), CONNECT_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=address.host),
         ):
             return True
@@ -100,9 +105,15 @@ def speaks_tls(address: Address) -> bool:
         return False
 
 
-def _connect_to_one(found: list[tuple], seen: Connected) -> socket.socket | None:  # type: ignore[type-arg]  # as getaddrinfo returns it
+def _connect_to_one(
+    found: list[tuple],  # type: ignore[type-arg]  # as getaddrinfo returns it
+    seen: Connected,
+    dead: dict[tuple[str, int], str],
+) -> socket.socket | None:
     failures = []
-    for family, kind, protocol, _, place in found:
+    for family, kind, protocol, _, place in sorted(
+        found, key=lambda one: one[4][:2] in dead
+    ):
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(CONNECT_SECONDS)
         start = time.monotonic()
@@ -110,16 +121,27 @@ def _connect_to_one(found: list[tuple], seen: Connected) -> socket.socket | None
             connection.connect(place)
         except OSError as error:
             connection.close()
-            failures.append((str(place[0]), error))
+            failures.append(error)
+            dead[place[:2]] = _reason(error)
             continue
         seen.tcp_seconds = time.monotonic() - start
-        seen.failed = tuple((name, _reason(error)) for name, error in failures)
+        seen.peer = str(place[0])
+        seen.failed = _failed(seen, place[1], dead)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
-    name, last = failures[-1]
-    seen.failed = tuple((name, _reason(error)) for name, error in failures)
-    seen.fault = Fault(_kind(last), f"{name} port {found[-1][4][1]}: {_reason(last)}")
+    last = failures[-1]
+    name, port = place[:2]
+    seen.failed = _failed(seen, port, dead)
+    seen.fault = Fault(_kind(last), f"{name} port {port}: {_reason(last)}")
     return None
+
+
+def _failed(
+    seen: Connected, port: int, dead: dict[tuple[str, int], str]
+) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name, dead[name, port]) for name in seen.addresses if (name, port) in dead
+    )
 
 
 def _kind(error: OSError) -> str:

@@ -74,7 +74,7 @@ class _Examination:
         main = self._follow_redirects()
         seen.main = main.seen
         seen.main.connected.alpn = (
-            None if main.seen.connected.fault else self._preferred(main.seen.address)
+            None if main.seen.connected.fault else self._preferred(main.seen)
         )
         if main.seen.status and not main.seen.is_stream:
             self._exchanges.watch(self._first_seconds, lambda: not main.is_open)
@@ -89,8 +89,8 @@ class _Examination:
             self._tell("publishing")
             seen.publication = publish(self._target, self._exchanges, [main], None)
 
-    def _preferred(self, address: Address) -> str | None:
-        return preferred_protocol(address, self._target)
+    def _preferred(self, seen: Exchange) -> str | None:
+        return preferred_protocol(seen.address, self._target, seen.connected.peer)
 
     # The first answer
 

@@ -55,6 +55,8 @@ class Open:
         target: Target,
         headers: list[tuple[str, str]],
         method: str = "GET",
+        *,
+        dead: dict[tuple[str, int], str],
     ) -> None:
         origin = next((value for name, value in headers if name == "Origin"), None)
         self.seen = Exchange(address, origin)
@@ -64,7 +66,7 @@ class Open:
         self._method = method
         self._raw = b""
         self._received = 0
-        self.seen.connected, self.socket = connect(address, target)
+        self.seen.connected, self.socket = connect(address, target, dead)
         self.seen.fault = self.seen.connected.fault
         self.seen.sent_seconds = time.monotonic()
         if self.socket is not None:
@@ -211,7 +213,8 @@ class Open:
         elif self.seen.address.scheme == "https" and self._raw[3:5] == _SETTINGS:
             self._fail("h2", "the server answers HTTP/1.1 with a frame of HTTP/2")
         elif self._raw.startswith((b"\x15\x03", b"\x16\x03")) or (
-            self.seen.address.scheme == "http" and speaks_tls(self.seen.address)
+            self.seen.address.scheme == "http"
+            and speaks_tls(self.seen.address, self.seen.connected.peer)
         ):
             self._fail("tls-port", "the port answers TLS")
         else:
@@ -241,6 +244,7 @@ class Exchanges:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._all: list[Open] = []
+        self._dead: dict[tuple[str, int], str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -290,7 +294,7 @@ class Exchanges:
     def _opened(
         self, address: Address, headers: list[tuple[str, str]], method: str = "GET"
     ) -> Open:
-        exchange = Open(address, self._target, headers, method)
+        exchange = Open(address, self._target, headers, method, dead=self._dead)
         self._all.append(exchange)
         return exchange
 

@@ -58,12 +58,14 @@ class Connected:
     Args:
         addresses: Those of the host.
         failed: Addresses that could not be reached before one could, each with the reason.
+        peer: The one that was reached.
         alpn: The protocol that the server prefers if it may choose HTTP/2.
         fault: Why there is no connection.
     """
 
     addresses: tuple[str, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+    peer: str = ""
     dns_seconds: float = 0.0
     tcp_seconds: float = 0.0
     tls_seconds: float | None = None
