@@ -44,6 +44,7 @@ WRONG = [
     ({"url": "http:///stream"}, "must begin with http:// or https://"),
     ({"url": "http://a.example:x/"}, "not valid"),
     ({"url": "http://[/"}, "not valid"),
+    ({"url": "http://a.example/\udcff"}, "not UTF-8"),
     ({"url": "http://ü..example/"}, "not valid"),
     ({"origin": "https://a.example/"}, "write https://a.example$"),
     ({"origin": "HTTPS://A.example:443"}, "write https://a.example$"),
@@ -82,6 +83,17 @@ def test_all_mistakes_are_named():
     """Not only the first one."""
     with pytest.raises(ConfigError, match=r"(?s)ftp.*--origin"):
         Target(url="ftp://a.example/", credentials=True)
+
+
+def test_secrets_of_queries():
+    """As they are meant and as they are written: errors of a driver or a server may have them."""
+    target = Target(
+        url="http://a.example/?channel=news&token=geheim%2b1",
+        broker="redis://host?password=geheim%2D2&prefix=long",
+    )
+    shown = target.redact("geheim+1 geheim%2b1 geheim-2 geheim%2D2 host long news")
+
+    assert shown == "… … … … host long news"
 
 
 def test_the_query_of_a_target_is_not_lost():

@@ -77,8 +77,13 @@ class Address:
                     )
                 ]
             )
-        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-        query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
+        try:
+            path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+            query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                [f"the URL {show_url(self.url)!r} has bytes that are not UTF-8: write %XX"]
+            ) from error
         values = {
             "scheme": parts.scheme,
             "host": _ascii_host(host),
@@ -224,12 +229,11 @@ class Target:
         return text
 
     def _secrets(self) -> list[str]:
-        parts = urlsplit(self.url)
-        found = {
-            value for name, value in parse_qsl(parts.query) if name not in _SHOWN_PARAMETERS
-        }
-        urls = [parts, *([urlsplit(self.broker)] if self.broker else [])]
-        found |= {part.password for part in urls if part.password}
+        urls = [urlsplit(self.url), *([urlsplit(self.broker)] if self.broker else [])]
+        found = {part.password for part in urls if part.password}
+        found |= _values(urls[0].query, lambda name: name not in _SHOWN_PARAMETERS)
+        # Redis's driver takes it there, too.
+        found |= _values(urls[-1].query, lambda name: name == "password")
         for _, value in self.headers:
             # "Bearer TOKEN" and "name=TOKEN; name=TOKEN": the token alone is secret, too.
             found |= {value, *re.split(r"[\s;=,]+", value)}
@@ -256,6 +260,16 @@ def show_url(url: str) -> str:
         return urlunsplit((parts.scheme, host, parts.path, query, ""))
     except ValueError:
         return "…"
+
+
+def _values(query: str, is_meant: Callable[[str], bool]) -> set[str]:
+    """Return values of a query, as they are meant and as they are written."""
+    written = {
+        pair.partition("=")[2]
+        for pair in query.split("&")
+        if is_meant(unquote(pair.partition("=")[0]))
+    }
+    return written | {value for name, value in parse_qsl(query) if is_meant(name)}
 
 
 def _ascii_host(host: str) -> str:

@@ -100,7 +100,7 @@ def _publication(
     elif main.epochs.get(published.channel, published.epoch) != published.epoch:
         yield broken(
             "storage",
-            "The event was published to another storage than the stream's",
+            "--publish is another storage than the stream's, so nothing was published",
             f"epoch {published.epoch} there, {main.epochs[published.channel]} in the"
             " stream",
             "Publish to the URL that the application has (SSE_URL): a relative sqlite:///"
