@@ -302,6 +302,8 @@ WORDS = {
     "another-service": (sound(answer(fault=Fault("no-http", "'SSH-2.0'"))), "http", ["another service"]),
     "not-valid": (sound(answer(fault=Fault("no-http", "'HTTP/1.1 200 OK': multiple"))), "http", ["not valid HTTP"]),
     "404": (sound(answer(404, b"no such channel", [("server", "nginx")])), "status", ["Server: nginx; text: no such channel", "No route"]),
+    "redirect": (ROWS["redirect"][0], "redirect", ["Write https://api.example/stream?channel=news in the page"]),
+    "redirect-to-login": (ROWS["login"][0], "redirect", ["is no stream"]),
     "401-of-user": (sound(answer(401), target=Target(url="https://me:secret@api.example/")), "status", ["were not sent: browsers block"]),
     "500": (ROWS["500"][0], "status", ["See the log"]),
     "silent": (ROWS["cut-when-silent"][0], "idle-timeout", ["10.0 s of silence", "every 15 s"]),

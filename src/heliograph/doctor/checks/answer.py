@@ -129,7 +129,9 @@ def _redirects(seen: Observation) -> Iterator[Finding]:
         "The URL redirects",
         way,
         f"Write {last.shown} in the page: each reconnect asks the old address again after"
-        " 302, 303 and 307.",
+        " 302, 303 and 307."
+        if seen.main.is_stream
+        else "The last address is no stream: correct the redirect, or what is there.",
     )
     if any(
         one.address.origin != two.origin

@@ -116,7 +116,8 @@ def _more_streams(seen: Observation) -> Iterator[Finding]:
             f"{len(unanswered)} of {len(more)} streams more had no response head",
             "The server answers few requests at a time, and each stream holds one of its"
             " workers or threads. Use a server whose connections Heliograph takes over,"
-            " such as gunicorn, or more threads.",
+            " such as gunicorn, or more threads. Or a proxy queues what is beyond its limit"
+            " (HAProxy: maxconn of a server).",
         )
 
 
