@@ -151,12 +151,13 @@ class Reading:
 
     def _read(self, response: httpx2.Response) -> Generator[MessageEvent, None, Action]:
         machine, watch = self.machine, self.watch
+        is_closed = watch.closed.is_set
         # The HTTP library looks at it again for the body, whose silence the watch ends.
         response.request.extensions["timeout"]["read"] = None
         # Without a coding there is nothing to decode, and a layer less for each piece.
         is_coded = "content-encoding" in response.headers
         chunks = response.iter_bytes() if is_coded else response.iter_raw()
-        while not watch.closed.is_set():
+        while not is_closed():
             watch.expect(machine.silence_seconds)
             try:
                 chunk = next(chunks, None)
@@ -168,7 +169,7 @@ class Reading:
                     return self._failed(EOFError())
                 return machine.receive_end()
             for event in machine.receive_bytes(chunk):
-                if watch.closed.is_set():
+                if is_closed():
                     return Stop(None)
                 # The id of what was handed out: a program that stops now resumes here.
                 self.last_event_id = event.last_event_id
