@@ -44,7 +44,7 @@ class Watch:
 
     def trace(self, name: str, info: dict[str, Any]) -> None:
         """
-        Learn of the socket of a connection: the ``trace`` extension of the HTTP library.
+        Note the socket of a connection: the ``trace`` extension of the HTTP library.
 
         Args:
             name: What has happened.

@@ -111,26 +111,26 @@ def _connect_to_one(
     dead: dict[tuple[str, int], str],
 ) -> socket.socket | None:
     failures = []
-    for family, kind, protocol, _, place in sorted(
+    for family, kind, protocol, _, sockaddr in sorted(
         found, key=lambda one: one[4][:2] in dead
     ):
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(CONNECT_SECONDS)
         start = time.monotonic()
         try:
-            connection.connect(place)
+            connection.connect(sockaddr)
         except OSError as error:
             connection.close()
             failures.append(error)
-            dead[place[:2]] = _reason(error)
+            dead[sockaddr[:2]] = _reason(error)
             continue
         seen.tcp_seconds = time.monotonic() - start
-        seen.peer = str(place[0])
-        seen.failed = _failed(seen, place[1], dead)
+        seen.peer = str(sockaddr[0])
+        seen.failed = _failed(seen, sockaddr[1], dead)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
     last = failures[-1]
-    name, port = place[:2]
+    name, port = sockaddr[:2]
     seen.failed = _failed(seen, port, dead)
     seen.fault = Fault(_kind(last), f"{name} port {port}: {_reason(last)}")
     return None
