@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 import zlib
 
 import httpx2
@@ -14,6 +15,7 @@ from heliograph.client import (
     Gap,
     MessageEvent,
     ReadyState,
+    machine,
 )
 from heliograph.errors import EventTooLargeError
 
@@ -50,6 +52,24 @@ def test_silence(steps, timeout, face, script):
 
     assert isinstance(reader.errors[0], httpx2.ReadTimeout)
     assert "no byte for" in str(reader.errors[0])
+    assert reader.events[-1] == MessageEvent("x")
+    assert reader.error is None
+
+
+def test_no_heartbeats(face, script, monkeypatch):
+    """
+    A stream that says it has none may be silent for any time.
+
+    In a loop its first connection still has the limit for unknown servers.
+    """
+    monkeypatch.setattr(machine, "_SILENCE_SECONDS", 0.2)
+    opening = b'event: heliograph.open\ndata: {"heartbeat_seconds": null}\n\n'
+    steps = [STREAM + opening, lambda _: time.sleep(0.6), X]
+
+    reader = Reader(face, script(steps, steps), reconnect=QUICK)
+
+    lost = [str(error) for error in reader.errors if error is not None]
+    assert lost == ([] if face == "threads" else ["no byte for 0.2 seconds"])
     assert reader.events[-1] == MessageEvent("x")
     assert reader.error is None
 

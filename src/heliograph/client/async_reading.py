@@ -220,8 +220,12 @@ class AsyncReading:
         """Return what to do after an error, or after silence."""
         if self.is_closed:
             return Stop(None)
-        if error is None or isinstance(error, httpx2.ReadTimeout):
+        if error is None:
             error = SilenceError.of(self.machine)
+        elif isinstance(error, httpx2.ReadTimeout):
+            # The stream may have named another limit since, or none. This connection is
+            # lost all the same, and the next one has that limit.
+            error = SilenceError.after(self._read_seconds)
         return self.machine.receive_error(error, passes=passes(error))
 
     async def _wait(self, action: Wait) -> Action:

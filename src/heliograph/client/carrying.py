@@ -66,6 +66,16 @@ class SilenceError(httpx2.ReadTimeout):
         """
         is_open = machine.ready_state is ReadyState.OPEN
         seconds = machine.silence_seconds if is_open else machine.head_seconds
+        return cls.after(seconds)
+
+    @classmethod
+    def after(cls, seconds: float | None) -> Self:
+        """
+        Return the error of a limit.
+
+        Args:
+            seconds: The limit that has passed.
+        """
         return cls(f"no byte for {seconds:g} seconds")
 
 
