@@ -137,6 +137,6 @@ def damage(path, channel, *offsets):
 
 async def fill(hub, subscriber):
     """Publish until the client is behind what the kernel holds for it."""
-    while not subscriber._sink.paused:
+    while not subscriber.sink.paused:
         await hub.publish(["a"], Event("x" * 60_000))
         await asyncio.sleep(0.001)

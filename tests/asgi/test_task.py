@@ -34,9 +34,9 @@ async def test_a_client_that_is_given_up_and_leaves(turns):
             left.set()
             for _ in range(turns):
                 await asyncio.sleep(0)
-            subscriber._sink.abort()
+            subscriber.sink.abort()
             await asyncio.sleep(0)
-            subscriber._sink.abort()
+            subscriber.sink.abort()
             await stream
             await streams.publish("y")
             assert [(await anext(others)).data for _ in range(2)] == ["x", "y"]

@@ -347,8 +347,8 @@ async def test_a_client_that_catches_up_without_reading_costs_one_page():
             hub, "a", last_event_id=client.parser.last_event_id, read_buffer=4096
         )
         await back.read()
-        await until(lambda: back.subscriber._sink.paused)
-        assert back.subscriber._sink._transport.get_write_buffer_size() < 200_000
+        await until(lambda: back.subscriber.sink.paused)
+        assert back.subscriber.sink._transport.get_write_buffer_size() < 200_000
 
         assert [e.data[:3] for e in await back.wait(500)] == [f"{n:03}" for n in range(500)]
 

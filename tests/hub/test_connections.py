@@ -26,7 +26,7 @@ async def test_half_closed_while_slow(caplog):
         clients = [await connect(hub, "a", read_buffer=4096).placed() for _ in range(20)]
         for _ in range(20):
             await hub.publish(["a"], Event("x" * 20_000))
-        await until(lambda: all(client.subscriber._sink.paused for client in clients))
+        await until(lambda: all(client.subscriber.sink.paused for client in clients))
 
         for client in clients[::2]:
             client.connection.shutdown(socket.SHUT_WR)

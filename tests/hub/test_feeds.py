@@ -344,7 +344,7 @@ async def test_who_has_caught_up_leaves_nothing_in_the_feed():
         assert hub._feeds._held.bytes > 0
 
         for subscriber in hub._clients._admission:
-            subscriber._sink.is_paused = False
+            subscriber.sink.is_paused = False
             subscriber.on_resumed()
 
         assert (feed.held_blocks, feed._joined, hub._feeds._held.bytes) == (0, {}, 0)

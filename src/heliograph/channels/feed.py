@@ -30,6 +30,8 @@ from .segments import Segments
 from .selection import Selection
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .log import LogItem
     from .opening import Opening
     from .position import GapReason, Position, Positions
@@ -298,6 +300,27 @@ class Feed:
         cursor.block = end
         return joined
 
+    def take_together(self, cursors: Sequence[Cursor]) -> bytes:
+        """
+        Return the blocks between some cursors and the end, and move them to the end.
+
+        Args:
+            cursors: Settled cursors of this feed at one block, at least one.
+
+        Returns:
+            What :meth:`take` returns for each of them.
+        """
+        first, *others = cursors
+        start = first.block
+        joined = self.take(first)
+        end = first.block
+        if others and start != end:
+            self._depart(start, len(others))
+            self._cursors_at[end] += len(others)
+            for cursor in others:
+                cursor.block = end
+        return joined
+
     def lag_bytes(self, cursor: Cursor) -> int:
         """
         Return about how many bytes are between a cursor and the end.
@@ -374,8 +397,8 @@ class Feed:
         for start in range(segments.end, end, step):
             segments.append(start + step, self._raw(start, start + step))
 
-    def _depart(self, block: int) -> None:
-        left = self._cursors_at[block] - 1
+    def _depart(self, block: int, cursors: int = 1) -> None:
+        left = self._cursors_at[block] - cursors
         if left:
             self._cursors_at[block] = left
         else:

@@ -3,9 +3,9 @@ The feeds of all selections that have subscribers, and the loops that send.
 
 In a flush pass every subscriber of a feed writes the blocks after its cursor. A pass yields
 to the loop at intervals; entries that arrive meanwhile wait for the next pass, so under
-load writes get larger instead of more frequent. No pass waits for a client: one whose sink
-is paused is skipped until the sink resumes. It is dropped when it is too far behind, or
-when too much is held for all clients that are behind.
+load writes get larger instead of more frequent (:mod:`.flushing`). No pass waits for a
+client: one whose sink is paused is skipped until the sink resumes. It is dropped when it is
+too far behind, or when too much is held for all clients that are behind.
 
 Each loop serves all clients. So a fault of one client or one feed is logged and ends its
 streams, and the loop continues.
@@ -21,6 +21,7 @@ from ..channels.cursor import HeldBytes
 from ..channels.feed import Feed
 from ..logs import Logger
 from ..wire.encoder import encode_body
+from .flushing import Pacing, flush_together
 from .lag import LagBudget
 
 if TYPE_CHECKING:
@@ -56,14 +57,21 @@ _TICK_SECONDS_AT_MOST = 1.0
 class _Audience:
     """A feed and the subscribers that follow it."""
 
-    __slots__ = ("feed", "is_over", "quiet_since", "subscribers")
+    __slots__ = ("_flushed", "feed", "is_over", "quiet_since", "subscribers")
 
     def __init__(self, feed: Feed, now: float) -> None:
         self.feed = feed
+        # The number of the block after the last one of which a pass has begun.
+        self._flushed = feed.end
         # Whether all of its channels have ended.
         self.is_over = False
         self.subscribers: dict[Subscriber, None] = {}
         self.quiet_since = now
+
+    def take_fresh(self) -> int:
+        """Return how many blocks have been appended since the last call."""
+        before, self._flushed = self._flushed, self.feed.end
+        return self._flushed - before
 
     def in_order(self) -> Sequence[Subscriber]:
         """Return the subscribers in the order in which they are flushed."""
@@ -210,12 +218,8 @@ class Feeds:
             await self._something_dirty.wait()
             self._something_dirty.clear()
             while self._dirty:
-                audience = next(iter(self._dirty))
-                del self._dirty[audience]
-                try:
-                    await self._flush(audience)
-                except Exception:  # noqa: BLE001 - logged; see the module
-                    _log.exception("cannot send to the streams of a feed")
+                if rest_seconds := await self._flush_dirty():
+                    await asyncio.sleep(rest_seconds)
 
     async def beat_for_ever(self, silence_seconds: float) -> None:
         """
@@ -286,22 +290,45 @@ class Feeds:
         if self._dirty:
             self._something_dirty.set()
 
+    async def _flush_dirty(self) -> float:
+        """Flush each dirty audience once; return how many seconds to rest after that."""
+        dirty, self._dirty = self._dirty, {}
+        pacing = Pacing()
+        for audience in dirty:
+            try:
+                pacing.begin(audience.take_fresh())
+                await self._flush(audience)
+            except Exception:  # noqa: BLE001 - logged; see the module
+                _log.exception("cannot send to the streams of a feed")
+            pacing.end()
+        return pacing.rest_seconds
+
     async def _flush(self, audience: _Audience) -> None:
         audience.quiet_since = asyncio.get_running_loop().time()
         self._writes += _WRITES_FOR_A_FEED
-        max_lag_bytes = self._config.max_lag_bytes
-        for subscriber in audience.in_order():
-            # A subscriber that has left while the pass yielded writes nothing.
-            if subscriber.flush() > max_lag_bytes:
-                self._drop_lagging(subscriber)
-            self._writes += 1
+        feed, subscribers = audience.feed, audience.in_order()
+        begun = 0
+        while begun < len(subscribers):
+            end = begun + max(1, _WRITES_BETWEEN_YIELDS - self._writes)
+            part = subscribers[begun:end]
+            self._flush_part(feed, part)
+            begun += len(part)
+            self._writes += len(part)
             if self._writes >= _WRITES_BETWEEN_YIELDS:
                 self._writes = 0
                 await asyncio.sleep(0)
-        audience.feed.trim()
+        feed.trim()
         if audience.is_over:
             for subscriber in tuple(audience.subscribers):
                 subscriber.finish("its channels have ended")
+
+    def _flush_part(self, feed: Feed, subscribers: Sequence[Subscriber]) -> None:
+        if len(subscribers) > 1:
+            subscribers = flush_together(feed, subscribers)
+        for subscriber in subscribers:
+            # One that has left while the pass yielded writes nothing.
+            if subscriber.flush() > self._config.max_lag_bytes:
+                self._drop_lagging(subscriber)
 
     def _drop_lagging(self, subscriber: Subscriber) -> None:
         self._counters.lagging_disconnected += 1

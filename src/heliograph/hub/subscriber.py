@@ -112,17 +112,20 @@ class Subscriber:
         state: What the subscriber is doing. Only the methods below change it.
         feed: The feed of the selection, while the subscriber follows it.
         cursor: The subscriber's cursor in that feed.
+        sink: How bytes reach the client; :obj:`None` before the stream begins.
         page_bytes: How many bytes of storage are held for this client alone.
         is_greeted: Whether the first block is its caller's to send, or was sent.
         quiet_since: When it was last written to before it followed, in the loop's time.
     """
+
+    is_flushed_with_others = True
+    """Whether writing to it is all that a flush has to do."""
 
     __slots__ = (
         "_drained",
         "_expiry",
         "_last_words",
         "_observers",
-        "_sink",
         "address",
         "admitted_at",
         "cursor",
@@ -135,6 +138,7 @@ class Subscriber:
         "quiet_since",
         "resumes",
         "selection",
+        "sink",
         "start",
         "state",
     )
@@ -169,7 +173,7 @@ class Subscriber:
         self.quiet_since = 0.0
         self._observers = observers
         self._last_words = last_words
-        self._sink: Sink | None = None
+        self.sink: Sink | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
 
@@ -186,7 +190,7 @@ class Subscriber:
     @property
     def unsent_bytes(self) -> int:
         """How many bytes this process holds for this client alone."""
-        return self.page_bytes + (0 if self._sink is None else self._sink.unsent_bytes)
+        return self.page_bytes + (0 if self.sink is None else self.sink.unsent_bytes)
 
     # Transitions.
 
@@ -207,7 +211,7 @@ class Subscriber:
         loop = asyncio.get_running_loop()
         self.state = State.JOINING
         self.selection = self.selection._replace(framing=sink.framing)
-        self._sink = sink
+        self.sink = sink
         try:
             sink.attach(self)
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
@@ -262,7 +266,7 @@ class Subscriber:
         if not self.is_open:
             return
         self.flush(is_alone=True, even_if_paused=True)
-        sink, words = self._sink, self._last_words()
+        sink, words = self.sink, self._last_words()
         if words and sink is not None and self.is_open:
             self._write(self.selection.wrap((words,)))
         if sink is None or not self.is_open:
@@ -284,7 +288,7 @@ class Subscriber:
         """
         if self.state is State.GONE:
             return
-        sink = self._sink
+        sink = self.sink
         self._leave(State.GONE, reason)
         if sink is None:
             return
@@ -305,7 +309,7 @@ class Subscriber:
 
     def on_silent(self) -> None:
         """Write a heartbeat: the sink needs something to write, and has nothing."""
-        if self.is_open and self._sink is not None and not self._is_paused():
+        if self.is_open and self.sink is not None and not self._is_paused():
             if self.cursor is not None and self.feed is not None:
                 self.feed.interrupt(self.cursor)
             self._write(self.selection.wrap((HEARTBEAT,)))
@@ -324,7 +328,7 @@ class Subscriber:
         Returns:
             How many bytes the client has yet to be given.
         """
-        cursor, feed, sink = self.cursor, self.feed, self._sink
+        cursor, feed, sink = self.cursor, self.feed, self.sink
         if cursor is None or feed is None or sink is None:
             return 0
         # Called for each event and subscriber: one try for all that may fail.
@@ -349,7 +353,7 @@ class Subscriber:
             silence_seconds: For how long.
         """
         is_due = now - self.quiet_since >= silence_seconds
-        if is_due and self._sink is not None and not self._is_paused():
+        if is_due and self.sink is not None and not self._is_paused():
             self.give(HEARTBEAT)
 
     async def drained(self) -> None:
@@ -359,7 +363,7 @@ class Subscriber:
             await self._drained
 
     def _is_paused(self) -> bool:
-        sink = self._sink
+        sink = self.sink
         try:
             return sink is not None and sink.paused
         except Exception:  # noqa: BLE001 - logged; one stream's fault must not reach others
@@ -368,7 +372,7 @@ class Subscriber:
             return True
 
     def _write(self, data: bytes) -> None:
-        sink = self._sink
+        sink = self.sink
         assert sink is not None  # noqa: S101 - it has begun
         try:
             sink.write(data)

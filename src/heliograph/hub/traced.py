@@ -27,6 +27,8 @@ class TracedSubscriber(Subscriber):
 
     __slots__ = ("reached",)
 
+    is_flushed_with_others = False
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.reached = self.last_event_id
