@@ -1,0 +1,296 @@
+/*
+ * Publishing over keep-alive connections, one request in flight on each: without pause, or paced.
+ *
+ * Publishers have an epoll of their own, which the loop asks between small batches of reads:
+ * with thousands of streams that are ready, an answer would else wait for all of them to be read.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "load.h"
+
+#define AGAIN_NS (SECOND / 20)
+#define CONNECT_MS 2000
+/* Publishes whose order can still be judged. */
+#define REMEMBERED 65536
+
+struct publisher {
+    int fd; /* -1: to be opened again at `again_at` */
+    bool is_busy;
+    uint64_t again_at, stamp, sequence;
+    char *request;
+    size_t bytes, sent;
+    struct response response;
+};
+
+static struct {
+    int epoll;
+    struct blobs templates;
+    size_t *mark_at;
+    int connections;
+    struct publisher *all;
+    struct publisher **idle;
+    int idle_used, in_flight;
+    double rate;
+    uint64_t limit, begun, sent, answered, reopened, connect_failures;
+    struct counts errors;
+    struct latency latency;
+} publishing;
+
+static struct {
+    uint64_t stamp, answered_at; /* 0: not yet */
+} remembered[REMEMBERED];
+static uint64_t sequences;
+
+bool was_in_flight(uint64_t stamp, uint64_t when) {
+    /* Stamps grow with the sequence. */
+    uint64_t low = sequences > REMEMBERED ? sequences - REMEMBERED : 0, high = sequences;
+    while (low < high) {
+        uint64_t middle = (low + high) / 2;
+        if (remembered[middle % REMEMBERED].stamp < stamp)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == sequences || remembered[low % REMEMBERED].stamp != stamp)
+        return false;
+    uint64_t answered_at = remembered[low % REMEMBERED].answered_at;
+    return answered_at == 0 || answered_at > when;
+}
+
+static void connect_publisher(struct publisher *publisher) {
+    int fd = socket(peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error = 0;
+    socklen_t error_bytes = sizeof error;
+    if (connect(fd, (struct sockaddr *)&peer, peer_bytes)) {
+        struct pollfd wait = {.fd = fd, .events = POLLOUT};
+        if (errno != EINPROGRESS)
+            error = errno;
+        else if (poll(&wait, 1, CONNECT_MS) == 0)
+            error = ETIMEDOUT;
+        else
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes);
+    }
+    if (error) {
+        count(&publishing.errors, strerror(error));
+        if (fd >= 0)
+            close(fd);
+        publisher->again_at = now_ns() + AGAIN_NS;
+        return;
+    }
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = publisher};
+    epoll_ctl(publishing.epoll, EPOLL_CTL_ADD, fd, &wanted);
+    publisher->fd = fd;
+    publishing.idle[publishing.idle_used++] = publisher;
+}
+
+/* Close it, to be opened again. `why` is NULL where the peer may close. */
+static void lose(struct publisher *publisher, const char *why, uint64_t now) {
+    if (why)
+        count(&publishing.errors, why);
+    if (publisher->is_busy)
+        publishing.in_flight--;
+    for (int i = 0; i < publishing.idle_used; i++)
+        if (publishing.idle[i] == publisher)
+            publishing.idle[i--] = publishing.idle[--publishing.idle_used];
+    close(publisher->fd);
+    publisher->fd = -1;
+    publisher->is_busy = false;
+    publisher->again_at = now;
+    publishing.reopened++;
+}
+
+static void write_digits(char *at, int digits, uint64_t value) {
+    for (; digits-- > 0; value /= 10)
+        at[digits] = (char)('0' + value % 10);
+}
+
+static void go_on_sending(struct publisher *publisher, uint64_t now) {
+    ssize_t sent = send(publisher->fd, publisher->request + publisher->sent,
+                        publisher->bytes - publisher->sent, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        lose(publisher, strerror(errno), now);
+        return;
+    }
+    bool was_partial = publisher->sent > 0;
+    publisher->sent += sent > 0 ? (size_t)sent : 0;
+    bool is_partial = publisher->sent < publisher->bytes;
+    if (was_partial || is_partial) {
+        struct epoll_event wanted = {.events = EPOLLIN | (is_partial ? EPOLLOUT : 0),
+                                     .data.ptr = publisher};
+        epoll_ctl(publishing.epoll, EPOLL_CTL_MOD, publisher->fd, &wanted);
+    }
+}
+
+static void publish(struct publisher *publisher) {
+    size_t turn = publishing.sent++ % publishing.templates.used;
+    struct blob *template = &publishing.templates.of[turn];
+    memcpy(publisher->request, template->data, template->bytes);
+    publisher->bytes = template->bytes;
+    publisher->sent = 0;
+    char *mark = publisher->request + publishing.mark_at[turn];
+    publisher->stamp = now_ns() % STAMPS;
+    write_digits(mark + 2, 12, ++template->number);
+    write_digits(mark + 15, 16, publisher->stamp);
+    publisher->sequence = sequences++;
+    remembered[publisher->sequence % REMEMBERED].stamp = publisher->stamp;
+    remembered[publisher->sequence % REMEMBERED].answered_at = 0;
+    publisher->is_busy = true;
+    publishing.in_flight++;
+    begin_response(&publisher->response);
+    go_on_sending(publisher, publisher->stamp);
+}
+
+static void answered(struct publisher *publisher) {
+    struct response *response = &publisher->response;
+    uint64_t now = now_ns(), stamp = now % STAMPS;
+    remembered[publisher->sequence % REMEMBERED].answered_at = stamp;
+    record(&publishing.latency, stamp - publisher->stamp);
+    if (response->status >= 200 && response->status < 300) {
+        publishing.answered++;
+    } else {
+        char status[16];
+        snprintf(status, sizeof status, "%d", response->status);
+        count(&publishing.errors, status);
+    }
+    publishing.in_flight--;
+    publisher->is_busy = false;
+    if (response->closes)
+        lose(publisher, NULL, now);
+    else
+        publishing.idle[publishing.idle_used++] = publisher;
+}
+
+static void read_answer(struct publisher *publisher) {
+    static char buffer[65536];
+    ssize_t got = recv(publisher->fd, buffer, sizeof buffer, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        if (publisher->is_busy && got == 0 && publisher->response.state == UNTIL_CLOSED)
+            answered(publisher);
+        else
+            lose(publisher, publisher->is_busy ? (got ? strerror(errno) : "closed before its answer") : NULL,
+                 now_ns());
+    } else if (!publisher->is_busy || !feed_response(&publisher->response, buffer, (size_t)got)) {
+        lose(publisher, "no HTTP/1", now_ns());
+    } else if (publisher->response.state == COMPLETE) {
+        answered(publisher);
+    }
+}
+
+void poll_publishers(void) {
+    struct epoll_event ready[64];
+    if (!publishing.all)
+        return;
+    int n = epoll_wait(publishing.epoll, ready, 64, 0);
+    for (int i = 0; i < n; i++) {
+        struct publisher *publisher = ready[i].data.ptr;
+        if (publisher->is_busy && publisher->sent < publisher->bytes &&
+            ready[i].events & EPOLLOUT)
+            go_on_sending(publisher, now_ns());
+        else
+            read_answer(publisher);
+    }
+}
+
+/* When the next is due, if it is paced. */
+static uint64_t due(void) {
+    return publishing.begun + (uint64_t)((double)publishing.sent * 1e9 / publishing.rate);
+}
+
+void go_on_publishing(uint64_t now) {
+    for (int i = 0; i < publishing.connections; i++)
+        if (publishing.all[i].fd < 0 && publishing.all[i].again_at <= now)
+            connect_publisher(&publishing.all[i]);
+    while (publishing.idle_used && !publishing_is_done() &&
+           (publishing.rate == 0 || due() <= now))
+        publish(publishing.idle[--publishing.idle_used]);
+}
+
+uint64_t next_publish(void) {
+    uint64_t next = UINT64_MAX;
+    for (int i = 0; i < publishing.connections; i++)
+        if (publishing.all[i].fd < 0 && publishing.all[i].again_at < next)
+            next = publishing.all[i].again_at;
+    if (publishing.rate && publishing.idle_used && !publishing_is_done() && due() < next)
+        next = due();
+    return next;
+}
+
+bool publishing_is_done(void) {
+    return publishing.limit && publishing.sent >= publishing.limit;
+}
+
+int publishes_in_flight(void) {
+    return publishing.in_flight;
+}
+
+uint64_t last_number(void) {
+    return publishing.templates.used == 1 && publishing.sent ? publishing.templates.of[0].number : 0;
+}
+
+bool begin_publishing(struct blobs *templates, int connections, double rate, uint64_t limit) {
+    size_t longest = 0;
+    memset(&publishing, 0, sizeof publishing);
+    publishing.mark_at = calloc(templates->used, sizeof *publishing.mark_at);
+    for (size_t i = 0; i < templates->used; i++) {
+        struct blob *template = &templates->of[i];
+        char *mark = memmem(template->data, template->bytes, MARK, MARK_BYTES);
+        if (!mark)
+            return false;
+        publishing.mark_at[i] = (size_t)(mark - template->data);
+        longest = template->bytes > longest ? template->bytes : longest;
+    }
+    publishing.templates = *templates;
+    publishing.connections = connections;
+    publishing.rate = rate;
+    publishing.limit = limit;
+    publishing.all = calloc((size_t)connections, sizeof *publishing.all);
+    publishing.idle = calloc((size_t)connections, sizeof *publishing.idle);
+    publishing.epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = NULL};
+    epoll_ctl(main_epoll, EPOLL_CTL_ADD, publishing.epoll, &wanted);
+    for (int i = 0; i < connections; i++) {
+        publishing.all[i].request = malloc(longest);
+        publishing.all[i].fd = -1;
+        connect_publisher(&publishing.all[i]);
+    }
+    publishing.begun = now_ns();
+    return true;
+}
+
+void end_publishing(void) {
+    for (int i = 0; i < publishing.connections; i++) {
+        if (publishing.all[i].fd >= 0)
+            close(publishing.all[i].fd);
+        free(publishing.all[i].request);
+    }
+    if (publishing.all)
+        close(publishing.epoll);
+    free(publishing.all);
+    free(publishing.idle);
+    free(publishing.mark_at);
+    free_blobs(&publishing.templates);
+    memset(&publishing, 0, sizeof publishing);
+}
+
+void print_publishing(void) {
+    printf("\"published\": %" PRIu64 ", \"sent\": %" PRIu64 ", \"unanswered\": %d, \"reopened\": %" PRIu64
+           ", \"publish_latency\": {\"p50\": %.4f, \"p90\": %.4f, \"p99\": %.4f, \"max\": %.4f}"
+           ", \"publish_errors\": ",
+           publishing.answered, publishing.sent, publishing.in_flight, publishing.reopened,
+           quantile(&publishing.latency, .5), quantile(&publishing.latency, .9),
+           quantile(&publishing.latency, .99), (double)publishing.latency.max / 1e6);
+    print_counts(&publishing.errors);
+}
