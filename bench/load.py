@@ -130,6 +130,7 @@ class Load:
     def __init__(self, port, host="127.0.0.1", *, cpu=None):
         self._numbers = {}
         self._templates = []
+        self._answers = {}
         self._process = subprocess.Popen(
             [native("load"), host, str(port)],
             stdin=subprocess.PIPE,
@@ -225,7 +226,7 @@ class Load:
         """The run's result: it is stopped now, or waited for."""
         if now:
             self._tell("stop")
-        answer = self._read()
+        answer = self._read("end")
         rounds, rest = divmod(answer["sent"], len(self._templates) or 1)
         for turn, template in enumerate(self._templates):
             self._numbers[template] = (
@@ -258,18 +259,21 @@ class Load:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def _read(self):
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the load generator ended with {self._process.wait()}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer
+    def _read(self, to):
+        # A run may end while streams are being opened: its answer is kept.
+        while to not in self._answers:
+            line = self._process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"the load generator ended with {self._process.wait()}")
+            answer = json.loads(line)
+            if "error" in answer:
+                raise RuntimeError(answer["error"])
+            self._answers[answer.pop("to")] = answer
+        return self._answers.pop(to)
 
     def _ask(self, line):
         self._tell(line)
-        return self._read()
+        return self._read(line.split()[0])
 
 
 @contextlib.contextmanager

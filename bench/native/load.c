@@ -1,15 +1,17 @@
 /*
  * The load generator's loop: commands come as lines on stdin, answers go as JSON lines to stdout.
+ * "to" says which command an answer is for: "error" has one reason for all.
  *
  *     load HOST PORT
  *     open GROUP STREAMS AT_ONCE UNTIL AFTER SECONDS FILE     (AFTER -1: whatever comes first)
  *     run SECONDS CONNECTIONS RATE COUNT SETTLE CHECKED FILE  (FILE -: only listen)
-                                                             (answers twice: begun, and what came)
  *     stop                                                    (end the run now)
  *     last GROUP
  *     close GROUP|* RESET
  *
- * An opening and a run may go on at the same time. Streams are read between commands, too.
+ * A run is answered twice, by "run" when it has begun and by "end" with what came of it, an
+ * opening once, when all is open or time is over. Both may go on at the same time. Streams are
+ * read between commands, too.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -95,7 +97,7 @@ static double cpu_seconds(void) {
 }
 
 static void fail(const char *why) {
-    printf("{\"error\": \"%s\"}\n", why);
+    printf("{\"to\": \"error\", \"error\": \"%s\"}\n", why);
     fflush(stdout);
 }
 
@@ -123,7 +125,7 @@ static void begin_run(double seconds, int connections, double rate, uint64_t lim
     run.ends = run.begun + (uint64_t)(seconds * 1e9);
     run.settle = publishes ? (uint64_t)(settle * 1e9) : 0;
     run.cpu_at_begin = cpu_seconds();
-    printf("{}\n");
+    printf("{\"to\": \"run\"}\n");
     fflush(stdout);
 }
 
@@ -152,7 +154,7 @@ static void report_run(void) {
     if (run.settle && run.last_delivery > until)
         until = run.last_delivery;
     size_t silent = count_holes();
-    printf("{\"seconds\": %.6f, \"publishing_seconds\": %.6f, \"deliveries\": %" PRIu64
+    printf("{\"to\": \"end\", \"seconds\": %.6f, \"publishing_seconds\": %.6f, \"deliveries\": %" PRIu64
            ", \"bytes\": %" PRIu64 ", \"holes\": %" PRIu64 ", \"repeats\": %" PRIu64
            ", \"disorders\": %" PRIu64 ", \"closed\": %" PRIu64 ", \"silent\": %zu"
            ", \"unfinished\": %s, \"load_cpu\": %.4f, ",
@@ -223,14 +225,14 @@ static void obey(char *line) {
         for (int i = 0; i < groups_used; i++)
             if (strcmp(groups[i].name, name) == 0)
                 id = groups[i].last_id;
-        printf("{\"id\": \"");
+        printf("{\"to\": \"last\", \"id\": \"");
         for (; *id; id++)
             printf("%02x", (unsigned char)*id);
         printf("\"}\n");
         fflush(stdout);
     } else if (sscanf(line, "close %15s %d", name, &flag) == 2) {
         close_streams(name, flag);
-        printf("{}\n");
+        printf("{\"to\": \"close\"}\n");
         fflush(stdout);
     } else {
         fail("no such command");

@@ -287,7 +287,7 @@ bool begin_opening(struct opening_orders orders) {
 }
 
 static void report_opening(void) {
-    printf("{\"opened\": %zu, \"seconds\": %.6f, \"per_thousand\": [", opening.opened,
+    printf("{\"to\": \"open\", \"opened\": %zu, \"seconds\": %.6f, \"per_thousand\": [", opening.opened,
            (double)(opening.last_open - opening.begun) / 1e9);
     uint64_t before = opening.begun;
     for (size_t i = 0; i < opening.thousands; before = opening.thousand_at[i++])
