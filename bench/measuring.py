@@ -23,10 +23,14 @@ class Usage:
     What processes have used, or by subtraction what they used in between.
 
     `anonymous_bytes` is memory of their own: pages that forked processes share are counted once.
-    `kernel_bytes` is the whole machine's: sockets cost on both ends, and no process is charged.
+    `waiting_seconds` is how long threads could have run and had no core: where a server that is
+    pinned to one waits for more than a fraction of the time, something else ran there, and its
+    figures say little. `kernel_bytes` is the whole machine's: sockets cost on both ends, and no
+    process is charged.
     """
 
     cpu_seconds: float
+    waiting_seconds: float
     anonymous_bytes: int
     descriptors: int
     kernel_bytes: int
@@ -45,7 +49,11 @@ class Usage:
 def usage(pids):
     """What these processes and their children use."""
     return Usage(
-        cpu_seconds(pids), anonymous_bytes(pids), descriptors(pids), kernel_bytes()
+        cpu_seconds(pids),
+        waiting_seconds(pids),
+        anonymous_bytes(pids),
+        descriptors(pids),
+        kernel_bytes(),
     )
 
 
@@ -67,6 +75,18 @@ def with_children(pids):
 def cpu_seconds(pids):
     """Processor time of all threads, also of children that have ended, to the nanosecond."""
     return sum(_cpu_seconds(pid) for pid in with_children(pids))
+
+
+def waiting_seconds(pids):
+    """How long threads that are alive have been ready to run without running."""
+    nanoseconds = 0
+    for pid in with_children(pids):
+        for path in Path("/proc").glob(f"{pid}/task/*/schedstat"):
+            try:
+                nanoseconds += int(path.read_text().split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return nanoseconds / 1e9
 
 
 def anonymous_bytes(pids):

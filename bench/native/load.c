@@ -191,7 +191,8 @@ static void go_on_running(uint64_t now) {
     if (run.phase == SETTLING) {
         uint64_t last = run.last_delivery > run.published_until ? run.last_delivery : run.published_until;
         run.unfinished = now > run.published_until + LONGEST_SETTLING;
-        if (now < last + run.settle && !run.unfinished)
+        bool is_quiet = now >= last + run.settle && !publishes_in_flight();
+        if (!is_quiet && !run.unfinished)
             return;
         report_run();
         end_publishing();
@@ -261,7 +262,10 @@ static int wait_for_events(struct epoll_event *ready) {
         next = run.ends < next ? run.ends : next;
         next = publish < next ? publish : next;
     } else if (run.phase == SETTLING) {
-        next = last + run.settle < next ? last + run.settle : next;
+        uint64_t quiet = last + run.settle;
+        /* Past that it waits for answers, which are looked for now and then. */
+        quiet = quiet > now ? quiet : now + SECOND / 100;
+        next = quiet < next ? quiet : next;
     }
     uint64_t pause = next == UINT64_MAX ? SECOND : next > now ? next - now : 0;
     struct timespec timeout = {.tv_sec = (time_t)(pause / SECOND), .tv_nsec = (long)(pause % SECOND)};

@@ -25,7 +25,7 @@
 
 struct publisher {
     int fd; /* -1: to be opened again at `again_at` */
-    bool is_busy;
+    bool is_busy, waits_to_send;
     uint64_t again_at, stamp, sequence;
     char *request;
     size_t bytes, sent;
@@ -105,7 +105,7 @@ static void lose(struct publisher *publisher, const char *why, uint64_t now) {
             publishing.idle[i--] = publishing.idle[--publishing.idle_used];
     close(publisher->fd);
     publisher->fd = -1;
-    publisher->is_busy = false;
+    publisher->is_busy = publisher->waits_to_send = false;
     publisher->again_at = now;
     publishing.reopened++;
 }
@@ -122,10 +122,10 @@ static void go_on_sending(struct publisher *publisher, uint64_t now) {
         lose(publisher, strerror(errno), now);
         return;
     }
-    bool was_partial = publisher->sent > 0;
     publisher->sent += sent > 0 ? (size_t)sent : 0;
     bool is_partial = publisher->sent < publisher->bytes;
-    if (was_partial || is_partial) {
+    if (is_partial != publisher->waits_to_send) {
+        publisher->waits_to_send = is_partial;
         struct epoll_event wanted = {.events = EPOLLIN | (is_partial ? EPOLLOUT : 0),
                                      .data.ptr = publisher};
         epoll_ctl(publishing.epoll, EPOLL_CTL_MOD, publisher->fd, &wanted);
@@ -196,8 +196,7 @@ void poll_publishers(void) {
     int n = epoll_wait(publishing.epoll, ready, 64, 0);
     for (int i = 0; i < n; i++) {
         struct publisher *publisher = ready[i].data.ptr;
-        if (publisher->is_busy && publisher->sent < publisher->bytes &&
-            ready[i].events & EPOLLOUT)
+        if (publisher->waits_to_send && ready[i].events & EPOLLOUT)
             go_on_sending(publisher, now_ns());
         else
             read_answer(publisher);
