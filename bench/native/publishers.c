@@ -38,7 +38,7 @@ static struct {
     size_t *mark_at;
     int connections;
     struct publisher *all;
-    struct publisher **idle;
+    struct publisher **idle; /* the one that was answered first goes first */
     int idle_used, in_flight;
     double rate;
     uint64_t limit, begun, sent, answered, reopened, connect_failures;
@@ -52,8 +52,11 @@ static struct {
 static uint64_t sequences;
 
 bool was_in_flight(uint64_t stamp, uint64_t when) {
-    /* Stamps grow with the sequence. */
-    uint64_t low = sequences > REMEMBERED ? sequences - REMEMBERED : 0, high = sequences;
+    /* Stamps grow with the sequence, and it is mostly one of the last that is asked for. */
+    uint64_t oldest = sequences > REMEMBERED ? sequences - REMEMBERED : 0, high = sequences;
+    uint64_t low = sequences > oldest + 512 ? sequences - 512 : oldest;
+    if (remembered[low % REMEMBERED].stamp > stamp)
+        low = oldest;
     while (low < high) {
         uint64_t middle = (low + high) / 2;
         if (remembered[middle % REMEMBERED].stamp < stamp)
@@ -94,6 +97,17 @@ static void connect_publisher(struct publisher *publisher) {
     publishing.idle[publishing.idle_used++] = publisher;
 }
 
+/*
+ * In the order of their answers: a server reads requests as they come, so that its events are
+ * mostly in the order of their numbers, and streams need not judge each of them.
+ */
+static struct publisher *take_idle(int place) {
+    struct publisher *publisher = publishing.idle[place];
+    memmove(publishing.idle + place, publishing.idle + place + 1,
+            (size_t)(--publishing.idle_used - place) * sizeof publishing.idle[0]);
+    return publisher;
+}
+
 /* Close it, to be opened again. `why` is NULL where the peer may close. */
 static void lose(struct publisher *publisher, const char *why, uint64_t now) {
     if (why)
@@ -102,7 +116,7 @@ static void lose(struct publisher *publisher, const char *why, uint64_t now) {
         publishing.in_flight--;
     for (int i = 0; i < publishing.idle_used; i++)
         if (publishing.idle[i] == publisher)
-            publishing.idle[i--] = publishing.idle[--publishing.idle_used];
+            take_idle(i);
     close(publisher->fd);
     publisher->fd = -1;
     publisher->is_busy = publisher->waits_to_send = false;
@@ -214,7 +228,7 @@ void go_on_publishing(uint64_t now) {
             connect_publisher(&publishing.all[i]);
     while (publishing.idle_used && !publishing_is_done() &&
            (publishing.rate == 0 || due() <= now))
-        publish(publishing.idle[--publishing.idle_used]);
+        publish(take_idle(0));
 }
 
 uint64_t next_publish(void) {
