@@ -20,7 +20,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 MARK = b"~n000000000000t0000000000000000~"
 
@@ -68,7 +68,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Latency:
-    """From publishing to reading, in milliseconds, right to 1 %, and of how many events."""
+    """Milliseconds, right to 1 %: from publishing to reading if not said otherwise."""
 
     count: int
     p50: float
@@ -85,7 +85,7 @@ class Run:
     `seconds` from the beginning to the last delivery, `publishing_seconds` to the end of
     publishing. `published` were answered with 2xx, `sent` is all; `publish_errors` counts the
     rest by status or error (an event that was refused leaves a hole in each stream), `reopened`
-    the connections that the server closed. `publish_latency` is from request to answer, in ms.
+    the connections that the server closed. `publish_latency` is from request to answer.
 
     Over all streams and events: `holes` never came, though later ones did, or the stream had
     others of this run; `repeats` came again, `disorders` after one that was published when they
@@ -98,7 +98,7 @@ class Run:
     publish_errors: dict[str, int]
     unanswered: int
     reopened: int
-    publish_latency: dict[str, float]
+    publish_latency: Latency
     deliveries: int
     bytes: int
     seconds: float
@@ -110,7 +110,7 @@ class Run:
     silent: int
     unfinished: bool
     load_cpu: float
-    latency: dict[str, Latency] = field(default_factory=dict)
+    latency: dict[str, Latency]
 
     @property
     def deliveries_per_second(self):
@@ -144,9 +144,13 @@ class Load:
         return self
 
     def __exit__(self, *_):
+        # It ends when it has nobody to listen to.
         self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
+        try:
+            self._process.wait(10)
+        finally:
+            self._process.kill()
+            self._process.stdout.close()
 
     @property
     def pid(self):
@@ -235,7 +239,8 @@ class Load:
         latency = {
             group: Latency(**figures) for group, figures in answer.pop("latency").items()
         }
-        run = Run(**answer, latency=latency)
+        publish_latency = Latency(**answer.pop("publish_latency"))
+        run = Run(**answer, latency=latency, publish_latency=publish_latency)
         if run.load_cpu > _BUSY:
             print(
                 f"the load generator was busy for {run.load_cpu:.0%}: it was the limit",

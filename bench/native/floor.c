@@ -3,8 +3,8 @@
  *
  *     floor PORT       (0: a free one, which it prints)
  *
- * `GET` of any path is a stream, `POST` of any path an event whose data is the body, one line of it.
- * Of each round of epoll all publishes are joined, so that a stream costs one `send` a round, and
+ * `GET` of any path is a stream, `POST` of any path an event whose data is the body, one line.
+ * The publishes of a round of epoll are joined, so that a stream costs one `send` a round, and are
  * answered when they have been sent. What a socket does not take waits in a buffer of its stream.
  * There are no channels, no history, no limits: it shows what the kernel's part is.
  */
@@ -71,7 +71,7 @@ static void watch(struct connection *connection, int operation, unsigned wanted)
     epoll_ctl(poll_fd, operation, connection->fd, &event);
 }
 
-/* It is freed at the end of the round: until then it may stand in the round's list of ready ones. */
+/* It is freed at the end of the round: until then it may stand among the ready ones. */
 static void lose(struct connection *connection) {
     if (connection->is_gone)
         return;

@@ -1,5 +1,5 @@
 /*
- * A histogram of nanoseconds whose buckets are 1/64 of their value wide: a quantile is right to 1 %.
+ * A histogram of nanoseconds. Buckets are 1/64 of their values wide: quantiles are right to 1 %.
  */
 #ifndef LATENCY_H
 #define LATENCY_H
@@ -38,7 +38,8 @@ static inline double quantile(const struct latency *latency, double q) {
         if (seen > wanted) {
             unsigned octave = bucket < 2 * STEPS ? 0 : bucket / STEPS - 1;
             uint64_t from = (uint64_t)(bucket - octave * STEPS) << octave;
-            return ((double)from + (double)(1ull << octave) / 2) / 1e6;
+            double middle = (double)from + (double)(1ull << octave) / 2;
+            return (middle < (double)latency->max ? middle : (double)latency->max) / 1e6;
         }
     }
     return (double)latency->max / 1e6;

@@ -58,6 +58,14 @@ void print_counts(const struct counts *counts) {
     printf("}");
 }
 
+/* In milliseconds. */
+void print_quantiles(const struct latency *latency) {
+    printf("{\"count\": %" PRIu64
+           ", \"p50\": %.4f, \"p90\": %.4f, \"p99\": %.4f, \"max\": %.4f}",
+           latency->count, quantile(latency, .5), quantile(latency, .9), quantile(latency, .99),
+           (double)latency->max / 1e6);
+}
+
 bool read_blobs(struct blobs *blobs, const char *path) {
     memset(blobs, 0, sizeof *blobs);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -112,6 +120,8 @@ static void begin_run(double seconds, int connections, double rate, uint64_t lim
     if (publishes && (!read_blobs(&templates, path) ||
                       !begin_publishing(&templates, connections, rate, limit))) {
         fail("no templates, or one without a mark");
+        end_publishing();
+        free_blobs(&templates);
         return;
     }
     run = (struct run){.phase = PUBLISHING, .serial = run.serial + 1, .checked = checked};
@@ -154,9 +164,9 @@ static void report_run(void) {
     if (run.settle && run.last_delivery > until)
         until = run.last_delivery;
     size_t silent = count_holes();
-    printf("{\"to\": \"end\", \"seconds\": %.6f, \"publishing_seconds\": %.6f, \"deliveries\": %" PRIu64
-           ", \"bytes\": %" PRIu64 ", \"holes\": %" PRIu64 ", \"repeats\": %" PRIu64
-           ", \"disorders\": %" PRIu64 ", \"closed\": %" PRIu64 ", \"silent\": %zu"
+    printf("{\"to\": \"end\", \"seconds\": %.6f, \"publishing_seconds\": %.6f"
+           ", \"deliveries\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"holes\": %" PRIu64
+           ", \"repeats\": %" PRIu64 ", \"disorders\": %" PRIu64 ", \"closed\": %" PRIu64 ", \"silent\": %zu"
            ", \"unfinished\": %s, \"load_cpu\": %.4f, ",
            (double)(until - run.begun) / 1e9, (double)(run.published_until - run.begun) / 1e9,
            run.deliveries, run.bytes, run.holes, run.repeats, run.disorders, run.closed, silent,
@@ -168,14 +178,21 @@ static void report_run(void) {
         struct latency *latency = &groups[i].latency;
         if (!latency->count)
             continue;
-        printf("%s\"%s\": {\"count\": %" PRIu64
-               ", \"p50\": %.4f, \"p90\": %.4f, \"p99\": %.4f, \"max\": %.4f}",
-               separator, groups[i].name, latency->count, quantile(latency, .5),
-               quantile(latency, .9), quantile(latency, .99), (double)latency->max / 1e6);
+        printf("%s\"%s\": ", separator, groups[i].name);
+        print_quantiles(latency);
         separator = ", ";
     }
     printf("}}\n");
     fflush(stdout);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* Since when nothing has come, once publishing is over. */
+static uint64_t quiet_since(void) {
+    return run.last_delivery > run.published_until ? run.last_delivery : run.published_until;
 }
 
 static void go_on_running(uint64_t now) {
@@ -189,9 +206,8 @@ static void go_on_running(uint64_t now) {
         run.cpu = (cpu_seconds() - run.cpu_at_begin) / ((double)(now - run.begun) / 1e9);
     }
     if (run.phase == SETTLING) {
-        uint64_t last = run.last_delivery > run.published_until ? run.last_delivery : run.published_until;
         run.unfinished = now > run.published_until + LONGEST_SETTLING;
-        bool is_quiet = now >= last + run.settle && !publishes_in_flight();
+        bool is_quiet = now >= quiet_since() + run.settle && !publishes_in_flight();
         if (!is_quiet && !run.unfinished)
             return;
         report_run();
@@ -214,8 +230,10 @@ static void obey(char *line) {
         orders.has_after = after >= 0;
         orders.after = after >= 0 ? (uint64_t)after : 0;
         orders.seconds_ns = (uint64_t)(seconds * 1e9);
-        if (!read_blobs(&orders.requests, path) || !begin_opening(orders))
+        if (!read_blobs(&orders.requests, path) || !begin_opening(orders)) {
             fail("no requests, too many groups, or streams are being opened");
+            free_blobs(&orders.requests);
+        }
     } else if (sscanf(line, "run %lf %d %lf %" SCNu64 " %lf %d %4095s", &seconds, &connections,
                       &rate, &limit, &settle, &flag, path) == 7) {
         begin_run(seconds, connections, rate, limit, settle, flag, path);
@@ -256,19 +274,17 @@ static void read_commands(void) {
 }
 
 static int wait_for_events(struct epoll_event *ready) {
-    uint64_t next = opening_deadline(), now = now_ns(), publish = next_publish();
-    uint64_t last = run.last_delivery > run.published_until ? run.last_delivery : run.published_until;
+    uint64_t now = now_ns(), next = opening_is_due();
     if (run.phase == PUBLISHING) {
-        next = run.ends < next ? run.ends : next;
-        next = publish < next ? publish : next;
+        next = earlier(next, earlier(run.ends, publishing_is_due()));
     } else if (run.phase == SETTLING) {
-        uint64_t quiet = last + run.settle;
         /* Past that it waits for answers, which are looked for now and then. */
-        quiet = quiet > now ? quiet : now + SECOND / 100;
-        next = quiet < next ? quiet : next;
+        uint64_t quiet = quiet_since() + run.settle;
+        next = earlier(next, quiet > now ? quiet : now + SECOND / 100);
     }
-    uint64_t pause = next == UINT64_MAX ? SECOND : next > now ? next - now : 0;
-    struct timespec timeout = {.tv_sec = (time_t)(pause / SECOND), .tv_nsec = (long)(pause % SECOND)};
+    uint64_t pause = next > now ? earlier(next - now, SECOND) : 0;
+    struct timespec timeout = {.tv_sec = (time_t)(pause / SECOND),
+                               .tv_nsec = (long)(pause % SECOND)};
     return epoll_pwait2(main_epoll, ready, BATCH, &timeout, NULL);
 }
 

@@ -40,8 +40,9 @@ struct counts {
 
 void count(struct counts *counts, const char *name);
 void print_counts(const struct counts *counts);
+void print_quantiles(const struct latency *latency);
 
-/* Byte strings from a file: for each its length and a number (8 bytes each, little endian), then it. */
+/* Byte strings of a file: before each its length and a number, 8 bytes in the machine's order. */
 struct blobs {
     size_t used;
     struct blob {
@@ -66,7 +67,7 @@ struct run {
     uint32_t serial;
     bool checked;
     bool unfinished;
-    uint64_t begun, ends, settle, published_until, last_delivery;
+    uint64_t begun, ends, settle, published_until, last_delivery; /* ns */
     uint64_t deliveries, bytes, holes, repeats, disorders, closed;
     double cpu_at_begin, cpu;
 };
@@ -128,14 +129,15 @@ extern size_t streams_used;
 void stream_is_ready(struct stream *stream);
 bool begin_opening(struct opening_orders orders);
 void go_on_opening(uint64_t now);
-uint64_t opening_deadline(void);
+/* When there is something to do even if no stream is ready. */
+uint64_t opening_is_due(void);
 void close_streams(const char *group, bool reset);
 
 /* publishers.c */
 bool begin_publishing(struct blobs *templates, int connections, double rate, uint64_t limit);
 void poll_publishers(void);
 void go_on_publishing(uint64_t now);
-uint64_t next_publish(void);
+uint64_t publishing_is_due(void);
 bool publishing_is_done(void);
 int publishes_in_flight(void);
 void end_publishing(void);

@@ -41,7 +41,7 @@ static struct {
     struct publisher **idle; /* the one that was answered first goes first */
     int idle_used, in_flight;
     double rate;
-    uint64_t limit, begun, sent, answered, reopened, connect_failures;
+    uint64_t limit, begun, sent, answered, reopened;
     struct counts errors;
     struct latency latency;
 } publishing;
@@ -193,10 +193,13 @@ static void read_answer(struct publisher *publisher) {
     if (got <= 0) {
         if (publisher->is_busy && got == 0 && publisher->response.state == UNTIL_CLOSED)
             answered(publisher);
+        else if (publisher->is_busy)
+            lose(publisher, got ? strerror(errno) : "closed before its answer", now_ns());
         else
-            lose(publisher, publisher->is_busy ? (got ? strerror(errno) : "closed before its answer") : NULL,
-                 now_ns());
-    } else if (!publisher->is_busy || !feed_response(&publisher->response, buffer, (size_t)got)) {
+            lose(publisher, NULL, now_ns());
+    } else if (!publisher->is_busy) {
+        lose(publisher, "answer without a request", now_ns());
+    } else if (!feed_response(&publisher->response, buffer, (size_t)got)) {
         lose(publisher, "no HTTP/1", now_ns());
     } else if (publisher->response.state == COMPLETE) {
         answered(publisher);
@@ -231,7 +234,7 @@ void go_on_publishing(uint64_t now) {
         publish(take_idle(0));
 }
 
-uint64_t next_publish(void) {
+uint64_t publishing_is_due(void) {
     uint64_t next = UINT64_MAX;
     for (int i = 0; i < publishing.connections; i++)
         if (publishing.all[i].fd < 0 && publishing.all[i].again_at < next)
@@ -250,7 +253,8 @@ int publishes_in_flight(void) {
 }
 
 uint64_t last_number(void) {
-    return publishing.templates.used == 1 && publishing.sent ? publishing.templates.of[0].number : 0;
+    bool is_only = publishing.templates.used == 1 && publishing.sent;
+    return is_only ? publishing.templates.of[0].number : 0;
 }
 
 bool begin_publishing(struct blobs *templates, int connections, double rate, uint64_t limit) {
@@ -299,11 +303,10 @@ void end_publishing(void) {
 }
 
 void print_publishing(void) {
-    printf("\"published\": %" PRIu64 ", \"sent\": %" PRIu64 ", \"unanswered\": %d, \"reopened\": %" PRIu64
-           ", \"publish_latency\": {\"p50\": %.4f, \"p90\": %.4f, \"p99\": %.4f, \"max\": %.4f}"
-           ", \"publish_errors\": ",
-           publishing.answered, publishing.sent, publishing.in_flight, publishing.reopened,
-           quantile(&publishing.latency, .5), quantile(&publishing.latency, .9),
-           quantile(&publishing.latency, .99), (double)publishing.latency.max / 1e6);
+    printf("\"published\": %" PRIu64 ", \"sent\": %" PRIu64 ", \"unanswered\": %d"
+           ", \"reopened\": %" PRIu64 ", \"publish_latency\": ",
+           publishing.answered, publishing.sent, publishing.in_flight, publishing.reopened);
+    print_quantiles(&publishing.latency);
+    printf(", \"publish_errors\": ");
     print_counts(&publishing.errors);
 }

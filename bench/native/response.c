@@ -1,4 +1,4 @@
-/* Where an HTTP/1.1 response ends: by Content-Length, chunks, its status, or the connection's end. */
+/* Where an HTTP response ends: by its length, its chunks, its status, or the connection's end. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <stdlib.h>
