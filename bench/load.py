@@ -87,6 +87,8 @@ class Run:
     rest by status or error (an event that was refused leaves a hole in each stream), `reopened`
     the connections that the server closed. `publish_latency` is from request to answer.
 
+    `reads` brought the `deliveries`: their ratio shows how many events a server sends at once.
+
     Over all streams and events: `holes` never came, though later ones did, or the stream had
     others of this run; `repeats` came again, `disorders` after one that was published when they
     had been answered. `silent` streams got nothing, `closed` were ended by the server.
@@ -100,6 +102,7 @@ class Run:
     reopened: int
     publish_latency: Latency
     deliveries: int
+    reads: int
     bytes: int
     seconds: float
     publishing_seconds: float

@@ -135,7 +135,7 @@ def test_flood(load, floor):
 
         assert (opening.opened, opening.refused) == (50, {})
         assert run.published == run.sent > 0
-        assert run.deliveries == 50 * run.published
+        assert run.deliveries == 50 * run.published >= run.reads > 0
         assert (run.holes, run.repeats, run.disorders, run.silent) == (0, 0, 0, 0)
         assert run.publish_errors == {}
         assert 0 < run.latency["a"].p50 <= run.latency["a"].p99 <= run.latency["a"].max

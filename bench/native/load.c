@@ -164,13 +164,14 @@ static void report_run(void) {
     if (run.settle && run.last_delivery > until)
         until = run.last_delivery;
     size_t silent = count_holes();
-    printf("{\"to\": \"end\", \"seconds\": %.6f, \"publishing_seconds\": %.6f"
-           ", \"deliveries\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"holes\": %" PRIu64
-           ", \"repeats\": %" PRIu64 ", \"disorders\": %" PRIu64 ", \"closed\": %" PRIu64 ", \"silent\": %zu"
-           ", \"unfinished\": %s, \"load_cpu\": %.4f, ",
-           (double)(until - run.begun) / 1e9, (double)(run.published_until - run.begun) / 1e9,
-           run.deliveries, run.bytes, run.holes, run.repeats, run.disorders, run.closed, silent,
-           run.unfinished ? "true" : "false", run.cpu);
+    printf("{\"to\": \"end\", \"seconds\": %.6f, \"publishing_seconds\": %.6f, ",
+           (double)(until - run.begun) / 1e9, (double)(run.published_until - run.begun) / 1e9);
+    printf("\"deliveries\": %" PRIu64 ", \"reads\": %" PRIu64 ", \"bytes\": %" PRIu64 ", ",
+           run.deliveries, run.reads, run.bytes);
+    printf("\"holes\": %" PRIu64 ", \"repeats\": %" PRIu64 ", \"disorders\": %" PRIu64 ", ",
+           run.holes, run.repeats, run.disorders);
+    printf("\"closed\": %" PRIu64 ", \"silent\": %zu, \"unfinished\": %s, \"load_cpu\": %.4f, ",
+           run.closed, silent, run.unfinished ? "true" : "false", run.cpu);
     print_publishing();
     printf(", \"latency\": {");
     const char *separator = "";

@@ -68,7 +68,7 @@ struct run {
     bool checked;
     bool unfinished;
     uint64_t begun, ends, settle, published_until, last_delivery; /* ns */
-    uint64_t deliveries, bytes, holes, repeats, disorders, closed;
+    uint64_t deliveries, reads, bytes, holes, repeats, disorders, closed;
     double cpu_at_begin, cpu;
 };
 extern struct run run;

@@ -157,6 +157,7 @@ static void take(struct stream *stream, size_t fresh) {
     }
     if (events) {
         run.deliveries += events;
+        run.reads++;
         run.last_delivery = now;
         stream->run = run.serial;
         if (stream->awaited)
