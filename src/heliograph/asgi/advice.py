@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from ..documentation import page
 from ..servers.asgi_processes import has_several_processes
@@ -11,6 +12,9 @@ from ..servers.log_once import warn_once
 __all__ = ["about_memory"]
 
 _log = logging.getLogger("heliograph.asgi")
+
+# The ids of the processes of which it is known: a child of a fork is another one.
+_looked_at: set[int] = set()
 
 
 def about_memory(url: str) -> None:
@@ -22,7 +26,11 @@ def about_memory(url: str) -> None:
     Args:
         url: The URL of the channels.
     """
-    if url == "memory:" and has_several_processes():
+    if url != "memory:" or os.getpid() in _looked_at:
+        return
+    # Once: it costs as much as a third of what a stream does to begin.
+    _looked_at.add(os.getpid())
+    if has_several_processes():
         warn_once(
             _log,
             "memory",

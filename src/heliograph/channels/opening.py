@@ -13,6 +13,7 @@ parses each message as JSON fails there.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,15 +55,22 @@ class Opening(NamedTuple):
             ``channels`` (sorted), ``resumed`` and ``heartbeat_seconds``; or of one block
             without data.
         """
-        id_line = encode_id(positions.id)
-        if not self.is_event:
-            return id_line + b"\n"
-        data = {
-            "id": positions.id,
-            "channels": positions.channels,
-            "resumed": resumed,
-            "heartbeat_seconds": self.heartbeat_seconds,
-        }
-        return id_line + encode_body(
-            Event(json.dumps(data, ensure_ascii=False), type=OPEN_EVENT_TYPE)
-        )
+        return _block(self, positions.id, positions.channels, resumed=resumed)
+
+
+# A crowd that comes at once is at the same position. Few: see the tags of positions.
+@functools.lru_cache(maxsize=64)
+def _block(
+    opening: Opening, position_id: str, channels: tuple[str, ...], *, resumed: bool
+) -> bytes:
+    id_line = encode_id(position_id)
+    if not opening.is_event:
+        return id_line + b"\n"
+    data = {
+        "id": position_id,
+        "channels": channels,
+        "resumed": resumed,
+        "heartbeat_seconds": opening.heartbeat_seconds,
+    }
+    event = Event(json.dumps(data, ensure_ascii=False), type=OPEN_EVENT_TYPE)
+    return id_line + encode_body(event)

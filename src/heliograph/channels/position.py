@@ -26,6 +26,7 @@ carry.
 
 from __future__ import annotations
 
+import functools
 import re
 from base64 import urlsafe_b64encode
 from bisect import bisect_left
@@ -299,8 +300,9 @@ class Positions:
         return result
 
 
+# Few: clients choose the names, and those of one selection may be 16 KB.
+@functools.lru_cache(maxsize=64)
 def _tag(channels: tuple[str, ...]) -> str:
-    # NUL cannot be part of a name, so no two selections join to the same text. The result
-    # is not cached: clients choose the names, and those of one selection may be 16 KB.
+    # NUL cannot be part of a name, so no two selections join to the same text.
     digest = blake2b("\0".join(channels).encode(), digest_size=6).digest()
     return urlsafe_b64encode(digest).decode("ascii")

@@ -10,6 +10,7 @@ Fields with other names are the application's, unless they are misspelt
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -40,6 +41,10 @@ objects. A stream needs 66; Django's limit for a form is 1,000 as well.
 
 # The longest header that gunicorn accepts, and three times what an id of 64 channels needs.
 _MAX_ID_CHARACTERS = 8190
+
+# Queries that are remembered are no longer, and have no field of one client alone.
+_MAX_REMEMBERED_BYTES = 512
+_OF_ONE_CLIENT = (TOKEN.encode(), LAST_EVENT_ID.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +77,7 @@ class StreamRequest:
         Raises:
             InvalidFieldError: The id, or the number of fields of the query, is not valid.
         """
-        return self._last_event_id(_parse(self.query_string))
+        return self._last_event_id(_field(_parse(self.query_string), LAST_EVENT_ID))
 
     def query(self) -> StreamQuery:
         """
@@ -82,20 +87,20 @@ class StreamRequest:
             InvalidFieldError: A channel, their number, the id, the start, the name of a
                 field, or the number of fields is not valid.
         """
-        fields = _parse(self.query_string)
-        check_field_names(fields)
-        (token, *_) = fields.get(TOKEN, [None])
-        (start, *_) = fields.get(START, [None])
+        query_string = self.query_string
+        is_of_many = len(query_string) <= _MAX_REMEMBERED_BYTES and not any(
+            name in query_string for name in _OF_ONE_CLIENT
+        )
+        query = _remembered(query_string) if is_of_many else _query(query_string)
         return StreamQuery(
-            channels=_channels(fields.get(CHANNEL, [])),
-            last_event_id=self._last_event_id(fields),
-            token=token,
-            start=RETAINED if start is None else Start.parse(start),
+            channels=query.channels,
+            last_event_id=self._last_event_id(query.last_event_id),
+            token=query.token,
+            start=query.start,
         )
 
-    def _last_event_id(self, fields: Mapping[str, list[str]]) -> str | None:
-        header = self.headers.get("last-event-id", "")
-        return _last_event_id(header, fields.get(LAST_EVENT_ID, [""])[0])
+    def _last_event_id(self, field: str | None) -> str | None:
+        return _last_event_id(self.headers.get("last-event-id", ""), field or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +119,27 @@ class StreamQuery:
     last_event_id: str | None
     token: str | None
     start: Start = RETAINED
+
+
+def _query(query_string: bytes) -> StreamQuery:
+    """Return what a query asks for, without ``Last-Event-ID``."""
+    fields = _parse(query_string)
+    check_field_names(fields)
+    start = _field(fields, START)
+    return StreamQuery(
+        channels=_channels(fields.get(CHANNEL, [])),
+        last_event_id=_field(fields, LAST_EVENT_ID),
+        token=_field(fields, TOKEN),
+        start=RETAINED if start is None else Start.parse(start),
+    )
+
+
+# After a restart thousands of clients come at once, and most ask for the same.
+_remembered = functools.lru_cache(maxsize=256)(_query)
+
+
+def _field(fields: Mapping[str, list[str]], name: str) -> str | None:
+    return fields[name][0] if name in fields else None
 
 
 def _parse(query_string: bytes) -> dict[str, list[str]]:

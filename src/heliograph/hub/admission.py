@@ -8,6 +8,7 @@ descriptors of the process. A subscriber's slot is free again when it finishes o
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
 import random
@@ -267,6 +268,7 @@ def _add(counter: Counter[str], key: str, number: int) -> None:
         del counter[key]
 
 
+@functools.lru_cache(maxsize=4096)
 def _network_of(address: str) -> str:
     """
     Return the key under which an address is counted.

@@ -61,7 +61,7 @@ def id_at_heads(
         :obj:`None` if it begins elsewhere.
     """
     kind = subscriber.start.kind
-    if kind in {StartKind.START, StartKind.LAST}:
+    if kind is StartKind.START or kind is StartKind.LAST:
         return None
     if kind is StartKind.RETAINED:
         for name in subscriber.channels:

@@ -113,7 +113,7 @@ class Joining:
         if heads is not None and self._is_at(subscriber, heads):
             # The usual case needs no task: a page that was just opened missed nothing.
             subscriber.give(self._opening.block(heads, resumed=subscriber.resumes))
-            self._join(subscriber)
+            self._join(subscriber, heads)
             return
         self._feeds.expect(subscriber)
         self._under_way[subscriber] = self._tasks.start(self._catch_up(subscriber))
@@ -166,14 +166,13 @@ class Joining:
         except Exception:  # noqa: BLE001 - the boundary of a task
             self._on_fault(subscriber)
         else:
-            self._join(subscriber)
+            self._join(subscriber, self._table.heads(subscriber.channels))
         self._under_way.pop(subscriber, None)
 
-    def _join(self, subscriber: Subscriber) -> None:
+    def _join(self, subscriber: Subscriber, heads: Positions | None) -> None:
         if not subscriber.is_open:
             return  # the last write has failed
         try:
-            heads = self._table.heads(subscriber.channels)
             assert heads is not None  # noqa: S101 - all are known by now
             self._feeds.join(subscriber, heads)
             if self._table.have_ended(subscriber.channels):

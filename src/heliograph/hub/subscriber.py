@@ -67,7 +67,8 @@ class State(Enum):
     """Nothing more is sent to the client."""
 
 
-_OPEN = frozenset({State.ADMITTED, State.JOINING, State.FOLLOWING})
+# A tuple: it compares identities, and a set asks each member for its hash.
+_OPEN = (State.ADMITTED, State.JOINING, State.FOLLOWING)
 
 
 class Observer(Protocol):

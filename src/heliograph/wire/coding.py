@@ -46,6 +46,9 @@ _LARGE_COMPRESSOR = (-15, 8)
 class Coding(Enum):
     """The content coding of a stream (RFC 9110 section 8.4.1), and what blocks share."""
 
+    # Members are parts of dictionaries' keys, and Enum computes it in Python.
+    __hash__ = object.__hash__
+
     IDENTITY = "identity"
     """The blocks as they are encoded."""
     GZIP_EVENTS = "gzip-events"

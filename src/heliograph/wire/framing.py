@@ -22,6 +22,9 @@ __all__ = ["Framing"]
 class Framing(Enum):
     """How the blocks of a stream are delimited on the connection."""
 
+    # Members are parts of dictionaries' keys, and Enum computes it in Python.
+    __hash__ = object.__hash__
+
     IDENTITY = "identity"
     """Blocks are sent as they are, and the stream ends with its connection. Also for a
     server that does the framing by itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import socket
@@ -73,21 +74,31 @@ def tune_socket(connection: socket.socket, config: HubConfig) -> None:
         )
     if connection.family not in {socket.AF_INET, socket.AF_INET6}:
         return
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for level, option, value in _tcp_options(config.dead_peer_seconds):
+        connection.setsockopt(level, option, value)
+
+
+@functools.lru_cache(maxsize=8)
+def _tcp_options(dead_peer_seconds: float) -> tuple[tuple[int, int, int], ...]:
     # A dead peer shows in two ways: what was sent is not acknowledged, or, while
     # nothing is sent, probes are not answered. Each option covers one of them. Since
     # Linux 5.11 the first is also for a peer that has no room for what is to be sent.
-    seconds = config.dead_peer_seconds
+    seconds = dead_peer_seconds
     options = {
+        "TCP_NODELAY": 1,
         "TCP_USER_TIMEOUT": int(seconds * 1000),
         "TCP_KEEPIDLE": min(max(1, int(seconds / 2)), _MAX_KEEPALIVE_SECONDS),
         "TCP_KEEPINTVL": min(max(1, int(seconds / 6)), _MAX_KEEPALIVE_SECONDS),
         "TCP_KEEPCNT": 3,
     }
-    for name, value in options.items():
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *(
+            (socket.IPPROTO_TCP, getattr(socket, name), value)
+            for name, value in options.items()
+            if hasattr(socket, name)
+        ),
+    )
 
 
 def tune_descriptor(number: int, config: HubConfig) -> None:
@@ -114,7 +125,8 @@ def duplicate(number: int) -> socket.socket:
     Raises:
         OSError: It is not open or no socket any more, or there are no descriptors left.
     """
-    blocks = os.get_blocking(number)
+    # A default time-out would make it one that does not block, for its owner as well.
+    blocks = None if socket.getdefaulttimeout() is None else os.get_blocking(number)
     copy = os.dup(number)
     try:
         # The original: what replaces it belongs to the loop of the thread that made it.
@@ -122,8 +134,8 @@ def duplicate(number: int) -> socket.socket:
     except BaseException:
         os.close(copy)
         raise
-    # A default time-out has made it one that does not block, for its owner as well.
-    os.set_blocking(copy, blocks)
+    if blocks is not None:
+        os.set_blocking(copy, blocks)
     return connection
 
 
