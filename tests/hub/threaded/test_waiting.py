@@ -100,3 +100,43 @@ def test_threads():
 
     assert waiter.wait(30)
     assert not new_waiter().wait(0)
+
+
+LATE_SIGNAL = """
+import os, pathlib, signal, threading
+from heliograph import native
+from heliograph.hub.threaded.waiting import new_waiter
+
+class Interrupted(Exception):
+    pass
+
+def on_signal(number, frame):
+    raise Interrupted
+
+signal.signal(signal.SIGUSR1, on_signal)
+waits = threading.Event()
+
+def interrupt():
+    waits.wait()
+    # The main thread is in the wait when it sleeps in the kernel.
+    stat = pathlib.Path(f"/proc/self/task/{os.getpid()}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "S":
+        pass
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+native.start_thread(interrupt, "interrupting")
+# Another thread gets the signal: the wait of this one is not ended by it, as it is not by one
+# that comes in the moment before.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+waiter = new_waiter()
+waits.set()
+try:
+    waiter.wait(None)
+except Interrupted:
+    print("interrupted")
+"""
+
+
+def test_a_signal_that_does_not_end_the_wait():
+    """Its handler is called soon all the same: Ctrl-C works at a channel that is silent."""
+    assert run(LATE_SIGNAL) == "interrupted\n"

@@ -18,6 +18,9 @@ from ... import native
 
 __all__ = ["Waiter", "new_waiter"]
 
+# How long a signal may wait for its handler. See _ThreadWaiter.
+_SIGNAL_SECONDS = 1.0
+
 
 class Waiter(Protocol):
     """Waits once, in the thread and greenlet that it was made in."""
@@ -62,6 +65,16 @@ class _ThreadWaiter:
         self._woken.put(None)
 
     def wait(self, seconds: float | None) -> bool:
+        if seconds is not None:
+            return self._is_woken_within(seconds)
+        # Python runs the handler of a signal between two instructions of the main thread. A
+        # signal ends the wait for that, but not if it comes in the moment before the wait,
+        # or to another thread: Ctrl-C would do nothing until somebody publishes.
+        while not self._is_woken_within(_SIGNAL_SECONDS):
+            pass
+        return True
+
+    def _is_woken_within(self, seconds: float) -> bool:
         try:
             self._woken.get(timeout=seconds)
         except _queue.Empty:
