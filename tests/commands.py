@@ -16,6 +16,9 @@ from programs import until
 
 COMMAND = [sys.executable, "-m", "heliograph"]
 
+# A command that hangs is told to say where (SIGABRT).
+_SHOWS_STACKS = {"PYTHONFAULTHANDLER": "1"}
+
 # The terminal has to be that of the process's session, or Ctrl-C reaches nobody.
 _AT_TERMINAL = """
 import fcntl, os, sys, termios
@@ -59,6 +62,7 @@ class Command:
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env={**os.environ, **_SHOWS_STACKS},
         )
         self.input = self.process.stdin
         self._threads = [
@@ -84,9 +88,14 @@ class Command:
 
     def end(self):
         """Wait for the end, and return the exit code."""
-        code = self.process.wait(20)
+        try:
+            code = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            code = None
         for thread in self._threads:
             thread.join(20)
+        assert code is not None, f"it does not end:\n{self.out[-2000:]}\n{self.err}"
         return code
 
     def wait_for(self, *texts, where="out"):
@@ -131,7 +140,12 @@ class AtTerminal(Command):
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color", **(env or {})},
+            env={
+                **os.environ,
+                **_SHOWS_STACKS,
+                "TERM": "xterm-256color",
+                **(env or {}),
+            },
         )
         os.close(slave)
         self.input = self.process.stdin
