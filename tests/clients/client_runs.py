@@ -116,7 +116,7 @@ async def try_all(ways, files, log, env, names=tuple(CLIENTS)):
                     relay = await stack.enter_async_context(Relay(served.port))
                     trials[name] = Trial(name, served, relay, programs[client.runner], http)
                     trials[name].start()
-            await _joined(served, len(trials), http)
+            await _joined(served, trials, http)
             outcomes = await asyncio.gather(*(trial.run() for trial in trials.values()))
             return dict(zip(trials, outcomes, strict=True))
 
@@ -130,10 +130,14 @@ async def try_all(ways, files, log, env, names=tuple(CLIENTS)):
     return found
 
 
-async def _joined(served, count, http):
+async def _joined(served, trials, http):
     """Wait until as many streams are open as there are clients."""
     deadline = time.monotonic() + _JOIN_SECONDS
     url = f"http://127.0.0.1:{served.server.port}/statistics"
-    while (found := (await http.get(url)).json()["subscribers"]) < count:
-        assert time.monotonic() < deadline, f"{served.way.name}: {found} of {count} listen"
+    while (found := (await http.get(url)).json()["subscribers"]) < len(trials):
+        if time.monotonic() > deadline:
+            said = {name: trial.reports() for name, trial in trials.items()}
+            raise AssertionError(
+                f"{served.way.name}: {found} of {len(trials)} listen; they say {said}"
+            )
         await asyncio.sleep(0.05)

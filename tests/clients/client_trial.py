@@ -184,7 +184,7 @@ class Trial:
         await self._post("/disconnect", channel=self.name)
         # It has seen the end if it says so, or asks anew.
         await self._until(
-            lambda: self._reports(begin) or self._relay.asked > before, PROMPT_SECONDS
+            lambda: self.reports(begin) or self._relay.asked > before, PROMPT_SECONDS
         )
         await self._publish()
         self._relay.gate.set()
@@ -212,7 +212,7 @@ class Trial:
         await self._until(
             lambda: last in self._seen() or self._has_given_up(begin), RECONNECT_SECONDS
         )
-        reports = self._reports(begin)
+        reports = self.reports(begin)
         self._outcome.reports[what] = reports
         how = "reconnects"
         if "closed" in reports:
@@ -267,7 +267,7 @@ class Trial:
         seen = self._seen()
         return [seen.count(self._shown(n)) for n in range(1, self._published + 1)]
 
-    def _reports(self, begin):
+    def reports(self, begin=0):
         """What the client has reported, each once."""
         lines = [line for line in self._lines[begin:] if "data" not in line]
         return list(dict.fromkeys(line.get("says") or line["stopped"] for line in lines))
