@@ -1,6 +1,7 @@
 """An application as people write them, with what the tests want to look at."""
 
 import dataclasses
+import gc
 import os
 
 import marking  # noqa: F401 - marks the log
@@ -58,6 +59,12 @@ def end():
 @app.get("/statistics")
 def statistics():
     return {"pid": os.getpid()} | dataclasses.asdict(sse.statistics())
+
+
+@app.post("/collect")
+def collect():
+    """Drop what the server has left to the garbage collector."""
+    return str(gc.collect())
 
 
 @app.post("/disconnect")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 from pathlib import Path
@@ -100,6 +101,11 @@ async def statistics(request):
     return JSONResponse({"pid": os.getpid(), "tasks": tasks} | statistics)
 
 
+async def collect(request):
+    """Drop what the server has left to the garbage collector."""
+    return PlainTextResponse(str(gc.collect()))
+
+
 async def disconnect(request):
     await streams.disconnect(request.query_params["channel"])
     return PlainTextResponse("")
@@ -142,6 +148,7 @@ app = Starlette(
         Route("/end", end, methods=["POST"]),
         Route("/forwarded", forwarded),
         Route("/statistics", statistics),
+        Route("/collect", collect, methods=["POST"]),
         Route("/disconnect", disconnect, methods=["POST"]),
     ],
     middleware=[Middleware(Hooks)],
