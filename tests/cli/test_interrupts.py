@@ -1,5 +1,6 @@
 """Ctrl-C ends waits and nothing else."""
 
+import contextlib
 import signal
 
 import pytest
@@ -34,6 +35,25 @@ def test_twice():
         press()
         with pytest.raises(KeyboardInterrupt):
             press()
+
+
+def test_before_a_coroutine_runs(recwarn):
+    """Nobody is told that it never will: that would be lines on stderr that mean nothing."""
+
+    async def coroutine():
+        pass
+
+    def run(_):
+        press()
+
+    with (
+        Interrupts() as interrupts,
+        contextlib.suppress(KeyboardInterrupt),
+        interrupts.waiting(),
+    ):
+        run(coroutine())
+
+    assert recwarn.list == []
 
 
 def test_afterwards():

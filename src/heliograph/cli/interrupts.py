@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class Interrupts:
         # A shell without job control ignores it for what it runs in the background.
         if self._previous is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._on_signal)
+            # One that ends a wait may come between making a coroutine and running it.
+            warnings.filterwarnings(
+                "ignore", "coroutine .* was never awaited", RuntimeWarning
+            )
         return self
 
     def __exit__(
