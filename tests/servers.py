@@ -104,7 +104,10 @@ class Server:
 
     def stop(self):
         self.signal(signal.SIGTERM)
-        self.process.wait(20)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"it does not stop:\n{self.log_text()[-4000:]}") from error
 
     def log_text(self):
         return _OF_OLD_GEVENT.sub("", self.log.read_text())
