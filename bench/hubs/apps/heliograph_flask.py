@@ -1,0 +1,31 @@
+"""Flask with Heliograph."""
+
+import json
+import os
+
+from flask import Flask, request
+from heliograph.flask import sse
+
+app = Flask(__name__)
+app.config["SSE_URL"] = os.environ["URL"]
+for name, value in json.loads(os.environ["SETTINGS"]).items():
+    app.config[f"SSE_{name.upper()}"] = value
+app.register_blueprint(sse, url_prefix="/stream")
+
+
+@app.post("/publish")
+def publish():
+    sse.publish(request.get_json(), channel=request.args["channel"])
+    return "", 204
+
+
+@app.post("/plain")
+def plain_post():
+    """Do what publish does, without publishing."""
+    request.get_json()
+    return "", 204
+
+
+@app.get("/plain")
+def plain():
+    return "plain"

@@ -1,0 +1,81 @@
+"""What both of ours have in common: settings, and how they reach the application."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from .base import HERE, Hub, Running, Started, free_ports
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterator, Sequence
+
+# Limits are above what is measured. History is as long as the peers' that have one.
+SETTINGS = {
+    "max_subscribers": 50_000,
+    "max_subscribers_per_channel": 50_000,
+    "max_channels": 100_000,
+    "history_events": 1000,
+}
+
+
+class OurRunning(Running):
+    """
+    An application with Heliograph that runs.
+
+    Attributes:
+        url: Of its broker, for another process that publishes.
+    """
+
+    plain_path = "/plain"
+    url = ""
+
+
+class OurHub(Hub):
+    """
+    Heliograph in an application, in the environment that runs the bench.
+
+    Args:
+        url: Of its broker. `{folder}` in it becomes a new private folder, as in
+            `"sqlite:///{folder}/events.sqlite3"`. A Redis is the caller's.
+        settings: Fields of `HubConfig` beside `SETTINGS`, such as `compression`.
+        workers: Processes that listen on the one port.
+        label: What tables call it where several of ours are compared.
+    """
+
+    server: str
+
+    def __init__(
+        self,
+        url: str = "memory:",
+        settings: dict[str, Any] | None = None,
+        *,
+        workers: int = 1,
+        label: str = "",
+    ) -> None:
+        self.url = url
+        self.settings = SETTINGS | (settings or {})
+        self.workers = workers
+        package, framework = self.server.split()
+        self.name = f"Heliograph, {framework} on {package} {version(package)}{label}"
+
+    def why_missing(self) -> str | None:
+        """Return None: whoever runs the bench has it."""
+        return None
+
+    def command(self, port: int, streams: int) -> Sequence[str]:
+        """Return the command that serves the application on a port."""
+        raise NotImplementedError
+
+    def start(self, folder: pathlib.Path, streams: int) -> Iterator[Started | Running]:
+        """Yield the server."""
+        (port,) = free_ports()
+        running = OurRunning(port)
+        running.url = self.url.replace("{folder}", str(folder))
+        environment = {"URL": running.url, "SETTINGS": json.dumps(self.settings)}
+        yield Started(
+            self.command(port, streams), folder, cwd=HERE / "apps", env=environment
+        )
+        yield running
