@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # As for the peers that uvicorn serves, too.
 OPTIONS = (
-    *("--loop", "uvloop", "--http", "httptools", "--lifespan", "on"),
+    *("--loop", "uvloop", "--http", "httptools"),
     *("--host", "127.0.0.1", "--backlog", "4096", "--timeout-keep-alive", "75"),
     *("--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "2"),
 )
