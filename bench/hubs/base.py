@@ -22,11 +22,13 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+import load
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # The load generator writes an event's number and the time over it.
-MARK = "~n000000000000t0000000000000000~"
+MARK = load.MARK.decode()
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 # What is installed and built for the bench.

@@ -14,7 +14,7 @@ from .base import (
     peers_python,
     pinned,
 )
-from .python_peers import PythonPeer
+from .python_peers import ALONE, PythonPeer
 
 if TYPE_CHECKING:
     import pathlib
@@ -67,6 +67,6 @@ class FlaskSSE(PythonPeer):
             ],
             folder,
             cwd=HERE / "apps",
-            env={"REDIS_URL": f"redis://127.0.0.1:{redis_port}"},
+            env=ALONE | {"REDIS_URL": f"redis://127.0.0.1:{redis_port}"},
         )
         yield Running(port)

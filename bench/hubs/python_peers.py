@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterator
 
+# Modules of the bench and of its environment have names of packages, such as redis.
+ALONE = {"PYTHONPATH": ""}
+
 
 class PythonPeer(Hub):
     """A Python package, installed with the pins of bench/constraints-peers.txt."""
@@ -40,5 +43,5 @@ class OnUvicorn(PythonPeer):
         """Yield uvicorn."""
         (port,) = free_ports()
         command = [peers_python(), "-m", "uvicorn", self.application, *OPTIONS]
-        yield Started([*command, "--port", str(port)], folder, cwd=HERE / "apps")
+        yield Started([*command, "--port", str(port)], folder, cwd=HERE / "apps", env=ALONE)
         yield Running(port)
