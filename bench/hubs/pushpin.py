@@ -61,8 +61,8 @@ push_in_http_max_headers_size=10000
 push_in_http_max_body_size=1000000
 stats_spec=ipc://{{rundir}}/{{ipc_prefix}}stats
 command_spec=ipc://{{rundir}}/{{ipc_prefix}}command
-message_rate=1000000000
-message_hwm=1000000000
+message_rate=1000000
+message_hwm=10000000
 """
 # The application: a static answer that tells pushpin to hold the stream.
 ORIGIN = """\
