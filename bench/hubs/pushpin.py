@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterator
 
-# Its limit of 2,500 messages a second, each delivery being one, and of what waits for that
-# is lifted. Debian's zurl, which asks the application, is a service of the system: here is
-# one of our own.
+# Its limit of 2,500 messages a second, each delivery being one, is lifted, not raised: any
+# rate sends in batches, one each 25 ms. Debian's zurl, which asks the application, is a
+# service of the system: here is one of our own.
 CONFIGURATION = """\
 [global]
 include=/usr/lib/pushpin/internal.conf
@@ -61,8 +61,8 @@ push_in_http_max_headers_size=10000
 push_in_http_max_body_size=1000000
 stats_spec=ipc://{{rundir}}/{{ipc_prefix}}stats
 command_spec=ipc://{{rundir}}/{{ipc_prefix}}command
-message_rate=1000000
-message_hwm=10000000
+message_rate=-1
+message_hwm=-1
 """
 # The application: a static answer that tells pushpin to hold the stream.
 ORIGIN = """\
@@ -111,8 +111,9 @@ class Pushpin(Hub):
     """
     Pushpin with all of its processes and its application on the core.
 
-    When many streams are opened at once, it cancels a few of them ("received message out of
-    sequence", between its processes): one to three of a thousand, which are closed.
+    When many streams are opened at once, messages between its processes overtake each other
+    ("received message out of sequence") and it cancels the streams: of 256 in flight about
+    a third got 500 or 502, of 64 or fewer all were opened, of 32 all 10,000.
     """
 
     # It asks the application what a client has missed, and this one does not know.
