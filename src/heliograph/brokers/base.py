@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from ..event import Event
     from .values import Attempt, History, Retained, Terms
 
-__all__ = ["Broker", "Listener"]
+__all__ = ["Broker", "Listener", "PromptBroker"]
 
 
 class Listener(Protocol):
@@ -344,5 +344,28 @@ class Broker(Protocol):
 
         Args:
             channel: Any name, listened to or not.
+        """
+        ...
+
+
+class PromptBroker(Protocol):
+    """
+    What a broker may have beside :class:`Broker`: appends that wait for nothing.
+
+    A hub calls them in place of :meth:`Broker.append`, and saves a task for each event.
+    """
+
+    def append_at_once(self, channel: str, event: Event, *, terms: Terms = PLAIN) -> Entry:
+        """
+        Store an event as the next of its channel. See :meth:`Broker.append`.
+
+        Args:
+            channel: A valid name.
+            event: Any event.
+            terms: What is to be done beside storing it.
+
+        Raises:
+            ChannelEndedError: As for :meth:`Broker.append`, and so is the next.
+            TooManyRetainedError: See there. No other errors.
         """
         ...

@@ -122,6 +122,10 @@ class MemoryBroker(Broker, Inspectable):
         repeats: Attempt | None = None,  # noqa: ARG002 - this cannot fail
     ) -> Entry:
         """Store an event as the next of its channel. It lives as long as the process."""
+        return self.append_at_once(channel, event, terms=terms)
+
+    def append_at_once(self, channel: str, event: Event, *, terms: Terms = PLAIN) -> Entry:
+        """Store an event as the next of its channel, and wait for nothing."""
         found = self._found(channel)
         now = self._clock()
         self._trim(found, now)

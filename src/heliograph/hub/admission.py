@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
+import itertools
 import logging
 import random
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ..channels.names import MAX_CHANNELS
 from ..channels.start import StartKind
 from ..errors import TooManySubscribersError
 from ..logs import Logger
@@ -139,7 +141,9 @@ class AdmissionControl:
         self._slots = slots
         self._counters = counters
         self._subscribers: dict[int, Subscriber] = {}
-        self._last_number = 0
+        # Numbers that were given out, and those whose clients had their turn on the loop.
+        self._numbers = itertools.count(1)
+        self._settled = 0
         # One object for all subscribers.
         self._last_words = lambda: recycling.last_words(len(self))
 
@@ -161,13 +165,54 @@ class AdmissionControl:
         """
         return self._subscribers.get(number)
 
+    def new_number(self) -> int:
+        """Return the number of a client that is going to be admitted. For any thread."""
+        return next(self._numbers)
+
+    def streams_at(self, address: str | None) -> int:
+        """Return how many streams an address has; 0 if it is not known. For any thread."""
+        return 0 if address is None else self._slots.streams(address)
+
+    def is_certain(self, number: int, admission: Admission) -> bool:
+        """
+        Return whether a client will be admitted, whoever comes before. For any thread.
+
+        Args:
+            number: From :meth:`new_number`.
+            admission: The stream that the client may open.
+
+        Returns:
+            False if a cap might be reached by then.
+        """
+        # In this order: a client that is settled in between counts twice, and not never.
+        before = number - self._settled - 1
+        config, channels, address = self._config, admission.channels, admission.address
+        more_channels = (before + 1) * MAX_CHANNELS
+        if (
+            len(self) + before >= config.max_subscribers
+            or self._table.in_use_with(()) + more_channels > config.max_channels
+            or not _descriptors.have_room_for(before + 1)
+        ):
+            return False
+        limit = config.max_subscribers_per_channel
+        if any(self._table.subscribers(name) + before >= limit for name in channels):
+            return False
+        if address is None:
+            return True
+        streams = config.max_subscribers_per_address
+        if streams is not None and self._slots.streams(address) + before >= streams:
+            return False
+        at_most = config.max_channels_per_address
+        return at_most is None or self._slots.channels(address) + more_channels <= at_most
+
     def admit(
-        self, admission: Admission, observers: Sequence[Observer]
+        self, number: int, admission: Admission, observers: Sequence[Observer]
     ) -> tuple[Subscriber, int]:
         """
         Admit a client, with a slot of its own. See :meth:`.clients.Clients.admit`.
 
         Args:
+            number: From :meth:`new_number`, for this call only.
             admission: The stream that the client may open.
             observers: Of the subscriber, this one included. Shared by all.
 
@@ -178,13 +223,13 @@ class AdmissionControl:
             TooManySubscribersError: A cap is reached.
         """
         channels, address = admission.channels, admission.address
+        self._settled += 1
         self._check(address, channels, has_connection=not admission.is_program)
         self._table.make_room(channels, self._config.max_channels + 1)
         at_address = self._slots.take(address, len(channels))
-        self._last_number += 1
         kind = TracedSubscriber if admission.is_traced else Subscriber
         subscriber = kind(
-            self._last_number,
+            number,
             channels,
             admission.last_event_id,
             start=admission.start,

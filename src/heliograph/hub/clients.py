@@ -103,7 +103,33 @@ class Clients:
         Raises:
             TooManySubscribersError: A cap is reached.
         """
-        subscriber, at_address = self._admission.admit(admission, self._observers)
+        return self.admit_as(self._admission.new_number(), admission)
+
+    def expect(self, admission: Admission) -> tuple[Ticket, bool]:
+        """
+        Return a ticket for a client, and whether it will be admitted. For any thread.
+
+        Args:
+            admission: The stream that the client may open.
+
+        Returns:
+            A ticket, of which :meth:`admit_as` must be told the number, whatever happens;
+            and False if a cap may be reached, and so that be refused.
+        """
+        number = self._admission.new_number()
+        is_certain = self._admission.is_certain(number, admission)
+        at_address = self._admission.streams_at(admission.address) + 1
+        return Ticket(self._hub, number, at_address, len(self) + 1), is_certain
+
+    def admit_as(self, number: int, admission: Admission) -> Ticket:
+        """
+        Reserve a slot for a client whose number is known. See :meth:`admit`.
+
+        Args:
+            number: Of the ticket from :meth:`expect`.
+            admission: What that was called with.
+        """
+        subscriber, at_address = self._admission.admit(number, admission, self._observers)
         arrived_at = admission.arrived_at
         if self.is_finishing or (
             arrived_at is not None

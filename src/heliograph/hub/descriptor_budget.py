@@ -60,6 +60,18 @@ class DescriptorBudget:
         self._may_begin -= 1
         return True
 
+    def have_room_for(self, streams: int) -> bool:
+        """
+        Return whether so many streams may begin, and more. For any thread.
+
+        Args:
+            streams: Their number.
+
+        Returns:
+            False if there may be too few descriptors, or nobody has counted lately.
+        """
+        return self._clock() < self._counts_until and self._may_begin > 2 * streams
+
     def _look(self, now: float) -> None:
         limit = _limit()
         room = limit - min(limit // 2, _LEFT_TO_OTHERS) - _open_now(limit)

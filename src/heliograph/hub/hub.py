@@ -47,7 +47,14 @@ from .timings import DEFAULT_TIMINGS, Timings
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Iterable,
+        Iterator,
+    )
 
     from ..brokers.base import Broker
     from ..brokers.values import Terms
@@ -220,8 +227,25 @@ class Hub:
             HubClosedError: The hub has been closed. If that happened meanwhile the event
                 may or may not be there.
         """
+        entries = self.begin_publish(channels, event, terms)
+        return entries if isinstance(entries, list) else await entries
+
+    def begin_publish(
+        self, channels: Iterable[str], event: Event, terms: Terms = PLAIN
+    ) -> list[Entry] | Coroutine[None, None, list[Entry]]:
+        """
+        Do what :meth:`publish` does, at once if storage is not waited for.
+
+        Returns:
+            The entries, or the coroutine that returns them.
+        """
         with self._closing_reported():
-            return await self._publishing.publish(channels, event, terms)
+            entries = self._publishing.begin_publish(channels, event, terms)
+        return entries if isinstance(entries, list) else self._published(entries)
+
+    async def _published(self, entries: Coroutine[None, None, list[Entry]]) -> list[Entry]:
+        with self._closing_reported():
+            return await entries
 
     async def ask(self, question: Callable[[ChannelState], Awaitable[_Answer]]) -> _Answer:
         """
@@ -314,6 +338,21 @@ class Hub:
         """
         self._check_open()
         return self._clients.admit(admission)
+
+    def expect(self, admission: Admission) -> tuple[Ticket, bool]:
+        """Return a ticket for :meth:`admit_as`, and whether that will succeed."""
+        return self._clients.expect(admission)
+
+    def admit_as(self, ticket: Ticket, admission: Admission) -> Ticket:
+        """
+        Reserve the slot of a ticket from :meth:`expect`. See :meth:`admit`.
+
+        Raises:
+            TooManySubscribersError: A cap is reached.
+            HubClosedError: The hub has been closed.
+        """
+        self._check_open()
+        return self._clients.admit_as(ticket.number, admission)
 
     async def locate(self, ticket: Ticket) -> bool:
         """Wait for a client's position; return whether there is something to serve."""

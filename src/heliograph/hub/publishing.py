@@ -22,7 +22,7 @@ from ..logs import Logger
 from ..wire.encoder import body_fits, encode_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from ..brokers.values import Terms
     from ..channels.entry import Entry
@@ -94,6 +94,40 @@ class Publishing:
             BrokerUnavailableError: Storage failed, or took longer than
                 ``publish_timeout_seconds``; then the event may or may not be there.
         """
+        entries = self.begin_publish(channels, event, terms)
+        return entries if isinstance(entries, list) else await entries
+
+    def begin_publish(
+        self, channels: Iterable[str], event: Event, terms: Terms = PLAIN
+    ) -> list[Entry] | Coroutine[None, None, list[Entry]]:
+        """
+        Do what :meth:`publish` does, at once if storage is not waited for.
+
+        Returns:
+            The entries, or the coroutine that returns them.
+        """
+        names = self._checked(channels, event)
+        append = self._storage.append_at_once
+        if append is None or len(names) > 1:
+            return self._publish(names, event, terms)
+        entries = [append(names[0], event, terms=terms)]
+        self._count(entries)
+        return entries
+
+    async def _publish(self, names: list[str], event: Event, terms: Terms) -> list[Entry]:
+        async with self.time_limit():
+            if len(names) == 1:
+                # The usual case needs no task, and so no turn of a busy loop.
+                entries = [await self._append(names[0], event, terms)]
+            else:
+                entries = await asyncio.gather(
+                    *(self._append(name, event, terms) for name in names)
+                )
+        self._count(entries)
+        return entries
+
+    def _checked(self, channels: Iterable[str], event: Event) -> list[str]:
+        """Return the channels, each once, if the event may be published."""
         if not body_fits(event, self._config.max_event_bytes):
             raise EventTooLargeError(
                 len(encode_body(event)), self._config.max_event_bytes, _SMALLER
@@ -108,18 +142,12 @@ class Publishing:
         names = list(dict.fromkeys(channels))
         for name in names:
             _check_own_id(name, event)
-        async with self.time_limit():
-            if len(names) == 1:
-                # The usual case needs no task, and so no turn of a busy loop.
-                entries = [await self._append(names[0], event, terms)]
-            else:
-                entries = await asyncio.gather(
-                    *(self._append(name, event, terms) for name in names)
-                )
+        return names
+
+    def _count(self, entries: list[Entry]) -> None:
         self._counters.published += len(entries)
         if _log.isEnabledFor(logging.DEBUG):
             self._log_entries(entries)
-        return entries
 
     async def end(self, channel: str, event: Event | None, terms: Terms) -> Entry:
         """

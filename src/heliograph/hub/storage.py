@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..brokers.values import PLAIN, Attempt
 
 if TYPE_CHECKING:
-    from ..brokers.base import Broker
+    from ..brokers.base import Broker, PromptBroker
     from ..brokers.values import History, Retained, Terms
     from ..channels.entry import Entry
     from ..channels.position import Position
@@ -31,11 +31,18 @@ class Storage:
     Args:
         broker: Is open.
         availability: Records whether the broker does what it is asked for.
+
+    Attributes:
+        append_at_once: Appends and waits for nothing; :obj:`None` if the broker cannot. See
+            :class:`.PromptBroker`.
     """
 
     def __init__(self, broker: Broker, availability: Availability) -> None:
         self._broker = broker
         self._availability = availability
+        is_prompt = hasattr(broker, "append_at_once")
+        prompt = cast("PromptBroker", broker) if is_prompt else None
+        self.append_at_once = None if prompt is None else prompt.append_at_once
         self._reading = asyncio.Semaphore(_PAGES_AT_ONCE)
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import signal
 import socket
 import sqlite3
@@ -11,16 +12,91 @@ import threading
 
 import pytest
 
-from heliograph import BrokerUnavailableError, Event, HubClosedError, HubConfig
+from heliograph import (
+    BrokerUnavailableError,
+    Event,
+    HubClosedError,
+    HubConfig,
+    TooManySubscribersError,
+)
 from heliograph.hub import Admission, HubThread
 from heliograph.hub.threaded import hub_thread, loop
 from heliograph.hub.timings import Timings
 from servers import until
 
+# One stream may have more channels, so no slot is certain before the loop was asked.
+NEAR_A_CAP = HubConfig(max_channels=63)
+
+
+def test_a_slot_that_is_certain(url):
+    """Nobody waits for the loop: it admits the client when it comes to that."""
+    hub = HubThread(url, HubConfig())
+    # The descriptors of the process are counted now and then, by the loop.
+    hub.release(hub.admit(Admission(("a",))))
+    busy, done = threading.Event(), threading.Event()
+
+    def block():
+        busy.set()
+        done.wait(10)
+
+    loop.process.current.loop.call_soon_threadsafe(block)
+    busy.wait()
+    ticket = hub.admit(Admission(("a",), address="192.0.2.1"))
+    done.set()
+
+    assert (ticket.at_address, ticket.in_process) == (1, 1)
+    assert hub.statistics().subscribers == 1
+    hub.release(ticket)
+    assert hub.statistics().subscribers == 0
+    hub.close()
+    hub.release(ticket)
+
+
+# What may not be exceeded, and by how many streams it is reached. Add a row, not a test.
+CAPS = {
+    "all": (HubConfig(max_subscribers=40), 40),
+    "channel": (HubConfig(max_subscribers_per_channel=40), 40),
+    "address": (HubConfig(max_subscribers_per_address=40), 40),
+    "channels": (HubConfig(max_channels=400), 400),
+    "channels of an address": (HubConfig(max_channels_per_address=400), 400),
+}
+
+
+@pytest.mark.parametrize("cap", CAPS)
+def test_caps_hold_whoever_comes_at_once(cap):
+    """As many as may are admitted, and no more, by threads that wait for the loop or do not."""
+    config, limit = CAPS[cap]
+    has_own_channel = cap.startswith("channels")
+    hub = HubThread("memory:", config)
+    numbers, tickets, refused = itertools.count(), [], []
+
+    def ask():
+        for _ in range(limit // 4):
+            channel = f"c{next(numbers)}" if has_own_channel else "a"
+            try:
+                tickets.append(hub.admit(Admission((channel,), address="192.0.2.1")))
+            except TooManySubscribersError as error:
+                refused.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    statistics = hub.statistics()
+    assert (len(tickets), statistics.subscribers) == (limit, limit)
+    assert len(refused) == statistics.refused == limit
+    assert len({ticket.number for ticket in tickets}) == limit
+    for ticket in tickets:
+        hub.release(ticket)
+    assert hub.statistics().subscribers == 0
+    hub.close()
+
 
 def test_an_answer_that_comes_too_late(url):
     """Whoever gave up waiting for a slot does not hold one."""
-    hub = HubThread(url, HubConfig(), timings=Timings(admit_seconds=0.1))
+    hub = HubThread(url, NEAR_A_CAP, timings=Timings(admit_seconds=0.1))
     hub.publish(["a"], Event("x"))
     busy, done = threading.Event(), threading.Event()
 
@@ -44,7 +120,7 @@ class Interrupted(BaseException):
 
 def test_an_answer_that_nobody_waits_for(url):
     """A caller that is interrupted while it waits for a slot does not hold one."""
-    hub = HubThread(url, HubConfig())
+    hub = HubThread(url, NEAR_A_CAP)
     hub.publish(["a"], Event("x"))
     busy, done = threading.Event(), threading.Event()
 

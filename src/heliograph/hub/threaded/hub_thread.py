@@ -19,22 +19,23 @@ import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 from ...brokers import without_password
-from ...errors import BrokerUnavailableError, HubClosedError
+from ...errors import BrokerUnavailableError, HubClosedError, TooManySubscribersError
 from ...wire.framing import Framing
 from ..hub import open_hub
 from ..interface import Leave
 from ..timings import DEFAULT_TIMINGS, Timings
 from . import endings, process, streams
-from .loop import CLOSE_SECONDS, post, run
+from .loop import CLOSE_SECONDS, ask, post, run
 from .verbs import ThreadVerbs
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ...config import HubConfig
     from ..hub import Hub
     from ..interface import Adapter, Admission, Ticket
+    from .calls import Outcome
 
 __all__ = ["HubThread"]
 
@@ -86,30 +87,19 @@ class HubThread(ThreadVerbs):
             TooManySubscribersError: A cap is reached.
             HubClosedError: The process is about to end, or has no time to answer.
         """
-        # A caller that stops waiting, for lack of time or by an exception (that of Ctrl+C,
-        # a time-out of gevent), gives back the slot that it is never told of.
-        # A plain variable: an Event of gevent is not made for the loop's thread.
-        has_given_up = False
-        admitted: list[Ticket] = []
-
-        async def admit(hub: Hub) -> Ticket:
-            ticket = hub.admit(admission)
-            admitted.append(ticket)
-            if has_given_up:
-                hub.release(ticket)
-            return ticket
-
-        def give_back() -> None:
-            for ticket in admitted:
-                hub.release(ticket)
-
         hub = self._opened()
+        ticket, is_certain = hub.expect(admission)
+        if is_certain:
+            # Far from all caps, which is usual, nobody waits for the loop: the thread
+            # goes on to hand the connection over, and the loop does both in this order.
+            post(_admit, hub, ticket, admission)
+            return ticket
         try:
-            return run(admit(hub), self._timings.admit_seconds)
+            return ask(lambda: hub.admit_as(ticket, admission), self._timings.admit_seconds)
         except BaseException as error:
-            has_given_up = True
-            # It may have been admitted in this very moment.
-            post(give_back)
+            # A caller that stops waiting, for lack of time or by an exception (that of
+            # Ctrl+C, a time-out of gevent), gives back the slot that it is never told of.
+            post(hub.release, ticket)
             if isinstance(error, TimeoutError):
                 raise HubClosedError("the hub does not answer") from error
             raise
@@ -242,7 +232,7 @@ class HubThread(ThreadVerbs):
                 " told to close",
             ) from error
 
-    def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
+    def _get(self, function: Callable[[Hub], Outcome[_Result]]) -> _Result:
         if process.is_forking_here():
             # The fork holds what storage would need, and begins when this returns.
             raise BrokerUnavailableError(
@@ -252,7 +242,7 @@ class HubThread(ThreadVerbs):
             )
         hub = self._opened()
         try:
-            return run(function(hub), self.config.publish_timeout_seconds)
+            return ask(lambda: function(hub), self.config.publish_timeout_seconds)
         except TimeoutError as error:
             raise BrokerUnavailableError(
                 without_password(self.url),
@@ -325,6 +315,13 @@ class HubThread(ThreadVerbs):
             self._dropped.detach()
         self._hub = self._opening = self._dropped = None
         return inherited
+
+
+def _admit(hub: Hub, ticket: Ticket, admission: Admission) -> None:
+    # Descriptors may be used up meanwhile, or the hub be closed. Then the stream ends as it
+    # begins, and the client is refused when it reconnects.
+    with contextlib.suppress(TooManySubscribersError, HubClosedError):
+        hub.admit_as(ticket, admission)
 
 
 def _retrieve(opening: asyncio.Task[Hub]) -> None:

@@ -11,22 +11,24 @@ request, with everything that depends on it, and a stream would keep it while it
 from __future__ import annotations
 
 import _queue
-import asyncio
 import contextlib
 import contextvars
 import os
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import native
 from ...errors import HubClosedError
 from ...logs import Logger
+from .calls import Call
 from .event_loop import new_event_loop
-from .waiting import new_waiter
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine
 
-__all__ = ["CLOSE_SECONDS", "LoopThread", "post", "run"]
+    from .calls import Outcome
+
+__all__ = ["CLOSE_SECONDS", "LoopThread", "ask", "post", "run"]
 
 _log = Logger("heliograph.hub")
 
@@ -49,7 +51,7 @@ class LoopThread:
     def __init__(self) -> None:
         self.loop = contextvars.Context().run(new_event_loop)
         self.process = os.getpid()
-        self.calls: set[_Call[Any]] = set()
+        self.calls: set[Call[Any]] = set()
         self._is_stopping = False
         self._ended: native.SimpleQueue[None] = native.SimpleQueue()
         native.start_thread(self._run, "heliograph-hub")
@@ -84,52 +86,6 @@ class LoopThread:
 def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     # It writes to the log, whose handlers may wait for greenlets.
     native.hand_over(loop.default_exception_handler, context)
-
-
-class _Call(Generic[_Result]):
-    """
-    A coroutine that runs on the loop, and the caller that waits for its result.
-
-    Args:
-        coroutine: Runs from :meth:`begin` on.
-    """
-
-    def __init__(self, coroutine: Coroutine[None, None, _Result]) -> None:
-        self._coroutine = coroutine
-        self._task: asyncio.Task[_Result] | None = None
-        self._waiter = new_waiter()
-
-    def begin(self) -> None:
-        """Run the coroutine. Called on the loop."""
-        self._task = asyncio.get_running_loop().create_task(self._coroutine)
-        self._task.add_done_callback(self._end)
-
-    def cancel(self) -> None:
-        """Cancel the coroutine. Called on the loop, after :meth:`begin`."""
-        if self._task is not None:
-            self._task.cancel()
-
-    def give_up(self) -> None:
-        """End the wait without a result: the loop has ended."""
-        self._waiter.wake()
-
-    def wait(self, seconds: float | None) -> bool:
-        """Return whether the wait is over within some seconds; :obj:`None` is for ever."""
-        return self._waiter.wait(seconds)
-
-    def result(self) -> _Result:
-        """Return or raise what the coroutine has, after the wait."""
-        if self._task is None:
-            self._coroutine.close()
-        elif self._task.done() and not self._task.cancelled():
-            return self._task.result()
-        raise HubClosedError("the hub was closed before it could answer")
-
-    def _end(self, task: asyncio.Task[_Result]) -> None:
-        # Looked at: asyncio would log the exception of a call that nobody waits for.
-        if not task.cancelled():
-            task.exception()
-        self._waiter.wake()
 
 
 class _Process:
@@ -172,18 +128,43 @@ def run(coroutine: Coroutine[None, None, _Result], seconds: float | None) -> _Re
         RuntimeError: Called from the loop's own thread, or in a process that was forked
             without Python being told.
     """
+    call: Call[_Result] = Call(lambda: coroutine, coroutine.close)
+    return _done(call, seconds)
+
+
+def ask(function: Callable[[], Outcome[_Result]], seconds: float | None) -> _Result:
+    """
+    Call a function on the loop, and wait for its result, as :func:`run` does.
+
+    Args:
+        function: Must not block. Returns its result, which costs no task then, or the
+            coroutine that does.
+        seconds: See :func:`run`.
+
+    Returns:
+        The result.
+
+    Raises:
+        TimeoutError: As :func:`run`, and so are the next.
+        HubClosedError: See there.
+        RuntimeError: See there.
+    """
+    return _done(Call(function), seconds)
+
+
+def _done(call: Call[_Result], seconds: float | None) -> _Result:
     try:
         current = _started()
         if native.is_ours():
-            raise RuntimeError(  # noqa: TRY301 - all that fails here closes the coroutine
+            raise RuntimeError(  # noqa: TRY301 - all that fails here drops the call
                 "called from a thread of the hub, which would wait for itself: the garbage"
                 " collector calls __del__ in any thread, so start a thread there"
             )
-        call = _Call(coroutine)
+        call.expect()
         # First: a loop that ends from now on ends the wait.
         current.calls.add(call)
     except BaseException:
-        coroutine.close()
+        call.drop()
         raise
     is_over = False
     try:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..channel_state import ChannelState
     from ..hub import Hub
     from ..statistics import HubStatistics
+    from .calls import Outcome
 
 __all__ = ["ThreadVerbs"]
 
@@ -29,8 +30,13 @@ class ThreadVerbs(ABC):
     """The calls of :class:`.StreamHub` that concern channels and not clients."""
 
     @abstractmethod
-    def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
+    def _get(self, function: Callable[[Hub], Outcome[_Result]]) -> _Result:
         """Return what a function returns, called with the hub on its loop."""
+
+    def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
+        """Return what a function's coroutine returns."""
+        asked: Callable[[Hub], Outcome[_Result]] = function
+        return self._get(asked)
 
     def publish(
         self, channels: Sequence[str], event: Event, terms: Terms = PLAIN
@@ -59,7 +65,7 @@ class ThreadVerbs(ABC):
             HubClosedError: The hub was closed meanwhile, and the event may or may not be
                 there; or the process is about to end.
         """
-        return self._call(lambda hub: hub.publish(channels, event, terms))
+        return self._get(lambda hub: hub.begin_publish(channels, event, terms))
 
     def end(self, channel: str, event: Event | None, terms: Terms) -> str:
         """End a channel. See :meth:`.ChannelState.end`."""
@@ -138,11 +144,7 @@ class ThreadVerbs(ABC):
         Raises:
             HubClosedError: The hub was closed meanwhile, or the process is about to end.
         """
-
-        async def statistics(hub: Hub) -> HubStatistics:
-            return hub.statistics()
-
-        return self._call(statistics)
+        return self._get(lambda hub: hub.statistics())
 
     def _ask(self, question: Callable[[ChannelState], Awaitable[_Result]]) -> _Result:
         return self._call(lambda hub: hub.ask(question))
