@@ -86,7 +86,9 @@ class Dummy:
             OSError: The process has no descriptor left.
         """
         with self._servers_end:
-            self._servers_end.setblocking(os.get_blocking(self._number))
+            blocks = os.get_blocking(self._number)
+            if blocks != os.get_blocking(self._servers_end.fileno()):
+                self._servers_end.setblocking(blocks)
             os.dup2(self._servers_end.fileno(), self._number, inheritable=False)
 
     def written_head(self, comment: bytes, framing: Framing) -> bytes | None:
@@ -168,7 +170,10 @@ def swap(
     Raises:
         OSError: The process has no descriptor left. The server keeps the connection.
     """
-    identity = identity_of(number)
+    # A socket object has no number from the moment before it is closed. So if it has it
+    # still, what was duplicated is the connection and not what came after it. Where there
+    # is no such object the connections are compared.
+    identity = identity_of(number) if connection is None else None
     servers_end, peer = socket.socketpair()
     taken = None
     try:
@@ -176,10 +181,11 @@ def swap(
         peer.shutdown(socket.SHUT_WR)
         dummy = Dummy(servers_end, peer, number)
         taken = duplicate(number)
-        # A socket object has no number from the moment before it is closed. So if it has
-        # it still, what was duplicated is the connection and not what came after it.
-        is_closed = connection is not None and connection.fileno() != number
-        if is_closed or identity is None or identity_of(taken.fileno()) != identity:
+        if connection is not None:
+            is_closed = connection.fileno() != number
+        else:
+            is_closed = identity is None or identity_of(taken.fileno()) != identity
+        if is_closed:
             _close(servers_end, peer, taken)
             return None
         dummy.put()
