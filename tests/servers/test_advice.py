@@ -50,8 +50,9 @@ def test_recycling(caplog, monkeypatch, requests, streams, warns):
     options = {"max-requests": str(requests).encode()}
     monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt=options))
 
+    advice = Advice(logging.getLogger("face"), url_setting="URL")
     for more in range(2):
-        ADVICE.about_recycling(GUNICORN, streams + more * warns)
+        advice.about_recycling(GUNICORN, streams + more * warns)
 
     found = [f"after {requests} requests (--max-requests)" in m for m in caplog.messages]
     assert found == [True] * warns

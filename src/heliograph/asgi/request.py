@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..faces import StreamRequest
+from ..faces import FIELDS, StreamRequest
 from .arrivals import note_arrival
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stream_request"]
 
+_NAMES = {name.encode(): name for name in FIELDS}
 _LISTS = frozenset({"accept", "accept-encoding"})
 
 
@@ -26,7 +27,10 @@ def stream_request(scope: Scope, *, follows_view: bool = False) -> StreamRequest
     client = scope.get("client")
     headers: dict[str, str] = {}
     for octets, value in scope["headers"]:
-        name, text = bytes(octets).decode("latin-1"), bytes(value).decode("latin-1")
+        name = _NAMES.get(bytes(octets))
+        if name is None:
+            continue
+        text = bytes(value).decode("latin-1")
         if name in _LISTS and name in headers:
             # The lines of a list are one list (RFC 9110 section 5.3), as servers of WSGI
             # have joined them.

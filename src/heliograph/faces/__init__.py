@@ -33,12 +33,13 @@ from .decision import NeedsVerdict, admission_by_view, decide
 from .headers import stream_headers
 from .publishing import check_key, dumps_json, event_for, terms_for
 from .refusal import Refusal, log_refusal, unavailable
-from .request import DEFAULT_CHANNEL, METHODS, StreamRequest
+from .request import DEFAULT_CHANNEL, FIELDS, METHODS, StreamRequest
 from .tokens import read_keys, signed_parameters
 
 __all__ = [
     "ARRIVED",
     "DEFAULT_CHANNEL",
+    "FIELDS",
     "METHODS",
     "Access",
     "Admission",

@@ -23,13 +23,23 @@ from .field_names import CHANNEL, LAST_EVENT_ID, START, TOKEN, check_field_names
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["DEFAULT_CHANNEL", "MAX_QUERY_FIELDS", "METHODS", "StreamQuery", "StreamRequest"]
+__all__ = [
+    "DEFAULT_CHANNEL",
+    "FIELDS",
+    "MAX_QUERY_FIELDS",
+    "METHODS",
+    "StreamQuery",
+    "StreamRequest",
+]
 
 DEFAULT_CHANNEL = "sse"
 """The channel of a publish and of a stream that name none, as in Flask-SSE."""
 
 METHODS = ("GET", "HEAD")
 """The methods with which a stream can be requested."""
+
+FIELDS = ("accept", "accept-encoding", "last-event-id")
+"""The header fields on which a stream depends, in lower case."""
 
 MAX_QUERY_FIELDS = 1_000
 """
@@ -55,9 +65,9 @@ class StreamRequest:
     Args:
         method: The method, in capitals.
         query_string: What follows the ``?`` of the URL, percent-encoded as received.
-        headers: Field names in lower case, and the values as Latin-1 text (PEP 3333). Of a
-            field that occurs several times, the first; of ``accept-encoding`` all, joined
-            with commas.
+        headers: Those of :data:`FIELDS` that the request has, and their values as Latin-1
+            text (PEP 3333). Of a field that occurs several times, the first; of
+            ``accept-encoding`` all, joined with commas.
         address: The client's address as the server reports it; :obj:`None` if it does not.
         arrived_at: When the request arrived: a result of :func:`time.monotonic_ns`.
     """

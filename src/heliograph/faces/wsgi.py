@@ -114,7 +114,9 @@ def serve_stream(
         client = _Client(hub, ticket, connection, admission.coding, on_close)
         blocks: Iterator[bytes] = iter(())
         if may_take_over and connection.may_be_taken:
-            blocks = client.handed_over(partial(advice.about_waiting, environ, connection))
+            blocks = client.handed_over(
+                start_response, partial(advice.about_waiting, environ, connection)
+            )
         else:
             if may_take_over:
                 advice.about_waiting(environ, connection)
@@ -151,11 +153,14 @@ class _Client:
         self._on_close = on_close
         self._dummy: Dummy | None = None
 
-    def handed_over(self, on_kept: Callable[..., None]) -> Iterator[bytes]:
+    def handed_over(
+        self, start_response: StartResponse, on_kept: Callable[..., None]
+    ) -> Iterator[bytes]:
         """
         Hand the connection to the hub when the server has written the head.
 
         Args:
+            start_response: From the server.
             on_kept: Called if the server keeps its connection, with whether that is since
                 the comment was changed, ``is_changed``.
 
@@ -185,6 +190,7 @@ class _Client:
                 if self._dummy is None:
                     connection.give_back(clients, dummy)
             if head is not None:
+                connection.close_after_response(start_response)
                 self._hub.adopt(self._ticket, clients, head, connection.framing)
                 return
         on_kept(is_changed=taken is not None)

@@ -9,7 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from flask import abort, request
 
-from ..faces import METHODS, Refusal, StreamRequest, log_refusal, noted_arrival
+from ..faces import FIELDS, METHODS, Refusal, StreamRequest, log_refusal, noted_arrival
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,13 +25,18 @@ __all__ = [
 ]
 
 
+# Header fields, and what WSGI calls them (PEP 3333).
+_KEYS = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in FIELDS}
+
+
 def stream_request() -> StreamRequest:
     """Return the values of the current request."""
-    arrived_at = noted_arrival(request.environ)
+    environ = request.environ
+    arrived_at = noted_arrival(environ)
     return StreamRequest(
         method=request.method,
         query_string=request.query_string,
-        headers={name.lower(): value for name, value in request.headers},
+        headers={name: environ[key] for name, key in _KEYS.items() if key in environ},
         address=request.remote_addr,
         arrived_at=time.monotonic_ns() if arrived_at is None else arrived_at,
     )

@@ -105,14 +105,18 @@ class Joining:
         """
         expires_at = subscriber.expires_at
         expires_in = None if expires_at is None else expires_at - time.time()
-        greeting = b"" if subscriber.is_greeted else self.greet(subscriber)
-        subscriber.begin(sink, greeting, expires_in)
+        first = b"" if subscriber.is_greeted else self.greet(subscriber)
+        heads = self._table.heads(subscriber.channels)
+        is_at_heads = heads is not None and self._is_at(subscriber, heads)
+        if heads is not None and is_at_heads:
+            # Together with the greeting: each write costs as much as all of this.
+            opening = self._opening.block(heads, resumed=subscriber.resumes)
+            first += subscriber.selection.coding.code((opening,))
+        subscriber.begin(sink, first, expires_in)
         if not subscriber.is_open:
             return  # the client has left already, or its server stops
-        heads = self._table.heads(subscriber.channels)
-        if heads is not None and self._is_at(subscriber, heads):
+        if is_at_heads:
             # The usual case needs no task: a page that was just opened missed nothing.
-            subscriber.give(self._opening.block(heads, resumed=subscriber.resumes))
             self._join(subscriber, heads)
             return
         self._feeds.expect(subscriber)

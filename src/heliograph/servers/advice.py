@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import logging
     from wsgiref.types import WSGIEnvironment
 
-    from .interface import WsgiConnection
+    from .interface import RequestLimit, WsgiConnection
 
 __all__ = ["Advice"]
 
@@ -47,6 +48,8 @@ class Advice:
     def __init__(self, log: logging.Logger, *, url_setting: str) -> None:
         self._log = log
         self._url_setting = url_setting
+        # By the id of the process: a child of a fork may have another server.
+        self._limits: dict[int, RequestLimit | None] = {}
 
     def about_connections(self, environ: WSGIEnvironment, streams: int) -> None:
         """
@@ -79,7 +82,10 @@ class Advice:
             environ: The request for a stream, as the server made it.
             streams: Number of streams that are open in this process, including this one.
         """
-        limit = request_limit()
+        if os.getpid() not in self._limits:
+            # It does not change, and looking for it takes a part of each stream's time.
+            self._limits = {os.getpid(): request_limit()}
+        limit = self._limits[os.getpid()]
         if limit is not None and streams * _REQUESTS_PER_STREAM > limit.requests:
             self._warn(
                 f"{_server(environ)} replaces this process after {limit.requests} requests"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from typing import Any
 
+from .signals import handler_of_stop
 from .transport import outermost_of_task
 
 __all__ = ["has_several_processes"]
@@ -25,7 +25,7 @@ def has_several_processes() -> bool:
 
 def _of_signals() -> int:
     """Return the number that uvicorn, or a gunicorn around it, was given."""
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    server = handler_of_stop()
     config = getattr(server, "config", None)
     # gunicorn's worker has uvicorn call it.
     worker = getattr(getattr(config, "callback_notify", None), "__self__", None)

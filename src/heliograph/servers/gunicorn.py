@@ -18,12 +18,13 @@ from .transport import TransportConnection, outermost_of_task
 from .wsgi_connection import SocketConnection
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from .asgi_types import Receive, Send
     from .interface import IsStopping
 
 __all__ = [
+    "GunicornConnection",
     "asgi_connection_of",
     "request_limit",
     "stopping_worker",
@@ -36,7 +37,7 @@ _ENVIRON_KEYS = ("gunicorn.socket", "gunicorn.sock")
 
 def wsgi_connection_of(
     environ: WSGIEnvironment, is_stopping: IsStopping | None
-) -> SocketConnection | None:
+) -> GunicornConnection | None:
     """
     Return the connection of a request to one of gunicorn's workers for WSGI.
 
@@ -52,10 +53,26 @@ def wsgi_connection_of(
         if isinstance(connection, socket.socket):
             # gunicorn imports it where that is the protocol of its workers, and only there.
             is_http = "gunicorn.uwsgi.parser" not in sys.modules
-            return SocketConnection(
+            return GunicornConnection(
                 environ, connection, is_http=is_http, is_stopping=is_stopping
             )
     return None
+
+
+class GunicornConnection(SocketConnection):
+    """A connection of one of gunicorn's workers for WSGI."""
+
+    def close_after_response(self, start_response: StartResponse) -> None:
+        """
+        Tell the response to close its connection.
+
+        The worker with threads would have its poller wait for the next request, and a
+        thread read it: as much work as the stream was.
+        """
+        response = getattr(start_response, "__self__", None)
+        force_close = getattr(response, "force_close", None)
+        if type(response).__module__ == "gunicorn.http.wsgi" and callable(force_close):
+            force_close()
 
 
 def asgi_connection_of(receive: Receive, send: Send) -> TransportConnection | None:

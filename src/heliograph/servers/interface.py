@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     import socket
     from contextlib import AbstractContextManager
+    from wsgiref.types import StartResponse
 
     from ..config import HubConfig
     from ..hub import Adapter
@@ -192,6 +193,18 @@ class WsgiConnection(Protocol):
 
         Raises:
             OSError: The process has no descriptors left. The server keeps its connection.
+        """
+        ...
+
+    def close_after_response(self, start_response: StartResponse) -> None:
+        """
+        Have the server close what it takes for the connection, after this response.
+
+        A server that expects another request on it would wait for that, only to find that
+        the dummy has ended.
+
+        Args:
+            start_response: From the server, unless middleware has replaced it.
         """
         ...
 

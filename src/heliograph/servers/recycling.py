@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 from . import gunicorn, uvicorn_stop, uwsgi
+from .signals import handler_of_stop
 
 if TYPE_CHECKING:
     from .interface import RequestLimit
@@ -20,7 +20,7 @@ def request_limit() -> RequestLimit | None:
     Returns:
         :obj:`None` if there is none, or if the server is not gunicorn, uvicorn or uWSGI.
     """
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    server = handler_of_stop()
     return (
         uvicorn_stop.request_limit(server)
         or gunicorn.request_limit(server)

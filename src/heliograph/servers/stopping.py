@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 from .gunicorn import stopping_worker
+from .signals import handler_of_stop
 from .uvicorn_stop import stopping_server
 
 if TYPE_CHECKING:
@@ -21,5 +21,5 @@ def stopping_process() -> IsStopping | None:
     Returns:
         :obj:`None` if no known server handles it.
     """
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    server = handler_of_stop()
     return stopping_server(server) or stopping_worker(server)

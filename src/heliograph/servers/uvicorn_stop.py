@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .interface import RequestLimit
+from .signals import handler_of_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +129,7 @@ class Stop:
 
     def _was_told(self) -> bool:
         # Where the server can be seen: signals are handled in the main thread only.
-        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        server = handler_of_stop()
         is_stopping = stopping_server(server)
         return (
             is_stopping is not None

@@ -12,7 +12,7 @@ from ..wire.framing import Framing
 from .swap import swap
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from ..hub import Adapter
     from .interface import IsStopping
@@ -118,6 +118,9 @@ class SocketConnection:
         if number is None or not self._may_be_taken:
             return None
         return swap(number, self._connection)
+
+    def close_after_response(self, start_response: StartResponse) -> None:
+        """Do nothing: most servers close it, or find its end in no time."""
 
     def give_back(self, connection: socket.socket, dummy: Dummy) -> None:
         """See :class:`~heliograph.servers.interface.WsgiConnection`."""

@@ -47,8 +47,23 @@ class SocketSink(ConnectionSink):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the head, so that the client knows at once that it is connected."""
         self.take(transport)
-        self._transport.write(self._head)
         self._on_open(self)
+        self._send_head()
+
+    def write(self, data: bytes) -> None:
+        """Send the client some bytes: the first ones together with the head."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """End the stream. See :class:`.ConnectionSink`."""
+        self._send_head()
+        super().close()
+
+    def _send_head(self) -> None:
+        if self._head:
+            self.write(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report the loss."""
