@@ -3,6 +3,10 @@ Calls of scripts that are made at the same time, sent together on one connection
 
 While an answer is awaited more calls pile up, and are sent together as the next batch: so
 under load the batches grow, not the number of round trips, and one connection is enough.
+
+The driver's pipelines are not used: encoding a call takes them several times as long, and
+they give out no answer before the last one has arrived. Here each caller goes on as soon as
+its own answer is there, while Redis works on the others.
 """
 
 from __future__ import annotations
@@ -10,10 +14,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .availability import is_of_wrong_server
 from .replicas import NotPrimaryError
+from .scripts import pack
 from .subscription import connection_errors
 from .tasks import cancel
 
@@ -21,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis.asyncio import Redis
+    from redis.asyncio.connection import AbstractConnection
 
     from .replicas import Replicas
-    from .scripts import Reply, Request
+    from .scripts import Reply, Request, Script
 
 __all__ = ["Pipe"]
 
@@ -34,8 +40,13 @@ _BATCH = 100
 _CLOSE_SECONDS = 2.0
 
 
+# Tells a node of a cluster that the next call is for it, although the slot is another's.
+_ASKING = pack("ASKING")
+
+
 class _Waiting(NamedTuple):
-    request: Request
+    script: Script
+    packed: bytes
     asking: bool
     future: asyncio.Future[Reply]
 
@@ -79,7 +90,9 @@ class Pipe:
             OSError: The same.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(request, asking, future))
+        # Encoded here, and not when it is sent: Redis works on other calls meanwhile.
+        packed = request.pack()
+        self._waiting.append(_Waiting(request.script, packed, asking, future))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
         return await future
@@ -111,48 +124,67 @@ class Pipe:
         if self._reconnects:
             self._reconnects = False
             await self.client.connection_pool.disconnect()
-        results = await self._execute(batch)
-        unknown = [n for n, one in enumerate(results) if isinstance(one, NoScriptError)]
+        unknown = await self._exchange(batch)
         if unknown:
             # Redis has restarted, or was told to forget scripts. These were not done.
-            for script in {batch[n].request.script for n in unknown}:
+            for script in {one.script for one in unknown}:
                 await self.client.script_load(script.source)
-            again = await self._execute([batch[n] for n in unknown])
-            for n, result in zip(unknown, again, strict=True):
-                results[n] = result
-        if any(_is_of_no_primary(result) for result in results):
-            # Sentinel is asked for another with the next connection.
-            await self.client.connection_pool.disconnect()
-        for waiting, result in zip(batch, results, strict=True):
-            if waiting.future.done():
-                continue
-            if isinstance(result, Exception):
-                waiting.future.set_exception(result)
-            else:
-                waiting.future.set_result(result)
+            for one in await self._exchange(unknown):
+                self._resolve(one, RedisError("Redis has forgotten a script again"))
 
-    async def _execute(self, batch: Sequence[_Waiting]) -> list[Reply]:
-        pipeline = self.client.pipeline(transaction=False)
-        indexes = []
-        for (script, keys, arguments), asking, _ in batch:
-            if asking:
-                pipeline.execute_command("ASKING")
-            indexes.append(len(pipeline))
-            pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
-        count = len(pipeline)
-        if self._replicas is not None:
-            self._replicas.ask(pipeline)
-        results = await pipeline.execute(raise_on_error=False)
-        answers = [results[index] for index in indexes]
-        if self._replicas is None or all(isinstance(one, Exception) for one in answers):
-            return answers
+    async def _exchange(self, batch: Sequence[_Waiting]) -> Sequence[_Waiting]:
+        """Send calls and hand out the answers; return the calls of unknown scripts."""
+        unknown: list[_Waiting] = []
+        # Not handed out before replicas have what was written.
+        written: list[tuple[_Waiting, Reply]] = []
+        questions = () if self._replicas is None else self._replicas.questions()
+        pool = self.client.connection_pool
+        connection = await pool.get_connection()
         try:
-            scripts = [one.request.script for one in batch]
+            packed = [_ASKING + one.packed if one.asking else one.packed for one in batch]
+            packed += [pack(*question) for question in questions]
+            await connection.send_packed_command(b"".join(packed), check_health=False)
+            for one in batch:
+                if one.asking:
+                    await _answer(connection)
+                answer = await _answer(connection)
+                if isinstance(answer, NoScriptError):
+                    unknown.append(one)
+                elif self._replicas is None or isinstance(answer, Exception):
+                    self._resolve(one, answer)
+                else:
+                    written.append((one, answer))
+            found = [await _answer(connection) for _ in questions]
+        finally:
+            await pool.release(connection)
+        if self._replicas is not None and written:
+            scripts = [one.script for one, _ in written]
             stores = any(script.appends or script.changes for script in scripts)
-            await self._replicas.check(self.client, results[count:], stores=stores)
-        except (RedisError, OSError) as error:
-            return [one if isinstance(one, Exception) else error for one in answers]
-        return answers
+            try:
+                await self._replicas.check(self.client, found, stores=stores)
+            except (RedisError, OSError) as error:
+                written = [(one, error) for one, _ in written]
+            for one, answer in written:
+                self._resolve(one, answer)
+        return unknown
+
+    def _resolve(self, waiting: _Waiting, answer: Reply) -> None:
+        if _is_of_no_primary(answer):
+            # Sentinel is asked for another with the next connection.
+            self._reconnects = True
+        if waiting.future.done():
+            return  # its caller was cancelled
+        if isinstance(answer, Exception):
+            waiting.future.set_exception(answer)
+        else:
+            waiting.future.set_result(answer)
+
+
+async def _answer(connection: AbstractConnection) -> Reply:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from redis.exceptions import RedisError
 
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from redis.asyncio import Redis
-    from redis.asyncio.client import Pipeline
 
     from .scripts import Reply
 
-__all__ = ["AllReplicas", "NotPrimaryError", "ReplicaCount", "Replicas"]
+__all__ = ["AllReplicas", "Command", "NotPrimaryError", "ReplicaCount", "Replicas"]
+
+Command: TypeAlias = tuple[str | int, ...]
+"""The words of a command."""
+
+_INFO: Command = ("INFO", "replication")
 
 # A replica that has said nothing for so long hangs: it counts only if Sentinel or the
 # cluster still holds it for one that may be promoted.
@@ -52,13 +56,8 @@ class NotPrimaryError(RedisError):
 class Replicas(Protocol):
     """What is asked about replicas after calls that write, on the same connection."""
 
-    def ask(self, pipeline: Pipeline) -> None:
-        """
-        Add commands that follow calls.
-
-        Args:
-            pipeline: Has the calls.
-        """
+    def questions(self) -> Sequence[Command]:
+        """Return the commands that follow calls."""
         ...
 
     async def check(self, client: Redis, answers: Sequence[Reply], *, stores: bool) -> None:
@@ -67,7 +66,7 @@ class Replicas(Protocol):
 
         Args:
             client: Of the connection on which the calls were made.
-            answers: To the commands of :meth:`ask`.
+            answers: To the commands of :meth:`questions`.
             stores: Whether the calls have stored events. What only shows events that
                 replicas have may rely on the replicas of the time before.
 
@@ -91,9 +90,9 @@ class ReplicaCount(Replicas):
         self._count = count
         self._timeout_ms = int(timeout_seconds * 1000)
 
-    def ask(self, pipeline: Pipeline) -> None:
+    def questions(self) -> Sequence[Command]:
         """Wait for the replicas."""
-        pipeline.execute_command("WAIT", self._count, self._timeout_ms)
+        return [("WAIT", self._count, self._timeout_ms)]
 
     async def check(
         self,
@@ -129,10 +128,9 @@ class AllReplicas(Replicas):
         # As many as there were the last time: those that wait for fewer wait once more.
         self._expected = 1
 
-    def ask(self, pipeline: Pipeline) -> None:
+    def questions(self) -> Sequence[Command]:
         """Ask for the offset of the primary, wait for replicas, and ask for theirs."""
-        pipeline.execute_command("INFO", "replication")
-        self._ask_again(pipeline, self._expected, self._timeout_seconds)
+        return [_INFO, *self._wait(self._expected, self._timeout_seconds)]
 
     async def check(self, client: Redis, answers: Sequence[Reply], *, stores: bool) -> None:
         """Return if each of them has it."""
@@ -141,7 +139,8 @@ class AllReplicas(Replicas):
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
-        written, now = _State.parse(answers[0]), _State.parse(answers[-1])
+        parse = client.response_callbacks["INFO"]
+        written, now = (_State.parse(parse(one)) for one in (answers[0], answers[-1]))
         promotable = self._expected
         while True:
             if stores:
@@ -161,14 +160,14 @@ class AllReplicas(Replicas):
             # written; then others are missing, or another connection has written since.
             await asyncio.sleep(_PAUSE_SECONDS)
             pipeline = client.pipeline(transaction=False)
-            self._ask_again(pipeline, needed, left)
+            for question in self._wait(needed, left):
+                pipeline.execute_command(*question)
             now = _State.parse((await pipeline.execute())[-1])
 
     @staticmethod
-    def _ask_again(pipeline: Pipeline, count: int, seconds: float) -> None:
+    def _wait(count: int, seconds: float) -> Sequence[Command]:
         milliseconds = max(int(min(seconds, _ASK_AGAIN_SECONDS) * 1000), 1)
-        pipeline.execute_command("WAIT", count, milliseconds)
-        pipeline.execute_command("INFO", "replication")
+        return [("WAIT", count, milliseconds), _INFO]
 
 
 class _State(NamedTuple):

@@ -53,7 +53,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PROBE", "Reply", "Request", "Script"]
+__all__ = ["PROBE", "Reply", "Request", "Script", "pack"]
 
 Reply: TypeAlias = Any
 """What a script returned: nested lists of bytes and integers, in the driver's own types."""
@@ -112,6 +112,25 @@ class Request(NamedTuple):
     script: Script
     keys: Sequence[str]
     arguments: Sequence[str | bytes | float]
+
+    def pack(self) -> bytes:
+        """Return the call in the protocol of Redis."""
+        keys, arguments = self.keys, self.arguments
+        return pack("EVALSHA", self.script.sha, len(keys), *keys, *arguments)
+
+
+def pack(*words: str | bytes | float) -> bytes:
+    """
+    Return a command in the protocol of Redis.
+
+    Args:
+        words: The command and its arguments.
+    """
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        value = word if isinstance(word, bytes) else str(word).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(value), value))
+    return b"".join(parts)
 
 
 PROBE = Script("probe")
