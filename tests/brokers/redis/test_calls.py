@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from heliograph.brokers.epoch import new_epoch
 from heliograph.brokers.redis.calls import Caller
 from heliograph.brokers.redis.names import Names
 from heliograph.brokers.redis.read_calls import (
@@ -28,11 +29,8 @@ from heliograph.brokers.redis.write_calls import (
 from heliograph.channels.position import Position
 
 KEYS = Names("p:").keys("a")
-CALLER = Caller(
-    new_epoch="new", history_seconds=5.5, forget_seconds=60, unstored_epoch="un"
-)
+CALLER = Caller(history_seconds=5.5, forget_seconds=60, unstored_epoch="un")
 OF_CALLER = {
-    "new_epoch": "new",
     "now": "",
     "history_seconds": 5.5,
     "forget_seconds": 60,
@@ -138,12 +136,17 @@ CALLS = [
 @pytest.mark.parametrize(("call", "own"), CALLS)
 def test_request(call, own):
     """Arguments are in the order in which the script unpacks them."""
-    script, keys, arguments = call.request()
-    header = re.search(r"^local (.*) = unpack\(ARGV\)$", script.source, re.MULTILINE)
+    request = call.request()
+    header = re.search(
+        r"^local (.*) = unpack\(ARGV\)$", request.script.source, re.MULTILINE
+    )
 
+    epoch, *arguments = (*request.arguments(), *request.own)
+    assert len(epoch) == len(new_epoch())
     names = header[1].split(", ")
-    assert dict(zip(names, arguments, strict=True)) == OF_CALLER | own
-    assert keys == KEYS
+    assert names[0] == "new_epoch"
+    assert dict(zip(names[1:], arguments, strict=True)) == OF_CALLER | own
+    assert request.keys == KEYS
     assert not any(isinstance(one, bool) for one in arguments)
 
 
@@ -155,6 +158,31 @@ def test_every_variable_is_used(call, own):
 
     for name in own:
         assert re.search(rf"\b{name}\b", without_comments), name
+
+
+def test_joined():
+    """Some appends are sent as one, with the newest that is known of the channel."""
+    plain = replace(APPEND, is_repeat=False, plain_channel="", id_field="", terms=b"")
+    seen = CALLER.having_seen(Seen(Position("e", 4), "t", "12.5"))
+    first = plain.request(2)
+    last = replace(plain, caller=seen, event="{1}", token="u").request(2)
+
+    words = last.pack([first]).split(b"\r\n")[2::2]
+
+    header = [
+        b"EVALSHA",
+        plain.script.sha.encode(),
+        b"2",
+        *(key.encode() for key in KEYS[:2]),
+    ]
+    assert words[:5] == header
+    given = len(plain.script.variables)
+    assert words[5 + given - 2 :] == [b"{}", b"t", b"{1}", b"u"]
+    assert [word.decode() for word in words[9:13]] == ["", "e", "4", "t"]
+    replies = [last.own_reply([b"e", b"7", b"12.5"], n) for n in (1, 2)]
+    assert [Append.parse(one).position.offset for one in replies] == [8, 9]
+    assert last.own_reply([b"ended"], 1) == [b"ended"]
+    assert not APPEND.request().own
 
 
 def test_scripts_differ():

@@ -6,7 +6,10 @@ import contextlib
 import pytest
 from on_redis import appended, opened
 
-from heliograph import BrokerUnavailableError, Event
+from heliograph import BrokerUnavailableError, ChannelEndedError, Event
+from heliograph.brokers import Retention
+from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers.values import Attempt, Terms
 
 
 async def test_script_flush(server):
@@ -70,3 +73,82 @@ async def test_three_connections(own_server):
         await asyncio.gather(*(broker.append(f"c{n}", Event("x")) for n in range(200)))
         with own_server.client() as client:
             assert len(client.client_list()) == 3 + 1  # and the one that asks
+
+
+def scripts_called(server):
+    with server.client() as client:
+        return client.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+
+async def test_appends_to_a_channel_are_joined(server):
+    """One call stores and publishes several events, in the order of the publishes."""
+    listener = RecordingListener()
+    async with opened(server.url) as broker, opened(server.url, listener) as other:
+        await other.listen("a")
+        await other.listen("b")
+        await broker.append("a", Event("first"))
+        before = scripts_called(server)
+
+        appends = [("ab"[n % 2], Event(str(n))) for n in range(200)]
+        entries = await asyncio.gather(*(broker.append(*one) for one in appends))
+
+        assert scripts_called(server) - before < 12
+        assert [entry.position.offset for entry in entries[::2]] == list(range(2, 102))
+        assert [entry.position.offset for entry in entries[1::2]] == list(range(1, 101))
+        arrived = await listener.wait_for_entries(201)
+        for name in "ab":
+            expected = [one for one in entries if one.channel == name]
+            stored = (await other.read(name, None, 500)).entries
+            assert list(stored[-100:]) == expected
+            assert [one for one in arrived if one.channel == name][-100:] == expected
+
+
+async def test_what_is_not_joined_keeps_its_place(server):
+    """Events with an id, with terms or that are repeated are calls of their own."""
+    async with opened(server.url) as broker:
+        repeated = Attempt()
+        first = await broker.append("a", Event("0"), repeats=repeated)
+        appends = [
+            broker.append("a", Event("1")),
+            broker.append("a", Event("2")),
+            broker.append("a", Event("3", id="own")),
+            broker.append("a", Event("4")),
+            broker.append("a", Event("0"), repeats=repeated),
+            broker.append("a", Event("5")),
+            broker.append("a", Event("6"), terms=Terms(retain_as="k")),
+            broker.append("a", Event("7" * 100_000)),
+            broker.append("a", Event("8")),
+        ]
+
+        entries = await asyncio.gather(*appends)
+
+        assert entries.pop(4) == first
+        stored = (await broker.read("a", None, 100)).entries
+        assert stored == (first, *entries)
+        assert (await broker.find("a", "own")) == entries[2].position
+
+
+@pytest.mark.parametrize("has_ids", [False, True])
+async def test_joined_appends_are_trimmed(server, has_ids):
+    """History holds no more than it may, whether ids have an index or not."""
+    async with opened(server.url, None, Retention(events=5, seconds=60)) as broker:
+        if has_ids:
+            await broker.append("a", Event("0", id="own"))
+
+        await asyncio.gather(*(broker.append("a", Event(str(n))) for n in range(60)))
+
+        stored = (await broker.read("a", None, 100)).entries
+        assert [one.event.data for one in stored] == ["55", "56", "57", "58", "59"]
+        with server.client() as client:
+            assert client.xlen("heliograph:{a}:events") == 5
+
+
+async def test_joined_appends_of_a_channel_that_has_ended(server):
+    """Each of the publishers learns of it."""
+    async with opened(server.url) as broker:
+        await broker.append("a", Event("x"), terms=Terms(is_end=True))
+        appends = (broker.append("a", Event("y")) for _ in range(5))
+
+        errors = await asyncio.gather(*appends, return_exceptions=True)
+
+        assert [type(error) for error in errors] == [ChannelEndedError] * 5

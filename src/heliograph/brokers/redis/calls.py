@@ -5,7 +5,8 @@ The calls themselves are in :mod:`.read_calls` and :mod:`.write_calls`.
 
 A call is a dataclass. Its fields, those of :class:`Caller` first, are in their order the
 script's variables of the same names: the line of Lua that assigns them is generated from
-the fields. So an argument is added here and used by its name in ``lua/``.
+the fields. So an argument is added here and used by its name in ``lua/``. Before them comes
+``new_epoch``: the epoch of a life that the call may have to begin.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ...channels.position import Position
+from ..epoch import new_epoch
 from .scripts import Request, Script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .names import Keys
-    from .scripts import Reply
+    from .scripts import Argument, Reply
     from .seen import Seen
 
 __all__ = ["ALL_KEYS", "OWN_KEYS", "Call", "Caller", "new_script", "parse_position"]
@@ -37,7 +39,6 @@ class Caller(NamedTuple):
     What every script is told about who calls it.
 
     Args:
-        new_epoch: The epoch of a life that this call may have to begin.
         history_seconds: Age up to which entries are kept, where no publisher has set one.
         forget_seconds: Time without a call after which a channel's row expires.
         unstored_epoch: Name of the common life where Redis cannot store one.
@@ -48,7 +49,6 @@ class Caller(NamedTuple):
         seen_at: When that entry was published.
     """
 
-    new_epoch: str
     history_seconds: float
     forget_seconds: int
     unstored_epoch: str
@@ -106,13 +106,16 @@ class Call:
             count: Number of keys that are named. A script that needs more returns how
                 many, as an integer, and has changed nothing.
         """
-        own = self.script.variables[len(Caller._fields) :]
-        arguments = [*self.caller, *(_encode(getattr(self, name)) for name in own)]
-        return Request(self.script, self.keys[:count], arguments)
+        return Request(self.script, self.keys[:count], self.arguments)
+
+    def arguments(self) -> list[Argument]:
+        """Return the script's arguments."""
+        own = self.script.variables[1 + len(Caller._fields) :]
+        values = (getattr(self, name) for name in own)
+        return [new_epoch(), *self.caller, *map(_encode, values)]
 
 
-def _encode(value: str | bytes | float) -> str | bytes | float:
-    # The driver takes no bool.
+def _encode(value: Argument) -> Argument:
     return int(value) if isinstance(value, bool) else value
 
 
@@ -139,7 +142,7 @@ def new_script(
     own = [one.name for one in fields(call) if one.name not in {"keys", "caller"}]
     return Script(
         name,
-        (*Caller._fields, *own),
+        ("new_epoch", *Caller._fields, *own),
         uses=uses,
         appends=appends,
         follows=follows,

@@ -121,12 +121,8 @@ def _exists(path: Path, kind: str) -> bool:
 
 async def _try(address: Address, topology: Topology, names: Names) -> None:
     keys, live = names.keys(_CHANNEL), names.live(_CHANNEL)
-    epoch = new_epoch()
     caller = Caller(
-        new_epoch=epoch,
-        history_seconds=1,
-        forget_seconds=_FORGET_SECONDS,
-        unstored_epoch=epoch,
+        history_seconds=1, forget_seconds=_FORGET_SECONDS, unstored_epoch=new_epoch()
     )
     append = Append(
         keys=keys,

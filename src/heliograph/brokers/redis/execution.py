@@ -86,7 +86,6 @@ class Execution:
         """
         retention = self._retention.of(channel)
         return Caller(
-            new_epoch=new_epoch(),
             now="" if self._clock is None else repr(self._clock()),
             history_seconds=retention.seconds,
             forget_seconds=math.ceil(max(retention.seconds, retention.forget_seconds)),

@@ -124,7 +124,7 @@ class Node:
         return is_current
 
     async def _ask(self, key: str) -> object:
-        return await self._reads.call(Request(PROBE, [key], []))
+        return await self._reads.call(Request(PROBE, [key]))
 
     async def close(self) -> None:
         """Finish the calls that have begun, and disconnect."""

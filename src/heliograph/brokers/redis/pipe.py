@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     from .replicas import Replicas
-    from .scripts import Reply, Request, Script
+    from .scripts import Reply, Request
 
 __all__ = ["Pipe"]
 
@@ -40,15 +40,51 @@ _BATCH = 100
 _CLOSE_SECONDS = 2.0
 
 
+# Calls that are sent as one. Redis does nothing else meanwhile, and checks only at the
+# beginning whether it has memory for them.
+_JOINED = 32
+_JOINED_LENGTH = 65_536
+
 # Tells a node of a cluster that the next call is for it, although the slot is another's.
 _ASKING = pack("ASKING")
 
 
 class _Waiting(NamedTuple):
-    script: Script
-    packed: bytes
+    request: Request
     asking: bool
     future: asyncio.Future[Reply]
+
+
+class _Joined:
+    """Waiting calls that are sent as one."""
+
+    def __init__(self, first: _Waiting) -> None:
+        self.waiting = [first]
+        self.asking = first.asking
+        self.script = first.request.script
+        self._length = _length(first)
+
+    def join(self, other: _Waiting) -> bool:
+        """Add a call, and return true, if it may be joined with these."""
+        first, request = self.waiting[0], other.request
+        length = self._length + _length(other)
+        if (
+            not (request.own and first.request.own)
+            or request.script is not self.script
+            or request.keys != first.request.keys
+            or other.asking != self.asking
+            or len(self.waiting) >= _JOINED
+            or length > _JOINED_LENGTH
+        ):
+            return False
+        self._length = length
+        self.waiting.append(other)
+        return True
+
+    def pack(self) -> bytes:
+        *before, last = (one.request for one in self.waiting)
+        packed = last.pack(before)
+        return _ASKING + packed if self.asking else packed
 
 
 class Pipe:
@@ -90,9 +126,7 @@ class Pipe:
             OSError: The same.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        # Encoded here, and not when it is sent: Redis works on other calls meanwhile.
-        packed = request.pack()
-        self._waiting.append(_Waiting(request.script, packed, asking, future))
+        self._waiting.append(_Waiting(request, asking, future))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
         return await future
@@ -124,7 +158,7 @@ class Pipe:
         if self._reconnects:
             self._reconnects = False
             await self.client.connection_pool.disconnect()
-        unknown = await self._exchange(batch)
+        unknown = await self._exchange(_join(batch))
         if unknown:
             # Redis has restarted, or was told to forget scripts. These were not done.
             for script in {one.script for one in unknown}:
@@ -132,19 +166,19 @@ class Pipe:
             for one in await self._exchange(unknown):
                 self._resolve(one, RedisError("Redis has forgotten a script again"))
 
-    async def _exchange(self, batch: Sequence[_Waiting]) -> Sequence[_Waiting]:
+    async def _exchange(self, calls: Sequence[_Joined]) -> Sequence[_Joined]:
         """Send calls and hand out the answers; return the calls of unknown scripts."""
-        unknown: list[_Waiting] = []
+        unknown: list[_Joined] = []
         # Not handed out before replicas have what was written.
-        written: list[tuple[_Waiting, Reply]] = []
+        written: list[tuple[_Joined, Reply]] = []
         questions = () if self._replicas is None else self._replicas.questions()
         pool = self.client.connection_pool
-        connection = await pool.get_connection()
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            packed = [_ASKING + one.packed if one.asking else one.packed for one in batch]
+            packed = [one.pack() for one in calls]
             packed += [pack(*question) for question in questions]
             await connection.send_packed_command(b"".join(packed), check_health=False)
-            for one in batch:
+            for one in calls:
                 if one.asking:
                     await _answer(connection)
                 answer = await _answer(connection)
@@ -168,16 +202,32 @@ class Pipe:
                 self._resolve(one, answer)
         return unknown
 
-    def _resolve(self, waiting: _Waiting, answer: Reply) -> None:
-        if _is_of_no_primary(answer):
-            # Sentinel is asked for another with the next connection.
-            self._reconnects = True
-        if waiting.future.done():
-            return  # its caller was cancelled
+    def _resolve(self, call: _Joined, answer: Reply) -> None:
         if isinstance(answer, Exception):
-            waiting.future.set_exception(answer)
-        else:
-            waiting.future.set_result(answer)
+            _fail(call.waiting, answer)
+            if _is_of_no_primary(answer):
+                # Sentinel is asked for another with the next connection.
+                self._reconnects = True
+            return
+        for n, one in enumerate(call.waiting):
+            if not one.future.done():
+                one.future.set_result(one.request.own_reply(answer, n) if n else answer)
+
+
+def _join(batch: Sequence[_Waiting]) -> Sequence[_Joined]:
+    """Join calls where that may be done; those for one channel stay in their order."""
+    calls: list[_Joined] = []
+    last: dict[str, _Joined] = {}
+    for one in batch:
+        row = one.request.keys[0]
+        if row not in last or not last[row].join(one):
+            last[row] = _Joined(one)
+            calls.append(last[row])
+    return calls
+
+
+def _length(waiting: _Waiting) -> int:
+    return sum(map(len, waiting.request.own))
 
 
 async def _answer(connection: AbstractConnection) -> Reply:

@@ -51,9 +51,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["PROBE", "Reply", "Request", "Script", "pack"]
+__all__ = ["PROBE", "Argument", "Reply", "Request", "Script", "pack"]
+
+# Length of the reply to an append: epoch, offset and time.
+_STORED = 3
+
+Argument: TypeAlias = str | bytes | float
 
 Reply: TypeAlias = Any
 """What a script returned: nested lists of bytes and integers, in the driver's own types."""
@@ -97,6 +102,7 @@ class Script:
         if variables:
             parts = [
                 f"local appending = {str(appends).lower()}",
+                f"local given = {len(variables)}",
                 f"local {', '.join(variables)} = unpack(ARGV)",
                 *((folder / f"{one}.lua").read_text("utf-8") for one in ("begin", *uses)),
                 *parts,
@@ -107,19 +113,61 @@ class Script:
 
 
 class Request(NamedTuple):
-    """One call of a script as it is sent: keys and arguments are in the script's order."""
+    """
+    One call of a script.
+
+    Args:
+        script: The script.
+        keys: In the script's order.
+        arguments: Returns those in the script's order, without the last of them if those
+            are ``own``. It is called once the call is sent.
+        own: The last arguments of a call that may be joined with others of the same script
+            and keys: the script is called once, with the arguments of the last call and
+            what is each one's own.
+    """
 
     script: Script
     keys: Sequence[str]
-    arguments: Sequence[str | bytes | float]
+    arguments: Callable[[], Sequence[Argument]] = tuple
+    own: Sequence[str] = ()
 
-    def pack(self) -> bytes:
-        """Return the call in the protocol of Redis."""
-        keys, arguments = self.keys, self.arguments
-        return pack("EVALSHA", self.script.sha, len(keys), *keys, *arguments)
+    def pack(self, before: Sequence[Request] = ()) -> bytes:
+        """
+        Return the call in the protocol of Redis.
+
+        Args:
+            before: Calls that are joined with this one.
+        """
+        keys = self.keys
+        words: list[Argument] = [
+            "EVALSHA",
+            self.script.sha,
+            len(keys),
+            *keys,
+            *self.arguments(),
+        ]
+        for request in before:
+            words += request.own
+        words += self.own
+        return pack(*words)
+
+    @staticmethod
+    def own_reply(reply: Reply, n: int) -> Reply:
+        """
+        Return the reply to a call that was joined with others.
+
+        Args:
+            reply: Of the script: that to the first of the calls. Each of the others has
+                the next offset. What is no list of epoch, offset and time is for all.
+            n: Number of calls before this one.
+        """
+        if not isinstance(reply, list) or len(reply) != _STORED:
+            return reply
+        epoch, offset, at = reply
+        return [epoch, int(offset) + n, at]
 
 
-def pack(*words: str | bytes | float) -> bytes:
+def pack(*words: Argument) -> bytes:
     """
     Return a command in the protocol of Redis.
 
@@ -128,7 +176,7 @@ def pack(*words: str | bytes | float) -> bytes:
     """
     parts = [b"*%d\r\n" % len(words)]
     for word in words:
-        value = word if isinstance(word, bytes) else str(word).encode()
+        value = word if isinstance(word, bytes) else f"{word}".encode()
         parts.append(b"$%d\r\n%b\r\n" % (len(value), value))
     return b"".join(parts)
 

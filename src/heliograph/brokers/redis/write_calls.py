@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ...channels.position import Position
-from .calls import OWN_KEYS, Call, new_script, parse_position
+from .calls import ALL_KEYS, OWN_KEYS, Call, new_script, parse_position
+from .scripts import Request
 
 if TYPE_CHECKING:
     from .scripts import Reply
@@ -50,11 +51,9 @@ class Append(Call):
     Store an event as the next of its channel, trim, and publish it.
 
     Args:
-        event: As :func:`.values.dump_event` writes it.
         max_entries: Number of entries that are kept.
         publish_command: ``SPUBLISH`` in a cluster.
         live_channel: The pub/sub channel of the channel's entries.
-        token: Of this append and its repetitions; no other has it.
         is_announced: Whether an :class:`Announce` follows, and nobody sees it before.
         is_repeat: Whether it may have been stored already.
         after_epoch: Of a position before that of the first try; ``""`` for none.
@@ -64,13 +63,13 @@ class Append(Call):
         plain_message: What is published there.
         id_field: The field of the index: ``=`` and the publisher's own id; ``""`` for none.
         terms: What :func:`dump_terms` returns.
+        event: As :func:`.values.dump_event` writes it.
+        token: Of this append and its repetitions; no other has it.
     """
 
-    event: str
     max_entries: int
     publish_command: Literal["PUBLISH", "SPUBLISH"]
     live_channel: str
-    token: str
     is_announced: bool = False
     is_repeat: bool = False
     after_epoch: str = ""
@@ -79,6 +78,26 @@ class Append(Call):
     plain_message: str = ""
     id_field: str = ""
     terms: bytes = b""
+    event: str
+    token: str
+
+    def request(self, count: int = ALL_KEYS) -> Request:
+        """Return what is sent. Most appends to a channel may be joined."""
+        is_special = (
+            self.is_announced
+            or self.is_repeat
+            or self.plain_channel
+            or self.id_field
+            or self.terms
+        )
+        if is_special:
+            return Call.request(self, count)
+        return Request(
+            self.script,
+            self.keys[:count],
+            lambda: self.arguments()[:-2],
+            (self.event, self.token),
+        )
 
     @property
     def least_keys(self) -> int:

@@ -53,12 +53,12 @@ end
 head = head + 1
 max_entries = tonumber(max_entries)
 local offset, id = text(head), string.sub(id_field, 2)
-if indexed > 0 then
-    local excess = redis.call('XLEN', stream_key) + 1 - max_entries
-    if excess > 0 then evict('+', excess) end
-end
 local function add()
-    local words = {offset .. '-0', 'event', event, 'at', now, 'token', token}
+    if indexed > 0 then
+        local excess = redis.call('XLEN', stream_key) + 1 - max_entries
+        if excess > 0 then evict('+', excess) end
+    end
+    local words = {text(head) .. '-0', 'event', event, 'at', now, 'token', token}
     if id_field ~= '' or once_as ~= '' then
         words[8], words[9] = 'id', id
     end
@@ -132,9 +132,21 @@ if is_announced == '1' then
     end
     return {epoch, offset, now}
 end
-if state[7] then redis.call('HSET', hash_key, 'shown', offset) end
-redis.call(publish_command, live_channel,
-    epoch .. ' ' .. offset .. ' ' .. now .. ' ' .. token .. ' '
-    .. (plain_channel ~= '' and 'twin' or '-') .. ' ' .. event)
+local function publish()
+    redis.call(publish_command, live_channel,
+        epoch .. ' ' .. text(head) .. ' ' .. now .. ' ' .. token .. ' '
+        .. (plain_channel ~= '' and 'twin' or '-') .. ' ' .. event)
+end
+publish()
 if plain_channel ~= '' then redis.call('PUBLISH', plain_channel, plain_message) end
+if #ARGV > given then
+    -- Further events of the same publisher, joined with this one: each with its token.
+    for n = given + 1, #ARGV, 2 do
+        head, event, token = head + 1, ARGV[n], ARGV[n + 1]
+        add()
+        publish()
+    end
+    redis.call('HSET', hash_key, 'head', text(head))
+end
+if state[7] then redis.call('HSET', hash_key, 'shown', text(head)) end
 return {epoch, offset, now}
