@@ -26,6 +26,7 @@ __all__ = [
     "is_of_wrong_server",
     "is_worth_repeating",
     "reason_of",
+    "unavailable",
     "unavailable_errors",
 ]
 
@@ -106,7 +107,18 @@ def unavailable_errors(resource: str) -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise BrokerUnavailableError(resource, reason_of(error)) from error
+        raise unavailable(resource, error) from error
+
+
+def unavailable(resource: str, error: Exception) -> BrokerUnavailableError:
+    """
+    Return the error that a broker raises for one of the driver or the connection.
+
+    Args:
+        resource: The address, as errors show it.
+        error: The driver's.
+    """
+    return BrokerUnavailableError(resource, reason_of(error))
 
 
 def is_of_wrong_server(error: object) -> bool:

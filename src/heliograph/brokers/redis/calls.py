@@ -67,11 +67,16 @@ class Caller(NamedTuple):
         """
         if seen is None:
             return self
-        return self._replace(
-            seen_epoch=seen.position.epoch,
-            seen_offset=seen.position.offset,
-            seen_token=seen.token,
-            seen_at=seen.at,
+        position, token, at = seen
+        return Caller(
+            self.history_seconds,
+            self.forget_seconds,
+            self.unstored_epoch,
+            self.now,
+            position.epoch,
+            position.offset,
+            token,
+            at,
         )
 
 

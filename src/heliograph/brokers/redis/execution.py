@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypeVar
 
+from redis.exceptions import RedisError
+
 from ...errors import BrokerUnavailableError
 from ..epoch import new_epoch
-from .availability import is_of_wrong_server, is_worth_repeating, unavailable_errors
+from .availability import (
+    is_of_wrong_server,
+    is_worth_repeating,
+    unavailable,
+    unavailable_errors,
+)
 from .calls import ALL_KEYS, OWN_KEYS, Caller
 
 if TYPE_CHECKING:
@@ -166,8 +173,10 @@ class Execution:
             BrokerUnavailableError: Redis failed.
         """
         self.check_open()
-        with unavailable_errors(self._address.shown):
+        try:
             return await self._call(call)
+        except (RedisError, OSError) as error:
+            raise unavailable(self._address.shown, error) from error
 
     async def _call(self, call: Call) -> Reply:
         # Keys that most channels do not have are named only for a channel that needs them:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import count
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -13,6 +14,9 @@ __all__ = ["Keys", "Names"]
 
 # The end of the name of a channel's hash.
 _ROW = ":channel"
+
+# Channels whose names are kept.
+_MAX_CHANNELS = 10_000
 
 # What has a meaning in the patterns of Redis.
 _SPECIAL = re.compile(r"[*?\[\]\\^-]")
@@ -57,6 +61,8 @@ class Names:
         # as far as needed, since all of it takes 0.3 s.
         self._tags: dict[int, int] = {}
         self._numbers = count()
+        # Each publish needs them.
+        self._named = lru_cache(_MAX_CHANNELS)(self._name)
         self.alive = f"{prefix}alive"
 
     def is_ours(self, name: str) -> bool:
@@ -101,14 +107,7 @@ class Names:
         Args:
             channel: Any name.
         """
-        tagged = self._tagged(channel)
-        return Keys(
-            f"{tagged}{_ROW}",
-            f"{tagged}:events",
-            f"{tagged}:keys",
-            f"{tagged}:retained",
-            self._common(tagged),
-        )
+        return self._named(channel)[0]
 
     def live(self, channel: str) -> str:
         """
@@ -117,7 +116,18 @@ class Names:
         Args:
             channel: Any name.
         """
-        return f"{self._tagged(channel)}:live"
+        return self._named(channel)[1]
+
+    def _name(self, channel: str) -> tuple[Keys, str]:
+        tagged = self._tagged(channel)
+        keys = Keys(
+            f"{tagged}{_ROW}",
+            f"{tagged}:events",
+            f"{tagged}:keys",
+            f"{tagged}:retained",
+            self._common(tagged),
+        )
+        return keys, f"{tagged}:live"
 
     def _tagged(self, channel: str) -> str:
         # Quoted, because a brace would be taken for the end of the hash tag.
