@@ -19,6 +19,7 @@ collected. Each way out of this module gives the slot to one of these.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
     from ..hub import Admission, Leave, StreamHub, Ticket
     from ..servers.advice import Advice
-    from ..servers.interface import WsgiConnection
-    from ..servers.swap import Dummy
+    from ..servers.interface import Takeover, WsgiConnection
     from ..wire.coding import Coding
 
 __all__ = ["serve_stream"]
@@ -151,7 +151,7 @@ class _Client:
         self._connection = connection
         self._coding = coding
         self._on_close = on_close
-        self._dummy: Dummy | None = None
+        self._takeover: Takeover | None = None
 
     def handed_over(
         self, start_response: StartResponse, on_kept: Callable[..., None]
@@ -169,31 +169,34 @@ class _Client:
         """
         connection, prologue = self._connection, b""
         try:
-            taken = connection.take_over()
+            takeover = connection.begin_takeover(start_response)
         except OSError:
             # No descriptors are left, so the server's own has to do.
-            taken = None
-        if taken is not None:
-            clients, dummy = taken
+            takeover = None
+        if takeover is not None:
             prologue = self._coding.prologue
             comment = prologue + self._coding.code((_COMMENT,))
+            clients = None
             try:
                 yield comment
-                head = dummy.written_head(comment, connection.framing)
+                head = takeover.written_head(comment, connection.framing)
                 if head is not None:
-                    on_close = self._on_close
-                    if on_close is not None:
-                        self._hub.when_left(self._ticket, lambda _: on_close())
+                    # Again there may be no descriptors.
+                    with contextlib.suppress(OSError):
+                        clients = takeover.connection()
+                if clients is not None:
                     # Closed with the response, since the server ends the body in between.
-                    self._dummy = dummy
+                    self._takeover = takeover
             finally:
-                if self._dummy is None:
-                    connection.give_back(clients, dummy)
-            if head is not None:
-                connection.close_after_response(start_response)
+                if self._takeover is None:
+                    takeover.give_back()
+            if clients is not None and head is not None:
+                on_close = self._on_close
+                if on_close is not None:
+                    self._hub.when_left(self._ticket, lambda _: on_close())
                 self._hub.adopt(self._ticket, clients, head, connection.framing)
                 return
-        on_kept(is_changed=taken is not None)
+        on_kept(is_changed=takeover is not None)
         # Without a stream it ends at once: the head has been written.
         self._hub.locate(self._ticket)
         for block in self.pulled():
@@ -213,14 +216,13 @@ class _Client:
 
     def release(self) -> None:
         """Release the slot, unless the hub serves the client."""
-        if self._dummy is None:
+        if self._takeover is None:
             self._hub.release(self._ticket)
 
     def close(self) -> None:
         """End the response of the server."""
-        if self._dummy is not None:
-            # What the server writes from now on fails. The stream goes on.
-            self._dummy.close()
+        if self._takeover is not None:
+            self._takeover.close()
         elif self._on_close is not None:
             self._on_close()
 

@@ -46,6 +46,10 @@ _BEGINS = {
     StartKind.LAST: "begins with the last events",
 }
 
+# If more clients than this wait for the loop, it may not be running: it is asked, and they
+# are sent away for a moment if it does not answer.
+_MOST_EXPECTED = 1_000
+
 # One for the process, however many hubs it has.
 _descriptors = DescriptorBudget()
 
@@ -189,7 +193,8 @@ class AdmissionControl:
         config, channels, address = self._config, admission.channels, admission.address
         more_channels = (before + 1) * MAX_CHANNELS
         if (
-            len(self) + before >= config.max_subscribers
+            before > _MOST_EXPECTED
+            or len(self) + before >= config.max_subscribers
             or self._table.in_use_with(()) + more_channels > config.max_channels
             or not _descriptors.have_room_for(before + 1)
         ):

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .gunicorn_response import RecordedResponse, response_of
 from .interface import RequestLimit
 from .transport import TransportConnection, outermost_of_task
 from .wsgi_connection import SocketConnection
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from .asgi_types import Receive, Send
-    from .interface import IsStopping
+    from .interface import IsStopping, Takeover
 
 __all__ = [
     "GunicornConnection",
@@ -62,17 +63,14 @@ def wsgi_connection_of(
 class GunicornConnection(SocketConnection):
     """A connection of one of gunicorn's workers for WSGI."""
 
-    def close_after_response(self, start_response: StartResponse) -> None:
-        """
-        Tell the response to close its connection.
-
-        The worker with threads would have its poller wait for the next request, and a
-        thread read it: as much work as the stream was.
-        """
-        response = getattr(start_response, "__self__", None)
-        force_close = getattr(response, "force_close", None)
-        if type(response).__module__ == "gunicorn.http.wsgi" and callable(force_close):
-            force_close()
+    def begin_takeover(self, start_response: StartResponse) -> Takeover | None:
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        connection = self.plain_connection
+        if connection is not None and self.may_be_taken:
+            response = response_of(start_response, connection)
+            if response is not None:
+                return RecordedResponse(response, connection)
+        return super().begin_takeover(start_response)
 
 
 def asgi_connection_of(receive: Receive, send: Send) -> TransportConnection | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..wire.framing import Framing
     from .swap import Dummy
 
-__all__ = ["AsgiConnection", "IsStopping", "RequestLimit", "WsgiConnection"]
+__all__ = ["AsgiConnection", "IsStopping", "RequestLimit", "Takeover", "WsgiConnection"]
 
 IsStopping: TypeAlias = Callable[[], bool]
 """
@@ -120,6 +120,40 @@ class AsgiConnection(Protocol):
         ...
 
 
+class Takeover(Protocol):
+    """A response that is written to nobody, to see whether its client can be taken over."""
+
+    def written_head(self, comment: bytes, framing: Framing) -> bytes | None:
+        """
+        Return the head that the server has written. See :meth:`.swap.Dummy.written_head`.
+
+        Args:
+            comment: What the server was given for the beginning of the body.
+            framing: How the blocks of the stream are going to be delimited.
+        """
+        ...
+
+    def connection(self) -> socket.socket | None:
+        """
+        Take the client's connection, which belongs to the caller from now on.
+
+        Returns:
+            :obj:`None` if the server is closing it.
+
+        Raises:
+            OSError: The process has no descriptors left. The server keeps its connection.
+        """
+        ...
+
+    def give_back(self) -> None:
+        """Leave the connection to the server, with all that the server has written."""
+        ...
+
+    def close(self) -> None:
+        """End what the server has written to, when its response has ended."""
+        ...
+
+
 class WsgiConnection(Protocol):
     """A client's connection, as far as its WSGI server lets it be seen."""
 
@@ -196,15 +230,16 @@ class WsgiConnection(Protocol):
         """
         ...
 
-    def close_after_response(self, start_response: StartResponse) -> None:
+    def begin_takeover(self, start_response: StartResponse) -> Takeover | None:
         """
-        Have the server close what it takes for the connection, after this response.
-
-        A server that expects another request on it would wait for that, only to find that
-        the dummy has ended.
+        Keep what the server writes from the client, in the way that costs least.
 
         Args:
-            start_response: From the server, unless middleware has replaced it.
+            start_response: From the server, unless middleware has replaced it. The response
+                has not begun.
+
+        Returns:
+            :obj:`None`, or an error, as from :meth:`take_over`.
         """
         ...
 

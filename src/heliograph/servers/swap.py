@@ -31,7 +31,7 @@ from ..wire.framing import Framing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Dummy", "response_head", "swap"]
+__all__ = ["Dummy", "head_of", "response_head", "swap"]
 
 # More than a head may have.
 _HEAD_BYTES = 65_536
@@ -107,18 +107,9 @@ class Dummy:
             keeps the comment, or has changed it, as one that compresses does.
         """
         while True:
-            head, end, body = self._written.partition(b"\r\n\r\n")
-            if end:
-                status_line, *lines = head.decode("latin-1").split("\r\n")
-                fields = [line.partition(":") for line in lines]
-                headers = [(name, value.strip()) for name, _, value in fields]
-                expected = _bodies(comment, headers)
-                if body in expected:
-                    return response_head(status_line.partition(" ")[2], headers, framing)
-                if not any(each.startswith(body) for each in expected):
-                    return None
-            if not self._read(_HEAD_SECONDS):
-                return None
+            head, may_follow = head_of(self._written, comment, framing)
+            if not may_follow or not self._read(_HEAD_SECONDS):
+                return head
 
     def give_back(self, connection: socket.socket) -> None:
         """
@@ -193,6 +184,30 @@ def swap(
         _close(servers_end, peer, taken)
         raise
     return taken, dummy
+
+
+def head_of(written: bytes, comment: bytes, framing: Framing) -> tuple[bytes | None, bool]:
+    """
+    Return the head of what a server has written, as :meth:`Dummy.written_head` does.
+
+    Args:
+        written: All that the server has written for a response.
+        comment: What the server was given for the beginning of the body.
+        framing: How the blocks of the stream are going to be delimited.
+
+    Returns:
+        The head, or :obj:`None`; and whether what follows may lead to one.
+    """
+    head, end, body = written.partition(b"\r\n\r\n")
+    if not end:
+        return None, True
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    fields = [line.partition(":") for line in lines]
+    headers = [(name, value.strip()) for name, _, value in fields]
+    expected = _bodies(comment, headers)
+    if body in expected:
+        return response_head(status_line.partition(" ")[2], headers, framing), False
+    return None, any(each.startswith(body) for each in expected)
 
 
 def _bodies(comment: bytes, headers: Iterable[tuple[str, str]]) -> list[bytes]:

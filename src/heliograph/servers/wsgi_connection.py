@@ -7,6 +7,7 @@ import ssl
 import sys
 from typing import TYPE_CHECKING
 
+from .. import native
 from ..hub.sinks import client_has_left
 from ..wire.framing import Framing
 from .swap import swap
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from ..hub import Adapter
-    from .interface import IsStopping
+    from .interface import IsStopping, Takeover
     from .swap import Dummy
 
 __all__ = ["SocketConnection", "plain_sockets"]
@@ -79,6 +80,13 @@ class SocketConnection:
         return number if self._is_the_clients_own and number >= 0 else None
 
     @property
+    def plain_connection(self) -> socket.socket | None:
+        """The server's object, if it is one of the standard library that blocks threads."""
+        is_plain = type(self._connection) is socket.socket
+        has_greenlets = native.gevent() or native.eventlet()
+        return self._connection if is_plain and not has_greenlets else None
+
+    @property
     def framing(self) -> Framing:
         """See :class:`~heliograph.servers.interface.WsgiConnection`."""
         return self._framing
@@ -119,12 +127,38 @@ class SocketConnection:
             return None
         return swap(number, self._connection)
 
-    def close_after_response(self, start_response: StartResponse) -> None:
-        """Do nothing: most servers close it, or find its end in no time."""
+    def begin_takeover(self, start_response: StartResponse) -> Takeover | None:  # noqa: ARG002 - see gunicorn.py
+        """See :class:`~heliograph.servers.interface.WsgiConnection`."""
+        taken = self.take_over()
+        return None if taken is None else _BySwap(self, *taken)
 
     def give_back(self, connection: socket.socket, dummy: Dummy) -> None:
         """See :class:`~heliograph.servers.interface.WsgiConnection`."""
         dummy.give_back(connection)
+
+
+class _BySwap:
+    """A takeover for which the connection was swapped: it has changed hands already."""
+
+    def __init__(
+        self, owner: SocketConnection, connection: socket.socket, dummy: Dummy
+    ) -> None:
+        self._owner = owner
+        self._connection = connection
+        self._dummy = dummy
+
+    def written_head(self, comment: bytes, framing: Framing) -> bytes | None:
+        return self._dummy.written_head(comment, framing)
+
+    def connection(self) -> socket.socket:
+        return self._connection
+
+    def give_back(self) -> None:
+        self._owner.give_back(self._connection, self._dummy)
+
+    def close(self) -> None:
+        # What the server writes from now on fails. The stream goes on.
+        self._dummy.close()
 
 
 def plain_sockets() -> tuple[type[socket.socket], ...]:

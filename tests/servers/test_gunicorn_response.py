@@ -1,0 +1,143 @@
+"""A response of gunicorn's that is written into memory: what the hub gets, and gunicorn sees."""
+
+import os
+import socket
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.wsgi import Response
+
+from heliograph.servers.gunicorn import wsgi_connection_of
+from heliograph.servers.gunicorn_response import RecordedResponse, response_of
+from heliograph.wire.framing import Framing
+from wsgis import connected, environ
+
+COMMENT = b": a comment\n"
+
+
+class Request:
+    """What gunicorn's response asks its request for."""
+
+    version = (1, 1)
+    method = "GET"
+
+    def should_close(self):
+        return False
+
+
+@pytest.fixture
+def pair():
+    with connected() as pair:
+        yield pair
+
+
+def response_to(accepted):
+    response = Response(Request(), accepted, Config())
+    response.start_response("200 OK", [("X-Mw", "a"), ("Content-Type", "text/plain")])
+    return response
+
+
+def taken(accepted):
+    response = response_to(accepted)
+    connection = wsgi_connection_of(environ("gunicorn.socket", accepted), None)
+    takeover = connection.begin_takeover(response.start_response)
+    assert isinstance(takeover, RecordedResponse)
+    return response, takeover
+
+
+def test_a_connection_that_is_taken(pair):
+    """The client gets nothing of the server, also when that shuts the connection down."""
+    client, accepted = pair
+    number = accepted.fileno()
+    response, takeover = taken(accepted)
+    response.write(COMMENT)
+
+    head = takeover.written_head(COMMENT, Framing.CHUNKED)
+    ours = takeover.connection()
+    response.close()
+    takeover.close()
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: ")
+    assert head.endswith(
+        b"X-Mw: a\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
+        b"Connection: close\r\n\r\n"
+    )
+    assert response.should_close()
+    assert accepted.fileno() == number
+    assert not os.get_inheritable(number)
+    with pytest.raises(OSError, match="not connected"):
+        accepted.shutdown(socket.SHUT_WR)
+    accepted.close()
+    with ours:
+        ours.sendall(b"from us")
+        assert client.recv(99) == b"from us"
+        client.sendall(b"to us")
+        assert ours.recv(99) == b"to us"
+
+
+def test_a_connection_that_is_given_back(pair):
+    """Gunicorn has it as it was, and nothing that was written is lost."""
+    client, accepted = pair
+    response, takeover = taken(accepted)
+    response.write(b"changed by a middleware")
+
+    assert takeover.written_head(COMMENT, Framing.CHUNKED) is None
+    takeover.give_back()
+    response.write(b"later")
+
+    written = client.recv(9999)
+    while b"later" not in written:
+        written += client.recv(9999)
+    head, _, body = written.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body == b"17\r\nchanged by a middleware\r\n5\r\nlater\r\n"
+    assert not response.should_close()
+
+
+def test_a_connection_that_the_server_closes(pair):
+    """It is not taken."""
+    _, accepted = pair
+    response, takeover = taken(accepted)
+    response.write(COMMENT)
+    accepted.close()
+
+    assert takeover.connection() is None
+
+
+def of_another_module(response, accepted):
+    response.__class__ = type("Response", (Response,), {})
+
+
+# What makes a response one that is not known. Add a row, not a test.
+UNKNOWN = {
+    "another class": of_another_module,
+    "another socket": lambda response, accepted: setattr(response, "sock", None),
+    "it has begun": lambda response, accepted: response.write(b"x"),
+    "it cannot close": lambda response, accepted: setattr(response, "force_close", None),
+}
+
+
+@pytest.mark.parametrize("reason", UNKNOWN)
+def test_a_response_that_looks_different(pair, reason):
+    """The connection is swapped, as for any server."""
+    _, accepted = pair
+    response = response_to(accepted)
+    UNKNOWN[reason](response, accepted)
+    connection = wsgi_connection_of(environ("gunicorn.socket", accepted), None)
+
+    assert response_of(response.start_response, accepted) is None
+    takeover = connection.begin_takeover(response.start_response)
+
+    assert not isinstance(takeover, RecordedResponse)
+    takeover.give_back()
+
+
+def test_what_middleware_has_put_in_its_place(pair):
+    """A function that calls the server's is not looked into."""
+    _, accepted = pair
+    response = response_to(accepted)
+
+    def start_response(*args):
+        return response.start_response(*args)
+
+    assert response_of(start_response, accepted) is None
