@@ -71,6 +71,9 @@ class Feed:
         held: A counter that is shared with other feeds; :obj:`None` for one of its own.
         selection: The selection of the feed; :obj:`None` for one of the channels of
             ``positions``, sent as they are encoded.
+
+    Attributes:
+        selection: The same.
     """
 
     __slots__ = (
@@ -88,6 +91,7 @@ class Feed:
         "_segments",
         "_starts",
         "_written",
+        "selection",
     )
 
     def __init__(
@@ -99,6 +103,7 @@ class Feed:
     ) -> None:
         self._positions = positions
         selection = selection or Selection(positions.channels)
+        self.selection = selection
         self._framing = selection.framing
         self._has_window = selection.coding is Coding.GZIP_WINDOW
         self._held = HeldBytes() if held is None else held

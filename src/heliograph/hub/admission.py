@@ -13,6 +13,7 @@ import ipaddress
 import itertools
 import logging
 import random
+import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -232,6 +233,8 @@ class AdmissionControl:
         self._check(address, channels, has_connection=not admission.is_program)
         self._table.make_room(channels, self._config.max_channels + 1)
         at_address = self._slots.take(address, len(channels))
+        # One object for all streams of an address.
+        address = None if address is None else sys.intern(str(address))
         kind = TracedSubscriber if admission.is_traced else Subscriber
         subscriber = kind(
             number,

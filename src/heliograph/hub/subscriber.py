@@ -108,7 +108,7 @@ class Subscriber:
         selection: The channels, the content coding, and the framing that the sink needs.
         resumes: Whether the client has sent an id.
         last_event_id: The id after which the stream begins; :obj:`None` for a stream
-            without a position, until that is known.
+            without a position, until that is known, and when it follows.
         start: Where the stream begins if it has no position.
         state: What the subscriber is doing. Only the methods below change it.
         feed: The feed of the selection, while the subscriber follows it.
@@ -116,7 +116,7 @@ class Subscriber:
         sink: How bytes reach the client; :obj:`None` before the stream begins.
         page_bytes: How many bytes of storage are held for this client alone.
         is_greeted: Whether the first block is its caller's to send, or was sent.
-        quiet_since: When it was last written to before it followed, in the loop's time.
+        quiet_since: When it was last written to while it joins, in the loop's time.
     """
 
     is_flushed_with_others = True
@@ -251,6 +251,11 @@ class Subscriber:
         """
         assert self.state is State.JOINING, self.state  # noqa: S101 - our invariant
         self.state = State.FOLLOWING
+        # There are many who follow and few who join: what is equal is shared, and what is
+        # of the past is dropped.
+        self.selection = feed.selection
+        self.last_event_id = None
+        self.quiet_since = 0.0
         self.feed = feed
         self.cursor = feed.join()
 

@@ -41,13 +41,16 @@ class SocketSink(ConnectionSink):
     ) -> None:
         super().__init__(framing=framing, close_seconds=close_seconds)
         self._head = head
-        self._on_open = on_open
+        self._on_open: Callable[[SocketSink], None] | None = on_open
         self._on_closed = on_closed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the head, so that the client knows at once that it is connected."""
         self.take(transport)
-        self._on_open(self)
+        # Not kept: what it refers to is a tenth of the memory of a stream.
+        on_open, self._on_open = self._on_open, None
+        assert on_open is not None  # noqa: S101 - a connection is made once
+        on_open(self)
         self._send_head()
 
     def write(self, data: bytes) -> None:
