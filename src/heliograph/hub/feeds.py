@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from .. import native
 from ..channels.blocks import HEARTBEAT
 from ..channels.cursor import HeldBytes
 from ..channels.feed import Feed
@@ -40,9 +41,12 @@ __all__ = ["Feeds"]
 
 _log = Logger("heliograph.hub")
 
-# A flush pass yields to the loop after this many writes: about a millisecond. Encoding for
-# a feed costs as much as some writes.
+# A flush pass yields to the loop after this many writes: about a millisecond, since an
+# application may have callbacks of its own there. In a thread of ours it has none, and each
+# yield gives the interpreter away: a thread that computes keeps it for five milliseconds.
 _WRITES_BETWEEN_YIELDS = 256
+_WRITES_BETWEEN_YIELDS_IN_OUR_THREAD = 1024
+# Encoding for a feed costs as much as some writes.
 _WRITES_FOR_A_FEED = 4
 
 # With cursors at more blocks than this, those at the same one are flushed one after the
@@ -112,6 +116,11 @@ class Feeds:
         self._dirty: dict[_Audience, None] = {}
         self._something_dirty = asyncio.Event()
         self._writes = 0
+        self._writes_between_yields = (
+            _WRITES_BETWEEN_YIELDS_IN_OUR_THREAD
+            if native.is_ours()
+            else _WRITES_BETWEEN_YIELDS
+        )
 
     def __len__(self) -> int:
         return len(self._audiences)
@@ -309,12 +318,12 @@ class Feeds:
         feed, subscribers = audience.feed, audience.in_order()
         begun = 0
         while begun < len(subscribers):
-            end = begun + max(1, _WRITES_BETWEEN_YIELDS - self._writes)
+            end = begun + max(1, self._writes_between_yields - self._writes)
             part = subscribers[begun:end]
             self._flush_part(feed, part)
             begun += len(part)
             self._writes += len(part)
-            if self._writes >= _WRITES_BETWEEN_YIELDS:
+            if self._writes >= self._writes_between_yields:
                 self._writes = 0
                 await asyncio.sleep(0)
         feed.trim()
