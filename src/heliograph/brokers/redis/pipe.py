@@ -33,12 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipe"]
 
-# Calls sent together: answers to reads are held in memory until all have arrived.
+# Calls sent together. Those that come meanwhile wait for the answers to all of them.
 _BATCH = 100
 
 # How long calls that have begun may take after the pipe was told to close.
 _CLOSE_SECONDS = 2.0
-
 
 # Calls that are sent as one. Redis does nothing else meanwhile, and checks only at the
 # beginning whether it has memory for them.

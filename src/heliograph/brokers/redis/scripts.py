@@ -42,6 +42,9 @@ and readers get entries up to ``shown`` in the channel's hash, which moves on on
 have the entry. So nobody sees what a failover may undo.
 
 A repeated append looks for the token of its first try before it stores anything.
+
+Appends to one channel that wait at the same time may be joined in one call of their script.
+Each event keeps a token of its own, so each append is repeated on its own.
 """
 
 from __future__ import annotations
@@ -72,7 +75,7 @@ class Script:
         name: The file in ``lua/`` that follows ``begin.lua``, without its suffix.
         uses: Files that come between the two.
         variables: Names that the script has for its arguments, in their order; none if
-            ``begin.lua`` is left out.
+            ``begin.lua`` is left out. Their number is ``given`` there.
         appends: Whether the script stores an entry.
         follows: Whether the script follows one that does, and needs the same server.
         changes: Whether the script changes a channel, but stores no entry.

@@ -1,6 +1,9 @@
 -- Assign the next offset, store the entry, trim, and publish: epoch, offset and time. If an
 -- entry has the idempotency key: also its token and event. Otherwise why it is refused.
 -- If it has to be announced (`announce.lua`), nobody sees it before.
+--
+-- Arguments beyond those with a name are further events and their tokens (`given` arguments
+-- have one). They get the next offsets, and the reply is that to the first event.
 
 local kept_as, once_as, is_end, max_retained = '', '', '0', 0
 if terms ~= '' then
@@ -140,7 +143,7 @@ end
 publish()
 if plain_channel ~= '' then redis.call('PUBLISH', plain_channel, plain_message) end
 if #ARGV > given then
-    -- Further events of the same publisher, joined with this one: each with its token.
+    -- Nothing refuses them after the first: memory is only checked before it.
     for n = given + 1, #ARGV, 2 do
         head, event, token = head + 1, ARGV[n], ARGV[n + 1]
         add()
