@@ -119,8 +119,10 @@ class Availability:
         Args:
             operation: Its name, as given to :meth:`on_failure`.
         """
-        with self._logging_changes():
-            self._failing.discard(operation)
+        # Called for each event that is published.
+        if operation in self._failing:
+            with self._logging_changes():
+                self._failing.discard(operation)
 
     def close(self) -> None:
         """
