@@ -125,25 +125,33 @@ def duplicate(number: int) -> socket.socket:
     Raises:
         OSError: It is not open or no socket any more, or there are no descriptors left.
     """
-    # A default time-out would make it one that does not block, for its owner as well.
-    blocks = None if socket.getdefaulttimeout() is None else os.get_blocking(number)
     copy = os.dup(number)
     try:
-        # The original: what replaces it belongs to the loop of the thread that made it.
-        connection: socket.socket = native.original("socket", "socket")(fileno=copy)
+        return _socket_of(copy)
     except BaseException:
         os.close(copy)
         raise
-    if blocks is not None:
-        os.set_blocking(copy, blocks)
-    return connection
 
 
 @contextlib.contextmanager
 def borrowed(number: int) -> Iterator[socket.socket]:
     """Yield a socket of a descriptor that somebody else has, for a moment."""
-    with duplicate(number) as connection:
+    connection = _socket_of(number)
+    try:
         yield connection
+    finally:
+        # Not closed: it is the owner's.
+        connection.detach()
+
+
+def _socket_of(number: int) -> socket.socket:
+    # A default time-out would make it one that does not block, for its owner as well.
+    blocks = None if socket.getdefaulttimeout() is None else os.get_blocking(number)
+    # The original: what replaces it belongs to the loop of the thread that made it.
+    connection: socket.socket = native.original("socket", "socket")(fileno=number)
+    if blocks is not None:
+        os.set_blocking(number, blocks)
+    return connection
 
 
 def identity_of(number: int) -> int | None:
