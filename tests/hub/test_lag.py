@@ -32,10 +32,10 @@ async def test_a_large_event_on_its_way_is_no_lag():
             await until(lambda n=n: hub.statistics().entries == n + 1)
             await asyncio.sleep(0.01)
             largest = max(largest, held_by(hub))
-            hub._feeds.bound_lag()
+            await hub._feeds.bound_lag()
             for client in clients:
                 await client.wait(n + 1)
-            hub._feeds.bound_lag()
+            await hub._feeds.bound_lag()
 
         assert largest > 1_000_000
         assert all(client.subscriber.is_open for client in clients)

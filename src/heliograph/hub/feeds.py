@@ -53,6 +53,9 @@ _WRITES_FOR_A_FEED = 4
 # other: what is joined is kept for a few of them only (:mod:`heliograph.channels.joined`).
 _BLOCKS_IN_ANY_ORDER = 8
 
+# A look at what is held for a client costs as much as half a write.
+_LOOKS_BETWEEN_YIELDS = 1024
+
 # Heartbeats are exact to a tenth of their interval, and to a second if that is longer.
 _TICKS_PER_HEARTBEAT = 10
 _TICK_SECONDS_AT_MOST = 1.0
@@ -257,13 +260,19 @@ class Feeds:
         while True:
             await asyncio.sleep(look_seconds)
             try:
-                self.bound_lag()
+                await self.bound_lag()
             except Exception:  # noqa: BLE001 - logged; see the module
                 _log.exception("cannot look at what is held for clients, trying again")
 
-    def bound_lag(self) -> None:
+    async def bound_lag(self) -> None:
         """Look once at what is held for late clients. See :class:`.LagBudget`."""
-        self._budget.look(self._served())
+        unsent: dict[Subscriber, int] = {}
+        for count, subscriber in enumerate(tuple(self._served()), 1):
+            if size := self._budget.unsent(subscriber):
+                unsent[subscriber] = size
+            if count % _LOOKS_BETWEEN_YIELDS == 0:
+                await asyncio.sleep(0)
+        self._budget.judge(unsent)
 
     def _served(self) -> Iterator[Subscriber]:
         yield from tuple(self._joining)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..logs import Logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..channels.cursor import Cursor, HeldBytes
     from .subscriber import Subscriber
@@ -70,7 +70,16 @@ class LagBudget:
         Args:
             subscribers: All subscribers that are served, joining or following.
         """
-        unsent = {each: size for each in tuple(subscribers) if (size := self._unsent(each))}
+        sizes = ((each, self.unsent(each)) for each in tuple(subscribers))
+        self.judge({each: size for each, size in sizes if size})
+
+    def judge(self, unsent: Mapping[Subscriber, int]) -> None:
+        """
+        Do what :meth:`look` does, with what has been looked at.
+
+        Args:
+            unsent: What :meth:`unsent` has returned for all subscribers, without zeros.
+        """
         if self._held.bytes + sum(unsent.values()) <= self._at_most:
             self._before.clear()
             return
@@ -94,7 +103,13 @@ class LagBudget:
             theirs -= unsent[subscriber]
             self._drop(subscriber)
 
-    def _unsent(self, subscriber: Subscriber) -> int:
+    def unsent(self, subscriber: Subscriber) -> int:
+        """
+        Return how many bytes are held for a client alone.
+
+        Args:
+            subscriber: Of the client. Dropped if it cannot be looked at.
+        """
         try:
             return subscriber.unsent_bytes
         except Exception:  # noqa: BLE001 - logged; the reason follows

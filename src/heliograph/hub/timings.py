@@ -20,7 +20,7 @@ class Timings:
         heads_seconds: For the heads of a client's channels, before the client is sent its
             head. A stream that opens late is better than none.
         lag_look_seconds: Between two looks at what is held for clients that are behind. A
-            look at ten thousand takes milliseconds.
+            look at ten thousand takes some ten milliseconds, in several steps.
         stop_look_seconds: Between two questions to a server whether it wants to stop.
         last_bytes_seconds: For clients to take what was written to them, when the hub is
             closed. Those that do not are given it again after reconnecting.
