@@ -1,5 +1,6 @@
 """What may be published."""
 
+import asyncio
 import logging
 
 import pytest
@@ -24,6 +25,18 @@ async def test_publish_to_several_channels(url):
 
         assert [entry.channel for entry in entries] == ["a", "b"]
         assert len(await client.wait(2)) == 2
+
+
+async def test_one_that_is_cancelled_before_it_begins(tmp_path):
+    """Nothing is published, and no warning is given of what never ran."""
+    async with opened(f"sqlite:///{tmp_path}/log") as hub:
+        begun = asyncio.create_task(hub.begin_publish(["a"], Event("1")))
+        begun.cancel()
+        await asyncio.wait({begun})
+        (entry,) = await hub.publish(["a"], Event("2"))
+
+        assert begun.cancelled()
+        assert entry.position.offset == 1
 
 
 async def test_a_position_is_refused_as_an_own_id(url):

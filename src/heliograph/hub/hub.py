@@ -239,13 +239,14 @@ class Hub:
         Returns:
             The entries, or the coroutine that returns them.
         """
+        names = list(channels)
         with self._closing_reported():
-            entries = self._publishing.begin_publish(channels, event, terms)
-        return entries if isinstance(entries, list) else self._published(entries)
+            entries = self._publishing.publish_at_once(names, event, terms)
+        return self._publish(names, event, terms) if entries is None else entries
 
-    async def _published(self, entries: Coroutine[None, None, list[Entry]]) -> list[Entry]:
+    async def _publish(self, names: list[str], event: Event, terms: Terms) -> list[Entry]:
         with self._closing_reported():
-            return await entries
+            return await self._publishing.publish(names, event, terms)
 
     async def ask(self, question: Callable[[ChannelState], Awaitable[_Answer]]) -> _Answer:
         """

@@ -22,7 +22,7 @@ from ..logs import Logger
 from ..wire.encoder import body_fits, encode_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from ..brokers.values import Terms
     from ..channels.entry import Entry
@@ -94,27 +94,7 @@ class Publishing:
             BrokerUnavailableError: Storage failed, or took longer than
                 ``publish_timeout_seconds``; then the event may or may not be there.
         """
-        entries = self.begin_publish(channels, event, terms)
-        return entries if isinstance(entries, list) else await entries
-
-    def begin_publish(
-        self, channels: Iterable[str], event: Event, terms: Terms = PLAIN
-    ) -> list[Entry] | Coroutine[None, None, list[Entry]]:
-        """
-        Do what :meth:`publish` does, at once if storage is not waited for.
-
-        Returns:
-            The entries, or the coroutine that returns them.
-        """
         names = self._checked(channels, event)
-        append = self._storage.append_at_once
-        if append is None or len(names) > 1:
-            return self._publish(names, event, terms)
-        entries = [append(names[0], event, terms=terms)]
-        self._count(entries)
-        return entries
-
-    async def _publish(self, names: list[str], event: Event, terms: Terms) -> list[Entry]:
         async with self.time_limit():
             if len(names) == 1:
                 # The usual case needs no task, and so no turn of a busy loop.
@@ -123,6 +103,24 @@ class Publishing:
                 entries = await asyncio.gather(
                     *(self._append(name, event, terms) for name in names)
                 )
+        self._count(entries)
+        return entries
+
+    def publish_at_once(
+        self, channels: Sequence[str], event: Event, terms: Terms = PLAIN
+    ) -> list[Entry] | None:
+        """
+        Do what :meth:`publish` does, if storage is not waited for.
+
+        Returns:
+            The entries; :obj:`None` if nothing was done.
+        """
+        append = self._storage.append_at_once
+        if append is None or len(channels) > 1:
+            return None
+        entries = [
+            append(name, event, terms=terms) for name in self._checked(channels, event)
+        ]
         self._count(entries)
         return entries
 
