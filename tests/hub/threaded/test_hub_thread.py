@@ -323,6 +323,31 @@ def test_publish_that_takes_too_long(tmp_path):
     hub.close()
 
 
+@pytest.mark.parametrize("kind", ["memory:", "sqlite"])
+def test_a_publish_that_has_failed_before_it_began(kind, url):
+    """The event is not there: whoever tries again does not have it twice, nor a warning."""
+    hub = HubThread(
+        url if kind == "sqlite" else kind, HubConfig(publish_timeout_seconds=0.5)
+    )
+    hub.publish(["a"], Event("1"))
+    busy, done = threading.Event(), threading.Event()
+
+    def block():
+        busy.set()
+        done.wait(10)
+
+    loop.post(block)
+    busy.wait()
+    with pytest.raises(BrokerUnavailableError, match="no answer within"):
+        hub.publish(["a"], Event("2"))
+    done.set()
+    (entry,) = hub.publish(["a"], Event("2"))
+    gc.collect()
+
+    assert entry.position.offset == 2
+    hub.close()
+
+
 @pytest.mark.timeout(60)  # it waits for a Redis that does not answer
 def test_a_password_is_not_shown(monkeypatch):
     """The URL in an error is without it."""

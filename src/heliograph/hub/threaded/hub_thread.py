@@ -241,14 +241,24 @@ class HubThread(ThreadVerbs):
                 " the process: publish after the fork",
             )
         hub = self._opened()
+        is_over = False
+
+        def begin() -> Outcome[_Result]:
+            if is_over:
+                raise HubClosedError("nobody waits for the answer any more")
+            return function(hub)
+
         try:
-            return ask(lambda: function(hub), self.config.publish_timeout_seconds)
+            return ask(begin, self.config.publish_timeout_seconds)
         except TimeoutError as error:
             raise BrokerUnavailableError(
                 without_password(self.url),
                 f"no answer within {self.config.publish_timeout_seconds} seconds, which"
                 " publish_timeout_seconds sets",
             ) from error
+        finally:
+            # What a busy loop has not begun by now it never will: the caller may try again.
+            is_over = True
 
     def _opened(self) -> Hub:
         hub = self._hub
