@@ -9,12 +9,14 @@ import socket
 import sqlite3
 import sys
 import threading
+import weakref
 
 import pytest
 
 from heliograph import (
     BrokerUnavailableError,
     Event,
+    EventTooLargeError,
     HubClosedError,
     HubConfig,
     TooManySubscribersError,
@@ -345,6 +347,26 @@ def test_a_publish_that_has_failed_before_it_began(kind, url):
     gc.collect()
 
     assert entry.position.offset == 2
+    hub.close()
+
+
+@pytest.mark.parametrize("kind", ["memory:", "sqlite"])
+def test_an_error_keeps_nothing(kind, url):
+    """What a view has is freed when it has handled the error, without a collection."""
+    hub = HubThread(url if kind == "sqlite" else kind, HubConfig(max_event_bytes=1000))
+    hub.publish(["a"], Event("x"))
+
+    def view():
+        held = threading.Event()
+        with contextlib.suppress(EventTooLargeError):
+            hub.publish(["a"], Event("x" * 2000))
+        return weakref.ref(held)
+
+    gc.disable()
+    try:
+        assert view()() is None
+    finally:
+        gc.enable()
     hub.close()
 
 

@@ -93,16 +93,24 @@ class Call(Generic[_Result]):
             BaseException: It has raised that.
             HubClosedError: The loop has ended before.
         """
+        # The traceback of an error leads here, and so to itself and to all that its callers
+        # have, until the garbage collector comes.
         if self._error is not None:
-            # Its traceback leads here, and so to itself.
             error, self._error = self._error, None
-            raise error
+            try:
+                raise error
+            finally:
+                del error
         if self._results:
             return self._results[0]
         if not self._has_begun:
             self._drop()
         elif self._task is not None and self._task.done() and not self._task.cancelled():
-            return self._task.result()
+            task, self._task = self._task, None
+            try:
+                return task.result()
+            finally:
+                del task
         raise HubClosedError("the hub was closed before it could answer")
 
     def _end(self, task: asyncio.Task[_Result]) -> None:
