@@ -3,7 +3,7 @@
 import pytest
 
 from heliograph import InvalidFieldError
-from heliograph.faces.request import MAX_QUERY_FIELDS, StreamRequest
+from heliograph.faces.request import MAX_QUERY_FIELDS, StreamRequest, _remembered
 
 
 def query_of(query_string="", **headers):
@@ -102,3 +102,26 @@ def test_last_event_id(query, headers, expected):
 def test_token(query, token):
     """The first one counts, as it was sent; an empty one is a token, too."""
     assert query_of(query).token == token
+
+
+@pytest.mark.parametrize(
+    ("query", "is_remembered"),
+    [
+        ("", True),
+        ("channel=a&channel=b%20c&start=now", True),
+        ("channel=a&token=x", False),
+        ("channel=a&to%6Ben=x", False),
+        ("channel=a&last%45ventId=x", False),
+        ("channel=a&api_key=x", False),
+        ("channel=" + "&channel=".join(f"{n}" * 9 for n in range(30)), False),
+    ],
+)
+def test_nothing_of_one_client_is_remembered(query, is_remembered):
+    """What was computed is kept of queries that many send, and of no others."""
+    _remembered.cache_clear()
+
+    first, second = query_of(query), query_of(query)
+
+    assert first == second
+    assert _remembered.cache_info().hits == is_remembered
+    assert _remembered.cache_info().currsize == is_remembered

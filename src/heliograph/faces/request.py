@@ -11,6 +11,7 @@ Fields with other names are the application's, unless they are misspelt
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -52,9 +53,12 @@ objects. A stream needs 66; Django's limit for a form is 1,000 as well.
 # The longest header that gunicorn accepts, and three times what an id of 64 channels needs.
 _MAX_ID_CHARACTERS = 8190
 
-# Queries that are remembered are no longer, and have no field of one client alone.
+# Queries that are remembered are no longer, and have no field that may be of one client
+# alone, such as a token under any name, however it is written.
 _MAX_REMEMBERED_BYTES = 512
-_OF_ONE_CLIENT = (TOKEN.encode(), LAST_EVENT_ID.encode())
+_OF_MANY = re.compile(
+    rb"(?:(?:%b|%b)(?:=[^&]*)?(?:&|\Z))*" % (CHANNEL.encode(), START.encode())
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +102,8 @@ class StreamRequest:
                 field, or the number of fields is not valid.
         """
         query_string = self.query_string
-        is_of_many = len(query_string) <= _MAX_REMEMBERED_BYTES and not any(
-            name in query_string for name in _OF_ONE_CLIENT
-        )
+        is_short = len(query_string) <= _MAX_REMEMBERED_BYTES
+        is_of_many = is_short and _OF_MANY.fullmatch(query_string)
         query = _remembered(query_string) if is_of_many else _query(query_string)
         return StreamQuery(
             channels=query.channels,
