@@ -8,11 +8,13 @@ import pytest
 from heliograph import Event
 from heliograph.channels.feed import Feed
 from heliograph.channels.position import Position, Positions
+from heliograph.hub import Admission
+from heliograph.hub.feeds import Feeds
 from heliograph.hub.flushing import Pacing, flush_together
 from heliograph.hub.subscriber import Subscriber
 from heliograph.hub.traced import TracedSubscriber
 from hubs import Recording, opened
-from streams import connect
+from streams import connect, until
 
 BLOCK = b"data: block\n\n"
 
@@ -155,3 +157,27 @@ async def test_what_comes_faster_than_passes_is_written_together():
         for client in clients:
             assert [e.data for e in await client.wait(200)] == [*map(str, range(200))]
         assert all(len(c.body) > b for c, b in zip(clients, before, strict=True))
+
+
+async def test_what_comes_before_a_feed_has_its_turn_needs_no_other(monkeypatch):
+    """A pass costs as much if it has nothing to write."""
+    flushed = []
+    flush = Feeds._flush
+
+    async def noted(feeds, audience):
+        flushed.append((audience.feed.channels, audience.feed.held_blocks))
+        await flush(feeds, audience)
+
+    monkeypatch.setattr(Feeds, "_flush", noted)
+    async with opened() as hub:
+        for channel in "a" * 1000 + "b" * 2:
+            hub.attach(hub.admit(Admission((channel,))), Recording())
+        await until(lambda: len(hub._feeds) == 2)
+        await hub.publish(["a"], Event("1"))
+        await hub.publish(["b"], Event("1"))
+        while not flushed:
+            await asyncio.sleep(0)
+        await hub.publish(["b"], Event("2"))
+        await asyncio.sleep(0.1)
+
+    assert flushed == [(("a",), 1), (("b",), 2)]

@@ -313,6 +313,8 @@ class Feeds:
         dirty, self._dirty = self._dirty, {}
         pacing = Pacing()
         for audience in dirty:
+            # What has come while others were flushed is sent now.
+            self._dirty.pop(audience, None)
             try:
                 pacing.begin(audience.take_fresh())
                 await self._flush(audience)
