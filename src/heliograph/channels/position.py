@@ -45,6 +45,9 @@ __all__ = ["GapReason", "Position", "Positions"]
 # The largest signed 64-bit integer: every broker can store it.
 MAX_OFFSET = 2**63 - 1
 
+# What is computed from the names of more channels is not kept.
+_CHANNELS_OF_MANY = 8
+
 _POSITION = re.compile(
     "(?:([0-9A-Za-z]{1,16})-)?(0|[1-9][0-9]{0,18})(?:~(0|[1-9][0-9]{0,18}))?"
 )
@@ -300,9 +303,16 @@ class Positions:
         return result
 
 
-# Few: clients choose the names, and those of one selection may be 16 KB.
-@functools.lru_cache(maxsize=64)
 def _tag(channels: tuple[str, ...]) -> str:
+    # Clients choose the names, and those of one selection may be 16 KB.
+    is_small = len(channels) <= _CHANNELS_OF_MANY
+    return _remembered_tag(channels) if is_small else _tag_of(channels)
+
+
+def _tag_of(channels: tuple[str, ...]) -> str:
     # NUL cannot be part of a name, so no two selections join to the same text.
     digest = blake2b("\0".join(channels).encode(), digest_size=6).digest()
     return urlsafe_b64encode(digest).decode("ascii")
+
+
+_remembered_tag = functools.lru_cache(maxsize=64)(_tag_of)
