@@ -1,5 +1,7 @@
 """Caps on streams and channels, in all and for one address."""
 
+import tracemalloc
+
 import pytest
 
 from heliograph import (
@@ -129,3 +131,19 @@ async def test_cap_on_channels_of_an_address():
 
         await until(lambda: not hub._clients._admission._slots._channels)
         hub.admit(Admission(("a", "b"), address="10.0.0.1"))
+
+
+async def test_long_addresses_are_not_remembered():
+    """They are what clients have told a proxy; those of who has left are forgotten."""
+    async with opened() as hub:
+        hub.release(hub.admit(Admission(("a",), address="192.0.2.1")))
+        tracemalloc.start()
+        try:
+            for n in range(200):
+                address = f"{n}" + "x" * 20_000
+                hub.release(hub.admit(Admission(("a",), address=address)))
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert kept < 1_000_000

@@ -51,6 +51,9 @@ _BEGINS = {
 # are sent away for a moment if it does not answer.
 _MOST_EXPECTED = 1_000
 
+# The longest IPv6 address with a scope, in brackets and with a port, is shorter.
+_ADDRESS_CHARACTERS = 80
+
 # One for the process, however many hubs it has.
 _descriptors = DescriptorBudget()
 
@@ -321,8 +324,13 @@ def _add(counter: Counter[str], key: str, number: int) -> None:
         del counter[key]
 
 
-@functools.lru_cache(maxsize=4096)
 def _network_of(address: str) -> str:
+    # What a proxy was told by its client may be of any length.
+    is_address = len(address) <= _ADDRESS_CHARACTERS
+    return _remembered_network(address) if is_address else _computed_network(address)
+
+
+def _computed_network(address: str) -> str:
     """
     Return the key under which an address is counted.
 
@@ -345,3 +353,6 @@ def _network_of(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
+
+
+_remembered_network = functools.lru_cache(maxsize=4096)(_computed_network)
