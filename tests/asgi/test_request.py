@@ -46,3 +46,10 @@ ID = b"last-event-id"
 def test_values(changes, field, value):
     """Each is there in the form that all faces share; of a header the first one counts, of a list all."""
     assert getattr(stream_request(SCOPE | changes), field) == value
+
+
+def test_a_query_of_another_type():
+    """As of headers, a server may hand over what is like bytes, and cannot be a key."""
+    request = stream_request(SCOPE | {"query_string": bytearray(b"channel=b")})
+
+    assert request.query().channels == ("b",)

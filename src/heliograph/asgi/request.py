@@ -39,7 +39,7 @@ def stream_request(scope: Scope, *, follows_view: bool = False) -> StreamRequest
         headers.setdefault(name, text)
     return StreamRequest(
         method=scope["method"],
-        query_string=scope["query_string"],
+        query_string=bytes(scope["query_string"]),
         headers=headers,
         address=client[0] if client else None,
         arrived_at=note_arrival(scope, follows_view=follows_view),
