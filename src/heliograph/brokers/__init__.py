@@ -15,7 +15,7 @@ from ..channels.position import GapReason, Position
 from ..config import HubConfig
 from ..errors import ConfigError
 from . import policy, registry
-from .base import Broker, Listener
+from .base import Broker, Listener, PromptBroker
 from .epoch import new_epoch
 from .inspection import ChannelSummary, Inspectable, Inspection
 from .plain import PlainChannels, with_plain_channels
@@ -49,6 +49,7 @@ __all__ = [
     "Listener",
     "PlainChannels",
     "Position",
+    "PromptBroker",
     "Retained",
     "Retention",
     "RetentionPolicy",

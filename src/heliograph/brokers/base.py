@@ -352,7 +352,8 @@ class PromptBroker(Protocol):
     """
     What a broker may have beside :class:`Broker`: appends that wait for nothing.
 
-    A hub calls them in place of :meth:`Broker.append`, and saves a task for each event.
+    A hub calls them in place of :meth:`Broker.append`, and saves a task for each event: a
+    class that overrides one of the two has to override the other.
     """
 
     def append_at_once(self, channel: str, event: Event, *, terms: Terms = PLAIN) -> Entry:
