@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 
 import pytest
 from gunicorn.config import Config
@@ -95,13 +96,32 @@ def test_a_connection_that_is_given_back(pair):
 
 
 def test_a_connection_that_the_server_closes(pair):
-    """It is not taken."""
+    """It is not taken, and the server is not told what it knows when it is given back."""
     _, accepted = pair
     response, takeover = taken(accepted)
     response.write(COMMENT)
     accepted.close()
 
     assert takeover.connection() is None
+    takeover.give_back()
+
+
+def test_a_client_that_has_left_before_it_is_given_back(pair):
+    """The server finds out when it writes on, as after a swap."""
+    client, accepted = pair
+    _, takeover = taken(accepted)
+    reset(client)
+
+    takeover.give_back()
+
+    with pytest.raises(OSError, match="reset|[Bb]roken"):
+        accepted.sendall(b"later")
+
+
+def reset(client):
+    """Close a connection so that the other end's next call fails."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 def of_another_module(response, accepted):

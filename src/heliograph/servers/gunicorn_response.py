@@ -13,6 +13,7 @@ never connected: one for the process.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from functools import cache
@@ -91,7 +92,10 @@ class RecordedResponse:
     def give_back(self) -> None:
         """See :class:`.Takeover`. It is still the server's: only the response was not."""
         self._response.sock = self._connection
-        self._connection.sendall(self._recorder.written)
+        # An error is of a client that has left, or of a connection that the server has
+        # closed: the server will see it, too.
+        with contextlib.suppress(OSError):
+            self._connection.sendall(self._recorder.written)
 
     def close(self) -> None:
         """See :class:`.Takeover`. The recorder takes what comes, such as a last chunk."""
