@@ -335,3 +335,27 @@ def test_no_descriptors_left(hub, monkeypatch):
         hub.publish(["a"], Event("x"))
         assert events_of(body, 1) == ["x"]
         body.close()
+
+
+def test_no_descriptors_left_for_a_response_that_is_as_it_should_be(
+    hub, caplog, monkeypatch
+):
+    """The server's thread serves the client, and no middleware is blamed."""
+
+    def connection(takeover):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("heliograph.servers.log_once._logged", set())
+    monkeypatch.setattr("heliograph.servers.wsgi_connection._BySwap.connection", connection)
+    response = Response(hub)
+    with connected() as (client, accepted):
+        body = response.serve(environ("gunicorn.socket", accepted))
+        accepted.sendall(HEAD + next(body))
+
+        assert next(body).startswith(b":\nretry: ")
+        read(client, HEAD)
+        hub.publish(["a"], Event("x"))
+        assert events_of(body, 1) == ["x"]
+        body.close()
+    assert "one at a time" in caplog.text
+    assert "middleware" not in caplog.text

@@ -168,6 +168,7 @@ class _Client:
             A comment, for the dummy; the stream, if the server keeps its connection.
         """
         connection, prologue = self._connection, b""
+        is_changed = False
         try:
             takeover = connection.begin_takeover(start_response)
         except OSError:
@@ -180,6 +181,7 @@ class _Client:
             try:
                 yield comment
                 head = takeover.written_head(comment, connection.framing)
+                is_changed = head is None
                 if head is not None:
                     # Again there may be no descriptors.
                     with contextlib.suppress(OSError):
@@ -196,7 +198,7 @@ class _Client:
                     self._hub.when_left(self._ticket, lambda _: on_close())
                 self._hub.adopt(self._ticket, clients, head, connection.framing)
                 return
-        on_kept(is_changed=takeover is not None)
+        on_kept(is_changed=is_changed)
         # Without a stream it ends at once: the head has been written.
         self._hub.locate(self._ticket)
         for block in self.pulled():
