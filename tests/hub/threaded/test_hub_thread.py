@@ -148,6 +148,24 @@ def test_an_answer_that_nobody_waits_for(url):
     hub.close()
 
 
+def test_a_slot_that_is_certain_and_never_told_of(url, monkeypatch):
+    """A caller that is interrupted in this very moment does not hold one."""
+    hub = HubThread(url, HubConfig())
+    hub.release(hub.admit(Admission(("a",))))
+
+    def post(function, *args):
+        loop.post(function, *args)
+        monkeypatch.undo()
+        raise Interrupted
+
+    monkeypatch.setattr(hub_thread, "post", post)
+    with pytest.raises(Interrupted):
+        hub.admit(Admission(("a",)))
+
+    assert hub.statistics().subscribers == 0
+    hub.close()
+
+
 def test_closing_while_storage_is_locked(tmp_path, monkeypatch):
     """Whoever waits for it is told by name, and it is closed in the end."""
     monkeypatch.setattr(hub_thread, "CLOSE_SECONDS", 0.05)

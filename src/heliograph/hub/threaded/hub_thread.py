@@ -89,15 +89,15 @@ class HubThread(ThreadVerbs):
         """
         hub = self._opened()
         ticket, is_certain = hub.expect(admission)
-        if is_certain:
-            # Far from all caps, which is usual, nobody waits for the loop: the thread
-            # goes on to hand the connection over, and the loop does both in this order.
-            post(_admit, hub, ticket, admission)
-            return ticket
         try:
+            if is_certain:
+                # Far from all caps, which is usual, nobody waits for the loop: the thread
+                # goes on to hand the connection over, and the loop does both in this order.
+                post(_admit, hub, ticket, admission)
+                return ticket
             return ask(lambda: hub.admit_as(ticket, admission), self._timings.admit_seconds)
         except BaseException as error:
-            # A caller that stops waiting, for lack of time or by an exception (that of
+            # A caller that goes no further, for lack of time or by an exception (that of
             # Ctrl+C, a time-out of gevent), gives back the slot that it is never told of.
             post(hub.release, ticket)
             if isinstance(error, TimeoutError):
