@@ -183,14 +183,16 @@ class AdmissionControl:
 
     def is_certain(self, number: int, admission: Admission) -> bool:
         """
-        Return whether a client will be admitted, whoever comes before. For any thread.
+        Return whether a client will be admitted if no other overtakes it. For any thread.
 
         Args:
             number: From :meth:`new_number`.
             admission: The stream that the client may open.
 
         Returns:
-            False if a cap might be reached by then.
+            False if a cap might be reached by clients with lower numbers. One with a higher
+            number may come to the loop before, and take what is left: a cap holds all the
+            same, since :meth:`admit` looks.
         """
         # In this order: a client that is settled in between counts twice, and not never.
         before = number - self._settled - 1

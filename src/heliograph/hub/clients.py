@@ -107,14 +107,14 @@ class Clients:
 
     def expect(self, admission: Admission) -> tuple[Ticket, bool]:
         """
-        Return a ticket for a client, and whether it will be admitted. For any thread.
+        Return a ticket for a client, and whether it may count on it. For any thread.
 
         Args:
             admission: The stream that the client may open.
 
         Returns:
             A ticket, of which :meth:`admit_as` must be told the number, whatever happens;
-            and False if a cap may be reached, and so that be refused.
+            and False if a cap may be reached. See :meth:`.AdmissionControl.is_certain`.
         """
         number = self._admission.new_number()
         is_certain = self._admission.is_certain(number, admission)

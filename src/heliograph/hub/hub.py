@@ -341,7 +341,7 @@ class Hub:
         return self._clients.admit(admission)
 
     def expect(self, admission: Admission) -> tuple[Ticket, bool]:
-        """Return a ticket for :meth:`admit_as`, and whether that will succeed."""
+        """Return a ticket for :meth:`admit_as`. See :meth:`.clients.Clients.expect`."""
         return self._clients.expect(admission)
 
     def admit_as(self, ticket: Ticket, admission: Admission) -> Ticket:

@@ -328,8 +328,9 @@ class HubThread(ThreadVerbs):
 
 
 def _admit(hub: Hub, ticket: Ticket, admission: Admission) -> None:
-    # Descriptors may be used up meanwhile, or the hub be closed. Then the stream ends as it
-    # begins, and the client is refused when it reconnects.
+    # Descriptors may be used up meanwhile, the last slot be given to a client that has
+    # overtaken this one, or the hub be closed. Then the stream ends as it begins, and the
+    # client is refused when it reconnects.
     with contextlib.suppress(TooManySubscribersError, HubClosedError):
         hub.admit_as(ticket, admission)
 
