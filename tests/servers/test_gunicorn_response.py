@@ -114,7 +114,7 @@ def test_a_client_that_has_left_before_it_is_given_back(pair):
 
     takeover.give_back()
 
-    with pytest.raises(OSError, match="reset|[Bb]roken"):
+    with pytest.raises(OSError, match=r"reset|[Bb]roken"):
         accepted.sendall(b"later")
 
 
