@@ -1,13 +1,19 @@
 """A response of gunicorn's that is written into memory: what the hub gets, and gunicorn sees."""
 
+import errno
+import functools
 import os
 import socket
 import struct
+import time
+from types import SimpleNamespace
 
 import pytest
 from gunicorn.config import Config
 from gunicorn.http.wsgi import Response
+from gunicorn.util import close_graceful
 
+from heliograph.servers import gunicorn_response
 from heliograph.servers.gunicorn import wsgi_connection_of
 from heliograph.servers.gunicorn_response import RecordedResponse, response_of
 from heliograph.wire.framing import Framing
@@ -104,6 +110,35 @@ def test_a_connection_that_the_server_closes(pair):
 
     assert takeover.connection() is None
     takeover.give_back()
+
+
+def test_a_process_that_may_have_unix_sockets_only(pair, monkeypatch):
+    """The connection is taken all the same, and the worker waits for nothing at its end."""
+
+    def only_unix(family):
+        if family != socket.AF_UNIX:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return socket.socket(family)
+
+    names = SimpleNamespace(
+        AF_INET=socket.AF_INET, AF_UNIX=socket.AF_UNIX, socket=only_unix
+    )
+    monkeypatch.setattr(gunicorn_response, "socket", names)
+    never_connected = functools.cache(gunicorn_response._never_connected.__wrapped__)
+    monkeypatch.setattr(gunicorn_response, "_never_connected", never_connected)
+    client, accepted = pair
+    response, takeover = taken(accepted)
+    response.write(COMMENT)
+
+    ours = takeover.connection()
+    began_at = time.monotonic()
+    close_graceful(accepted)
+
+    assert time.monotonic() - began_at < 1
+    with ours:
+        ours.sendall(b"from us")
+        assert client.recv(99) == b"from us"
+    never_connected(os.getpid()).close()
 
 
 def test_a_client_that_has_left_before_it_is_given_back(pair):

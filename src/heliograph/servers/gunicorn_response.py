@@ -115,5 +115,10 @@ class _Recorder:
 def _never_connected(process: int) -> socket.socket:
     """Return the socket that is put in the place of connections, for a process."""
     del process
-    # Of TCP, which refuses to shut it down: the worker then waits for nothing.
-    return socket.socket(socket.AF_INET)
+    try:
+        # Of TCP, which refuses to shut it down: the worker then waits for nothing.
+        return socket.socket(socket.AF_INET)
+    except OSError:
+        # A service behind a proxy may be allowed Unix sockets only. Such a one can be shut
+        # down, but not be read from, which ends the wait as well.
+        return socket.socket(socket.AF_UNIX)
