@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 from typing import TYPE_CHECKING
 
 from ..channels.blocks import end_block, entry_block, gap_block, retained_block
@@ -23,10 +22,12 @@ from ..channels.log import LogItem
 from ..channels.position import Position, Positions
 from ..channels.start import StartKind
 from ..errors import InvalidStreamIdError
+from .pages import PAGE_BYTES, PAGE_ENTRIES, beginning, is_common, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
+    from ..channels.joined import JoinedBlocks
     from ..channels.log import ChannelLog
     from ..channels.opening import Opening
     from ..channels.position import GapReason
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     from .subscriber import Subscriber
 
 __all__ = ["CatchUp", "id_at_heads"]
-
-# The size of a page: what is written before the client has to have taken it.
-_PAGE_BYTES = 64 * 1024
-_PAGE_ENTRIES = 64
 
 # How long to wait for an entry that the client has got from another process already, before
 # the broker is asked whether it still exists.
@@ -80,6 +77,7 @@ class CatchUp:
         storage: Entries that the logs no longer hold are read from it.
         opening: How the client is told its position.
         counters: Gap events are counted here.
+        pages: Keeps pages that several clients are given.
     """
 
     def __init__(
@@ -87,14 +85,17 @@ class CatchUp:
         subscriber: Subscriber,
         table: ChannelTable,
         storage: Storage,
+        *,
         opening: Opening,
         counters: Counters,
+        pages: JoinedBlocks,
     ) -> None:
         self._subscriber = subscriber
         self._table = table
         self._storage = storage
         self._opening = opening
         self._counters = counters
+        self._pages = pages
         self._logs: dict[str, ChannelLog] = {}
         self._positions: Positions
         # Gaps to announce: channel -> reason, and the position after which it continues.
@@ -123,7 +124,7 @@ class CatchUp:
                 # What is retained is replayed after the gap.
                 await self._write([])
             if self._positions.replayed:
-                await self._write(_beginning(await self._read_retained()))
+                await self._write(beginning(await self._read_retained()))
                 continue
             behind = [
                 name
@@ -131,7 +132,7 @@ class CatchUp:
                 if not log.covers(self._positions[name])
             ]
             if behind:
-                page = _beginning(await self._read(behind))
+                page = beginning(await self._read(behind))
                 # The logs are shared by all clients; this page is held for one of them.
                 self._subscriber.page_bytes = sum(len(item.body) for item in page)
             elif self._is_close():
@@ -139,8 +140,8 @@ class CatchUp:
                     break
                 continue  # the logs may have moved far
             else:
-                page = _merge(
-                    log.after(self._positions[name], _PAGE_ENTRIES)
+                page = merged(
+                    log.after(self._positions[name], PAGE_ENTRIES)
                     for name, log in self._logs.items()
                 )
             await self._write(page)
@@ -149,10 +150,11 @@ class CatchUp:
     def finish(self) -> None:
         """Write the entries up to the heads. Call it in the step that joins the feed."""
         blocks = self._announcement()
-        for item in _merge(
-            log.after(self._positions[name]) for name, log in self._logs.items()
-        ):
-            blocks.append(self._block(item))
+        rest = merged(log.after(self._positions[name]) for name, log in self._logs.items())
+        if (joined := self._joined(rest)) is None:
+            blocks += map(self._block, rest)
+        else:
+            blocks.append(joined)
         for name, log in self._logs.items():
             if self._table[name].has_ended and self._told_ends.get(name) != log.head:
                 blocks.append(end_block(name, self._positions))
@@ -238,11 +240,11 @@ class CatchUp:
         """Return whether what is left to write is no more than a page."""
         size = 0
         for name, log in self._logs.items():
-            for item in log.after(self._positions[name], _PAGE_ENTRIES + 1):
+            for item in log.after(self._positions[name], PAGE_ENTRIES + 1):
                 size += len(item.body)
-                if size > _PAGE_BYTES:
+                if size > PAGE_BYTES:
                     return False
-            if log.head.offset - self._positions[name].offset > _PAGE_ENTRIES:
+            if log.head.offset - self._positions[name].offset > PAGE_ENTRIES:
                 return False
         return True
 
@@ -252,9 +254,9 @@ class CatchUp:
             page = await self._read_channel(name)
             pages.append(page)
             size += sum(len(item.body) for item in page)
-            if size > _PAGE_BYTES:
+            if size > PAGE_BYTES:
                 break  # the other channels are read for the next page
-        return _merge([*pages, *self._logged_before(pages, behind)])
+        return merged([*pages, *self._logged_before(pages, behind)])
 
     def _logged_before(
         self, pages: list[list[LogItem]], behind: list[str]
@@ -263,12 +265,12 @@ class CatchUp:
         until = max((p[-1].entry.published_at for p in pages if p), default=0.0)
         for name, log in self._logs.items():
             if name not in behind and log.covers(self._positions[name]):
-                items = log.after(self._positions[name], _PAGE_ENTRIES)
+                items = log.after(self._positions[name], PAGE_ENTRIES)
                 yield [item for item in items if item.entry.published_at <= until]
 
     async def _read_channel(self, name: str) -> list[LogItem]:
         log, moved = self._logs[name], self._table[name].moved
-        history = await self._storage.read(name, self._positions[name], _PAGE_ENTRIES)
+        history = await self._storage.read(name, self._positions[name], PAGE_ENTRIES)
         if history.head.epoch != log.head.epoch:
             await self._restart(name, log)
             return []
@@ -302,7 +304,7 @@ class CatchUp:
         pages = []
         for name, after in tuple(self._positions.replayed.items()):
             head = self._logs[name].head
-            found = await self._storage.retained(name, after, _PAGE_ENTRIES)
+            found = await self._storage.retained(name, after, PAGE_ENTRIES)
             until = self._positions[name]
             page = [
                 LogItem.of(entry)
@@ -316,7 +318,7 @@ class CatchUp:
                 # All have been forgotten since. New ones are told by their entries.
                 self._table[name].has_retained = False
             pages.append(page)
-        return _merge(pages)
+        return merged(pages)
 
     async def _restart(self, name: str, log: ChannelLog) -> None:
         """Continue a log in its channel's present epoch."""
@@ -328,14 +330,38 @@ class CatchUp:
 
     async def _write(self, page: list[LogItem]) -> None:
         blocks = self._announcement()
+        if (joined := self._joined(page)) is not None:
+            await self._write_and_drain([*blocks, joined])
+            return
         size = 0
         for item in page:
             blocks.append(self._block(item))
             size += len(blocks[-1])
-            if size > _PAGE_BYTES:
+            if size > PAGE_BYTES:
                 await self._write_and_drain(blocks)
                 blocks, size = [], 0
         await self._write_and_drain(blocks)
+
+    def _joined(self, page: list[LogItem]) -> bytes | None:
+        """
+        Return the blocks of a page as one that others may have been given.
+
+        Args:
+            page: Entries that follow the client's positions, which are moved past them.
+
+        Returns:
+            :obj:`None` if the page is this client's alone. Then nothing is moved.
+        """
+        if not is_common(page, self._subscriber.selection, self._positions):
+            return None
+        last = page[-1].entry
+        key = last.channel, page[0].entry.position, last.position
+        joined = self._pages.get(key)
+        if joined is None:
+            joined = b"".join(map(self._block, page))
+            self._pages.keep(key, joined)
+        self._positions.advance(last.channel, last.position)
+        return joined
 
     def _block(self, item: LogItem) -> bytes:
         entry = item.entry
@@ -383,18 +409,3 @@ class CatchUp:
                 self._positions.withhold_end(name)
             else:
                 self._positions.tell_end(name)
-
-
-def _merge(pages: Iterable[list[LogItem]]) -> list[LogItem]:
-    # In the order of publishing across channels; merging never reorders one of them.
-    return list(heapq.merge(*pages, key=lambda item: item.entry.published_at))
-
-
-def _beginning(page: list[LogItem]) -> list[LogItem]:
-    """Return as much of a page as is written at once; the rest is read again."""
-    size = 0
-    for count, item in enumerate(page):
-        if size > _PAGE_BYTES:
-            return page[:count]
-        size += len(item.body)
-    return page

@@ -8,6 +8,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from ..channels.joined import JoinedBlocks
 from ..logs import Logger
 from .catch_up import CatchUp, id_at_heads
 
@@ -60,6 +61,7 @@ class Joining:
         self._opening = opening
         self._config = config
         self._counters = counters
+        self._pages = JoinedBlocks()
         self._under_way: dict[Subscriber, asyncio.Task[None]] = {}
 
     async def locate(self, subscriber: Subscriber, seconds: float) -> bool:
@@ -133,7 +135,12 @@ class Joining:
 
     def _catch_up_of(self, subscriber: Subscriber) -> CatchUp:
         return CatchUp(
-            subscriber, self._table, self._storage, self._opening, self._counters
+            subscriber,
+            self._table,
+            self._storage,
+            opening=self._opening,
+            counters=self._counters,
+            pages=self._pages,
         )
 
     def greet(self, subscriber: Subscriber) -> bytes:
