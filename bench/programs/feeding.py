@@ -1,0 +1,89 @@
+"""
+Publish through a broker, in a process of its own: events with the mark of the load generator.
+
+    python bench/programs/feeding.py URL --at-once 100 --seconds 3 [--rate 100]
+
+It says "ready" when the broker is open, begins when it is sent a line, and prints JSON: how many
+were published in how many seconds of wall and of processor time. Without a rate it publishes as
+fast as it can, `--at-once` calls being in progress.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+
+import uvloop
+
+from heliograph import HubConfig
+from heliograph.publisher import AsyncPublisher
+
+# As in bench/load.py.
+_STAMPS = 10**16
+
+
+def event(number, padding):
+    mark = f"~n{number:012}t{time.monotonic_ns() % _STAMPS:016}~"
+    return f'{{"m":"{mark}","p":"{padding}"}}'
+
+
+async def as_fast_as_it_can(publish, seconds, at_once):
+    """Publish for some seconds and return how many."""
+    ends, published = time.monotonic() + seconds, 0
+
+    async def go_on():
+        nonlocal published
+        while time.monotonic() < ends:
+            published += 1
+            await publish(published)
+
+    await asyncio.gather(*(go_on() for _ in range(at_once)))
+    return published
+
+
+async def paced(publish, seconds, rate):
+    """Publish at a rate and return how many."""
+    began = time.monotonic()
+    count = int(seconds * rate)
+    for n in range(count):
+        await asyncio.sleep(max(0, began + n / rate - time.monotonic()))
+        await publish(n + 1)
+    return count
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("url")
+    parser.add_argument("--channel", default="a")
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rate", type=float)
+    parser.add_argument("--padding", type=int, default=40)
+    parser.add_argument("--first", type=int, default=1, help="number of the first event")
+    parser.add_argument("--history", type=int, default=1000)
+    options = parser.parse_args()
+    padding, before = "x" * options.padding, options.first - 1
+    config = HubConfig(history_events=options.history)
+    async with AsyncPublisher(options.url, config=config) as publisher:
+        await publisher.publish("ready", channel="nobody")
+
+        async def publish(number):
+            data = event(before + number, padding)
+            await publisher.publish(data, channel=options.channel)
+
+        print("ready", flush=True)
+        sys.stdin.readline()
+        began, cpu_began = time.monotonic(), time.process_time()
+        if options.rate:
+            published = await paced(publish, options.seconds, options.rate)
+        else:
+            published = await as_fast_as_it_can(publish, options.seconds, options.at_once)
+        seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
+    found = {"published": published, "seconds": seconds, "cpu_seconds": cpu_seconds}
+    print(json.dumps(found), flush=True)
+
+
+uvloop.run(main())

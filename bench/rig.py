@@ -1,0 +1,250 @@
+"""
+What scenarios share: a hub on one core, the load generator on another, runs that are repeated.
+
+    def measure(bench):
+        yield from bench.each(bench.hubs, flood)
+
+`Bench.each` leaves a hub out that fails, with a word. `Rig.measure` returns what came of a run as
+a flat dict, a row of the results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import time
+
+from feeding import feeding
+from hubs.base import CORE
+from load import Load
+from measuring import usage
+from noise import watch
+
+GENERATOR_CORE = 0
+# All repeats together: a machine that is never quiet must not keep the bench for hours.
+REPEATING_SECONDS = 240
+# Of one hub in one scenario.
+LONGEST_SECONDS = 240
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How much of a scenario is done: a share of its streams and of its seconds."""
+
+    name: str
+    streams: float
+    seconds: float
+    attempts: int = 1
+
+
+FULL = Scale("full", 1, 1, attempts=3)
+QUICK = Scale("quick", 0.1, 0.25)
+
+
+class Bench:
+    """
+    What a scenario is given.
+
+    Args:
+        ours: Our own hubs: their kind is "ours" in each row, and so on.
+        peers: Those they are compared with.
+        floor: The least that has to be done, or None.
+        scale: How much is done.
+    """
+
+    def __init__(self, ours, peers, floor, scale):
+        self.ours, self.peers, self.floor, self.scale = ours, peers, floor, scale
+        self._repeated = 0.0
+
+    @property
+    def hubs(self):
+        """All that were asked for, the floor last."""
+        return [*self.ours, *self.peers, *([self.floor] if self.floor else [])]
+
+    @property
+    def is_full(self):
+        return self.scale.streams >= 1
+
+    def streams(self, count):
+        """How many streams stand for so many."""
+        return max(min(count, 5), round(count * self.scale.streams))
+
+    def seconds(self, count):
+        return max(0.1, count * self.scale.seconds)
+
+    def kind(self, hub):
+        if hub is self.floor:
+            return "floor"
+        return "peer" if hub in self.peers else "ours"
+
+    def each(self, hubs, function, *arguments):
+        """Yield the rows of `function(bench, hub, *arguments)` for each hub that does not fail."""
+        for hub in hubs:
+            about = {"hub": hub.name, "kind": self.kind(hub)}
+            try:
+                with deadline(LONGEST_SECONDS):
+                    for row in function(self, hub, *arguments):
+                        yield about | row
+            except Exception as error:  # noqa: BLE001 - one hub's failure is not the bench's
+                yield about | {"failed": f"{type(error).__name__}: {error}"[:400]}
+
+    @contextlib.contextmanager
+    def rig(self, hub, streams, *, core=CORE):
+        """Serve with a hub, and yield a `Rig` with a generator for it."""
+        with contextlib.ExitStack() as stack:
+            running = stack.enter_context(hub.serving(streams=streams, core=core))
+            cpu = None if core is None else GENERATOR_CORE
+            load = stack.enter_context(Load(running.port, cpu=cpu))
+            publisher = load
+            if running.publish_port != running.port:
+                publisher = stack.enter_context(Load(running.publish_port, cpu=cpu))
+            cores = set(range(os.cpu_count())) if core is None else {core, GENERATOR_CORE}
+            yield Rig(self, running, load, publisher, cores)
+
+    def quietest(self, cores, function):
+        """
+        Return what `function` returns in a run without much noise, and the noise.
+
+        It is called again if other programs disturbed it; if they always do, the quietest run
+        counts.
+        """
+        best = None
+        for attempt in range(1, self.scale.attempts + 1):
+            began = time.monotonic()
+            with watch(cores) as noise:
+                result = function()
+            if best is None or noise.sum < best[1].sum:
+                best = result, noise
+            if attempt > 1:
+                self._repeated += time.monotonic() - began
+            if not noise.is_loud or self._repeated > REPEATING_SECONDS:
+                break
+        result, noise = best
+        return result, {
+            "attempts": attempt,
+            "foreign": noise.foreign,
+            "stolen": noise.stolen,
+            "loud": noise.is_loud,
+        }
+
+
+class Rig:
+    """A hub that is served, and what loads it."""
+
+    def __init__(self, bench, running, load, publisher, cores):
+        self.bench, self.running, self.load = bench, running, load
+        self._publisher, self.cores = publisher, cores
+        self.fed = 0
+
+    def open(self, streams, request=None, **how):
+        """Open streams and return the `Opening`. RuntimeError: not all of them were opened."""
+        opening = self.load.open(streams, request or self.running.stream_request(), **how)
+        if opening.opened < streams:
+            raise RuntimeError(
+                f"opened {opening.opened} of {streams} streams; refused: {opening.refused}"
+            )
+        return opening
+
+    def usage(self):
+        return usage(self.running.processes())
+
+    def measure(self, seconds, **how):
+        """Return the row of a run: the arguments are those of `Load.run`."""
+        return self._measure(lambda: self._run(seconds, **how))
+
+    def measure_fed(self, seconds, **how):
+        """Return the row of a run in which another process publishes, as `feeding` does."""
+        return self._measure(lambda: self._run_fed(seconds, **how))
+
+    def _measure(self, run):
+        def once():
+            before = self.usage()
+            result, extra = run()
+            return _row(result, self.usage() - before) | extra
+
+        row, noise = self.bench.quietest(self.cores, once)
+        return row | noise
+
+    def _run(self, seconds, **how):
+        if self._publisher is self.load:
+            return self.load.run(seconds, **how), {}
+        # What is published at another port: there are two generators.
+        self.load.begin(LONGEST_SECONDS, check=how.get("check", True))
+        sent = self._publisher.run(seconds, **how)
+        time.sleep(how.get("settle", 0.3))
+        fields = ("published", "sent", "publish_errors", "publishing_seconds")
+        changes = {name: getattr(sent, name) for name in fields}
+        changes["publish_latency"] = sent.publish_latency
+        return dataclasses.replace(self.load.end(), **changes), {}
+
+    def _run_fed(self, seconds, *, check=True, **how):
+        cpu = None if len(self.cores) > 2 else GENERATOR_CORE
+        url = self.running.url
+        with feeding(url, seconds=seconds, first=self.fed + 1, cpu=cpu, **how) as feeder:
+            self.load.begin(LONGEST_SECONDS, check=check)
+            fed = feeder.feed()
+            time.sleep(0.02)
+            run = self.load.end()
+        self.fed += fed["published"]
+        run = dataclasses.replace(run, published=fed["published"], sent=fed["published"])
+        return run, {
+            "feeder_cpu": fed["cpu_seconds"] / fed["seconds"],
+            "published_per_second": fed["published"] / fed["seconds"],
+        }
+
+
+def _row(run, spent):
+    """A run and what the hub used for it, as plain values."""
+    latency = max(run.latency.values(), key=lambda one: one.count, default=None)
+    row = {
+        "deliveries_per_second": run.deliveries_per_second,
+        "published_per_second": run.published / max(run.publishing_seconds, 1e-9),
+        "bytes_per_second": run.bytes / run.seconds,
+        "deliveries": run.deliveries,
+        "deliveries_per_read": run.deliveries / max(1, run.reads),
+        "published": run.published,
+        "errors": sum(run.publish_errors.values()),
+        "publish_ms": run.publish_latency.p50,
+        "seconds": run.seconds,
+        "cpu_seconds": spent.cpu_seconds,
+        "cpu_share": spent.cpu_seconds / run.seconds,
+        "cpu_us_per_delivery": spent.cpu_seconds * 1e6 / max(1, run.deliveries),
+        "cpu_us_per_publish": spent.cpu_seconds * 1e6 / max(1, run.published),
+        "waiting": max(0.0, spent.waiting_seconds) / run.seconds,
+        "load_cpu": run.load_cpu,
+    }
+    for name in ("holes", "repeats", "disorders", "closed", "silent", "unfinished"):
+        row[name] = getattr(run, name)
+    if latency:
+        row |= {
+            "p50": latency.p50,
+            "p90": latency.p90,
+            "p99": latency.p99,
+            "max": latency.max,
+        }
+    groups = {name: dataclasses.asdict(one) for name, one in run.latency.items()}
+    return row | {"latency": groups}
+
+
+@contextlib.contextmanager
+def deadline(seconds):
+    """Raise `TimeoutError` in the main thread if the block takes longer."""
+
+    def expire(*_):
+        raise TimeoutError(f"took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def say(text):
+    """Tell whoever waits what happens: not on standard output, where the tables are."""
+    print(text, file=sys.stderr, flush=True)

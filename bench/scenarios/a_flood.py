@@ -1,0 +1,132 @@
+"""
+(a) Flood: deliveries a second when more is published than can be delivered.
+
+16 connections publish over HTTP, each its next event as soon as the last one is answered, while
+100, 1,000 and 5,000 streams of one channel are read. The floor is measured alike, and with 256
+connections, which is the most bytes that one core sends here.
+
+Ours is also fed by another process, which publishes 100 events at a time through SQLite or Redis
+as fast as it can. It and Redis share a core with the load generator, as the publishers do.
+
+A publishing view of ours is compared with the same view that does not publish, with nobody
+listening and with 1,000 streams.
+"""
+
+from feeding import broker_url
+from plots import bars
+from rig import GENERATOR_CORE
+from tables import Column, count, megabytes, table
+
+STREAMS = (100, 1000, 5000)
+CONNECTIONS = 16
+MOST_CONNECTIONS = 256
+SECONDS = 3
+# What is fed faster than it is delivered is behind by more than the usual history.
+HISTORY = 200_000
+
+
+def measure(bench):
+    yield from bench.each(bench.hubs, flood)
+    for broker in ("SQLite", "Redis"):
+        yield from bench.each(bench.ours, fed, broker)
+    yield from bench.each(bench.ours, views)
+
+
+def flood(bench, hub):
+    """As many streams as before, and some more: a hub is started once."""
+    with bench.rig(hub, bench.streams(STREAMS[-1])) as rig:
+        publish, opened = rig.running.publish_request(), 0
+        for nominal in STREAMS:
+            rig.open(bench.streams(nominal) - opened)
+            opened = bench.streams(nominal)
+            about = {"streams": nominal, "feed": "HTTP"}
+            for connections in (
+                (CONNECTIONS, MOST_CONNECTIONS) if hub is bench.floor else (CONNECTIONS,)
+            ):
+                row = rig.measure(
+                    bench.seconds(SECONDS), publish=publish, connections=connections
+                )
+                yield about | {"connections": connections} | row
+
+
+def fed(bench, hub, broker):
+    with broker_url(broker, GENERATOR_CORE) as url:
+        served = type(hub)(url, {"history_events": HISTORY})
+        with bench.rig(served, bench.streams(STREAMS[-1])) as rig:
+            opened = 0
+            for nominal in STREAMS[1:]:
+                rig.open(bench.streams(nominal) - opened)
+                opened = bench.streams(nominal)
+                row = rig.measure_fed(bench.seconds(SECONDS), at_once=100, history=HISTORY)
+                yield {"streams": nominal, "feed": broker} | row
+
+
+def views(bench, hub):
+    with bench.rig(hub, bench.streams(1000)) as rig:
+        publish = rig.running.publish_request()
+        plain = publish.replace(b"/publish?", b"/plain?")
+        how = {"connections": CONNECTIONS}
+        seconds = bench.seconds(SECONDS)
+        yield {"view": "plain", "listening": 0} | rig.measure(seconds, publish=plain, **how)
+        for listening in (0, 1000):
+            if listening:
+                rig.open(bench.streams(listening))
+            row = rig.measure(seconds, publish=publish, **how)
+            yield {"view": "publish", "listening": listening} | row
+
+
+def tables(rows):
+    rows = [row | {"line": _line(row)} for row in rows]
+    floods = [row for row in rows if "view" not in row]
+    yield table(
+        "Deliveries a second, by streams",
+        floods,
+        [
+            Column(f"{n:,}", "deliveries_per_second", count, {"streams": n}, max)
+            for n in STREAMS
+        ],
+        by="line",
+    )
+    yield table(
+        "The same in MB/s",
+        floods,
+        [
+            Column(f"{n:,}", "bytes_per_second", megabytes, {"streams": n}, max)
+            for n in STREAMS
+        ],
+        by="line",
+    )
+    yield table(
+        "Requests a second of a view that publishes, beside one that does not",
+        [row for row in rows if row.get("kind") == "ours"],
+        [
+            Column(heading, "published_per_second", count, where)
+            for heading, where in (
+                ("plain view", {"view": "plain"}),
+                ("publishes, nobody listens", {"view": "publish", "listening": 0}),
+                ("publishes, 1,000 streams", {"view": "publish", "listening": 1000}),
+            )
+        ],
+    )
+
+
+def _line(row):
+    if row.get("feed", "HTTP") != "HTTP":
+        return f"{row['hub']}, fed by {row['feed']}"
+    if row.get("connections") == MOST_CONNECTIONS:
+        return f"{row['hub']}, {MOST_CONNECTIONS} connections"
+    return row["hub"]
+
+
+def plots(rows):
+    floods = [row | {"line": _line(row)} for row in rows if "deliveries" in row]
+    yield bars(
+        "flood",
+        "Deliveries a second to 1,000 streams, flood",
+        {
+            row["line"]: row["deliveries_per_second"]
+            for row in floods
+            if row.get("streams") == 1000
+        },
+        count,
+    )

@@ -1,0 +1,60 @@
+"""
+(b) Steady: latency and processor time at rates that every hub can follow.
+
+One connection publishes at a fixed rate over HTTP: 100 events a second to 1,000 streams, then 10
+a second to 5,000. Latency is from sending the request until the event was read. Processor time
+is that of all processes of the hub, divided by the deliveries; publishing is part of it.
+"""
+
+from plots import bars
+from rig import Rig
+from tables import Column, decimal, table
+
+RATES = ((1000, 100), (5000, 10))
+SECONDS = 5
+
+
+def measure(bench):
+    yield from bench.each(bench.hubs, steady)
+
+
+def steady(bench, hub):
+    opened = 0
+    with bench.rig(hub, bench.streams(RATES[-1][0])) as rig:
+        for nominal, rate in RATES:
+            rig.open(bench.streams(nominal) - opened)
+            opened = bench.streams(nominal)
+            yield {"streams": nominal, "rate": rate} | at_rate(bench, rig, rate)
+
+
+def at_rate(bench, rig: Rig, rate):
+    """What comes of publishing at a rate, once what is done for the first time is done."""
+    publish = rig.running.publish_request()
+    rig.load.run(bench.seconds(0.5), publish=publish, rate=rate)
+    return rig.measure(bench.seconds(SECONDS), publish=publish, rate=rate)
+
+
+def tables(rows):
+    for streams, rate in RATES:
+        where = {"streams": streams}
+        yield table(
+            f"{streams:,} streams, {rate} events a second",
+            rows,
+            [
+                Column("p50 ms", "p50", decimal, where, min),
+                Column("p99 ms", "p99", decimal, where, min),
+                Column("CPU µs per delivery", "cpu_us_per_delivery", decimal, where, min),
+                Column("events per read", "deliveries_per_read", decimal, where),
+            ],
+        )
+
+
+def plots(rows):
+    for streams, rate in RATES:
+        own = [row for row in rows if row.get("streams") == streams and "p99" in row]
+        yield bars(
+            f"steady-{streams}",
+            f"p99 in ms: {streams:,} streams, {rate} events a second",
+            {row["hub"]: row["p99"] for row in own},
+            decimal,
+        )

@@ -1,0 +1,53 @@
+"""
+(g) Publish to receive: latency with one stream and 100 events a second.
+
+Over HTTP, latency is from sending the request until the event was read, so the view is part of
+it. For ours also between processes: another one publishes through SQLite or Redis, and latency
+is from just before the call. That process, Redis and the load generator share a core.
+"""
+
+from feeding import broker_url
+from rig import GENERATOR_CORE
+from tables import Column, decimal, table
+
+RATE = 100
+SECONDS = 4
+
+
+def measure(bench):
+    yield from bench.each(bench.hubs, over_http)
+    for broker in ("SQLite", "Redis"):
+        yield from bench.each(bench.ours, between_processes, broker)
+
+
+def over_http(bench, hub):
+    with bench.rig(hub, 1) as rig:
+        publish = rig.running.publish_request()
+        rig.open(1)
+        rig.load.run(bench.seconds(0.5), publish=publish, rate=RATE)
+        row = rig.measure(bench.seconds(SECONDS), publish=publish, rate=RATE)
+        yield {"feed": "HTTP"} | row
+
+
+def between_processes(bench, hub, broker):
+    with (
+        broker_url(broker, GENERATOR_CORE) as url,
+        bench.rig(type(hub)(url), 1) as rig,
+    ):
+        rig.open(1)
+        yield {"feed": broker} | rig.measure_fed(bench.seconds(SECONDS), rate=RATE)
+
+
+def tables(rows):
+    columns = []
+    for feed, name in (("HTTP", "HTTP"), ("SQLite", "SQLite"), ("Redis", "Redis")):
+        for figure in ("p50", "p99"):
+            best = min if feed == "HTTP" else None
+            columns.append(
+                Column(f"{name}, {figure} ms", figure, decimal, {"feed": feed}, best)
+            )
+    yield table("One stream, 100 events a second", rows, columns)
+
+
+def plots(_):
+    return ()

@@ -1,0 +1,154 @@
+"""
+(h) Publishing, while nobody listens.
+
+By broker: a Python program publishes through it, one event at a time and 100 at a time, as fast
+as it can. It has a core for itself, and Redis the other one.
+
+Over HTTP: one connection and 16 publish through the view of each hub. For ours the same view
+without a publish is measured beside it, by broker: the difference of the times from one request
+to the next, and of the processor times, is what a publish adds to a view.
+"""
+
+from feeding import broker_url, feeding
+from hubs.base import CORE
+from rig import GENERATOR_CORE
+from tables import Column, count, decimal, table
+
+BROKERS = ("memory", "SQLite", "Redis")
+AT_ONCE = (1, 100)
+CONNECTIONS = (1, 16)
+SECONDS = 2
+HISTORY = 1000
+
+
+class Program:
+    """What takes the place of a hub in the rows of a broker."""
+
+    def __init__(self, broker):
+        self.broker = broker
+        self.name = f"{broker}, a Python program"
+
+
+def measure(bench):
+    yield from bench.each([Program(broker) for broker in BROKERS], by_broker)
+    yield from bench.each(bench.peers, over_http)
+    for broker in BROKERS:
+        yield from bench.each(bench.ours, through_views, broker)
+
+
+def by_broker(bench, program):
+    for at_once in AT_ONCE:
+
+        def run(at_once=at_once):
+            with (
+                broker_url(program.broker, GENERATOR_CORE) as url,
+                feeding(
+                    url, cpu=CORE, at_once=at_once, seconds=bench.seconds(SECONDS)
+                ) as feeder,
+            ):
+                return feeder.feed()
+
+        fed, noise = bench.quietest({CORE, GENERATOR_CORE}, run)
+        rate = fed["published"] / fed["seconds"]
+        cost = fed["cpu_seconds"] * 1e6 / fed["published"]
+        yield {
+            "broker": program.broker,
+            "at_once": at_once,
+            "published_per_second": rate,
+            "cpu_us_per_publish": cost,
+        } | noise
+
+
+def over_http(bench, hub):
+    with bench.rig(hub, 1) as rig:
+        yield from requests(bench, rig, "publish", rig.running.publish_request())
+
+
+def through_views(bench, hub, broker):
+    with (
+        broker_url(broker, GENERATOR_CORE) as url,
+        bench.rig(type(hub)(url), 1) as rig,
+    ):
+        publish = rig.running.publish_request()
+        plain = publish.replace(b"/publish?", b"/plain?")
+        for view, request in (("plain", plain), ("publish", publish)):
+            for row in requests(bench, rig, view, request):
+                yield {"broker": broker} | row
+
+
+def requests(bench, rig, view, request):
+    """Rows of a view's requests, from one connection and from several."""
+    rig.load.run(bench.seconds(0.3), publish=request, connections=4)
+    for connections in CONNECTIONS:
+        row = rig.measure(bench.seconds(SECONDS), publish=request, connections=connections)
+        yield {"view": view, "connections": connections} | row
+
+
+def added(rows, hub, broker, connections):
+    """What a publish adds to a view: microseconds of wall and of processor time, or None."""
+    found = {
+        row["view"]: row
+        for row in rows
+        if (row.get("hub"), row.get("broker"), row.get("connections"))
+        == (hub, broker, connections)
+        and "view" in row
+    }
+    if len(found) < 2:
+        return None
+    plain, publish = found["plain"], found["publish"]
+    return (
+        1e6 / publish["published_per_second"] - 1e6 / plain["published_per_second"],
+        publish["cpu_us_per_publish"] - plain["cpu_us_per_publish"],
+    )
+
+
+def tables(rows):
+    programs = [row for row in rows if "at_once" in row or "failed" in row]
+    yield table(
+        "Publishes a second by broker",
+        programs,
+        [
+            Column(f"{n} at a time", "published_per_second", count, {"at_once": n})
+            for n in AT_ONCE
+        ]
+        + [
+            Column(f"CPU µs, {n}", "cpu_us_per_publish", decimal, {"at_once": n})
+            for n in AT_ONCE
+        ],
+    )
+    views = [
+        row | {"line": f"{row['hub']}, {row['broker']}" if "broker" in row else row["hub"]}
+        for row in rows
+        if row.get("view") == "publish"
+    ]
+    yield table(
+        "Publishes a second over HTTP, nobody listens",
+        views,
+        [
+            Column(
+                f"{n} connections", "published_per_second", count, {"connections": n}, max
+            )
+            for n in CONNECTIONS
+        ],
+        by="line",
+    )
+
+    def add(part):
+        return lambda row: (
+            added(rows, row["hub"], row.get("broker"), row["connections"]) or (None, None)
+        )[part]
+
+    yield table(
+        "What a publish adds to a view, µs",
+        [row for row in views if "broker" in row],
+        [
+            Column(f"{what}, {n} connections", add(part), decimal, {"connections": n})
+            for n in CONNECTIONS
+            for part, what in enumerate(("wall", "CPU"))
+        ],
+        by="line",
+    )
+
+
+def plots(_):
+    return ()
