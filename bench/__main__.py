@@ -18,14 +18,13 @@ import time
 
 import report
 import results
-from hubs.floor import Floor
 from rig import FULL, QUICK, Bench, say
 from scenarios import SCENARIOS, named
 
-from hubs import OURS, PEERS
+from hubs import FLOOR, OURS, PEERS
 
-# Of a quick run, by the beginnings of their names.
-QUICK_PEERS = ("nchan", "Centrifugo")
+# What a quick run measures, by the beginnings of their names.
+QUICK_HUBS = ("Heliograph", "nchan", "Centrifugo", "floor")
 
 
 def parse():
@@ -97,13 +96,11 @@ def chosen(options):
     def wanted(hub):
         if options.hubs:
             return any(part.lower() in hub.name.lower() for part in options.hubs)
-        return not options.quick or hub in OURS or hub.name.startswith(QUICK_PEERS)
+        return not options.quick or hub.name.startswith(QUICK_HUBS)
 
-    floor = Floor()
-    wanted_floor = wanted(floor) or (options.quick and not options.hubs)
     ours = [hub for hub in OURS if wanted(hub)]
     peers = [hub for hub in PEERS if wanted(hub) and can_be_had(hub)]
-    return ours, peers, floor if wanted_floor and can_be_had(floor) else None
+    return ours, peers, FLOOR if wanted(FLOOR) and can_be_had(FLOOR) else None
 
 
 def can_be_had(hub):

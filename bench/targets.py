@@ -109,14 +109,8 @@ def _(rows):
 @target("a", "gunicorn: a publishing view keeps 0.8 of its rate beside 1,000 streams")
 def _(rows):
     alone, beside = (
-        rows.one(
-            _FLOOD,
-            "published_per_second",
-            hub=GUNICORN,
-            view="publish",
-            listening=listening,
-        )
-        for listening in (0, 1000)
+        rows.one(_FLOOD, "published_per_second", hub=GUNICORN, **where)
+        for where in ({"view": "publish"}, {"streams": 1000, "feed": "HTTP"})
     )
     return f"{beside / alone:.2f} ({count(beside)}/s of {count(alone)}/s)", (
         beside / alone >= 0.8

@@ -7,7 +7,6 @@ is that of all processes of the hub, divided by the deliveries; publishing is pa
 """
 
 from plots import bars
-from rig import Rig
 from tables import Column, decimal, table
 
 RATES = ((1000, 100), (5000, 10))
@@ -27,9 +26,9 @@ def steady(bench, hub):
             yield {"streams": nominal, "rate": rate} | at_rate(bench, rig, rate)
 
 
-def at_rate(bench, rig: Rig, rate):
+def at_rate(bench, rig, rate, channel="a"):
     """What comes of publishing at a rate, once what is done for the first time is done."""
-    publish = rig.running.publish_request()
+    publish = rig.running.publish_request(channel)
     rig.load.run(bench.seconds(0.5), publish=publish, rate=rate)
     return rig.measure(bench.seconds(SECONDS), publish=publish, rate=rate)
 

@@ -1,13 +1,13 @@
 """
 (c, d) Opening 10,000 streams, and what they cost while nothing happens.
 
-Streams are opened at once, 256 being connected or waiting for their response, with one event of
-each channel's history on the server. The rate is that of each thousand. A second later the
-memory of the hub's processes is compared with before (anonymous pages, which nobody shares), and
-that of the kernel, for which both ends of a connection count.
+Streams are opened at once, 256 being connected or waiting for their response; the rate is that of
+each thousand. A second later the memory of the hub's processes is compared with before (anonymous
+pages, which nobody shares), and that of the kernel, for which both ends of a connection count.
 
-Beside ours: a plain view of the same application, one request in a new connection each, as many
-at once. A connection counts when its response's head was read, as for streams.
+Then these are closed, and for ours a plain view of the same process is asked as often, in a new
+connection each, as many at once. A connection counts when the head of its response was read, as
+for streams.
 """
 
 import time
@@ -22,7 +22,6 @@ AT_ONCE = 256
 
 def measure(bench):
     yield from bench.each([*bench.ours, *bench.peers], idle)
-    yield from bench.each(bench.ours, plain)
 
 
 def idle(bench, hub):
@@ -55,24 +54,27 @@ def idle(bench, hub):
             "foreign": noise.foreign,
             "loud": noise.is_loud,
         }
+        if hub in bench.ours:
+            rig.load.close_streams(reset=True)
+            time.sleep(bench.seconds(2))
+            yield plain(bench, rig)
 
 
-def plain(bench, hub):
-    """Each "stream" is a request that has been answered."""
+def plain(bench, rig):
+    """The row of a view: each "stream" is a request that has been answered."""
     streams = bench.streams(STREAMS)
-    with bench.rig(hub, streams) as rig:
-        request = b"GET /plain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-        rig.open(10, request, group="first")
-        with watch(rig.cores) as noise:
-            opening = rig.open(streams, request, at_once=AT_ONCE, seconds=120)
-        yield {
-            "streams": STREAMS,
-            "what": "plain view",
-            "opened_per_second": streams / opening.seconds,
-            "thousands": [1000 / one for one in opening.per_thousand if one],
-            "foreign": noise.foreign,
-            "loud": noise.is_loud,
-        }
+    request = b"GET /plain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    rig.open(10, request, group="first")
+    with watch(rig.cores) as noise:
+        opening = rig.open(streams, request, at_once=AT_ONCE, seconds=120)
+    return {
+        "streams": STREAMS,
+        "what": "plain view",
+        "opened_per_second": streams / opening.seconds,
+        "thousands": [1000 / one for one in opening.per_thousand if one],
+        "foreign": noise.foreign,
+        "loud": noise.is_loud,
+    }
 
 
 def flatness(row):

@@ -2,15 +2,17 @@
 (f) Many channels: what an event costs beside channels and streams that it does not concern.
 
 One connection publishes, so that each event is delivered by itself:
+- to 1,000 streams of one channel, and then to the 64 channels, in turns, of 1,000 streams that
+  have them all;
 - to a channel with one stream, before and after 10,000 streams of as many other channels were
   opened: the cost must not grow;
-- one event to each of these 10,000 channels;
-- to 1,000 streams of one channel, and then to the 64 channels, in turns, of 1,000 streams that
-  have them all.
+- one event to each of these 10,000 channels.
 
 Processor time for each delivery is that of all processes of the hub, publishing over HTTP
 included. Only hubs whose streams can have several channels take part.
 """
+
+import time
 
 from tables import Column, count, decimal, table
 
@@ -27,41 +29,46 @@ ONE, MANY = "1,000 streams", "1,000 streams of 64 channels"
 
 def measure(bench):
     peers = [hub for hub in bench.peers if hub.name.startswith(PEERS)]
-    yield from bench.each([*bench.ours, *peers], many)
-    yield from bench.each([*bench.ours, *peers], together)
+    yield from bench.each([*bench.ours, *peers], channels)
 
 
-def many(bench, hub):
-    channels = [f"c{n}" for n in range(bench.streams(CHANNELS))]
-    with bench.rig(hub, len(channels) + 1) as rig:
-        publish, seconds = rig.running.publish_request("x"), bench.seconds(SECONDS)
-        rig.open(1, rig.running.stream_request("x"), group="x")
-        rig.load.run(bench.seconds(0.5), publish=publish)
-        yield {"what": ALONE} | rig.measure(seconds, publish=publish)
-        rig.open(len(channels), [rig.running.stream_request(one) for one in channels])
-        yield {"what": BESIDE} | rig.measure(seconds, publish=publish) | {"silent": 0}
-        each = [rig.running.publish_request(one) for one in channels]
-        row = rig.measure(30, publish=each, count=len(each), check=False)
-        # The one stream of another channel is silent, as it should be.
-        row["silent"] -= 1
-        row["holes"] = row["published"] - row["deliveries"]
-        yield {"what": EACH} | row
+def channels(bench, hub):
+    with bench.rig(hub, bench.streams(CHANNELS) + 1) as rig:
+        yield from together(bench, rig)
+        rig.load.close_streams(reset=True)
+        time.sleep(bench.seconds(1))
+        yield from many(bench, rig)
 
 
-def together(bench, hub):
-    channels = [f"c{n}" for n in range(TOGETHER)]
+def together(bench, rig):
+    names = [f"t{n}" for n in range(TOGETHER)]
     streams, seconds = bench.streams(STREAMS), bench.seconds(SECONDS)
-    with bench.rig(hub, 2 * streams) as rig:
-        publish = rig.running.publish_request()
-        rig.open(streams)
-        rig.load.run(bench.seconds(0.5), publish=publish)
-        yield {"what": ONE} | rig.measure(seconds, publish=publish)
-        rig.load.close_streams()
-        rig.open(streams, rig.running.stream_request(channels), group="together")
-        publishes = [rig.running.publish_request(one) for one in channels]
-        row = rig.measure(seconds, publish=publishes, check=False)
-        row["holes"] = row["published"] * streams - row["deliveries"]
-        yield {"what": MANY} | row
+    publish = rig.running.publish_request()
+    rig.open(streams)
+    rig.load.run(bench.seconds(0.5), publish=publish)
+    yield {"what": ONE} | rig.measure(seconds, publish=publish)
+    rig.load.close_streams(reset=True)
+    rig.open(streams, rig.running.stream_request(names), group="together")
+    publishes = [rig.running.publish_request(one) for one in names]
+    row = rig.measure(seconds, publish=publishes, check=False)
+    row["holes"] = row["published"] * streams - row["deliveries"]
+    yield {"what": MANY} | row
+
+
+def many(bench, rig):
+    names = [f"c{n}" for n in range(bench.streams(CHANNELS))]
+    publish, seconds = rig.running.publish_request("x"), bench.seconds(SECONDS)
+    rig.open(1, rig.running.stream_request("x"), group="x")
+    rig.load.run(bench.seconds(0.5), publish=publish)
+    yield {"what": ALONE} | rig.measure(seconds, publish=publish)
+    rig.open(len(names), [rig.running.stream_request(one) for one in names])
+    # Nothing is published to the others.
+    yield {"what": BESIDE} | rig.measure(seconds, publish=publish) | {"silent": 0}
+    each = [rig.running.publish_request(one) for one in names]
+    row = rig.measure(30, publish=each, count=len(each), check=False)
+    row["silent"] -= 1
+    row["holes"] = row["published"] - row["deliveries"]
+    yield {"what": EACH} | row
 
 
 def tables(rows):

@@ -16,7 +16,7 @@ SECONDS = 4
 
 def measure(bench):
     yield from bench.each(bench.hubs, over_http)
-    for broker in ("SQLite", "Redis"):
+    for broker in bench.some(("SQLite", "Redis")):
         yield from bench.each(bench.ours, between_processes, broker)
 
 

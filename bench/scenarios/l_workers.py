@@ -21,7 +21,7 @@ RATE = 500
 
 
 def measure(bench):
-    for broker in BROKERS:
+    for broker in bench.some(BROKERS):
         for workers in WORKERS:
             yield from bench.each(bench.ours, spread, broker, workers)
         yield from bench.each(bench.ours, bystander, broker)
