@@ -9,8 +9,11 @@ from fastapi import FastAPI
 from heliograph import HubConfig
 from heliograph.asgi import EventStreams
 
+settings = json.loads(os.environ["SETTINGS"])
 streams = EventStreams(
-    os.environ["URL"], config=HubConfig(**json.loads(os.environ["SETTINGS"]))
+    os.environ["URL"],
+    take_over=settings.pop("take_over", True),
+    config=HubConfig(**settings),
 )
 
 
