@@ -24,7 +24,7 @@ from scenarios import SCENARIOS, named
 from hubs import FLOOR, OURS, PEERS
 
 # What a quick run measures, by the beginnings of their names.
-QUICK_HUBS = ("Heliograph", "nchan", "Centrifugo", "floor")
+QUICK_HUBS = ("Heliograph", "nchan", "floor")
 
 
 def parse():

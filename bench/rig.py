@@ -41,7 +41,7 @@ class Scale:
 
 
 FULL = Scale("full", 1, 1, attempts=3)
-QUICK = Scale("quick", 0.1, 0.25)
+QUICK = Scale("quick", 0.1, 0.15)
 
 
 class Bench:

@@ -37,7 +37,7 @@ def flood(bench, hub):
         publish, opened = rig.running.publish_request(), 0
         if hub in bench.ours:
             yield from views(bench, rig, publish)
-        for nominal in STREAMS:
+        for nominal in bench.some(STREAMS, 2):
             rig.open(bench.streams(nominal) - opened)
             opened = bench.streams(nominal)
             about = {"streams": nominal, "feed": "HTTP"}
@@ -55,7 +55,7 @@ def fed(bench, hub, broker):
         served = type(hub)(url, {"history_events": HISTORY})
         with bench.rig(served, bench.streams(STREAMS[-1])) as rig:
             opened = 0
-            for nominal in STREAMS[1:]:
+            for nominal in bench.some(STREAMS[1:]):
                 rig.open(bench.streams(nominal) - opened)
                 opened = bench.streams(nominal)
                 row = rig.measure_fed(bench.seconds(SECONDS), at_once=100, history=HISTORY)
@@ -65,6 +65,7 @@ def fed(bench, hub, broker):
 def views(bench, rig, publish):
     """The view that publishes, and one that does all but that, while nobody listens."""
     plain = publish.replace(b"/publish?", b"/plain?")
+    rig.load.run(bench.seconds(1), publish=plain, connections=CONNECTIONS)
     for view, request in (("plain", plain), ("publish", publish)):
         row = rig.measure(bench.seconds(SECONDS), publish=request, connections=CONNECTIONS)
         yield {"view": view} | row

@@ -5,6 +5,8 @@
 for one of HTTP/1.1, and compressed for one that accepts gzip, in channels that are set so. Each
 delivery counts as published times streams: the load generator does not decompress. The events
 compress far better than real ones do; `bench/compression.py` has prices and articles.
+
+On uvicorn also streams that are not taken over from it: each has a task of the server's loop.
 """
 
 from tables import Column, decimal, table
@@ -25,14 +27,21 @@ SETTINGS = {
 }
 
 
+TASKS = "chunked, a task each"
+
+
 def measure(bench):
-    yield from bench.each(bench.ours, coded)
+    yield from bench.each(bench.ours, coded, SETTINGS, FORMS)
+    # Elsewhere a thread would be needed for each.
+    uvicorn = [hub for hub in bench.ours if hub.server.startswith("uvicorn")]
+    tasks = {TASKS: FORMS["chunked"]}
+    yield from bench.each(uvicorn, coded, {"take_over": False}, tasks)
 
 
-def coded(bench, hub):
+def coded(bench, hub, settings, forms):
     streams = bench.streams(STREAMS)
-    with bench.rig(type(hub)(settings=SETTINGS), 2 * streams) as rig:
-        for form, (channel, old, new) in FORMS.items():
+    with bench.rig(type(hub)(settings=settings), 2 * streams) as rig:
+        for form, (channel, old, new) in forms.items():
             request = rig.running.stream_request(channel)
             rig.open(streams, request.replace(old, new) if old else request)
             row = at_rate(bench, rig, RATE, channel)
@@ -53,7 +62,9 @@ def tables(rows):
         ("CPU µs per delivery, by form", "cpu_us"),
         ("Bytes per delivery, by form", "bytes"),
     ):
-        columns = [Column(form, figure, decimal, {"form": form}) for form in FORMS]
+        columns = [
+            Column(form, figure, decimal, {"form": form}) for form in (*FORMS, TASKS)
+        ]
         yield table(title, rows, columns)
 
 
