@@ -18,7 +18,8 @@ INSTALL := pip install --quiet --no-require-hashes --build-constraint constraint
 # conftest.py says what has to be in one. What fails is run once more, alone.
 TOGETHER := -n 3 --dist loadgroup --no-loadscope-reorder -p tools.retest
 
-.PHONY: demo test test-quick test-pythons lint bench format clean
+.PHONY: demo test test-quick test-pythons lint bench bench-quick bench-page bench-more \
+	bench-tools format clean
 
 demo: $(VENV)/demo
 	$(BIN)/heliograph demo
@@ -55,18 +56,31 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/dev
-	$(BIN)/python bench/fanout.py
-	$(BIN)/python bench/fanout.py --framing chunked
+# Beside other hubs, some 25 minutes; then docs/performance.md can be made of it: bench-page.
+bench: bench-tools
+	$(BIN)/python bench
+
+bench-quick: bench-tools
+	$(BIN)/python bench --quick
+
+bench-page: $(VENV)/dev
+	$(BIN)/python bench --page
+
+# What has no peer, or one of its own.
+bench-more: bench-tools
 	$(BIN)/python bench/client.py
 	$(BIN)/python bench/compression.py
 	$(BIN)/python bench/cors.py
 	$(BIN)/python bench/state.py
 	$(BIN)/python bench/redis.py
 	$(BIN)/python bench/stuck.py
-	$(BIN)/python bench/on_uvicorn.py
 	$(BIN)/python bench/soak.py
 	$(BIN)/python bench/faults --minutes 10
+
+# Peers are set up by the bench itself.
+bench-tools: $(VENV)/dev
+	command -v cc >/dev/null || sh tools/debian_packages gcc libc6-dev
+	command -v redis-server >/dev/null || sh tools/debian_packages redis-server
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .

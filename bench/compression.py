@@ -32,7 +32,7 @@ import zlib
 from pathlib import Path
 from pydoc_data.topics import topics
 
-from fanout import HEAD, accept_all, wait_for
+from bare_hub import HEAD, accept_all, wait_for
 
 import heliograph.hub.connections
 from heliograph import Event, EventStreamParser, HubConfig

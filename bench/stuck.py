@@ -2,7 +2,7 @@
 Readers that stopped cost the others nothing: latency with and without them, in one run.
 
 4,500 clients read; then the same again beside 500 that do not, whose buffers are full. What
-is compared is how late an event is for those that read.
+is compared is how late an event is for those that read; they must miss none.
 
     python bench/stuck.py [--readers 4500] [--stuck 500] [--rounds 3] [--seconds 6]
 
@@ -19,7 +19,8 @@ import platform
 import socket
 import statistics
 
-from fanout import HEAD, Load, accept_all, publish_at, wait_for
+from bare_hub import HEAD, REQUEST, accept_all, event_data, wait_for
+from load import Load
 
 from heliograph import Event, HubConfig
 from heliograph.brokers import Retention, open_broker
@@ -28,7 +29,8 @@ from heliograph.hub import Admission, Hub
 EVENTS_PER_SECOND = 10
 # Published before anything is measured: more than the buffers of a connection hold, less
 # than what a client may be behind before it is cut off.
-FILLING = [f'{{"n":{n},"p":"{"x" * 8000}"}}' for n in range(40)]
+FILLING_EVENTS = 40
+FILLING = "x" * 8000
 
 
 async def serve(pipe):
@@ -44,40 +46,24 @@ async def serve(pipe):
         )
     )
     await wait_for(pipe, "fill")
-    for data in FILLING:
-        await hub.publish(["a"], Event(data))
+    number = 0
+    while number < FILLING_EVENTS:
+        number += 1
+        await hub.publish(["a"], Event(event_data(number, FILLING)))
         # No faster than those that read can take it.
         await asyncio.sleep(0.4)
     pipe.send(hub.statistics().subscribers)
     await wait_for(pipe, "begin")
-
-    async def publish(data):
-        n, _, rest = data.partition(",")
-        number = int(n.partition(":")[2]) + len(FILLING)
-        await hub.publish(["a"], Event(f'{{"n":{number},{rest}'))
-
-    measuring = asyncio.create_task(publish_at(EVENTS_PER_SECOND, publish))
-    await wait_for(pipe, "end")
-    measuring.cancel()
+    while not pipe.poll():
+        number += 1
+        await hub.publish(["a"], Event(event_data(number)))
+        await asyncio.sleep(1 / EVENTS_PER_SECOND)
     accepting.cancel()
     pipe.send((hub.statistics().subscribers, hub.statistics().lagging_disconnected))
 
 
 def run_server(pipe):
     asyncio.run(serve(pipe))
-
-
-def run_load(port, readers, seconds, pipe):
-    load = Load(port, readers)
-    pipe.send("ready")
-    while load.next_n < len(FILLING):
-        load.run(0.1)
-    pipe.send("filled")
-    load.run(1.5)
-    load.measure = True
-    load.run(seconds)
-    pipe.send(load.latencies)
-    pipe.recv()  # the server has said who is still there
 
 
 def stop_reading(port, count):
@@ -87,37 +73,35 @@ def stop_reading(port, count):
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", port))
-        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        connection.sendall(REQUEST)
         stuck.append(connection)
     return stuck
 
 
 def measure(readers, stuck, seconds):
+    """The latency of those that read."""
     context = multiprocessing.get_context("spawn")
-    server_pipe, server_end = context.Pipe()
-    load_pipe, load_end = context.Pipe()
+    pipe, server_end = context.Pipe()
     server = context.Process(target=run_server, args=(server_end,))
     server.start()
-    port = server_pipe.recv()
-    load = context.Process(target=run_load, args=(port, readers, seconds, load_end))
-    load.start()
+    port = pipe.recv()
     try:
-        assert load_pipe.recv() == "ready"
-        held = stop_reading(port, stuck)
-        server_pipe.send("fill")
-        assert load_pipe.recv() == "filled"
-        assert server_pipe.recv() == readers + stuck
-        server_pipe.send("begin")
-        latencies = load_pipe.recv()
-        server_pipe.send("end")
-        # Nobody was cut off meanwhile: those that are stuck were there all the time.
-        assert server_pipe.recv() == (readers + stuck, 0)
-        load_pipe.send("end")
-        for connection in held:
-            connection.close()
-        return statistics.quantiles(latencies, n=100)
+        with Load(port) as load:
+            load.open(readers, REQUEST)
+            held = stop_reading(port, stuck)
+            pipe.send("fill")
+            assert pipe.recv() == readers + stuck
+            pipe.send("begin")
+            load.run(1.5)
+            run = load.run(seconds)
+            assert (run.holes, run.repeats, run.silent, run.closed) == (0, 0, 0, 0)
+            pipe.send("end")
+            # Nobody was cut off meanwhile: those that are stuck were there all the time.
+            assert pipe.recv() == (readers + stuck, 0)
+            for connection in held:
+                connection.close()
+            return run.latency["a"]
     finally:
-        load.join()
         server.kill()
         server.join()
 
@@ -138,8 +122,8 @@ def main():
     found = {"alone": [], "beside": []}
     for _ in range(options.rounds):
         for name, stuck in (("alone", 0), ("beside", options.stuck)):
-            cuts = measure(options.readers, stuck, options.seconds)
-            found[name].append((cuts[49] / 1e6, cuts[98] / 1e6))
+            latency = measure(options.readers, stuck, options.seconds)
+            found[name].append((latency.p50, latency.p99))
         (alone, beside) = found["alone"][-1], found["beside"][-1]
         print(
             f"  {alone[0]:7.1f} / {alone[1]:7.1f}    {beside[0]:7.1f} / {beside[1]:7.1f}",
