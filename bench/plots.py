@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH = 720
-_LABELS = 290
+_WIDTH = 800
+_LABELS = 350
 _VALUES = 96
 _ROW = 24
 _TOP = 44
