@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOUD, FLAWED, MISSING = "~", "!", "-"
-_FLAWS = ("holes", "repeats", "disorders", "closed", "silent", "errors")
+_FLAWS = ("holes", "repeats", "disorders", "closed", "silent", "errors", "refused")
 _KINDS = ("ours", "peer", "floor")
 
 

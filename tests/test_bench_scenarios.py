@@ -43,7 +43,7 @@ def _row(hub, kind, **fields):
 def test_a_bench_of_seconds(tmp_path):
     """Ours and the floor are measured: nothing is lost, and there are tables and JSON."""
     run = subprocess.run(
-        [sys.executable, _BENCH, "b", "e", "f", "--streams", "0.002", "--seconds", "0.02",
+        [sys.executable, _BENCH, "b", "e", "--streams", "0.002", "--seconds", "0.02",
          "--hubs", "FastAPI on uvicorn", "floor", "--results", tmp_path],
         check=False, capture_output=True, text=True, env=unmeasured(), timeout=50,
     )  # fmt: skip
@@ -51,7 +51,7 @@ def test_a_bench_of_seconds(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     assert "left out" not in run.stdout + run.stderr
     found = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
-    assert set(found) == {"b_steady", "e_storm", "f_channels"}
+    assert set(found) == {"b_steady", "e_storm"}
     for result in found.values():
         assert result["scale"] == "partial"
         for row in result["rows"]:

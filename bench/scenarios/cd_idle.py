@@ -44,6 +44,7 @@ def idle(bench, hub):
             "streams": STREAMS,
             "what": "streams",
             "opened_per_second": streams / opening.seconds,
+            "refused": sum(opening.refused.values()),
             "thousands": [1000 / one for one in opening.per_thousand if one],
             "opening_cpu_us": opening_cpu * 1e6 / streams,
             "anonymous_per_stream": used.anonymous_bytes / streams,
@@ -100,6 +101,7 @@ def tables(rows):
         [
             Column("streams/s", "opened_per_second", count, streams, max),
             Column("last thousand / first", flatness, decimal, streams),
+            Column("refused once", "refused", count, streams),
             Column("CPU µs each", "opening_cpu_us", decimal, streams),
             Column("plain view, new connections/s", "opened_per_second", count, plain),
         ],
