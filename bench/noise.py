@@ -44,24 +44,31 @@ class Noise:
 
 
 @contextlib.contextmanager
-def watch(cores):
-    """Yield a `Noise` of these cores that is filled in at the end of the block."""
+def watch(cores, pids=()):
+    """
+    Yield a `Noise` that is filled in at the end of the block.
+
+    Args:
+        cores: Numbers of the cores that are watched.
+        pids: Processes that are the bench's beside its children.
+    """
+    own = [os.getpid(), *pids]
     noise = Noise()
-    began, before = time.monotonic(), _clocks(cores)
+    began, before = time.monotonic(), _clocks(cores, own)
     yield noise
-    after = _clocks(cores)
+    after = _clocks(cores, own)
     noise.seconds = time.monotonic() - began
     busy, stolen, own = (b - a for a, b in zip(before, after, strict=True))
     noise.foreign = max(0.0, (busy - own) / noise.seconds)
     noise.stolen = stolen / noise.seconds
 
 
-def _clocks(cores):
+def _clocks(cores, own):
     """
-    Seconds that the cores were busy, that were stolen, and that the bench itself has used.
+    Seconds that the cores were busy, that were stolen, and that processes of the bench used.
 
     Interrupts are left out: those of loopback are the work of whoever sends, and are charged to
-    nobody. All that is measured is a child of this process.
+    nobody.
     """
     busy = stolen = 0
     for line in Path("/proc/stat").read_text().splitlines():
@@ -69,4 +76,4 @@ def _clocks(cores):
         if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in cores:
             busy += sum(map(int, ticks[:3]))
             stolen += int(ticks[7])
-    return busy / _TICKS, stolen / _TICKS, cpu_seconds([os.getpid()])
+    return busy / _TICKS, stolen / _TICKS, cpu_seconds(own)

@@ -110,7 +110,7 @@ class Bench:
         """Return all variants, or the first few of them in a run that is quick."""
         return variants if self.is_full else variants[:few]
 
-    def quietest(self, cores, function, *, again=lambda _: True):
+    def quietest(self, cores, function, *, pids=(), again=lambda _: True):
         """
         Return what `function` returns in a run without much noise, and the noise.
 
@@ -120,7 +120,7 @@ class Bench:
         best = None
         for attempt in range(1, self.scale.attempts + 1):
             began = time.monotonic()
-            with watch(cores) as noise:
+            with watch(cores, pids) as noise:
                 result = function()
             if best is None or noise.sum < best[1].sum:
                 best = result, noise
@@ -167,6 +167,10 @@ class Rig:
             f" {parts[-1].refused}"
         )
 
+    def watch(self):
+        """Watch the cores while something other than a run is measured."""
+        return watch(self.cores, self.running.processes())
+
     def usage(self):
         return usage(self.running.processes())
 
@@ -189,7 +193,10 @@ class Rig:
 
         # Streams that were closed are missing from then on.
         row, noise = self.bench.quietest(
-            self.cores, once, again=lambda row: not row["closed"]
+            self.cores,
+            once,
+            pids=self.running.processes(),
+            again=lambda row: not row["closed"],
         )
         return row | noise
 

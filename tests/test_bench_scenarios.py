@@ -96,7 +96,7 @@ def test_a_disturbed_run_is_repeated(module):
         def __exit__(self, *_):
             self.noise.foreign = next(levels)
 
-    rig.watch = lambda _: Watch()
+    rig.watch = lambda *_: Watch()
     bench = rig.Bench([], [], None, rig.FULL)
     results = iter("abc")
     result, found = bench.quietest({0}, lambda: next(results))

@@ -12,7 +12,6 @@ for streams.
 
 import time
 
-from noise import watch
 from plots import bars, curves
 from tables import Column, count, decimal, table
 
@@ -32,7 +31,7 @@ def idle(bench, hub):
         rig.load.run(0.2, publish=rig.running.publish_request(), count=1)
         time.sleep(0.5)
         before = rig.usage()
-        with watch(rig.cores) as noise:
+        with rig.watch() as noise:
             opening = rig.open(streams, at_once=AT_ONCE, seconds=120)
         opening_cpu = rig.usage().cpu_seconds - before.cpu_seconds
         time.sleep(1)
@@ -66,7 +65,7 @@ def plain(bench, rig):
     streams = bench.streams(STREAMS)
     request = b"GET /plain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     rig.open(10, request, group="first")
-    with watch(rig.cores) as noise:
+    with rig.watch() as noise:
         opening = rig.open(streams, request, at_once=AT_ONCE, seconds=120)
     return {
         "streams": STREAMS,
