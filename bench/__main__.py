@@ -53,7 +53,7 @@ def main():
         if (value := getattr(options, name)) is not None
     }
     if changes:
-        scale = dataclasses.replace(scale, name="partial", **changes)
+        scale = dataclasses.replace(scale, name="partial", attempts=1, **changes)
     elif options.hubs and scale is FULL:
         scale = dataclasses.replace(scale, name="partial")
     folder = options.results or (

@@ -87,7 +87,7 @@ def curves(name, title, lines, across, show):
         show: Formats a value.
     """
     left, width, height = 64, _WIDTH - 64 - 24, 240
-    most = max((value for values in lines.values() for value in values), default=0) or 1
+    most = _above(max((value for values in lines.values() for value in values), default=0))
     longest = max((len(values) for values in lines.values()), default=2)
     step = width / max(1, longest - 1)
     parts = []
@@ -114,6 +114,14 @@ def curves(name, title, lines, across, show):
             _text(left + 32, y, label),
         ]
     return _plot(name, title, parts, bottom + 20 + len(lines) * 18)
+
+
+def _above(value):
+    """A number whose quarters are round, not below a value."""
+    power = 1.0
+    while power * 10 < value:
+        power *= 10
+    return next(factor * power for factor in (1, 2, 4, 8, 10) if factor * power >= value)
 
 
 def _text(x, y, text, *, anchor="start", kind=""):

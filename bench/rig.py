@@ -77,6 +77,11 @@ class Bench:
     def seconds(self, count):
         return max(0.1, count * self.scale.seconds)
 
+    @property
+    def settle(self):
+        """How long nothing has to come until all has."""
+        return 0.3 if self.is_full else 0.1
+
     def kind(self, hub):
         if hub is self.floor:
             return "floor"
@@ -174,6 +179,11 @@ class Rig:
     def usage(self):
         return usage(self.running.processes())
 
+    def warm_up(self, seconds, **how):
+        """Publish without measuring: what is done for the first time is done. Not if quick."""
+        if self.bench.is_full:
+            self._publisher.run(self.bench.seconds(seconds), **how)
+
     def measure(self, seconds, **how):
         """Return the row of a run: the arguments are those of `Load.run`."""
         return self._measure(lambda: self._run(seconds, **how))
@@ -201,12 +211,13 @@ class Rig:
         return row | noise
 
     def _run(self, seconds, **how):
+        how = {"settle": self.bench.settle} | how
         if self._publisher is self.load:
             return self.load.run(seconds, **how), {}
         # What is published at another port: there are two generators.
         self.load.begin(LONGEST_SECONDS, check=how.get("check", True))
         sent = self._publisher.run(seconds, **how)
-        time.sleep(how.get("settle", 0.3))
+        time.sleep(how["settle"])
         fields = ("published", "sent", "publish_errors", "publishing_seconds")
         changes = {name: getattr(sent, name) for name in fields}
         changes["publish_latency"] = sent.publish_latency

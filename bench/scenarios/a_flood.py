@@ -65,7 +65,7 @@ def fed(bench, hub, broker):
 def views(bench, rig, publish):
     """The view that publishes, and one that does all but that, while nobody listens."""
     plain = publish.replace(b"/publish?", b"/plain?")
-    rig.load.run(bench.seconds(1), publish=plain, connections=CONNECTIONS)
+    rig.warm_up(1, publish=plain, connections=CONNECTIONS)
     for view, request in (("plain", plain), ("publish", publish)):
         row = rig.measure(bench.seconds(SECONDS), publish=request, connections=CONNECTIONS)
         yield {"view": view} | row
@@ -116,6 +116,7 @@ def _line(row):
 
 def plots(rows):
     floods = [row | {"line": _line(row)} for row in rows if "deliveries" in row]
+    floods.sort(key=lambda row: row["kind"] != "ours")
     yield bars(
         "flood",
         "Deliveries a second to 1,000 streams, flood",

@@ -29,7 +29,7 @@ def steady(bench, hub):
 def at_rate(bench, rig, rate, channel="a"):
     """What comes of publishing at a rate, once what is done for the first time is done."""
     publish = rig.running.publish_request(channel)
-    rig.load.run(bench.seconds(0.5), publish=publish, rate=rate)
+    rig.warm_up(0.5, publish=publish, rate=rate)
     return rig.measure(bench.seconds(SECONDS), publish=publish, rate=rate)
 
 

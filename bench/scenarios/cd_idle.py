@@ -28,13 +28,13 @@ def idle(bench, hub):
     with bench.rig(hub, streams) as rig:
         # What is imported and allocated once is not the streams'.
         rig.open(10, group="first")
-        rig.load.run(0.2, publish=rig.running.publish_request(), count=1)
-        time.sleep(0.5)
+        rig.warm_up(0.2, publish=rig.running.publish_request(), count=1)
+        time.sleep(bench.seconds(0.5))
         before = rig.usage()
         with rig.watch() as noise:
             opening = rig.open(streams, at_once=AT_ONCE, seconds=120)
         opening_cpu = rig.usage().cpu_seconds - before.cpu_seconds
-        time.sleep(1)
+        time.sleep(bench.seconds(1))
         used = rig.usage() - before
         idle_before = rig.usage().cpu_seconds
         time.sleep(bench.seconds(2))

@@ -32,7 +32,7 @@ ONE, MANY = "1,000 streams", "1,000 streams of 64 channels"
 
 
 def measure(bench):
-    peers = [hub for hub in bench.peers if hub.name.startswith(PEERS)]
+    peers = [hub for hub in bench.peers if hub.name.startswith(PEERS) and bench.is_full]
     yield from bench.each([*bench.ours, *peers], channels)
 
 
@@ -49,7 +49,7 @@ def together(bench, rig):
     streams, seconds = bench.streams(STREAMS), bench.seconds(SECONDS)
     publish = rig.running.publish_request()
     rig.open(streams)
-    rig.load.run(bench.seconds(0.5), publish=publish, rate=RATE)
+    rig.warm_up(0.5, publish=publish, rate=RATE)
     yield {"what": ONE} | rig.measure(seconds, publish=publish, rate=RATE)
     rig.load.close_streams(reset=True)
     rig.open(streams, rig.running.stream_request(names), group="together")
@@ -63,7 +63,7 @@ def many(bench, rig):
     names = [f"c{n}" for n in range(bench.streams(CHANNELS))]
     publish, seconds = rig.running.publish_request("x"), bench.seconds(SECONDS)
     rig.open(1, rig.running.stream_request("x"), group="x")
-    rig.load.run(bench.seconds(0.5), publish=publish)
+    rig.warm_up(0.5, publish=publish)
     yield {"what": ALONE} | rig.measure(seconds, publish=publish)
     rig.open(len(names), [rig.running.stream_request(one) for one in names])
     # Nothing is published to the others.

@@ -24,7 +24,7 @@ def over_http(bench, hub):
     with bench.rig(hub, 1) as rig:
         publish = rig.running.publish_request()
         rig.open(1)
-        rig.load.run(bench.seconds(0.5), publish=publish, rate=RATE)
+        rig.warm_up(0.5, publish=publish, rate=RATE)
         row = rig.measure(bench.seconds(SECONDS), publish=publish, rate=RATE)
         yield {"feed": "HTTP"} | row
 

@@ -16,7 +16,7 @@ from tables import Column, count, decimal, table
 
 BROKERS = ("memory", "SQLite", "Redis")
 AT_ONCE = (1, 100)
-CONNECTIONS = (1, 16)
+CONNECTIONS = (16, 1)
 SECONDS = 2
 HISTORY = 1000
 
@@ -79,8 +79,8 @@ def through_views(bench, hub, broker):
 
 def requests(bench, rig, view, request):
     """Rows of a view's requests, from one connection and from several."""
-    rig.load.run(bench.seconds(0.3), publish=request, connections=4)
-    for connections in CONNECTIONS:
+    rig.warm_up(0.3, publish=request, connections=4)
+    for connections in bench.some(CONNECTIONS):
         row = rig.measure(bench.seconds(SECONDS), publish=request, connections=connections)
         yield {"view": view, "connections": connections} | row
 

@@ -24,8 +24,9 @@ def large(bench, hub):
     with bench.rig(hub, streams) as rig:
         publish = rig.running.publish_request(padding=PADDING)
         rig.open(streams)
-        row = rig.measure(bench.seconds(SECONDS), publish=publish, rate=RATE)
-        yield {"how": "steady"} | row
+        if bench.is_full:
+            row = rig.measure(bench.seconds(SECONDS), publish=publish, rate=RATE)
+            yield {"how": "steady"} | row
         row = rig.measure(bench.seconds(SECONDS), publish=publish, connections=16)
         yield {"how": "flood"} | row
 

@@ -24,7 +24,8 @@ def measure(bench):
     for broker in bench.some(BROKERS):
         for workers in WORKERS:
             yield from bench.each(bench.ours, spread, broker, workers)
-        yield from bench.each(bench.ours, bystander, broker)
+        if bench.is_full:
+            yield from bench.each(bench.ours, bystander, broker)
 
 
 def spread(bench, hub, broker, workers):
