@@ -353,6 +353,32 @@ async def test_a_client_that_catches_up_without_reading_costs_one_page():
         assert [e.data[:3] for e in await back.wait(500)] == [f"{n:03}" for n in range(500)]
 
 
+async def test_a_crowd_is_given_the_same_pages():
+    """They are encoded once, and each client gets what it has missed, in order and once."""
+    async with opened() as hub:
+        client = await connect(hub, "a").placed()
+        both = await connect(hub, "a", "b").placed()
+        for each in (client, both):
+            each.leave()
+        await until(lambda: hub.statistics().subscribers == 0)
+        for n in range(150):
+            own = {"id": f"own-{n}"} if n % 7 == 0 else {}
+            await hub.publish(["a"], Event(f"{n}", **own))
+        position, positions = (each.parser.last_event_id for each in (client, both))
+
+        crowd = [connect(hub, "a", last_event_id=position) for _ in range(5)]
+        crowd += [connect(hub, "a", "b", last_event_id=positions) for _ in range(2)]
+        for back in crowd:
+            assert [e.data for e in await back.wait(150)] == [*map(str, range(150))]
+        assert len({back.body[back.body.index(b"data: 0\n") :] for back in crowd[:5]}) == 1
+        assert len(hub._clients._joining._pages) == 3
+
+        await hub.publish(["a"], Event("later"))
+        for back in crowd:
+            assert (await back.wait(151))[-1].data == "later"
+            assert back.parser.last_event_id.endswith("-151" if back in crowd[:5] else ".0")
+
+
 class Slow(MemoryBroker):
     """A broker in which something happens while it is asked whether a channel has ended."""
 

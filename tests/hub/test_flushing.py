@@ -126,24 +126,26 @@ def spend(seconds):
         pass
 
 
-def rest_after(*passes):
+def rest_after(*passes, size=100):
     pacing = Pacing()
     for events, seconds in passes:
-        pacing.begin(events)
+        pacing.begin(events, size)
         spend(seconds)
         pacing.end()
     return pacing.rest_seconds
 
 
 def test_rests():
-    """Once the cost for each event beyond the first, within the bounds."""
+    """Half of the cost for each event beyond the first, within the bounds."""
     assert rest_after() == 0.0
     assert rest_after((1, 0.002), (1, 0.002)) == 0.0
-    assert 0.002 <= rest_after((2, 0.002)) < 0.004
-    assert 0.004 <= rest_after((3, 0.002)) < 0.008
+    assert 0.001 <= rest_after((2, 0.002)) < 0.002
+    assert 0.002 <= rest_after((3, 0.002)) < 0.004
     assert 0.014 <= rest_after((1000, 0.002)) < 0.028
-    assert 0.006 <= rest_after((2, 0.002), (1, 0.02), (3, 0.002)) < 0.012
+    assert 0.003 <= rest_after((2, 0.002), (1, 0.02), (3, 0.002)) < 0.006
     assert rest_after((1000, 0.02)) == 0.05
+    # Writes that are large already get no better.
+    assert rest_after((1000, 0.002), size=50_000) == 0.0
 
 
 async def test_what_comes_faster_than_passes_is_written_together():

@@ -68,17 +68,19 @@ class _Audience:
 
     def __init__(self, feed: Feed, now: float) -> None:
         self.feed = feed
-        # The number of the block after the last one of which a pass has begun.
-        self._flushed = feed.end
+        # The number of the block after the last one of which a pass has begun, and how many
+        # bytes were carried before it.
+        self._flushed = feed.end, feed.carried_bytes
         # Whether all of its channels have ended.
         self.is_over = False
         self.subscribers: dict[Subscriber, None] = {}
         self.quiet_since = now
 
-    def take_fresh(self) -> int:
-        """Return how many blocks have been appended since the last call."""
-        before, self._flushed = self._flushed, self.feed.end
-        return self._flushed - before
+    def take_fresh(self) -> tuple[int, int]:
+        """Return how many blocks were appended since the last call, and their bytes."""
+        blocks, size = self._flushed
+        self._flushed = self.feed.end, self.feed.carried_bytes
+        return self._flushed[0] - blocks, self._flushed[1] - size
 
     def in_order(self) -> Sequence[Subscriber]:
         """Return the subscribers in the order in which they are flushed."""
@@ -316,7 +318,7 @@ class Feeds:
             # What has come while others were flushed is sent now.
             self._dirty.pop(audience, None)
             try:
-                pacing.begin(audience.take_fresh())
+                pacing.begin(*audience.take_fresh())
                 await self._flush(audience)
             except Exception:  # noqa: BLE001 - logged; see the module
                 _log.exception("cannot send to the streams of a feed")

@@ -32,10 +32,18 @@ __all__ = ["Pacing", "flush_together"]
 
 _log = Logger("heliograph.hub")
 
+# A rest is half of what the pass has cost for each event beyond the first. With all of it,
+# events that come just as fast as passes would lead to longer and longer rests.
+_COSTS_PER_EVENT = 0.5
+
 # The longest rest: so many times what the pass has cost, which leaves seven eighths of the
 # interpreter to others, and so many seconds, which is all that an event waits for it.
 _COSTS_AT_MOST = 7
 _SECONDS_AT_MOST = 0.05
+
+# Larger writes cost as much as their bytes: there is nothing to be gained by waiting for
+# more of them, and clients have a bound on what they may lag behind.
+_BYTES_ENOUGH = 32 * 1024
 
 
 def flush_together(feed: Feed, subscribers: Sequence[Subscriber]) -> list[Subscriber]:
@@ -104,14 +112,15 @@ class Pacing:
         self._began = 0.0
         self._excess = 0
 
-    def begin(self, events: int) -> None:
+    def begin(self, events: int, size: int) -> None:
         """
         Begin to flush a feed.
 
         Args:
             events: How many blocks were appended since it was flushed before.
+            size: How many bytes they have.
         """
-        self._excess = events - 1
+        self._excess = 0 if size > _BYTES_ENOUGH else events - 1
         if self._excess > 0:
             # Of this thread: what others do meanwhile is not what the pass costs.
             self._began = time.thread_time()
@@ -120,5 +129,5 @@ class Pacing:
         """End what :meth:`begin` has begun."""
         if self._excess > 0:
             cost = time.thread_time() - self._began
-            rest_seconds = self.rest_seconds + cost * min(self._excess, _COSTS_AT_MOST)
-            self.rest_seconds = min(rest_seconds, _SECONDS_AT_MOST)
+            costs = min(self._excess * _COSTS_PER_EVENT, _COSTS_AT_MOST)
+            self.rest_seconds = min(self.rest_seconds + cost * costs, _SECONDS_AT_MOST)
