@@ -13,7 +13,6 @@ import ipaddress
 import itertools
 import logging
 import random
-import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -238,8 +237,7 @@ class AdmissionControl:
         self._check(address, channels, has_connection=not admission.is_program)
         self._table.make_room(channels, self._config.max_channels + 1)
         at_address = self._slots.take(address, len(channels))
-        # One object for all streams of an address.
-        address = None if address is None else sys.intern(str(address))
+        address = None if address is None else _shared(address)
         kind = TracedSubscriber if admission.is_traced else Subscriber
         subscriber = kind(
             number,
@@ -324,6 +322,16 @@ def _add(counter: Counter[str], key: str, number: int) -> None:
     counter[key] += number
     if not counter[key]:
         del counter[key]
+
+
+def _shared(address: str) -> str:
+    """Return one object for all streams of an address. Not sys.intern(): it keeps them."""
+    return _remembered(address) if len(address) <= _ADDRESS_CHARACTERS else address
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(address: str) -> str:
+    return address
 
 
 def _network_of(address: str) -> str:
