@@ -22,6 +22,10 @@ from typing import Any
 __all__ = ["Watch"]
 
 
+# How long the end of the thread is waited for.
+_JOIN_SECONDS = 1.0
+
+
 class Watch:
     """
     The time limit and the end of one event source's reads.
@@ -34,7 +38,10 @@ class Watch:
     def __init__(self) -> None:
         self.has_timed_out = False
         self.closed = threading.Event()
-        self._changed = threading.Condition()
+        # Entered by itself: a condition enters its lock in Python, and Ctrl-C between that
+        # and the block would leave it locked for ever.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._socket: socket.socket | None = None
         # Written by the reading thread for each piece, without the lock: the watching
         # thread looks at it again when the earlier deadline has passed.
@@ -65,7 +72,7 @@ class Watch:
         """
         if stream is None:
             return
-        with self._changed:
+        with self._lock:
             self._socket = stream.get_extra_info("socket")
             if self.closed.is_set():
                 self._shut_down()
@@ -79,12 +86,14 @@ class Watch:
         """
         self._deadline = math.inf if seconds is None else monotonic() + seconds
         if self._deadline < self._wakes_at:
-            with self._changed:
+            with self._lock:
                 if self._thread is None:
-                    self._thread = threading.Thread(
+                    thread = threading.Thread(
                         target=self._run, name="heliograph-client-watch", daemon=True
                     )
-                    self._thread.start()
+                    thread.start()
+                    # Now: one that was kept from starting cannot be joined.
+                    self._thread = thread
                 self._changed.notify()
 
     def pause(self) -> None:
@@ -94,28 +103,29 @@ class Watch:
     def rest(self) -> None:
         """Wait for no bytes: the connection is closed."""
         self._deadline = math.inf
-        with self._changed:
+        with self._lock:
             self.has_timed_out = False
             self._socket = None
 
     def close(self) -> None:
         """End the read that is waiting, and all later ones."""
         self.closed.set()
-        with self._changed:
+        with self._lock:
             self._shut_down()
             self._changed.notify()
 
     def join(self) -> None:
-        """Wait until the thread has ended. :meth:`close` was called before."""
+        """Wait until the thread has ended, a second at most, after :meth:`close`."""
         # The garbage collector runs in any thread, this one included; and once the
         # interpreter exits, threads like this one no longer run.
         if self._thread not in {None, threading.current_thread()} and not (
             sys.is_finalizing()
         ):
-            self._thread.join()
+            # Not for ever: an exception in Thread.start() may have kept it from running.
+            self._thread.join(_JOIN_SECONDS)
 
     def _run(self) -> None:
-        with self._changed:
+        with self._lock:
             while not self.closed.is_set():
                 remaining = self._deadline - monotonic()
                 if remaining <= 0:
