@@ -28,7 +28,7 @@ def about_memory(url: str) -> None:
     """
     if url != "memory:" or os.getpid() in _looked_at:
         return
-    # Once: it costs as much as a third of what a stream does to begin.
+    # Once: this is called for each stream, and a server's number does not change.
     _looked_at.add(os.getpid())
     if has_several_processes():
         warn_once(

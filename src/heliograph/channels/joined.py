@@ -1,4 +1,4 @@
-"""The bytes that cursors at the same block take, kept for one flush pass."""
+"""Bytes that several clients are given, joined once and kept for a while."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["MAX_JOINED_BYTES", "JoinedBlocks"]
 
 MAX_JOINED_BYTES = 4 * 1024 * 1024
 """
-How many joined bytes a feed keeps, or one value that is larger. Where cursors are at many
-different blocks, what each of them takes overlaps with what the others take, so all of it
-together would grow with the square of their number.
+How many joined bytes are kept together, or one value that is larger. Where clients are at
+many different blocks, what each of them takes overlaps with what the others take, so all of
+it together would grow with the square of their number.
 """
 
 

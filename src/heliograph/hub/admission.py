@@ -326,18 +326,23 @@ def _add(counter: Counter[str], key: str, number: int) -> None:
 
 def _shared(address: str) -> str:
     """Return one object for all streams of an address. Not sys.intern(): it keeps them."""
-    return _remembered(address) if len(address) <= _ADDRESS_CHARACTERS else address
-
-
-@functools.lru_cache(maxsize=4096)
-def _remembered(address: str) -> str:
-    return address
+    return _known(address)[0]
 
 
 def _network_of(address: str) -> str:
+    return _known(address)[1]
+
+
+def _known(address: str) -> tuple[str, str]:
+    """Return an address and its network."""
     # What a proxy was told by its client may be of any length.
     is_address = len(address) <= _ADDRESS_CHARACTERS
-    return _remembered_network(address) if is_address else _computed_network(address)
+    return _remembered(address) if is_address else (address, _computed_network(address))
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(address: str) -> tuple[str, str]:
+    return address, _computed_network(address)
 
 
 def _computed_network(address: str) -> str:
@@ -363,6 +368,3 @@ def _computed_network(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
-
-
-_remembered_network = functools.lru_cache(maxsize=4096)(_computed_network)

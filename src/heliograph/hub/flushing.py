@@ -131,3 +131,4 @@ class Pacing:
             cost = time.thread_time() - self._began
             costs = min(self._excess * _COSTS_PER_EVENT, _COSTS_AT_MOST)
             self.rest_seconds = min(self.rest_seconds + cost * costs, _SECONDS_AT_MOST)
+            self._excess = 0

@@ -31,7 +31,7 @@ PAGE_ENTRIES = 64
 
 def merged(pages: Iterable[list[LogItem]]) -> list[LogItem]:
     """Return entries of several channels in the order in which they were published."""
-    # In the order of publishing across channels; merging never reorders one of them.
+    # No entries of one channel are reordered, whatever their times are.
     first, *others = [*pages] or [[]]
     if not others:
         return first

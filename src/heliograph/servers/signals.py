@@ -16,6 +16,6 @@ def handler_of_stop() -> Any:
     Return the object whose method handles SIGTERM in this process.
 
     Returns:
-        :obj:`None` if a method handles it of which that cannot be seen, or no method.
+        :obj:`None` if it is handled by something else than a method.
     """
     return getattr(getsignal(SIGTERM), "__self__", None)
