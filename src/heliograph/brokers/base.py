@@ -64,7 +64,7 @@ from .values import PLAIN
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from ..channels.entry import Entry
     from ..channels.position import Position
@@ -352,8 +352,8 @@ class PromptBroker(Protocol):
     """
     What a broker may have beside :class:`Broker`: appends that wait for nothing.
 
-    A hub calls them in place of :meth:`Broker.append`, and saves a task for each event: a
-    class that overrides one of the two has to override the other.
+    A hub calls them in place of :meth:`Broker.append`, and saves a task or a wait for each
+    event: a class that overrides one of the three has to override the others.
     """
 
     def append_at_once(self, channel: str, event: Event, *, terms: Terms = PLAIN) -> Entry:
@@ -368,5 +368,26 @@ class PromptBroker(Protocol):
         Raises:
             ChannelEndedError: As for :meth:`Broker.append`, and so is the next.
             TooManyRetainedError: See there. No other errors.
+        """
+        ...
+
+    def append_from_thread(
+        self, channel: str, event: Event, on_stored: Callable[[], None]
+    ) -> Entry | None:
+        """
+        Store an event as the next of its channel soon, without a wait for the loop.
+
+        Called in any thread but the loop's, also in the middle of a call in that thread: by
+        a signal handler or the garbage collector. What anybody asks the loop for after this
+        has returned comes after the event.
+
+        Args:
+            channel: A valid name.
+            event: Any event.
+            on_stored: Called on the loop when it is stored.
+
+        Returns:
+            The entry that it is; :obj:`None` if nothing was done, and the loop has to be
+            asked.
         """
         ...

@@ -13,8 +13,9 @@ client at that position has not seen cannot have come and gone with their channe
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import time
-from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from .base import Broker
 from .epoch import new_epoch
 from .inspection import Inspectable, Inspection
 from .memory_channel import MemoryChannel
+from .memory_inbox import Draft, Inbox
 from .url import without_password
 from .values import PLAIN, History, Retained, resolve
 
@@ -100,14 +102,23 @@ class MemoryBroker(Broker, Inspectable):
         # call.
         self._fresh: list[Entry] = []
         self._listener: Listener | None = None
+        # What other threads publish, and whether the loop is going to look for it.
+        self._inbox = Inbox(self._channels, self._store_draft)
+        self._is_looking = False
+        # Without what the thread has in its own, such as a request.
+        self._no_context = contextvars.Context()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self, listener: Listener) -> None:
         """Start to hand entries to the listener, and to forget what is too old."""
         self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._inbox.open()
         self._sweeping = asyncio.create_task(self._sweep_for_ever())
 
     async def close(self) -> None:
         """Stop handing entries to the listener. The channels stay."""
+        self._inbox.close()
         self._listener = None
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -126,25 +137,24 @@ class MemoryBroker(Broker, Inspectable):
 
     def append_at_once(self, channel: str, event: Event, *, terms: Terms = PLAIN) -> Entry:
         """Store an event as the next of its channel, and wait for nothing."""
-        found = self._found(channel)
-        now = self._clock()
-        self._trim(found, now)
-        key = terms.idempotency_key
-        if key is not None and key in found.repeats:
-            return found.repeats[key]
-        found.check(channel, terms)
-        self._channels[channel] = found
-        self._use(found, now)
-        position = Position(found.head.epoch, found.head.offset + 1)
-        entry = Entry(channel, position, event, now, terms.is_end, terms.retain_as)
-        found.store(entry, terms)
-        # Once more, for the number of events.
-        self._trim(found, now)
-        if channel in self._listened:
-            if not self._fresh:
-                asyncio.get_running_loop().call_soon(self._hand_over)
-            self._fresh.append(entry)
-        return entry
+        with self._inbox:
+            return self._store(channel, event, self._clock(), terms)
+
+    def append_from_thread(
+        self, channel: str, event: Event, on_stored: Callable[[], None]
+    ) -> Entry | None:
+        """Store an event as the next of its channel soon, from another thread."""
+        draft = Draft(channel, event, self._clock(), on_stored)
+        position = self._inbox.add(draft)
+        if position is None:
+            return None
+        if not self._is_looking:
+            self._is_looking = True
+            assert self._loop is not None  # noqa: S101 - the inbox is open
+            # A loop that has been closed since has stored it before.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._look, context=self._no_context)
+        return Entry(channel, position, event, draft.published_at)
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Return what follows a position."""
@@ -188,10 +198,11 @@ class MemoryBroker(Broker, Inspectable):
 
     async def begin(self, channel: str) -> Position:
         """Begin a new life of a channel, whether it has ended or not."""
-        found = self._found(channel)
-        found.begin()
-        self._use(found, self._clock())
-        return found.head
+        with self._inbox:
+            found = self._found(channel)
+            found.begin()
+            self._use(found, self._clock())
+            return found.head
 
     async def listen(self, channel: str) -> Position:
         """Hand new entries of a channel to the listener from now on."""
@@ -208,7 +219,7 @@ class MemoryBroker(Broker, Inspectable):
         if channel in self._channels:
             self._use(self._channels[channel], self._clock())
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def inspect(self) -> AsyncIterator[Inspection]:
         """
         Inspect the channels of this broker.
@@ -223,6 +234,36 @@ class MemoryBroker(Broker, Inspectable):
             )
             raise ConfigError([problem])
         yield _MemoryInspection(self._channels, self._listened)
+
+    def _look(self) -> None:
+        # First: whoever adds something from now on has the loop look again.
+        self._is_looking = False
+        with self._inbox:
+            pass
+
+    def _store_draft(self, draft: Draft) -> None:
+        self._store(draft.channel, draft.event, draft.published_at, PLAIN)
+        draft.on_stored()
+
+    def _store(self, channel: str, event: Event, now: float, terms: Terms) -> Entry:
+        found = self._found(channel)
+        self._trim(found, now)
+        key = terms.idempotency_key
+        if key is not None and key in found.repeats:
+            return found.repeats[key]
+        found.check(channel, terms)
+        self._channels[channel] = found
+        self._use(found, now)
+        position = Position(found.head.epoch, found.head.offset + 1)
+        entry = Entry(channel, position, event, now, terms.is_end, terms.retain_as)
+        found.store(entry, terms)
+        # Once more, for the number of events.
+        self._trim(found, now)
+        if channel in self._listened:
+            if not self._fresh:
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            self._fresh.append(entry)
+        return entry
 
     def _use(self, channel: MemoryChannel, now: float) -> None:
         channel.used_at = max(now, self._shared_since)
@@ -273,8 +314,9 @@ class MemoryBroker(Broker, Inspectable):
             channel.used_at = min(channel.used_at, now)
             if channel.ended_at is not None:
                 channel.ended_at = min(channel.ended_at, now)
-            if self._is_forgotten(name, channel, now):
-                self._forget_channel(name, channel)
+            with self._inbox:
+                if self._is_forgotten(name, channel, now):
+                    self._forget_channel(name, channel)
         self._end_shared(now - _SHARED_SECONDS)
         if now - self._shared_since >= _SHARED_SECONDS / _SHARED_LIVES:
             self._shared[new_epoch()] = now

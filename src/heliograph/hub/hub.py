@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Coroutine,
         Iterable,
         Iterator,
+        Sequence,
     )
 
     from ..brokers.base import Broker
@@ -243,6 +244,17 @@ class Hub:
         with self._closing_reported():
             entries = self._publishing.publish_at_once(names, event, terms)
         return self._publish(names, event, terms) if entries is None else entries
+
+    def publish_from_thread(self, channels: Sequence[str], event: Event) -> Entry | None:
+        """
+        Do what :meth:`publish` does, for any thread, if this loop is not waited for.
+
+        Returns:
+            The entry; :obj:`None` if nothing was done, and :meth:`begin_publish` is to be
+            called on the loop.
+        """
+        self._check_open()
+        return self._publishing.publish_from_thread(channels, event)
 
     async def _publish(self, names: list[str], event: Event, terms: Terms) -> list[Entry]:
         with self._closing_reported():

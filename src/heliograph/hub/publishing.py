@@ -124,6 +124,22 @@ class Publishing:
         self._count(entries)
         return entries
 
+    def publish_from_thread(self, channels: Sequence[str], event: Event) -> Entry | None:
+        """
+        Do what :meth:`publish` does, for any thread, if the loop is not waited for.
+
+        Returns:
+            The entry; :obj:`None` if nothing was done.
+        """
+        append = self._storage.append_from_thread
+        if append is None or len(channels) != 1:
+            return None
+        (name,) = self._checked(channels, event)
+        entry = append(name, event, self._count_one)
+        if entry is not None:
+            self._log([entry])
+        return entry
+
     def _checked(self, channels: Iterable[str], event: Event) -> list[str]:
         """Return the channels, each once, if the event may be published."""
         if not body_fits(event, self._config.max_event_bytes):
@@ -144,8 +160,10 @@ class Publishing:
 
     def _count(self, entries: list[Entry]) -> None:
         self._counters.published += len(entries)
-        if _log.isEnabledFor(logging.DEBUG):
-            self._log_entries(entries)
+        self._log(entries)
+
+    def _count_one(self) -> None:
+        self._counters.published += 1
 
     async def end(self, channel: str, event: Event | None, terms: Terms) -> Entry:
         """
@@ -184,7 +202,9 @@ class Publishing:
         async with self.time_limit():
             await self._append(channel, command, PLAIN)
 
-    def _log_entries(self, entries: list[Entry]) -> None:
+    def _log(self, entries: list[Entry]) -> None:
+        if not _log.isEnabledFor(logging.DEBUG):
+            return
         # Nothing of the data: it may be of somebody who has to do with no log.
         for entry in entries:
             _log.debug(

@@ -35,6 +35,7 @@ class Storage:
     Attributes:
         append_at_once: Appends and waits for nothing; :obj:`None` if the broker cannot. See
             :class:`.PromptBroker`.
+        append_from_thread: The same, for other threads.
     """
 
     def __init__(self, broker: Broker, availability: Availability) -> None:
@@ -43,6 +44,7 @@ class Storage:
         is_prompt = hasattr(broker, "append_at_once")
         prompt = cast("PromptBroker", broker) if is_prompt else None
         self.append_at_once = None if prompt is None else prompt.append_at_once
+        self.append_from_thread = None if prompt is None else prompt.append_from_thread
         self._reading = asyncio.Semaphore(_PAGES_AT_ONCE)
 
     @property

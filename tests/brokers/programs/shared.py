@@ -98,7 +98,7 @@ def main(user, own_group, shared_group, umask, role, *arguments):
         case "hang":
             hang(*arguments)
         case "ring":
-            ring(Path(arguments[0]), int(arguments[1], 8))
+            ring(Path(arguments[0]), int(arguments[1], 8), ["a"])
             left = os.listdir(arguments[0])
             say("rang", len(left))
 

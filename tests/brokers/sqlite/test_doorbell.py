@@ -1,6 +1,7 @@
 """Doorbells wake other processes, and those of dead processes are removed."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -18,7 +19,115 @@ from users import (
 
 from heliograph import Event
 from heliograph.brokers.contract import RecordingListener
-from heliograph.brokers.sqlite.doorbell import ring
+from heliograph.brokers.sqlite.broker import SqliteTimings
+from heliograph.brokers.sqlite.doorbell import Doorbell, ring
+from heliograph.brokers.values import Terms
+
+NO_POLL = SqliteTimings(poll_with_bell_seconds=3_600)
+
+
+@contextlib.contextmanager
+def hung(folder):
+    bell = Doorbell(folder / "log-bells", 0o600)
+    try:
+        yield bell
+    finally:
+        bell.close()
+
+
+@pytest.mark.parametrize(
+    ("rings", "channels"),
+    [
+        ([], set()),
+        ([["a"]], {"a"}),
+        ([["a", "b", "a"], ["ü", "\x01commands"]], {"a", "b", "ü", "\x01commands"}),
+        ([["!"]], {"!"}),
+        ([["a"]] * 4, {"a"}),
+        # Linux keeps eleven by default, and drops what comes then.
+        ([["a"]] * 5, None),
+        ([["a"]] * 50, None),
+        ([["a"], [f"channel-{n}" for n in range(1_000)]], None),
+    ],
+)
+def test_rings_name_channels(folder, rings, channels):
+    """A bell knows for which channels it was rung, or that it may have been any."""
+    with hung(folder) as bell:
+        for names in rings:
+            ring(folder / "log-bells", 0o600, names)
+        assert bell.take_rings() == channels
+        assert bell.take_rings() == set()
+
+
+def test_a_ring_of_an_earlier_release(folder):
+    """It names no channel."""
+    with (
+        hung(folder) as bell,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as earlier,
+    ):
+        earlier.sendto(b"!", str(folder / "log-bells" / bell.name))
+        assert bell.take_rings() is None
+
+
+async def test_events_of_others_are_not_read(path):
+    """What is in no channel of a process costs it no transaction; what is in one comes."""
+    ear = RecordingListener()
+    async with (
+        opened(path) as other,
+        opened(path, listener=ear, timings=NO_POLL) as broker,
+    ):
+        await broker.listen("a")
+        await other.append("a", Event("1"))
+        await ear.wait_for_entries(1)
+
+        for _ in range(10):  # it reads once more, since there was something
+            await broker._read_thread.run(int)
+        seen = broker._news._seen
+        for _ in range(10):
+            await other.append("b", Event("x"))
+            await asyncio.sleep(0.01)
+        assert broker._news._seen == seen
+
+        await other.append("a", Event("2"))
+        await ear.wait_for_entries(2)
+        assert [entry.event.data for entry in ear.entries] == ["1", "2"]
+        assert broker._news._seen.seq == 12
+
+        # Own events come in the order of the file, although it was not read.
+        await other.append("b", Event("x"))
+        await broker.append("a", Event("3"))
+        await ear.wait_for_entries(3)
+
+
+async def test_what_is_not_read_is_bounded(path):
+    """After 64 rings for other channels the file is read all the same."""
+    ear = RecordingListener()
+    async with (
+        opened(path) as other,
+        opened(path, listener=ear, timings=NO_POLL) as broker,
+    ):
+        await broker.listen("a")
+        for n in range(64):
+            await other.append("b", Event("x"))
+            while broker._rings_unread <= n < 63:
+                await asyncio.sleep(0.001)
+        while broker._news._seen.seq < 64:
+            await asyncio.sleep(0.001)
+        assert broker._rings_unread == 0
+
+
+async def test_all_is_read_beside_a_channel_that_has_ended(path):
+    """Whether entries of its next life were lost is known by reading at once."""
+    ear = RecordingListener()
+    async with (
+        opened(path) as other,
+        opened(path, listener=ear, timings=NO_POLL) as broker,
+    ):
+        await broker.listen("a")
+        await other.append("a", Event("1"), terms=Terms(is_end=True))
+        await ear.wait_for_entries(1)
+        await other.append("b", Event("x"))
+        while broker._news._seen.seq < 2:
+            await asyncio.sleep(0.001)
 
 
 async def test_stale_bells_are_removed(path):
@@ -94,7 +203,7 @@ def test_only_dead_sockets_are_removed(folder):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind(str(bells / "dead"))
 
-    ring(bells, 0o600)
+    ring(bells, 0o600, ["a"])
 
     assert {found.name for found in bells.iterdir()} == {"file", "@eaDir", "link", "pipe"}
 

@@ -5,8 +5,9 @@ Two threads, each with a connection of its own: one commits batches of appends
 (:mod:`.appends`), one reads and follows what is new.
 
 Listeners are given the entries of all processes in the order of the file (:mod:`.news`).
-Those of other processes are read after a ring. What this process has committed is handed on
-at once if nothing of another process is in between, and is read like the others if not.
+Those of other processes are read after a ring that names a channel listened to. What this
+process has committed is handed on at once if nothing of another process is in between, and
+is read like the others if not.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ _Result = TypeVar("_Result")
 
 # Calls that wait for the thread that reads. Many clients may come at once.
 _CALLS_AT_ONCE = 8
+
+# After so many rings for other channels the file is read all the same, so that what is to
+# be skipped never delays an event.
+_RINGS_UNREAD_AT_MOST = 64
 
 # A listener may have many feeds to append to; it is given so many entries in one step.
 _ENTRIES_BETWEEN_YIELDS = 16
@@ -112,6 +117,7 @@ class SqliteBroker(Broker, Inspectable):
         self._rung = asyncio.Event()
         self._arrived = asyncio.Event()
         self._bell: Doorbell | None = None
+        self._rings_unread = 0
         self._mend_bell_at = 0.0
         self._is_warned_of_bells = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -272,7 +278,8 @@ class SqliteBroker(Broker, Inspectable):
             return commit.outcomes, is_fresh
         try:
             is_fresh = self._news.offer(commit)
-            ring(self._bells, self._mode, but=own_bell)
+            channels = (entry.channel for entry in commit.entries)
+            ring(self._bells, self._mode, channels, but=own_bell)
         except Exception:  # noqa: BLE001 - logged; the reason follows
             # The events are stored: for an error, publishers would store them again.
             _log.exception("cannot tell listeners of new events in %s", self._path)
@@ -388,5 +395,13 @@ class SqliteBroker(Broker, Inspectable):
 
     def _on_ring(self) -> None:
         assert self._bell is not None  # noqa: S101 - only a bell that hangs can ring
-        self._bell.silence()
-        self._rung.set()
+        channels = self._bell.take_rings()
+        self._rings_unread += 1
+        if (
+            channels is None
+            or any(map(self._changes.is_wanted, channels))
+            or self._news.watches_all
+            or self._rings_unread == _RINGS_UNREAD_AT_MOST
+        ):
+            self._rings_unread = 0
+            self._rung.set()

@@ -2,9 +2,10 @@
 Wake the other processes of the machine that share a file.
 
 A process that listens binds a Unix datagram socket in a folder beside the file. One that
-has written sends one byte to each socket in that folder. A ring only means "read again", so
-a lost one costs the time until the next poll. A socket whose process has died refuses the
-byte, and whoever rings removes it. A folder that another user has made is not used: that
+has written sends the names of the channels to each socket in that folder, so that a process
+that listens to none of them does not read. A ring only means "read again", so a lost one
+costs the time until the next poll. A socket whose process has died refuses the datagram,
+and whoever rings removes it. A folder that another user has made is not used: that
 user would learn when something is published, and choose what is removed.
 """
 
@@ -26,7 +27,7 @@ from .private_files import change_mode, give
 from .trust import bells_problem, is_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 __all__ = ["Doorbell", "UntrustedBellsError", "count_bells", "ring"]
 
@@ -35,8 +36,15 @@ _log = Logger("heliograph.brokers.sqlite")
 # sun_path has 108 bytes on Linux, 104 elsewhere, with a NUL at the end.
 _LONGEST_ADDRESS = 100
 
-# Enough to empty a doorbell in one go, however often it was rung.
-_RINGS_AT_ONCE = 4096
+# A ring that names no channel: there were too many. Earlier releases ring like this always.
+_ANY = b"!"
+# Begins and separates names, which have none.
+_SEPARATOR = b"\0"
+_LONGEST_RING = 4096
+
+# Linux drops rings when 11 wait, unless net.unix.max_dgram_qlen says otherwise. When more
+# than these have waited, others may have been dropped.
+_RINGS_WITHOUT_LOSS = 4
 
 
 class UntrustedBellsError(OSError):
@@ -89,11 +97,20 @@ class Doorbell:
         """Return whether the socket still exists: its folder may have been removed."""
         return os.path.exists(self._path)  # noqa: PTH110 - Path.exists() may raise
 
-    def silence(self) -> None:
-        """Discard all rings so far."""
+    def take_rings(self) -> Collection[str] | None:
+        """Return the channels of all rings so far; :obj:`None` if it may be any channel."""
+        rings: list[bytes] = []
         with contextlib.suppress(BlockingIOError):
-            while self._socket.recv(_RINGS_AT_ONCE):
-                pass
+            while ring := self._socket.recv(_LONGEST_RING):
+                rings.append(ring)
+        if len(rings) > _RINGS_WITHOUT_LOSS:
+            return None
+        channels: set[str] = set()
+        for ring in rings:
+            if not ring.startswith(_SEPARATOR):
+                return None
+            channels.update(ring[1:].decode(errors="replace").split(_SEPARATOR.decode()))
+        return channels
 
     def close(self) -> None:
         """Remove the socket."""
@@ -102,7 +119,9 @@ class Doorbell:
             _take_down(self._socket, self._path, os.getpid())
 
 
-def ring(folder: Path, mode: int, *, but: str | None = None) -> None:
+def ring(
+    folder: Path, mode: int, channels: Iterable[str], *, but: str | None = None
+) -> None:
     """
     Ring every doorbell in a folder, and remove those of dead processes.
 
@@ -112,6 +131,7 @@ def ring(folder: Path, mode: int, *, but: str | None = None) -> None:
     Args:
         folder: The folder of doorbells. It need not exist.
         mode: The rights that the file gives.
+        channels: In which there is something new.
         but: The name of a doorbell that is not rung; :obj:`None` to ring all.
     """
     if not hasattr(socket, "AF_UNIX"):
@@ -123,9 +143,10 @@ def ring(folder: Path, mode: int, *, but: str | None = None) -> None:
             names = [entry.name for entry in found if entry.name != but]
         bells = [name for name in names if _is_socket(folder / name)]
         if bells:
+            message = _message(channels)
             with _datagram_socket() as sender:
                 for name in bells:
-                    _ring_one(sender, folder, name)
+                    _ring_one(sender, folder, name, message)
     except OSError as error:
         # Such as too many open files.
         _log.debug("cannot ring the doorbells in %s: %s", folder, error)
@@ -231,10 +252,15 @@ def _is_socket(path: Path) -> bool:
         return False  # just removed
 
 
-def _ring_one(sender: socket.socket, folder: Path, name: str) -> None:
+def _message(channels: Iterable[str]) -> bytes:
+    names = b"".join(_SEPARATOR + name.encode() for name in dict.fromkeys(channels))
+    return names if len(names) <= _LONGEST_RING else _ANY
+
+
+def _ring_one(sender: socket.socket, folder: Path, name: str, message: bytes) -> None:
     try:
         with _address(folder, name) as address:
-            sender.sendto(b"!", address)
+            sender.sendto(message, address)
     except ConnectionRefusedError:
         _remove(folder / name)
     except OSError:

@@ -147,6 +147,16 @@ class News:
         """
         return channel in self._handed_on
 
+    @property
+    def watches_all(self) -> bool:
+        """
+        Whether entries of any channel are to be read soon after they were stored.
+
+        While a channel that is listened to has ended: entries of its next life may be
+        removed before they are read, which is seen by the number of all entries.
+        """
+        return bool(self._ended)
+
     def read(self) -> bool:
         """
         Read what is new in the channels listened to, for :meth:`take`.

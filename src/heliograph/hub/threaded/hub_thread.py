@@ -25,7 +25,7 @@ from ..hub import open_hub
 from ..interface import Leave
 from ..timings import DEFAULT_TIMINGS, Timings
 from . import endings, process, streams
-from .loop import CLOSE_SECONDS, ask, post, run
+from .loop import CLOSE_SECONDS, ask, is_at_hand, post, run
 from .verbs import ThreadVerbs
 
 if TYPE_CHECKING:
@@ -259,6 +259,11 @@ class HubThread(ThreadVerbs):
         finally:
             # What a busy loop has not begun by now it never will: the caller may try again.
             is_over = True
+
+    def _at_hand(self) -> Hub | None:
+        if process.is_forking_here() or not is_at_hand():
+            return None
+        return self._hub
 
     def _opened(self) -> Hub:
         hub = self._hub

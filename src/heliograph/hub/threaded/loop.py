@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .calls import Outcome
 
-__all__ = ["CLOSE_SECONDS", "LoopThread", "ask", "post", "run"]
+__all__ = ["CLOSE_SECONDS", "LoopThread", "ask", "is_at_hand", "post", "run"]
 
 _log = Logger("heliograph.hub")
 
@@ -194,6 +194,12 @@ def post(function: Callable[..., None], *args: object) -> None:
     if current is None:
         return
     _post(current, function, *args)
+
+
+def is_at_hand() -> bool:
+    """Return whether the loop of this process runs, in another thread than this one."""
+    current = process.current
+    return current is not None and current.process == os.getpid() and not native.is_ours()
 
 
 def _post(current: LoopThread, function: Callable[..., None], *args: object) -> bool:

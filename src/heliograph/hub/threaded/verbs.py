@@ -33,6 +33,10 @@ class ThreadVerbs(ABC):
     def _get(self, function: Callable[[Hub], Outcome[_Result]]) -> _Result:
         """Return what a function returns, called with the hub on its loop."""
 
+    @abstractmethod
+    def _at_hand(self) -> Hub | None:
+        """Return the hub for calls in this thread; :obj:`None` if :meth:`_get` has to."""
+
     def _call(self, function: Callable[[Hub], Coroutine[None, None, _Result]]) -> _Result:
         """Return what a function's coroutine returns."""
         asked: Callable[[Hub], Outcome[_Result]] = function
@@ -65,6 +69,11 @@ class ThreadVerbs(ABC):
             HubClosedError: The hub was closed meanwhile, and the event may or may not be
                 there; or the process is about to end.
         """
+        hub = self._at_hand()
+        if hub is not None and terms is PLAIN:
+            entry = hub.publish_from_thread(channels, event)
+            if entry is not None:
+                return [entry]
         return self._get(lambda hub: hub.begin_publish(channels, event, terms))
 
     def end(self, channel: str, event: Event | None, terms: Terms) -> str:
