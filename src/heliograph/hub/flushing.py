@@ -10,7 +10,7 @@ of the process wait for the interpreter's lock. When events come faster than pas
 pass after the other would leave them next to nothing: a view that publishes would wait for
 a pass at each of its system calls. So the loop rests after a pass that has brought a feed
 several events, and the next pass brings more. Passes that keep up with their events bring
-one in each, and never rest.
+one or two in each, and never rest.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ __all__ = ["Pacing", "flush_together"]
 
 _log = Logger("heliograph.hub")
 
-# A rest is half of what the pass has cost for each event beyond the first. With all of it,
-# events that come just as fast as passes would lead to longer and longer rests.
+# A rest is half of what the pass has cost for each event beyond these. Events that come
+# just as fast as passes bring a few in one now and then, and a rest would keep them late.
+_EVENTS_WITHOUT_REST = 4
 _COSTS_PER_EVENT = 0.5
 
 # The longest rest: so many times what the pass has cost, which leaves seven eighths of the
@@ -120,7 +121,7 @@ class Pacing:
             events: How many blocks were appended since it was flushed before.
             size: How many bytes they have.
         """
-        self._excess = 0 if size > _BYTES_ENOUGH else events - 1
+        self._excess = 0 if size > _BYTES_ENOUGH else events - _EVENTS_WITHOUT_REST
         if self._excess > 0:
             # Of this thread: what others do meanwhile is not what the pass costs.
             self._began = time.thread_time()
