@@ -11,7 +11,6 @@ format cannot carry when it is built.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidFieldError
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
     from ..event import Event
 
 __all__ = ["body_fits", "encode", "encode_body", "encode_comment", "encode_id"]
-
-# WHATWG HTML section 9.2.5: end-of-line = CRLF / LF / CR, and nothing else.
-# str.splitlines() also splits at U+2028, U+0085, VT and FF, so it would tear one data
-# line into two.
-_LINE_END = re.compile("\r\n|\n|\r")
 
 # Most bytes of UTF-8 for one character, and of what surrounds a body's values: the names of
 # its fields, their line ends and the blank line, with a retry of any number of digits that
@@ -80,7 +74,7 @@ def encode_body(event: Event) -> bytes:
     #
     # The space is not decoration. The parser strips one space after the colon, so always
     # writing one protects data that starts with one.
-    lines += [f"data: {line}" for line in _LINE_END.split(event.data)]
+    lines += [f"data: {line}" for line in _lines_of(event.data)]
     return "\n".join([*lines, "", ""]).encode()
 
 
@@ -96,7 +90,8 @@ def body_fits(event: Event, max_bytes: int) -> bool:
     """
     data = event.data
     characters = len(data) + len(event.type or "")
-    lines = data.count("\n") + data.count("\r") + 1
+    # To look for a character is much faster than to count it.
+    lines = 1 + sum(data.count(end) for end in "\r\n" if end in data)
     most = _MOST_UTF8_BYTES * characters + _DATA_FIELD_BYTES * lines + _MOST_FIELD_BYTES
     return most <= max_bytes or len(encode_body(event)) <= max_bytes
 
@@ -146,5 +141,15 @@ def encode_comment(text: str) -> bytes:
             f"must not contain a lone surrogate (index {error.start}):"
             " UTF-8 cannot encode it",
         ) from error
-    lines = [f": {line}" if line else ":" for line in _LINE_END.split(text)]
+    lines = [f": {line}" if line else ":" for line in _lines_of(text)]
     return "\n".join([*lines, ""]).encode()
+
+
+def _lines_of(text: str) -> list[str]:
+    # WHATWG HTML section 9.2.5: end-of-line = CRLF / LF / CR, and nothing else.
+    # str.splitlines() also splits at U+2028, U+0085, VT and FF, so it would tear one data
+    # line into two. A regular expression looks at each character by itself, which takes a
+    # millisecond for 64 KB.
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n") if "\n" in text else [text]
