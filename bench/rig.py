@@ -188,6 +188,24 @@ class Rig:
         """Return the row of a run: the arguments are those of `Load.run`."""
         return self._measure(lambda: self._run(seconds, **how))
 
+    def alternate(self, requests, rounds, seconds, connections):
+        """
+        Return the rows of runs that take turns, by name: what they differ in is no noise.
+
+        Args:
+            requests: Name -> what is published.
+            rounds: How often each has its turn.
+            seconds: How long a turn is.
+            connections: How many publish.
+        """
+        rows = {name: [] for name in requests}
+        for _ in range(rounds):
+            for name, request in requests.items():
+                rows[name].append(
+                    self.measure(seconds, publish=request, connections=connections)
+                )
+        return rows
+
     def measure_fed(self, seconds, **how):
         """Return the row of a run in which another process publishes, as `feeding` does."""
         return self._measure(lambda: self._run_fed(seconds, **how))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
+from scenarios.b_steady import RATES
 from scenarios.cd_idle import flatness
 from scenarios.f_channels import ALONE, BESIDE, EACH, MANY, ONE
 from scenarios.h_publishing import added
@@ -109,8 +110,7 @@ def _(rows):
 @target("a", "gunicorn: a publishing view keeps 0.8 of its rate beside 1,000 streams")
 def _(rows):
     alone, beside = (
-        rows.one(_FLOOD, "published_per_second", hub=GUNICORN, **where)
-        for where in ({"view": "publish"}, {"streams": 1000, "feed": "HTTP"})
+        rows.one(_FLOOD, name, hub=GUNICORN, turns="beside") for name in ("alone", "beside")
     )
     return f"{beside / alone:.2f} ({count(beside)}/s of {count(alone)}/s)", (
         beside / alone >= 0.8
@@ -146,22 +146,26 @@ def _(rows):
     return text, min(ratios.values()) >= 0.5
 
 
-def _steady(rows, streams, hub):
+def _steady(rows, streams, rate, hub):
     parts, is_met = [], True
     for figure in ("p50", "p99", "cpu_us_per_delivery"):
-        ours = rows.one(_STEADY, figure, streams=streams, hub=hub)
-        theirs = rows.one(_STEADY, figure, streams=streams, hub="nchan")
+        ours = rows.one(_STEADY, figure, streams=streams, rate=rate, hub=hub)
+        theirs = rows.one(_STEADY, figure, streams=streams, rate=rate, hub="nchan")
         is_met = is_met and ours <= theirs
         parts.append(f"{decimal(ours)}/{decimal(theirs)}")
     return f"ours/nchan's: p50, p99 ms, CPU µs {', '.join(parts)}", is_met
 
 
 for _hub in (UVICORN, GUNICORN):
-    for _streams, _rate in ((5000, 10), (1000, 100)):
+    for _streams, _rate in RATES:
         target(
             "b",
             f"{_hub[3:]}, {_streams:,} x {_rate}/s: p50, p99, CPU not above nchan's",
-        )(lambda rows, streams=_streams, hub=_hub: _steady(rows, streams, hub))
+        )(
+            lambda rows, streams=_streams, rate=_rate, hub=_hub: _steady(
+                rows, streams, rate, hub
+            )
+        )
 
 
 @target("c", "2 KB per idle stream on uvicorn, 2.5 KB in gunicorn")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from .ours import OurHub
+from .ours import OurHub, OurRunning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +18,20 @@ OPTIONS = (
 )
 
 
+class _Running(OurRunning):
+    view_path = "/validated"
+
+
 class HeliographUvicorn(OurHub):
-    """Connections are taken over from uvicorn, and written to by the same loop."""
+    """
+    Connections are taken over from uvicorn, and written to by the same loop.
+
+    Events are published by a view that takes what is posted as it is, as the other hubs do. What
+    a publish adds is measured with FastAPI's usual ones, which validate it.
+    """
 
     server = "uvicorn FastAPI"
+    running = _Running
 
     def command(self, port: int, streams: int) -> Sequence[str]:  # noqa: ARG002 - no limit
         """Return the one of uvicorn, which limits no streams."""

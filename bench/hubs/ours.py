@@ -27,10 +27,19 @@ class OurRunning(Running):
 
     Attributes:
         url: Of its broker, for another process that publishes.
+        view_path: What stands before the paths of the framework's usual views.
     """
 
-    plain_path = "/plain"
+    view_path = ""
     url = ""
+
+    def view_requests(self) -> dict[str, bytes]:
+        """Return what the framework's usual view publishes, and what one that does not."""
+        publish = self.publish_request()
+        return {
+            view: publish.replace(b"/publish?", f"{self.view_path}/{view}?".encode())
+            for view in ("plain", "publish")
+        }
 
 
 class OurHub(Hub):
@@ -46,6 +55,7 @@ class OurHub(Hub):
     """
 
     server: str
+    running = OurRunning
 
     def __init__(
         self,
@@ -72,7 +82,7 @@ class OurHub(Hub):
     def start(self, folder: pathlib.Path, streams: int) -> Iterator[Started | Running]:
         """Yield the server."""
         (port,) = free_ports()
-        running = OurRunning(port)
+        running = self.running(port)
         running.url = self.url.replace("{folder}", str(folder))
         environment = {"URL": running.url, "SETTINGS": json.dumps(self.settings)}
         yield Started(

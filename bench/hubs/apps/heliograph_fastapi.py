@@ -5,6 +5,7 @@ import json
 import os
 
 from fastapi import FastAPI
+from starlette.responses import Response
 
 from heliograph import HubConfig
 from heliograph.asgi import EventStreams
@@ -27,12 +28,22 @@ app = FastAPI(lifespan=lifespan)
 app.add_route("/stream", streams)
 
 
-@app.post("/publish", status_code=204)
-async def publish(event: dict[str, str], channel: str):
+async def publish(request):
+    """Publish what is posted, as hubs do that are no framework: nothing is validated."""
+    data = (await request.body()).decode()
+    await streams.publish(data, channel=request.query_params["channel"])
+    return Response(status_code=204)
+
+
+app.add_route("/publish", publish, methods=["POST"])
+
+
+@app.post("/validated/publish", status_code=204)
+async def publish_validated(event: dict[str, str], channel: str):
     await streams.publish(event, channel=channel)
 
 
-@app.post("/plain", status_code=204)
+@app.post("/validated/plain", status_code=204)
 async def plain_post(event: dict[str, str], channel: str):
     """Do what publish does, without publishing."""
 
