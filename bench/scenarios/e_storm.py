@@ -1,12 +1,14 @@
 """
 (e) Storm: 10,000 clients reconnect at once, each 100 events behind, while 1,000 others go on.
 
-1,000 streams stay open and get 10 events a second all the time. 10,000 others are opened with
-the id of an event after which 100 more were published, 256 at once, and are waited for until
-each has got those and all that came meanwhile. Only hubs that can resume take part.
+1,000 streams of another channel stay open and get 10 events a second all the time. 10,000 clients
+open streams with the id of an event after which 100 more were published, 256 at once, and are
+waited for until each has got those. Only hubs that can resume take part.
 """
 
+from load import Load
 from plots import bars
+from rig import GENERATOR_CORE
 from tables import Column, count, decimal, table
 
 CLIENTS = 10_000
@@ -14,6 +16,7 @@ OTHERS = 1000
 BEHIND = 100
 RATE = 10
 SECONDS = 90
+FLAWS = ("holes", "repeats", "disorders", "closed")
 
 
 def measure(bench):
@@ -24,25 +27,32 @@ def measure(bench):
 
 def storm(bench, hub):
     clients, others = bench.streams(CLIENTS), bench.streams(OTHERS)
-    with bench.rig(hub, clients + others) as rig:
+    with (
+        bench.rig(hub, clients + others) as rig,
+        # A generator numbers all that it publishes in a run.
+        Load(rig.running.port, cpu=GENERATOR_CORE) as beside,
+    ):
         publish = rig.running.publish_request()
-        rig.open(others, group="others")
+        to_others = rig.running.publish_request("others")
+        beside.open(others, rig.running.stream_request("others"), group="others")
+        rig.open(1, group="first")
         rig.load.run(10, publish=publish, rate=1000, count=10)
-        last, had = rig.load.last_id("others"), rig.load.last_number(publish)
+        last, had = rig.load.last_id("first"), rig.load.last_number(publish)
         rig.load.run(10, publish=publish, rate=1000, count=BEHIND)
         until = rig.load.last_number(publish)
         request = rig.running.stream_request(last_event_id=last)
 
         before = rig.usage()
-        rig.load.begin(SECONDS, publish=publish, rate=RATE)
+        beside.begin(SECONDS, publish=to_others, rate=RATE)
+        rig.load.begin(SECONDS)
         opening = rig.load.open(
             clients, request, group="back", until=until, after=had, seconds=SECONDS
         )
-        run = rig.load.end()
+        runs = rig.load.end(), beside.end()
         spent = rig.usage() - before
         if opening.opened < clients:
             raise RuntimeError(f"opened {opening.opened}; refused: {opening.refused}")
-        quiet = run.latency["others"]
+        quiet = runs[1].latency["others"]
         yield {
             "streams": CLIENTS,
             "caught_up": opening.caught_up,
@@ -53,10 +63,7 @@ def storm(bench, hub):
             "others_p99": quiet.p99,
             "others_max": quiet.max,
             "cpu_us_per_client": spent.cpu_seconds * 1e6 / clients,
-            "holes": run.holes,
-            "repeats": run.repeats,
-            "disorders": run.disorders,
-            "closed": run.closed,
+            **{flaw: sum(getattr(run, flaw) for run in runs) for flaw in FLAWS},
         }
 
 

@@ -240,6 +240,8 @@ class MemoryBroker(Broker, Inspectable):
         self._is_looking = False
         with self._inbox:
             pass
+        # Not in the next turn of the loop: other threads may compute before that.
+        self._hand_over()
 
     def _store_draft(self, draft: Draft) -> None:
         self._store(draft.channel, draft.event, draft.published_at, PLAIN)
@@ -291,7 +293,7 @@ class MemoryBroker(Broker, Inspectable):
 
     def _hand_over(self) -> None:
         fresh, self._fresh = self._fresh, []
-        if self._listener is not None:
+        if fresh and self._listener is not None:
             self._listener.on_entries(fresh)
 
     async def _sweep_for_ever(self) -> None:
