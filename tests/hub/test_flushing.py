@@ -136,13 +136,13 @@ def rest_after(*passes, size=100):
 
 
 def test_rests():
-    """Half of the cost for each event beyond the fourth, within the bounds."""
+    """Half of the cost for each event beyond the second, within the bounds."""
     assert rest_after() == 0.0
-    assert rest_after((4, 0.002), (1, 0.002)) == 0.0
-    assert 0.001 <= rest_after((5, 0.002)) < 0.002
-    assert 0.002 <= rest_after((6, 0.002)) < 0.004
+    assert rest_after((2, 0.002), (1, 0.002)) == 0.0
+    assert 0.001 <= rest_after((3, 0.002)) < 0.002
+    assert 0.002 <= rest_after((4, 0.002)) < 0.004
     assert 0.014 <= rest_after((1000, 0.002)) < 0.028
-    assert 0.003 <= rest_after((5, 0.002), (1, 0.02), (6, 0.002)) < 0.006
+    assert 0.003 <= rest_after((3, 0.002), (1, 0.02), (4, 0.002)) < 0.006
     assert rest_after((1000, 0.02)) == 0.05
     # Writes that are large already get no better.
     assert rest_after((1000, 0.002), size=50_000) == 0.0
