@@ -23,6 +23,7 @@ from ..channels.entry import Entry
 from ..channels.names import is_internal
 from ..channels.position import Position
 from ..errors import ConfigError
+from ..logs import Logger
 from .base import Broker
 from .epoch import new_epoch
 from .inspection import Inspectable, Inspection
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from .values import Attempt, RetentionPolicy, Terms
 
 __all__ = ["MemoryBroker", "from_url"]
+
+_log = Logger("heliograph.brokers.memory")
 
 # How long the life holds that channels without an event share, at most, and how often it is
 # replaced in that time.
@@ -98,13 +101,12 @@ class MemoryBroker(Broker, Inspectable):
         # was told.
         self._listened: dict[str, Position] = {}
         self._sweeping: asyncio.Task[None] | None = None
-        # Handed to the listener in the next iteration of the loop, so that a burst is one
-        # call.
+        # Handed to the listener before the loop goes on. Not in its next turn: threads that
+        # compute may have the interpreter in between.
         self._fresh: list[Entry] = []
         self._listener: Listener | None = None
-        # What other threads publish, and whether the loop is going to look for it.
-        self._inbox = Inbox(self._channels, self._store_draft)
-        self._is_looking = False
+        # What other threads publish.
+        self._inbox = Inbox(self._channels, self._store_draft, self._announce)
         # Without what the thread has in its own, such as a request.
         self._no_context = contextvars.Context()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -138,23 +140,16 @@ class MemoryBroker(Broker, Inspectable):
     def append_at_once(self, channel: str, event: Event, *, terms: Terms = PLAIN) -> Entry:
         """Store an event as the next of its channel, and wait for nothing."""
         with self._inbox:
-            return self._store(channel, event, self._clock(), terms)
+            entry = self._store(channel, event, terms)
+        self._hand_over()
+        return entry
 
     def append_from_thread(
         self, channel: str, event: Event, on_stored: Callable[[], None]
     ) -> Entry | None:
         """Store an event as the next of its channel soon, from another thread."""
-        draft = Draft(channel, event, self._clock(), on_stored)
-        position = self._inbox.add(draft)
-        if position is None:
-            return None
-        if not self._is_looking:
-            self._is_looking = True
-            assert self._loop is not None  # noqa: S101 - the inbox is open
-            # A loop that has been closed since has stored it before.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._look, context=self._no_context)
-        return Entry(channel, position, event, draft.published_at)
+        position = self._inbox.add(Draft(channel, event, on_stored))
+        return None if position is None else Entry(channel, position, event, self._clock())
 
     async def read(self, channel: str, after: Position | None, limit: int) -> History:
         """Return what follows a position."""
@@ -235,20 +230,28 @@ class MemoryBroker(Broker, Inspectable):
             raise ConfigError([problem])
         yield _MemoryInspection(self._channels, self._listened)
 
-    def _look(self) -> None:
-        # First: whoever adds something from now on has the loop look again.
-        self._is_looking = False
+    def _announce(self) -> bool:
+        assert self._loop is not None  # noqa: S101 - the inbox was open
+        try:
+            self._loop.call_soon_threadsafe(self._empty_inbox, context=self._no_context)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+            return False
+        return True
+
+    def _empty_inbox(self) -> None:
         with self._inbox:
             pass
-        # Not in the next turn of the loop: other threads may compute before that.
         self._hand_over()
 
     def _store_draft(self, draft: Draft) -> None:
-        self._store(draft.channel, draft.event, draft.published_at, PLAIN)
+        self._store(draft.channel, draft.event, PLAIN)
         draft.on_stored()
 
-    def _store(self, channel: str, event: Event, now: float, terms: Terms) -> Entry:
+    def _store(self, channel: str, event: Event, terms: Terms) -> Entry:
         found = self._found(channel)
+        now = self._clock()
         self._trim(found, now)
         key = terms.idempotency_key
         if key is not None and key in found.repeats:
@@ -262,8 +265,6 @@ class MemoryBroker(Broker, Inspectable):
         # Once more, for the number of events.
         self._trim(found, now)
         if channel in self._listened:
-            if not self._fresh:
-                asyncio.get_running_loop().call_soon(self._hand_over)
             self._fresh.append(entry)
         return entry
 
@@ -294,7 +295,11 @@ class MemoryBroker(Broker, Inspectable):
     def _hand_over(self) -> None:
         fresh, self._fresh = self._fresh, []
         if fresh and self._listener is not None:
-            self._listener.on_entries(fresh)
+            try:
+                self._listener.on_entries(fresh)
+            except Exception:  # noqa: BLE001 - logged; the reason follows
+                # The events are stored: for an error, publishers would store them again.
+                _log.exception("cannot hand on events in memory")
 
     async def _sweep_for_ever(self) -> None:
         while True:

@@ -2,20 +2,21 @@
 Events that other threads publish to channels in memory, without waiting for the loop.
 
 All channels are changed on the loop. A thread that publishes appends the event to a list,
-which is one step of the interpreter, and from where it is in the list follows the position
-that the event has in its channel: as many after the channel's head as there are events of
+which is one step of the interpreter, and the position that the event has in its channel
+follows from its place in the list: as many after the channel's head as there are events of
 that channel before it. The loop stores what is in the list, in its order. Before it changes
-a channel in any way it closes the list by a last item, and it opens a new one when it is
-done. So if a thread finds no such item before its event, the list was open all the time,
-and the head that the thread has read is the one to count from. If there is one, nobody
-looks at the event any more.
+a head or an end, or which channels there are, it closes the list by a last item, and it
+opens a new one when it is done. So if a thread finds no such item before its event, the
+list was open all the time, and the head that the thread has read is the one to count from.
+If there is one, nobody looks at the event any more.
 
 No step holds a lock. A signal handler, a ``__del__`` or a tracing function may publish
-between any two of them, in the thread that is publishing.
+between any two of them, in the thread that is publishing, and may raise there.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ..channels.position import Position
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Draft", "Inbox"]
 
-# Whoever finds more before it waits for the loop: threads must not publish faster than the
-# loop stores for long, and each looks at what is before it.
+# Whoever finds as many before it waits for the loop: threads must not publish faster than
+# the loop stores for long, and adding an event costs a look at all before it.
 _DRAFTS_AT_MOST = 64
 
 
@@ -38,24 +39,26 @@ class Draft:
     """
     An event that is numbered and not stored yet.
 
-    Compared by identity, which is no step of the interpreter by itself.
+    Compared by identity, so that searching a list runs no Python code.
 
     Args:
         channel: The channel's name.
         event: The event.
-        published_at: The time, in seconds since the epoch of Unix.
         on_stored: Called on the loop.
     """
 
-    __slots__ = ("channel", "event", "on_stored", "published_at")
+    __slots__ = ("channel", "event", "on_stored")
 
-    def __init__(
-        self, channel: str, event: Event, published_at: float, on_stored: Callable[[], None]
-    ) -> None:
+    def __init__(self, channel: str, event: Event, on_stored: Callable[[], None]) -> None:
         self.channel = channel
         self.event = event
-        self.published_at = published_at
         self.on_stored = on_stored
+
+
+class _Drafts(list["Draft | None"]):
+    """Drafts, and None behind the last one. Whether the loop was told of this list."""
+
+    is_announced = False
 
 
 class Inbox:
@@ -66,21 +69,28 @@ class Inbox:
         channels: All channels, by name. Their heads and ends, and which there are, change
             within such a block only.
         store: Stores an event.
+        announce: Has the loop enter such a block soon; returns whether it will. For any
+            thread.
     """
 
     def __init__(
-        self, channels: Mapping[str, MemoryChannel], store: Callable[[Draft], None]
+        self,
+        channels: Mapping[str, MemoryChannel],
+        store: Callable[[Draft], None],
+        announce: Callable[[], bool],
     ) -> None:
         self._channels = channels
         self._store = store
+        self._announce = announce
         self._is_open = False
-        # None ends it.
-        self._drafts: list[Draft | None] = [None]
+        self._drafts = _Drafts([None])
+        # Kept here: an exception that is raised in the hub's thread must not lose them.
+        self._taken: deque[Draft] = deque()
 
     def open(self) -> None:
         """Let other threads add events, from now on."""
         self._is_open = True
-        self._drafts = []
+        self._drafts = _Drafts()
 
     def close(self) -> None:
         """Store all events, and let nobody add others, also after a block."""
@@ -96,7 +106,8 @@ class Inbox:
 
         Returns:
             The position that it has in its channel; :obj:`None` if it was not added: the
-            list is closed or long, the channel has ended, or nothing was ever stored in it.
+            list is closed or long, the channel has ended, or nothing was ever stored in it,
+            or the loop has ended.
         """
         drafts = self._drafts
         channel = self._channels.get(draft.channel)
@@ -105,10 +116,20 @@ class Inbox:
         head = channel.head
         if channel.ended_at is not None:
             return None
-        drafts.append(draft)
-        before = drafts[: drafts.index(draft)]
-        if None in before:
-            return None
+        try:
+            drafts.append(draft)
+            before = drafts[: drafts.index(draft)]
+            if None in before:
+                return None
+            if not drafts.is_announced:
+                if not self._announce() and self._is_open:
+                    return None
+                # Not before: whoever finds it may ask the loop for the event.
+                drafts.is_announced = True
+        except BaseException:
+            # A signal handler has raised, and the event may be in the list.
+            self._announce()
+            raise
         earlier = sum(one.channel == draft.channel for one in before if one is not None)
         return Position(head.epoch, head.offset + earlier + 1)
 
@@ -122,11 +143,13 @@ class Inbox:
         traceback: TracebackType | None,
     ) -> None:
         if self._is_open:
-            self._drafts = []
+            self._drafts = _Drafts()
 
     def _take(self) -> None:
-        drafts, self._drafts = self._drafts, [None]
+        drafts, self._drafts = self._drafts, _Drafts([None])
         drafts.append(None)
         for draft in drafts[: drafts.index(None)]:
             assert draft is not None  # noqa: S101 - the slice ends before the first
-            self._store(draft)
+            self._taken.append(draft)
+        while self._taken:
+            self._store(self._taken.popleft())

@@ -33,8 +33,8 @@ __all__ = ["Pacing", "flush_together"]
 _log = Logger("heliograph.hub")
 
 # A rest is half of what the pass has cost for each event beyond these. Events that come
-# just as fast as passes bring two in one now and then, and a rest would keep them late. With
-# more of them, four threads that wait for their publishes would never get a rest.
+# just as fast as passes bring two in one now and then, and a rest would keep them late. If
+# this were more, four threads that wait for their publishes would never get a rest.
 _EVENTS_WITHOUT_REST = 2
 _COSTS_PER_EVENT = 0.5
 

@@ -137,7 +137,7 @@ class Publishing:
         (name,) = self._checked(channels, event)
         entry = append(name, event, self._count_one)
         if entry is not None:
-            self._log([entry])
+            self._log_entries([entry])
         return entry
 
     def _checked(self, channels: Iterable[str], event: Event) -> list[str]:
@@ -160,7 +160,7 @@ class Publishing:
 
     def _count(self, entries: list[Entry]) -> None:
         self._counters.published += len(entries)
-        self._log(entries)
+        self._log_entries(entries)
 
     def _count_one(self) -> None:
         self._counters.published += 1
@@ -202,7 +202,7 @@ class Publishing:
         async with self.time_limit():
             await self._append(channel, command, PLAIN)
 
-    def _log(self, entries: list[Entry]) -> None:
+    def _log_entries(self, entries: list[Entry]) -> None:
         if not _log.isEnabledFor(logging.DEBUG):
             return
         # Nothing of the data: it may be of somebody who has to do with no log.

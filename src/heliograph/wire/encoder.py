@@ -152,4 +152,4 @@ def _lines_of(text: str) -> list[str]:
     # millisecond for 64 KB.
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.split("\n") if "\n" in text else [text]
+    return text.split("\n") if "\n" in text else [str.__str__(text)]

@@ -18,6 +18,7 @@ from users import (
 )
 
 from heliograph import Event
+from heliograph.brokers import Retention
 from heliograph.brokers.contract import RecordingListener
 from heliograph.brokers.sqlite.broker import SqliteTimings
 from heliograph.brokers.sqlite.doorbell import Doorbell, ring
@@ -47,6 +48,8 @@ def hung(folder):
         ([["a"]] * 5, None),
         ([["a"]] * 50, None),
         ([["a"], [f"channel-{n}" for n in range(1_000)]], None),
+        # There are systems that keep no more than some KB.
+        ([["a" * 255] * 2, ["b" * 255, "c" * 255], ["d" * 255, "e" * 255]], None),
     ],
 )
 def test_rings_name_channels(folder, rings, channels):
@@ -58,14 +61,16 @@ def test_rings_name_channels(folder, rings, channels):
         assert bell.take_rings() == set()
 
 
-def test_a_ring_of_an_earlier_release(folder):
-    """It names no channel."""
+@pytest.mark.parametrize("ring", [b"!", b"\0a\xff", b"x" * 9_000, b"\0" + b"a" * 5_000])
+def test_other_rings(folder, ring):
+    """That of an earlier release, and what nobody sends: any channel may be meant."""
     with (
         hung(folder) as bell,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as earlier,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other,
     ):
-        earlier.sendto(b"!", str(folder / "log-bells" / bell.name))
+        other.sendto(ring, str(folder / "log-bells" / bell.name))
         assert bell.take_rings() is None
+        assert bell.take_rings() == set()
 
 
 async def test_events_of_others_are_not_read(path):
@@ -128,6 +133,27 @@ async def test_all_is_read_beside_a_channel_that_has_ended(path):
         await other.append("b", Event("x"))
         while broker._news._seen.seq < 2:
             await asyncio.sleep(0.001)
+
+
+async def test_what_was_removed_before_a_channel_had_ended(path):
+    """It is of no next life: entries of others that nobody has read are no gap."""
+    ear = RecordingListener()
+    retention = Retention(events=2, seconds=86_400)
+    async with (
+        opened(path, retention=retention) as other,
+        opened(path, listener=ear, timings=NO_POLL, retention=retention) as broker,
+    ):
+        await other.append("ended", Event("1"), terms=Terms(is_end=True))
+        await broker.listen("c")
+        for _ in range(10):
+            await other.append("b", Event("x"))
+        await broker.listen("ended")
+        await other.append("b", Event("x"))
+        await broker._read_thread.run(broker._news.read)
+        assert broker._news._ended == {"ended": False}
+        for _ in range(10):
+            await other.append("b", Event("x"))
+        await broker._read_thread.run(broker._news.read)
 
 
 async def test_stale_bells_are_removed(path):

@@ -117,6 +117,7 @@ class SqliteBroker(Broker, Inspectable):
         self._rung = asyncio.Event()
         self._arrived = asyncio.Event()
         self._bell: Doorbell | None = None
+        # How often it has rung for other channels since it was last read for a ring.
         self._rings_unread = 0
         self._mend_bell_at = 0.0
         self._is_warned_of_bells = False
@@ -401,7 +402,7 @@ class SqliteBroker(Broker, Inspectable):
             channels is None
             or any(map(self._changes.is_wanted, channels))
             or self._news.watches_all
-            or self._rings_unread == _RINGS_UNREAD_AT_MOST
+            or self._rings_unread >= _RINGS_UNREAD_AT_MOST
         ):
             self._rings_unread = 0
             self._rung.set()

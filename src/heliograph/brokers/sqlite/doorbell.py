@@ -38,9 +38,11 @@ _LONGEST_ADDRESS = 100
 
 # A ring that names no channel: there were too many. Earlier releases ring like this always.
 _ANY = b"!"
-# Begins and separates names, which have none.
+# Begins and separates names, which never contain it.
 _SEPARATOR = b"\0"
-_LONGEST_RING = 4096
+# There are systems that take no more than 2 KB at once, and keep 4 KB of what waits.
+_LONGEST_RING = 1024
+_RING_AND_MORE = 4096
 
 # Linux drops rings when 11 wait, unless net.unix.max_dgram_qlen says otherwise. When more
 # than these have waited, others may have been dropped.
@@ -101,16 +103,17 @@ class Doorbell:
         """Return the channels of all rings so far; :obj:`None` if it may be any channel."""
         rings: list[bytes] = []
         with contextlib.suppress(BlockingIOError):
-            while ring := self._socket.recv(_LONGEST_RING):
+            while ring := self._socket.recv(_RING_AND_MORE):
                 rings.append(ring)
-        if len(rings) > _RINGS_WITHOUT_LOSS:
+        message = b"".join(rings)
+        if len(rings) > _RINGS_WITHOUT_LOSS or len(message) > _LONGEST_RING:
             return None
-        channels: set[str] = set()
-        for ring in rings:
-            if not ring.startswith(_SEPARATOR):
-                return None
-            channels.update(ring[1:].decode(errors="replace").split(_SEPARATOR.decode()))
-        return channels
+        if not all(ring.startswith(_SEPARATOR) for ring in rings):
+            return None
+        try:
+            return {*message.decode().split(_SEPARATOR.decode())[1:]}
+        except UnicodeDecodeError:
+            return None  # not of ours
 
     def close(self) -> None:
         """Remove the socket."""

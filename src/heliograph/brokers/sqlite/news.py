@@ -96,6 +96,8 @@ class News:
         # Those of them that have ended with that, each with whether later entries may have
         # been removed before they were read.
         self._ended: dict[str, bool] = {}
+        # The ``seq`` after which entries may be of a next life of one of these.
+        self._watched_from = 0
 
     def change(self, changes: Sequence[tuple[str, bool]]) -> list[ChannelState | None]:
         """
@@ -126,6 +128,8 @@ class News:
                     state = self._read_channel(connection, channel)
                     self._handed_on[channel] = state.head
                     if state.has_ended:
+                        if not self._ended:
+                            self._watched_from = read_state(connection).last_seq
                         self._ended[channel] = False
                     states.append(state)
                     connection.execute(_LISTEN, (channel,))
@@ -181,7 +185,7 @@ class News:
     def _read_rows(self, connection: sqlite3.Connection, state: FileState) -> bool:
         if state.file_id != self._seen.file_id:
             # Another process has found that a copy was put back: all of it is new.
-            self._seen = Seen(state.file_id, 0, None)
+            self._seen, self._watched_from = Seen(state.file_id, 0, None), 0
         self._look_for_removed(connection, state)
         # Not the length of _fresh, which the loop shortens meanwhile.
         added = 0
@@ -207,9 +211,9 @@ class News:
         """Note whether entries that were not read yet have been removed, of any channel."""
         if not self._ended:
             return
-        unread = state.last_seq - self._seen.seq
-        if (unread,) != connection.execute(
-            "SELECT count(*) FROM entry WHERE seq > ?", (self._seen.seq,)
+        after = max(self._seen.seq, self._watched_from)
+        if (state.last_seq - after,) != connection.execute(
+            "SELECT count(*) FROM entry WHERE seq > ?", (after,)
         ).fetchone():
             self._ended = dict.fromkeys(self._ended, True)
 
@@ -355,4 +359,4 @@ class News:
             )
             if file_id != self._seen.file_id:
                 # Another file: all that is in it is new, whatever its numbers are.
-                self._seen = Seen(file_id, 0, None)
+                self._seen, self._watched_from = Seen(file_id, 0, None), 0

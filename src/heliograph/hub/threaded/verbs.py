@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...brokers.values import PLAIN
 from ...channels.start import RETAINED
+from ...errors import HubClosedError
 from .subscription import ThreadSubscription
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class ThreadVerbs(ABC):
         if hub is not None and terms is PLAIN:
             entry = hub.publish_from_thread(channels, event)
             if entry is not None:
+                if self._at_hand() is not hub:
+                    raise HubClosedError(
+                        "closed, or forked, meanwhile: the event may or may not be there"
+                    )
                 return [entry]
         return self._get(lambda hub: hub.begin_publish(channels, event, terms))
 
