@@ -70,8 +70,11 @@ class Rows:
         self._found = found
 
     def all(self, scenario, **where):
-        """Rows that have not failed. A text in `hub` is a part of the name."""
+        """Rows that have not failed. A text in `hub` is a part of the name, as in `UVICORN`."""
         hub = where.pop("hub", "")
+        if hub in {UVICORN, GUNICORN}:
+            # There are peers on the same servers.
+            where["kind"] = "ours"
         return [
             row
             for row in self._found.get(scenario, [])
