@@ -137,6 +137,8 @@ def interrupted(function, actions):
         return on_step if is_ours else None
 
     before = sys.gettrace()
+    # From Python 3.12 on steps are traced only if some frame has wanted it before.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(on_call)
     try:
         function()
