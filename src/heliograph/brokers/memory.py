@@ -101,8 +101,8 @@ class MemoryBroker(Broker, Inspectable):
         # was told.
         self._listened: dict[str, Position] = {}
         self._sweeping: asyncio.Task[None] | None = None
-        # Handed to the listener before the loop goes on. Not in its next turn: threads that
-        # compute may have the interpreter in between.
+        # Handed to the listener in the next turn of the loop at the latest, so that a burst
+        # is one call.
         self._fresh: list[Entry] = []
         self._listener: Listener | None = None
         # What other threads publish.
@@ -140,9 +140,7 @@ class MemoryBroker(Broker, Inspectable):
     def append_at_once(self, channel: str, event: Event, *, terms: Terms = PLAIN) -> Entry:
         """Store an event as the next of its channel, and wait for nothing."""
         with self._inbox:
-            entry = self._store(channel, event, terms)
-        self._hand_over()
-        return entry
+            return self._store(channel, event, terms)
 
     def append_from_thread(
         self, channel: str, event: Event, on_stored: Callable[[], None]
@@ -243,6 +241,7 @@ class MemoryBroker(Broker, Inspectable):
     def _empty_inbox(self) -> None:
         with self._inbox:
             pass
+        # Not in the next turn: other threads may have the interpreter before that.
         self._hand_over()
 
     def _store_draft(self, draft: Draft) -> None:
@@ -265,6 +264,8 @@ class MemoryBroker(Broker, Inspectable):
         # Once more, for the number of events.
         self._trim(found, now)
         if channel in self._listened:
+            if not self._fresh:
+                asyncio.get_running_loop().call_soon(self._hand_over)
             self._fresh.append(entry)
         return entry
 
