@@ -22,7 +22,8 @@ def publish():
 @app.post("/plain")
 def plain_post():
     """Do what publish does, without publishing."""
-    request.get_json(), request.args["channel"]
+    request.get_json()
+    request.args["channel"]
     return "", 204
 
 

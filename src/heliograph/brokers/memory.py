@@ -23,7 +23,6 @@ from ..channels.entry import Entry
 from ..channels.names import is_internal
 from ..channels.position import Position
 from ..errors import ConfigError
-from ..logs import Logger
 from .base import Broker
 from .epoch import new_epoch
 from .inspection import Inspectable, Inspection
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from .values import Attempt, RetentionPolicy, Terms
 
 __all__ = ["MemoryBroker", "from_url"]
-
-_log = Logger("heliograph.brokers.memory")
 
 # How long the life holds that channels without an event share, at most, and how often it is
 # replaced in that time.
@@ -296,11 +293,7 @@ class MemoryBroker(Broker, Inspectable):
     def _hand_over(self) -> None:
         fresh, self._fresh = self._fresh, []
         if fresh and self._listener is not None:
-            try:
-                self._listener.on_entries(fresh)
-            except Exception:  # noqa: BLE001 - logged; the reason follows
-                # The events are stored: for an error, publishers would store them again.
-                _log.exception("cannot hand on events in memory")
+            self._listener.on_entries(fresh)
 
     async def _sweep_for_ever(self) -> None:
         while True:

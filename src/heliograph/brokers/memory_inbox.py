@@ -88,7 +88,7 @@ class Inbox:
         self._taken: deque[Draft] = deque()
 
     def open(self) -> None:
-        """Let other threads add events, from now on."""
+        """Open the list: threads may add events until it is closed."""
         self._is_open = True
         self._drafts = _Drafts()
 

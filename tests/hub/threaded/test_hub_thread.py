@@ -377,8 +377,10 @@ def busy_loop():
 
     loop.post(block)
     busy.wait()
-    yield
-    done.set()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def test_a_publish_that_waits_for_nobody():
