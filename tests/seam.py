@@ -19,9 +19,16 @@ class Model:
     A place is (number of the epoch, offset): places grow as long as the channel exists.
     """
 
-    def __init__(self):
+    def __init__(self, present_epoch=None):
+        # Returns the epoch that the channel has now, where it has one without an event.
+        self.present_epoch = present_epoch
         self.epochs = []
         self.clear()
+
+    def note_epoch(self):
+        """Learn of a life that began without an event: call it before another can follow."""
+        if self.present_epoch is not None and self.present_epoch() not in self.epochs:
+            self.epochs.append(self.present_epoch())
 
     def clear(self):
         """Forget what was done, but not the epochs."""
@@ -40,6 +47,8 @@ class Model:
         self.until = {}
 
     def place(self, position):
+        if position.epoch not in self.epochs:
+            self.note_epoch()
         if position.epoch not in self.epochs:
             if not position.offset:
                 # Redis gives a channel its epoch with the first event.

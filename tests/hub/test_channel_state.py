@@ -113,6 +113,48 @@ async def test_cut_off_before_the_end(url, channels, start, own_id):
             assert rest == whole[len(names) :]
 
 
+@pytest.mark.parametrize("channels", ["a", "ab"])
+async def test_cut_off_before_an_end_that_is_past(url, channels):
+    """Also if the channel has begun again before the client is back, and ended again."""
+    async with opened(url) as hub:
+        client = await connect(hub, *channels).placed()
+        await hub.ask(end("a", Event("last")))
+        await client.wait_for(lambda it: ended() in seen(it))
+        cut = StreamParser()
+        cut.feed(client.body.partition(b"event: heliograph.end")[0])
+        client.leave()
+        await hub.ask(lambda state: state.begin("a"))
+
+        for news in ([], ["new"], ["new", "newer", ended()]):
+            if len(news) == 1:
+                await hub.publish(["a"], Event("new"))
+            elif news:
+                await hub.ask(end("a", Event("newer")))
+            late = connect(hub, *channels, last_event_id=cut.last_event_id)
+            await late.wait(1 + len(news))
+            assert seen(late) == [ended(), *news]
+            again = connect(hub, *channels, last_event_id=late.events[0].id)
+            await again.wait(len(news))
+            assert seen(again) == news
+            late.leave(), again.leave()
+
+
+async def test_an_id_that_claims_an_end(url):
+    """An id comes from a client: what it says of storage is looked up there."""
+    async with opened(url) as hub:
+        client = await connect(hub, "a").placed()
+        for n in range(3):
+            await hub.publish(["a"], Event(str(n)))
+        await client.wait(3)
+        for n in (0, 2, 7):
+            id_ = client.parser.last_event_id.replace("-3", f"-{n}~{n}")
+            late = await connect(hub, "a", last_event_id=id_).placed()
+            await hub.publish(["a"], Event("next"))
+            await late.wait_for(lambda it: "next" in it.data)
+            assert ended() not in seen(late)
+            late.leave()
+
+
 # Where a stream begins that has no position -> what it gets of a channel that has ended.
 LATE = {
     "now": None,

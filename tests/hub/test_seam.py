@@ -42,7 +42,7 @@ class Schedule:
     def __init__(self, hubs, chance, events, *, broker=None, clock=None):
         self.hubs, self.chance, self.events = hubs, chance, events
         self.broker, self.clock = broker, clock
-        self.models = {name: Model() for name in CHANNELS}
+        self.models = {name: Model(self.epoch_of(name)) for name in CHANNELS}
         self.followers = []
         self.published = 0
         # The idempotency keys that history has, of each channel: a key -> the event's name.
@@ -50,8 +50,8 @@ class Schedule:
         self.counts = Counter()
 
     async def run(self, steps):
-        self.note_epochs()
         for step in range(steps):
+            self.note_epochs()
             await self.step(step)
             for follower in self.followers:
                 follower.check()
@@ -206,12 +206,14 @@ class Schedule:
                 self.counts["forgotten"] += 1
 
     def note_epochs(self):
+        for model in self.models.values():
+            model.note_epoch()
+
+    def epoch_of(self, name):
         """In memory a channel has its epoch before the first event."""
-        if self.clock is not None:
-            for name, model in self.models.items():
-                epoch = self.broker._found(name).head.epoch
-                if epoch not in model.epochs:
-                    model.epochs.append(epoch)
+        if isinstance(self.broker, MemoryBroker):
+            return lambda: self.broker._found(name).head.epoch
+        return None
 
 
 class Clock:

@@ -105,6 +105,8 @@ class CatchUp:
         self._known_until: dict[str, int] = {}
         # Where the client has been told, or has seen, that a channel has ended.
         self._told_ends: dict[str, Position] = {}
+        # Channels that ended where the client is, which was cut off before it was told.
+        self._cut_off: set[str] = set()
         # The head at which storage was asked whether a channel has ended.
         self._confirmed: dict[str, Position] = {}
         self._is_resumed = self._is_opened = False
@@ -201,6 +203,18 @@ class CatchUp:
                 for name in self._logs
                 if name not in {*self._positions.replayed, *self._positions.untold}
             }
+            self._cut_off = {
+                name for name in tuple(self._positions.untold) if await self._ended_at(name)
+            }
+
+    async def _ended_at(self, name: str) -> bool:
+        """Return whether a channel ended where the client is, and perhaps began again."""
+        position = self._positions[name]
+        history = await self._storage.read(name, position, 0)
+        if history.head.epoch != position.epoch or not position.offset:
+            return False
+        is_over = history.has_ended and history.head == position
+        return is_over or history.began == position.offset
 
     async def _starting_point(self) -> Positions:
         last_event_id = self._subscriber.last_event_id
@@ -387,6 +401,10 @@ class CatchUp:
         if not self._is_opened:
             blocks.append(self._opening.block(self._positions, resumed=self._is_resumed))
             self._is_opened = True
+        for name in sorted(self._cut_off):
+            self._told_ends[name] = self._positions[name]
+            blocks.append(end_block(name, self._positions))
+        self._cut_off = set()
         if self._missing:
             for name, (_, start) in self._missing.items():
                 self._positions.advance(name, start)
@@ -399,9 +417,9 @@ class CatchUp:
         return blocks
 
     def _mark_ends(self) -> None:
-        """State in the next ids which ends the client has yet to be told, in finish()."""
+        """State in the next ids which ends the client has yet to be told."""
         for name, log in self._logs.items():
-            if (
+            if name in self._cut_off or (
                 self._table[name].has_ended
                 and self._positions[name] == log.head
                 and self._told_ends.get(name) != log.head
