@@ -38,7 +38,7 @@ import heliograph.hub.connections
 from heliograph import Event, EventStreamParser, HubConfig
 from heliograph.brokers import Retention, open_broker
 from heliograph.hub import Admission, Hub
-from heliograph.hub.sinks import SocketSink
+from heliograph.hub.sinks import DescriptorSink
 from heliograph.wire.coding import Coding
 from heliograph.wire.framing import Framing
 
@@ -114,7 +114,7 @@ def note(n):
 EVENTS = {"tick": tick, "note": note}
 
 
-class CompressingSink(SocketSink):
+class CompressingSink(DescriptorSink):
     """What is usually done: a compressor for each connection, flushed at each write."""
 
     __slots__ = ("_compressor",)
@@ -137,7 +137,7 @@ def resident_bytes():
 async def serve(mode, make, port_pipe, drain):
     """Publish as many events as the main process says, and measure what they cost."""
     if mode == PEER:
-        heliograph.hub.connections.SocketSink = CompressingSink
+        heliograph.hub.connections.DescriptorSink = CompressingSink
     framing = Framing.CHUNKED if mode in CHUNKED else Framing.IDENTITY
     config = HubConfig(
         heartbeat_seconds=None,
@@ -174,9 +174,6 @@ async def serve(mode, make, port_pipe, drain):
             assert audience.feed.held_blocks == together, "not in one pass"
             while audience.feed.held_blocks:
                 await asyncio.sleep(0)
-            # uvloop writes in the next turn.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
             spent += time.process_time_ns() - began
             drain.send(published)
             received = await asyncio.to_thread(drain.recv)

@@ -134,6 +134,7 @@ async def test_trimmed_history_is_a_gap(url):
         for n in range(10):
             await hub.publish(["a"], Event(str(n)))
         await hub.publish(["b"], Event("b"))
+        await asyncio.sleep(0)  # else the client is given them as they arrive
 
         back = await resume(hub, client, "a", "b")
 
@@ -174,6 +175,7 @@ async def test_gap_ids_go_on_from_the_gap(url):
         client.leave()
         for n in range(10):
             await hub.publish(["a"], Event(str(n)))
+        await asyncio.sleep(0)  # else the client is given them as they arrive
         back = await resume(hub, client, "a")
         gap = (await back.wait(1))[0]
 
@@ -348,7 +350,7 @@ async def test_a_client_that_catches_up_without_reading_costs_one_page():
         )
         await back.read()
         await until(lambda: back.subscriber.sink.paused)
-        assert back.subscriber.sink._transport.get_write_buffer_size() < 200_000
+        assert back.subscriber.sink.unsent_bytes < 200_000
 
         assert [e.data[:3] for e in await back.wait(500)] == [f"{n:03}" for n in range(500)]
 

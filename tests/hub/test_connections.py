@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 
 import pytest
@@ -16,7 +17,6 @@ from heliograph.hub.tasks import Tasks
 from heliograph.hub.timings import Timings
 from heliograph.wire.framing import Framing
 from hubs import fill, opened
-from programs import run
 from streams import HEAD, connect, until
 
 
@@ -55,14 +55,17 @@ async def test_a_connection_that_is_dead_already():
 
 async def test_a_connection_that_cannot_be_served(caplog):
     """It takes no slot, and is closed."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours, theirs = socket.socketpair()
     async with opened() as hub:
+        hub.connections.watch._epoll.close()
         with theirs:
             hub.adopt(hub.admit(Admission(("a",))), ours, HEAD)
             await until(lambda: hub.statistics().subscribers == 0)
+            assert theirs.recv(9) == b""
         assert ours.fileno() == -1
         assert len(hub.connections) == 0
-    assert "a task of the hub has failed" in caplog.text
+        hub.connections._watch = None
+    assert "cannot serve a connection" in caplog.text
 
 
 async def test_a_client_that_takes_the_rest_of_a_stream(faults):
@@ -168,59 +171,17 @@ async def test_adopting_while_the_hub_is_closed():
     assert not tasks._tasks
 
 
-@pytest.mark.parametrize("kind", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("library", ["gevent", "eventlet"])
-def test_who_closes_a_connection(library, kind):
-    """Uvloop closes the number itself: what it closes before must not do it as well."""
-    out = run(
-        """
-        import sys
-        library, kind = sys.argv[1:]
-        if kind == "asyncio":
-            sys.modules["uvloop"] = None
-        if library == "gevent":
-            from gevent import monkey
-            monkey.patch_all()
-        else:
-            import eventlet
-            eventlet.monkey_patch()
-
-        import os
-        from heliograph import native
-        from heliograph.hub.connections import _for_loop
-        from heliograph.hub.threaded.event_loop import new_event_loop
-
-        connection, peer = native.original("socket", "socketpair")()
-        number = connection.fileno()
-        loop = new_event_loop()
-        _for_loop(loop, connection).close()
-        loop.close()
-        try:
-            os.close(number)
-        except OSError:
-            print("closed")
-        else:
-            print("left open")
-        """,
-        library,
-        kind,
-        warnings="ignore",
-    )
-
-    assert out == ("left open\n" if kind == "uvloop" else "closed\n")
-
-
 async def test_a_connection_that_cannot_be_ended(caplog):
     """The hub is closed all the same, with its broker."""
     hub = Hub(MemoryBroker(Retention(events=9, seconds=9.0)), HubConfig())
     await hub.open()
     await connect(hub, "a").placed()
-    (sink,) = hub.connections._sockets
-    transport, sink._transport = sink._transport, "no transport"
+    (sink,) = hub.connections.sinks
+    # By somebody whose number it is not.
+    os.close(sink._number)
 
     await hub.close()
 
-    transport.abort()
     assert hub._broker._listener is None
     assert "cannot end a stream" in caplog.text
 

@@ -127,7 +127,7 @@ async def test_a_response_that_fails_before_its_stream(listen):
     connection = connection_of(request.application_queue.get, fail, None)
 
     with pytest.raises(ZeroDivisionError):
-        await connection.take_over(HubConfig(), b":\n\n")
+        await connection.take_over(None, {}, b":\n\n")
 
     assert request.producer is None
 

@@ -102,11 +102,13 @@ async def test_no_transport(receive, send, sent):
     connection.release()
     assert not connection.has_lost_client()
     assert connection.is_stopping is None
+    head = {"type": "http.response.start", "status": 200, "headers": []}
     with connection.told_of_stop(sent.clear):
-        taken = await connection.take_over(HubConfig(), b":\n\n")
+        taken = await connection.take_over(None, head, b":\n\n")
 
     assert taken is None
-    assert sent == [{"type": "http.response.body", "body": b":\n\n", "more_body": True}]
+    body = {"type": "http.response.body", "body": b":\n\n", "more_body": True}
+    assert sent == [head, body]
 
 
 async def outermost():

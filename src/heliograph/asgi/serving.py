@@ -52,11 +52,13 @@ async def serve_client(
             await send(body(b"", more=False))
             hub.release(ticket)
             return
-        await send(head)
         connection = connection_of(receive, send)
         sink = None
         if may_take_over:
-            sink = await connection.take_over(hub.config, hub.greeting(ticket, coding))
+            first = hub.greeting(ticket, coding)
+            sink = await connection.take_over(hub.connections, head, first)
+        else:
+            await send(head)
         if sink is None:
             await serve(hub, ticket, connection, receive, send)
         else:

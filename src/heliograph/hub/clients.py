@@ -192,11 +192,13 @@ class Clients:
             head: Bytes to send first.
             framing: How the blocks of the stream are delimited, as the head says.
         """
+        subscriber = self._admission.find(ticket.number)
+        is_located = subscriber is None or self._joining.locate_at_once(subscriber)
         self._connections.adopt(
             connection,
             head,
             framing,
-            before_head=lambda: self.locate(ticket),
+            before_head=None if is_located else lambda: self.locate(ticket),
             on_open=lambda sink: self.attach(ticket, sink),
             on_failed=lambda: self._give_back(ticket),
         )

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 from typing import TYPE_CHECKING
 
-from .. import native
 from ..logs import Logger
 from ..wire.heads import no_content
-from .sinks import SocketSink, tune_socket
+from .sinks import DescriptorSink, tune_socket
 from .sinks.sink import CLOSE_SECONDS
+from .sinks.watch import watch_of
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from ..config import HubConfig
     from ..wire.framing import Framing
+    from .sinks.descriptor import Keeper
+    from .sinks.watch import Watch
     from .tasks import Tasks
 
 __all__ = ["Connections"]
@@ -33,29 +34,55 @@ _MAX_READS = 16
 
 class Connections:
     """
-    Opens connections that were taken over, and waits for their end.
+    Opens connections that were taken over, and waits for their end. A :class:`.Keeper`.
 
     Args:
         config: Options of the sockets.
-        tasks: Runs a task for each connection that is being opened.
-        close_seconds: See :class:`.SocketSink`.
+        tasks: Runs a task for each connection whose client has to be located.
+        close_seconds: How long a client has to take its last bytes when it is closed.
+
+    Attributes:
+        config: As given.
+        close_seconds: As given.
+        stop_seconds: Always :obj:`None`: the hub finishes its streams itself.
     """
 
     def __init__(
         self, config: HubConfig, tasks: Tasks, *, close_seconds: float = CLOSE_SECONDS
     ) -> None:
-        self._close_seconds = close_seconds
-        self._config = config
+        self.config = config
+        self.close_seconds = close_seconds
+        self.stop_seconds = None
         self._tasks = tasks
-        self._sockets: dict[SocketSink, socket.socket] = {}
+        self._watch: Watch | None = None
+        # Those whose clients are being located.
+        self._opening: set[socket.socket] = set()
         self._closed = asyncio.Event()
         self._is_closing = False
 
-    def __len__(self) -> int:
-        return len(self._sockets)
+    @property
+    def watch(self) -> Watch:
+        """What watches the connections: on the running loop."""
+        if self._watch is None:
+            self._watch = watch_of(asyncio.get_running_loop())
+        return self._watch
 
-    def __iter__(self) -> Iterator[socket.socket]:
-        return iter(self._sockets.values())
+    @property
+    def sinks(self) -> tuple[DescriptorSink, ...]:
+        """Those that are open now."""
+        return () if self._watch is None else tuple(self._watch.sinks.values())
+
+    def __len__(self) -> int:
+        return len(self._opening) + len(self.sinks)
+
+    def close_copies(self) -> None:
+        """Close the descriptors that a forked child has inherited, in the child."""
+        # Detached: what is left of their objects would close numbers that belong to
+        # something else by then. The watch is shared with the parent, and stays.
+        numbers = [connection.detach() for connection in self._opening]
+        for number in (*numbers, *(() if self._watch is None else self._watch.sinks)):
+            with contextlib.suppress(OSError):
+                os.close(number)
 
     def adopt(
         self,
@@ -63,8 +90,8 @@ class Connections:
         head: bytes,
         framing: Framing,
         *,
-        before_head: Callable[[], Awaitable[bool]],
-        on_open: Callable[[SocketSink], None],
+        before_head: Callable[[], Awaitable[bool]] | None,
+        on_open: Callable[[DescriptorSink], None],
         on_failed: Callable[[], None],
     ) -> None:
         """
@@ -77,12 +104,13 @@ class Connections:
             framing: How the blocks of the stream are delimited, as the head says.
             before_head: Awaited before the head is sent. Returns whether there is a stream:
                 if not, the client gets the same head with the status 204, and no body.
+                :obj:`None` if there is one, and nothing to wait for.
             on_open: Called after that, with the sink for everything else.
             on_failed: Called if the connection is not opened.
         """
         try:
             connection.setblocking(False)  # noqa: FBT003 - no keyword
-            tune_socket(connection, self._config)
+            tune_socket(connection, self.config)
         except OSError:
             # The client has left already.
             connection.close()
@@ -92,16 +120,50 @@ class Connections:
             # Nobody would wait for the task that opens it.
             _send_head_and_close(connection, head + framing.end)
             on_failed()
-            return
-        sink = SocketSink(
-            head,
-            framing,
-            on_open=on_open,
-            on_closed=self._forget,
-            close_seconds=self._close_seconds,
-        )
-        self._sockets[sink] = connection
-        self._tasks.start(self._open(sink, connection, head, before_head, on_failed))
+        elif before_head is None:
+            self._open(connection, head, framing, on_open, on_failed)
+        else:
+            self._opening.add(connection)
+            self._tasks.start(
+                self._locate_and_open(
+                    connection,
+                    head,
+                    framing,
+                    before_head=before_head,
+                    on_open=on_open,
+                    on_failed=on_failed,
+                )
+            )
+
+    def sink(
+        self, connection: socket.socket, head: bytes, framing: Framing, keeper: Keeper
+    ) -> DescriptorSink:
+        """
+        Return a sink for a connection.
+
+        Args:
+            connection: A connected socket that does not block. It belongs to the sink from
+                now on, and is closed if there is none.
+            head: Bytes to send first.
+            framing: How the blocks of the stream are delimited, as the head says.
+            keeper: Told when it is closed.
+
+        Raises:
+            OSError: The system cannot watch it.
+        """
+        sink = DescriptorSink(connection.fileno(), framing, keeper, head)
+        try:
+            self.watch.add(connection.fileno(), sink)
+        except BaseException:
+            connection.close()
+            raise
+        connection.detach()
+        return sink
+
+    def on_closed(self, sink: DescriptorSink) -> None:
+        """See :class:`.Keeper`."""
+        del sink
+        self._closed.set()
 
     async def close(self, seconds: float) -> None:
         """
@@ -113,69 +175,66 @@ class Connections:
         self._is_closing = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._sockets:
+                while len(self):
                     self._closed.clear()
                     await self._closed.wait()
-        for sink in tuple(self._sockets):
+        for sink in self.sinks:
             try:
                 sink.abort()
             except Exception:  # noqa: BLE001 - logged; the hub has to be closed all the same
                 _log.exception("cannot end a connection of a stream")
 
-    async def _open(
+    def stop_watching(self) -> None:
+        """Release what :attr:`watch` holds. Nothing is opened any more."""
+        if self._watch is not None:
+            self._watch.close()
+
+    async def _locate_and_open(
         self,
-        sink: SocketSink,
         connection: socket.socket,
         head: bytes,
+        framing: Framing,
+        *,
         before_head: Callable[[], Awaitable[bool]],
+        on_open: Callable[[DescriptorSink], None],
         on_failed: Callable[[], None],
     ) -> None:
-        is_located = False
         try:
             has_stream = await before_head()
-            is_located = True
-            if not has_stream:
-                self._forget(sink)
-                _send_head_and_close(connection, no_content(head))
-                on_failed()
-                return
-            loop = asyncio.get_running_loop()
-            connection = self._sockets[sink] = _for_loop(loop, connection)
-            await loop.connect_accepted_socket(lambda: sink, connection)
         except asyncio.CancelledError:
             # The hub is closed.
-            if not is_located:
-                self._forget(sink)
-                _send_head_and_close(connection, head + sink.framing.end)
+            self._opening.discard(connection)
+            _send_head_and_close(connection, head + framing.end)
             raise
         except Exception:
-            if self._sockets.pop(sink, None) is not None:
-                with contextlib.suppress(OSError):
-                    os.close(connection.detach())
-                on_failed()
+            self._opening.discard(connection)
+            connection.close()
+            on_failed()
             raise
-
-    def _forget(self, sink: SocketSink) -> None:
-        self._sockets.pop(sink, None)
+        self._opening.discard(connection)
+        if has_stream:
+            self._open(connection, head, framing, on_open, on_failed)
+        else:
+            _send_head_and_close(connection, no_content(head))
+            on_failed()
         self._closed.set()
 
-
-def _for_loop(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> socket.socket:
-    """Return an object for a connection whose number the loop closes, once."""
-    # uvloop detaches a socket of the class that it knows and closes the number; one of
-    # another class it closes as well, and so the number twice. It knows the class of the
-    # time when it was imported: that of gevent or eventlet, where these have replaced it.
-    if type(loop).__module__.startswith("uvloop") and (
-        native.gevent() or native.eventlet()
-    ):
-        return _detached_when_closed()(fileno=connection.detach())
-    return connection
-
-
-@functools.cache
-def _detached_when_closed() -> type[socket.socket]:
-    kind = native.original("socket", "socket")
-    return type("Detached", (kind,), {"close": lambda self: self.detach()})
+    def _open(
+        self,
+        connection: socket.socket,
+        head: bytes,
+        framing: Framing,
+        on_open: Callable[[DescriptorSink], None],
+        on_failed: Callable[[], None],
+    ) -> None:
+        try:
+            sink = self.sink(connection, head, framing, self)
+        except Exception:  # noqa: BLE001 - logged: a loop's callback has no caller to tell
+            _log.exception("cannot serve a connection that was taken over")
+            on_failed()
+            return
+        on_open(sink)
+        sink.send_head()
 
 
 def _send_head_and_close(connection: socket.socket, head: bytes) -> None:

@@ -211,6 +211,7 @@ class Hub:
         self.finish_all()
         await self.connections.close(self._timings.last_bytes_seconds)
         await self._tasks.cancel_all()
+        self.connections.stop_watching()
         self._table.close()
         # After the tasks, which read from storage and are cancelled while they wait.
         self._storage.close()

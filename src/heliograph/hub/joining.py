@@ -79,20 +79,39 @@ class Joining:
             Whether there is something to serve: :obj:`False` if all channels have ended and
             the client gets nothing of them. Storage has confirmed that.
         """
-        channels = subscriber.channels
-        if subscriber.is_open:
-            await self._table.known(channels, seconds)
-        if not subscriber.is_open:
+        if self.locate_at_once(subscriber):
             return True
-        heads = self._table.heads(channels)
+        await self._table.known(subscriber.channels, seconds)
+        if self.locate_at_once(subscriber):
+            return True
+        heads = self._table.heads(subscriber.channels)
         if heads is None:
             return True
-        if self._table.have_ended(channels):
-            # If storage does not answer in time the client gets a stream, which ends.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    if await self._catch_up_of(subscriber).is_over():
-                        return False
+        # All have ended. If storage does not answer in time the client gets a stream, which
+        # ends.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                if await self._catch_up_of(subscriber).is_over():
+                    return False
+        if subscriber.last_event_id is None:
+            subscriber.last_event_id = id_at_heads(subscriber, self._table, heads)
+        return True
+
+    def locate_at_once(self, subscriber: Subscriber) -> bool:
+        """
+        Do what :meth:`locate` does, if there is nothing to wait for.
+
+        Args:
+            subscriber: An admitted subscriber.
+
+        Returns:
+            Whether that is done, and there is something to serve.
+        """
+        if not subscriber.is_open:
+            return True
+        heads = self._table.heads(subscriber.channels)
+        if heads is None or self._table.have_ended(subscriber.channels):
+            return False
         if subscriber.last_event_id is None:
             subscriber.last_event_id = id_at_heads(subscriber, self._table, heads)
         return True

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ..config import HubConfig
-    from ..hub.sinks import ConnectionSink
-    from .asgi_types import Receive, Send
+    from ..hub.connections import Connections
+    from .asgi_types import Message, Receive, Send
     from .interface import IsStopping
 
 __all__ = ["DaphneConnection", "connection_of"]
@@ -88,16 +88,18 @@ class DaphneConnection:
         elif channel is not None:
             channel.transport.abortConnection()
 
-    async def take_over(self, config: HubConfig, first: bytes) -> ConnectionSink | None:
-        """Send the first bytes, and leave the connection to the server."""
-        del config
+    async def take_over(
+        self, connections: Connections, head: Message, first: bytes
+    ) -> None:
+        """Begin the response, and leave the connection to the server."""
+        del connections
         try:
+            await self._send(head)
             await send_first(self._send, first)
         except BaseException:
             # What a middleware raises ends the response.
             self.release()
             raise
-        return None
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
         """Note that the client has not taken what it was sent. Twisted calls this."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ..config import HubConfig
-    from ..hub.sinks import ConnectionSink
-    from .asgi_types import Receive, Send
+    from ..hub.connections import Connections
+    from .asgi_types import Message, Receive, Send
     from .interface import AsgiConnection, IsStopping
 
 __all__ = ["connection_of"]
@@ -87,10 +87,12 @@ class _HypercornConnection:
             if self._is_stopping() and not self._protocol.streams:
                 self._transport.abort()
 
-    async def take_over(self, config: HubConfig, first: bytes) -> ConnectionSink | None:
-        del config
+    async def take_over(
+        self, connections: Connections, head: Message, first: bytes
+    ) -> None:
+        del connections
+        await self._application_send(head)
         await send_first(self._application_send, first)
-        return None
 
 
 def connection_of(receive: Receive, send: Send) -> AsgiConnection | None:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from ..config import HubConfig
     from ..hub import Adapter
-    from ..hub.sinks import ConnectionSink
+    from ..hub.connections import Connections
+    from ..hub.sinks import ConnectionSink, DescriptorSink
     from ..wire.framing import Framing
+    from .asgi_types import Message
     from .swap import Dummy
 
 __all__ = ["AsgiConnection", "IsStopping", "RequestLimit", "Takeover", "WsgiConnection"]
@@ -101,15 +103,19 @@ class AsgiConnection(Protocol):
         """
         ...
 
-    async def take_over(self, config: HubConfig, first: bytes) -> ConnectionSink | None:
+    async def take_over(
+        self, connections: Connections, head: Message, first: bytes
+    ) -> ConnectionSink | DescriptorSink | None:
         """
-        Take the connection from its server, after the head of the response was sent.
+        Begin a response, and take its connection from the server.
 
-        Sends the first bytes through ``send`` in any case. What of them reaches the
-        connection shows whether a middleware changes the body, and how it is delimited.
+        Sends the head and the first bytes through ``send`` in any case. What of them
+        reaches the connection shows whether a middleware changes the body, and how it is
+        delimited.
 
         Args:
-            config: For the socket.
+            connections: The hub's.
+            head: The message with the head of the response.
             first: The first bytes of the stream, whole blocks.
 
         Returns:

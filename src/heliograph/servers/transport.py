@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ..config import HubConfig
-    from ..hub.sinks import ConnectionSink
-    from .asgi_types import Receive, Send
+    from ..hub.connections import Connections
+    from ..hub.sinks import ConnectionSink, DescriptorSink
+    from .asgi_types import Message, Receive, Send
     from .interface import IsStopping
 
 __all__ = [
@@ -74,9 +75,12 @@ class TransportConnection:
         if self._transport is not None:
             self._transport.abort()
 
-    async def take_over(self, config: HubConfig, first: bytes) -> ConnectionSink | None:
-        """Send the first bytes, and leave the connection to the server."""
-        del config
+    async def take_over(
+        self, connections: Connections, head: Message, first: bytes
+    ) -> ConnectionSink | DescriptorSink | None:
+        """Begin the response, and leave the connection to the server."""
+        del connections
+        await self._send(head)
         await send_first(self._send, first)
         return None
 

@@ -1,10 +1,12 @@
 """
 Taking a client's connection over from uvicorn, so that a stream holds no task.
 
-uvicorn runs each request in a task, with a ``send`` that does more than a stream needs. So
-the transport gets a protocol of ours, as uvicorn itself does for WebSockets, and the
-request is ended for uvicorn and for all middleware in the usual way: with a last message,
-whose bytes go nowhere.
+uvicorn runs each request in a task, with a ``send`` that does more than a stream needs, and
+the transport of its loop takes more memory than the stream. So the head and the first bytes
+are recorded, the hub gets a descriptor of the connection, and uvicorn's is closed. With TLS
+the bytes are the transport's: it gets a protocol of ours, as uvicorn itself does for
+WebSockets. The request is ended for uvicorn and for all middleware in the usual way: with a
+last message, whose bytes go nowhere.
 
 The private objects of uvicorn are checked before they are touched. A connection where they
 differ from what the tests have seen stays uvicorn's, and so does a stream whose bytes a
@@ -16,22 +18,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from ..hub.sinks import ConnectionSink
+from ..hub.sinks import ConnectionSink, can_own_descriptors, duplicate, tune_socket
 from ..wire.framing import Framing
 from .log_once import log_unknown
 from .stopping import stopping_process
-from .transport import TransportConnection, send_first
+from .transport import TransportConnection, send_first, tune_transport
 from .uvicorn_stop import MODULES, cycle_of, stop_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from ..config import HubConfig
-    from ..hub.sinks import SinkClient
-    from .asgi_types import Receive, Send
+    from ..hub.connections import Connections
+    from ..hub.sinks import DescriptorSink, SinkClient
+    from .asgi_types import Message, Receive, Send
     from .interface import IsStopping
+    from .uvicorn_stop import Stop
 
 __all__ = ["UvicornConnection", "UvicornSink", "connection_of", "has_lost_client"]
 
@@ -103,21 +108,33 @@ class UvicornConnection(TransportConnection):
         """See :func:`has_lost_client`."""
         return _is_closing(self._cycle)
 
-    async def take_over(self, config: HubConfig, first: bytes) -> UvicornSink | None:
+    async def take_over(
+        self, connections: Connections, head: Message, first: bytes
+    ) -> ConnectionSink | DescriptorSink | None:
         """See :class:`~heliograph.servers.interface.AsgiConnection`."""
         parts = _parts_of(self._cycle)
         if parts is None:
+            await self._send(head)
             await send_first(self._send, first)
             return None
-        written = await _written(parts, self._send, first)
-        if written not in {first, Framing.CHUNKED.frame(first)} or self._has_left():
+        may_be_taken = False
+        with parts.recorded() as recorder:
+            try:
+                await self._send(head)
+                size = len(recorder.written)
+                # If a middleware holds the head back it comes with the body, or later.
+                await send_first(self._send, first)
+                written = recorder.written[size:]
+                is_unchanged = written in {first, Framing.CHUNKED.frame(first)}
+                may_be_taken = size > 0 and is_unchanged and parts.may_be_taken()
+            finally:
+                # Also if a middleware has sent another response, and raises.
+                if not may_be_taken and not parts.transport.is_closing():
+                    parts.transport.write(recorder.written)
+        if not may_be_taken:
             return None
-        self.tune(config)
         framing = Framing.IDENTITY if written == first else Framing.CHUNKED
-        sink = UvicornSink(parts, framing=framing)
-        _hand_over(parts, sink)
-        if parts.stop is not None and parts.stop.is_over_for(self._cycle):
-            asyncio.get_running_loop().call_soon(sink.shutdown)
+        sink = _sink(parts, connections, recorder.written, framing)
         try:
             await self._send(
                 {"type": "http.response.body", "body": b"", "more_body": False}
@@ -127,13 +144,10 @@ class UvicornConnection(TransportConnection):
             raise
         return sink
 
-    def _has_left(self) -> bool:
-        return bool(self._cycle.disconnected)
-
 
 class UvicornSink(ConnectionSink):
     """
-    A stream that was taken over, on uvicorn's loop.
+    A stream that was taken over with its transport, on uvicorn's loop.
 
     Args:
         parts: The private objects of uvicorn.
@@ -147,6 +161,7 @@ class UvicornSink(ConnectionSink):
         self.take(parts.transport)
         self.paused = parts.flow.write_paused
         self._connections = parts.connections
+        self._connections.add(self)
         self._is_stopping = False
 
     def attach(self, client: SinkClient) -> None:
@@ -168,6 +183,53 @@ class UvicornSink(ConnectionSink):
         super().connection_lost(exc)
 
 
+class UvicornStreams:
+    """
+    The streams that one hub has taken over from one uvicorn. A :class:`.Keeper`.
+
+    It stands among uvicorn's connections for all of them, as long as there is one: uvicorn
+    tells it when it stops, and waits until it is gone.
+
+    Args:
+        connections: The hub's.
+        standing: What uvicorn calls its connections.
+        stop_seconds: See :class:`.Keeper`.
+    """
+
+    def __init__(
+        self, connections: Connections, standing: set[Any], stop_seconds: float | None
+    ) -> None:
+        self.watch = connections.watch
+        self.close_seconds = connections.close_seconds
+        self.stop_seconds = stop_seconds
+        self._connections = connections
+        self._standing = standing
+        self._count = 0
+
+    def sink(
+        self, connection: socket.socket, head: bytes, framing: Framing
+    ) -> DescriptorSink:
+        """Return a sink. See :meth:`.Connections.sink`."""
+        sink = self._connections.sink(connection, head, framing, self)
+        self._count += 1
+        self._standing.add(self)
+        return sink
+
+    def shutdown(self) -> None:
+        """End the streams. uvicorn calls this when it stops, and waits for the clients."""
+        self.stop_seconds = _STOP_SECONDS
+        for sink in self._connections.sinks:
+            if sink.keeper is self:
+                sink.stop()
+
+    def on_closed(self, sink: DescriptorSink) -> None:
+        """Forget a stream."""
+        self._count -= 1
+        if not self._count:
+            self._standing.discard(self)
+        self._connections.on_closed(sink)
+
+
 class _Parts:
     """The private objects of uvicorn that belong to a request."""
 
@@ -185,7 +247,7 @@ class _Parts:
             (protocol.cycle is cycle or is_followed)
             and protocol.transport is self.transport
             and protocol in self.connections
-            and cycle.response_started is True
+            and cycle.response_started is False
             and cycle.response_complete is False
             and isinstance(cycle.disconnected, bool)
             and isinstance(self.flow.write_paused, bool)
@@ -193,6 +255,35 @@ class _Parts:
             and callable(self.flow.resume_writing)
             and callable(protocol._unset_keepalive_if_required)  # noqa: SLF001 - see the module
         )
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[_Nowhere]:
+        """Yield what keeps all that the response writes within the block."""
+        recorder = self.cycle.transport = _Nowhere()
+        try:
+            yield recorder
+        finally:
+            self.cycle.transport = self.transport
+
+    def may_be_taken(self) -> bool:
+        """Return whether the client is there, and the connection is the response's."""
+        return (
+            not self.cycle.disconnected
+            and not self.transport.is_closing()
+            # The next request on the connection may have asked for a WebSocket.
+            and self.transport.get_protocol() is self.protocol
+            and self.cycle.response_started is True
+            and self.cycle.response_complete is False
+        )
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """Give the transport another protocol: what uvicorn writes goes nowhere."""
+        self.flow.resume_reading()
+        self.flow.resume_writing()
+        self.protocol._unset_keepalive_if_required()  # noqa: SLF001 - see the module
+        self.connections.discard(self.protocol)
+        self.transport.set_protocol(protocol)
+        self.cycle.transport = self.protocol.transport = _Nowhere()
 
 
 class _Nowhere:
@@ -215,8 +306,6 @@ def _parts_of(cycle: Any) -> _Parts | None:
     try:
         if cycle.disconnected or cycle.transport.is_closing():
             return None
-        if not cycle.response_started:
-            return None  # a middleware holds the head back
         if type(cycle.transport.get_protocol()).__module__ not in MODULES:
             return None  # the next request on the connection has asked for a WebSocket
         parts = _Parts(cycle)
@@ -231,26 +320,63 @@ def _parts_of(cycle: Any) -> _Parts | None:
     return None
 
 
-async def _written(parts: _Parts, send: Send, first: bytes) -> bytes:
-    """Send the first bytes and return what of them has reached the connection."""
-    recorder = _Nowhere()
-    parts.cycle.transport = recorder
+def _sink(
+    parts: _Parts, connections: Connections, written: bytes, framing: Framing
+) -> ConnectionSink | DescriptorSink:
+    """Return the sink of a stream, with what uvicorn has written of it."""
+    assert parts.stop is not None  # noqa: S101 - see `_parts_of`
+    is_late = parts.stop.is_over_for(parts.cycle)
+    connection = _own_connection(parts.transport)
+    if connection is not None:
+        with contextlib.suppress(OSError):  # the client may have left
+            tune_socket(connection, connections.config)
+        streams = _streams(parts.stop, connections, parts.connections, is_late=is_late)
+        with contextlib.suppress(OSError):  # the system watches no more
+            taken = streams.sink(connection, written, framing)
+            parts.hand_over(_NOBODY)
+            # Its descriptor is closed, and the connection goes on with ours.
+            parts.transport.abort()
+            return taken
+    tune_transport(parts.transport, connections.config)
+    parts.transport.write(written)
+    sink = UvicornSink(parts, framing=framing)
+    parts.hand_over(sink)
+    if is_late:
+        asyncio.get_running_loop().call_soon(sink.shutdown)
+    return sink
+
+
+# Of each uvicorn that has not been told to stop, by the hub.
+_streams_of: WeakKeyDictionary[Stop, WeakValueDictionary[Connections, UvicornStreams]] = (
+    WeakKeyDictionary()
+)
+
+
+def _streams(
+    stop: Stop, connections: Connections, standing: set[Any], *, is_late: bool
+) -> UvicornStreams:
+    if is_late:
+        return UvicornStreams(connections, standing, _STOP_SECONDS)
+    known = _streams_of.setdefault(stop, WeakValueDictionary())
+    return known.setdefault(connections, UvicornStreams(connections, standing, None))
+
+
+def _own_connection(transport: asyncio.Transport) -> socket.socket | None:
+    """Return a descriptor of our own for a connection, if its bytes are as written."""
+    connection = transport.get_extra_info("socket")
+    if (
+        connection is None
+        or not can_own_descriptors()
+        or transport.get_extra_info("sslcontext") is not None
+        # What uvicorn has written before is sent by its transport.
+        or transport.get_write_buffer_size()
+    ):
+        return None
     try:
-        await send_first(send, first)
-    finally:
-        parts.cycle.transport = parts.transport
-    # The client may have left while a middleware waited.
-    if not parts.transport.is_closing():
-        parts.transport.write(recorder.written)
-    return recorder.written
+        return duplicate(connection.fileno())
+    except OSError:
+        return None  # there are no descriptors left
 
 
-def _hand_over(parts: _Parts, sink: UvicornSink) -> None:
-    protocol: Any = parts.protocol
-    parts.flow.resume_reading()
-    parts.flow.resume_writing()
-    protocol._unset_keepalive_if_required()  # noqa: SLF001 - see the module
-    parts.connections.discard(protocol)
-    parts.connections.add(sink)
-    parts.transport.set_protocol(sink)
-    parts.cycle.transport = protocol.transport = _Nowhere()
+# What becomes of a transport without a connection interests nobody.
+_NOBODY = asyncio.Protocol()

@@ -1,4 +1,4 @@
-"""The common part of sinks that own a client's connection."""
+"""A client's connection, by the transport that its server has made."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ __all__ = ["ConnectionSink"]
 class ConnectionSink(asyncio.Protocol):
     """
     A client's connection, with this as its asyncio protocol. See :class:`.Sink`.
+
+    For TLS, whose bytes the transport makes: others are a :class:`.DescriptorSink`.
 
     Args:
         framing: How blocks have to be delimited on the connection.

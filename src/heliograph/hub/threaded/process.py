@@ -15,9 +15,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures.thread
-import contextlib
 import encodings.idna  # noqa: F401 - see above
-import itertools
 import os
 import threading
 import weakref
@@ -201,11 +199,9 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     hubs = (*_hubs.values(), *_closing)
     # Our copies of the descriptors would keep clients from seeing the end of a stream that
-    # the parent closes. Detached first: their objects would close numbers that belong to
-    # something else by then.
-    for connection in itertools.chain(*(hub.connections for hub in hubs)):
-        with contextlib.suppress(OSError):
-            os.close(connection.detach())
+    # the parent closes.
+    for hub in hubs:
+        hub.connections.close_copies()
     _inherited.extend((loop.process.current, *hubs, *_closing.values(), *_completing))
     for opener in tuple(_openers):
         _inherited.extend(opener.forget_parent())
