@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from .token import new_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +133,7 @@ class Attempt:
     A broker that recognises repeated appends reads and sets these attributes.
 
     Attributes:
-        token: A random name of this append, to be stored with the event.
+        token: A name that no other append has, to be stored with the event.
         was_tried: Whether an earlier try may have stored the event.
         after: A position that the channel had before the first try, if it was known: the
             event can only be stored after it.
@@ -141,7 +142,7 @@ class Attempt:
     __slots__ = ("after", "token", "was_tried")
 
     def __init__(self) -> None:
-        self.token = secrets.token_urlsafe(9)
+        self.token = new_token()
         self.was_tried = False
         self.after: Position | None = None
 

@@ -74,7 +74,7 @@ class ChannelState:
         Returns:
             The id with which a stream begins with the first event of that life.
         """
-        async with self._publishing.time_limit():
+        with self._publishing.time_limit():
             return _id_of(channel, await self._storage.begin(channel))
 
     async def forget(self, channels: tuple[str, ...], key: str) -> None:
@@ -85,7 +85,7 @@ class ChannelState:
             channels: Valid names.
             key: ``""`` for the event that was retained without a key.
         """
-        async with self._publishing.time_limit():
+        with self._publishing.time_limit():
             for name in channels:
                 await self._storage.forget(name, key)
 
@@ -96,7 +96,7 @@ class ChannelState:
         Args:
             channels: Of the stream: sorted, each once, all valid.
         """
-        async with self._publishing.time_limit():
+        with self._publishing.time_limit():
             pages = await asyncio.gather(
                 *(self._storage.read_now(name, None, 0) for name in channels)
             )
@@ -116,7 +116,7 @@ class ChannelState:
             The event, with the id with which a stream of this channel resumes after it;
             :obj:`None` if there is none.
         """
-        async with self._publishing.time_limit():
+        with self._publishing.time_limit():
             if key is not None:
                 entry = await self._storage.retained_as(channel, key)
             else:
@@ -151,7 +151,7 @@ class ChannelState:
         Raises:
             InvalidFieldError: ``after`` is no id of this channel.
         """
-        async with self._publishing.time_limit():
+        with self._publishing.time_limit():
             position = None if after is None else await self._position_of(channel, after)
             page = await self._storage.read_now(channel, position, limit)
         return list(_events(channel, page))

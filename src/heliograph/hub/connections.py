@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..config import HubConfig
     from ..wire.framing import Framing
     from .sinks.descriptor import Keeper
-    from .sinks.watch import Watch
+    from .sinks.watch import EpollWatch, LoopWatch
     from .tasks import Tasks
 
 __all__ = ["Connections"]
@@ -54,14 +54,14 @@ class Connections:
         self.close_seconds = close_seconds
         self.stop_seconds = None
         self._tasks = tasks
-        self._watch: Watch | None = None
+        self._watch: EpollWatch | LoopWatch | None = None
         # Those whose clients are being located.
         self._opening: set[socket.socket] = set()
         self._closed = asyncio.Event()
         self._is_closing = False
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> EpollWatch | LoopWatch:
         """What watches the connections: on the running loop."""
         if self._watch is None:
             self._watch = watch_of(asyncio.get_running_loop())

@@ -24,7 +24,7 @@ from ..brokers.policy import policy_of
 from ..brokers.values import PLAIN
 from ..channels.opening import Opening
 from ..channels.start import RETAINED
-from ..errors import BrokerUnavailableError, HubClosedError
+from ..errors import HubClosedError
 from ..logs import Logger
 from ..retry import Availability
 from ..wire.framing import Framing
@@ -32,6 +32,7 @@ from .admission import AdmissionControl, Slots
 from .channel_state import ChannelState
 from .channel_table import ChannelTable
 from .clients import Clients
+from .closing import Closing
 from .connections import Connections
 from .control import Control
 from .feeds import Feeds
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
         Callable,
         Coroutine,
         Iterable,
-        Iterator,
         Sequence,
     )
 
@@ -166,7 +166,7 @@ class Hub:
             heads_seconds=timings.heads_seconds,
             observers=(admission, joining, self._feeds, stop_watch, self._table),
         )
-        self._closing: asyncio.Task[None] | None = None
+        self._closing = Closing()
 
     async def open(self) -> None:
         """
@@ -201,11 +201,11 @@ class Hub:
         the same as once. A caller that is cancelled meanwhile does not wait for the end,
         which comes all the same.
         """
-        if self._closing is None:
-            self._closing = asyncio.create_task(
+        if self._closing.task is None:
+            self._closing.task = asyncio.create_task(
                 self._close(), context=contextvars.Context()
             )
-        await asyncio.shield(self._closing)
+        await asyncio.shield(self._closing.task)
 
     async def _close(self) -> None:
         self.finish_all()
@@ -242,7 +242,7 @@ class Hub:
             The entries, or the coroutine that returns them.
         """
         names = list(channels)
-        with self._closing_reported():
+        with self._closing:
             entries = self._publishing.publish_at_once(names, event, terms)
         return self._publish(names, event, terms) if entries is None else entries
 
@@ -254,11 +254,11 @@ class Hub:
             The entry; :obj:`None` if nothing was done, and :meth:`begin_publish` is to be
             called on the loop.
         """
-        self._check_open()
+        self._closing.check()
         return self._publishing.publish_from_thread(channels, event)
 
     async def _publish(self, names: list[str], event: Event, terms: Terms) -> list[Entry]:
-        with self._closing_reported():
+        with self._closing:
             return await self._publishing.publish(names, event, terms)
 
     async def ask(self, question: Callable[[ChannelState], Awaitable[_Answer]]) -> _Answer:
@@ -269,7 +269,7 @@ class Hub:
             HubClosedError: The hub has been closed. If that happened meanwhile a change may
                 or may not be there.
         """
-        with self._closing_reported():
+        with self._closing:
             return await question(self._state)
 
     async def disconnect(self, channel: str) -> None:
@@ -280,7 +280,7 @@ class Hub:
             HubClosedError: The hub has been closed. If that happened meanwhile the command
                 may or may not have been sent.
         """
-        with self._closing_reported():
+        with self._closing:
             await self._control.disconnect(channel)
 
     @contextlib.asynccontextmanager
@@ -350,7 +350,7 @@ class Hub:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The hub has been closed.
         """
-        self._check_open()
+        self._closing.check()
         return self._clients.admit(admission)
 
     def expect(self, admission: Admission) -> tuple[Ticket, bool]:
@@ -365,7 +365,7 @@ class Hub:
             TooManySubscribersError: A cap is reached.
             HubClosedError: The hub has been closed.
         """
-        self._check_open()
+        self._closing.check()
         return self._clients.admit_as(ticket.number, admission)
 
     async def locate(self, ticket: Ticket) -> bool:
@@ -413,28 +413,13 @@ class Hub:
         Raises:
             HubClosedError: The hub has been closed.
         """
-        self._check_open()
+        self._closing.check()
         return self._counters.statistics(
             subscribers=len(self._clients),
             channels=len(self._table) - 1,  # without the one for commands
             feeds=len(self._feeds),
             broker_available=self._availability.available,
         )
-
-    @contextlib.contextmanager
-    def _closing_reported(self) -> Iterator[None]:
-        """Raise :class:`HubClosedError` if the hub is closed before storage answers."""
-        self._check_open()
-        try:
-            yield
-        except BrokerUnavailableError as error:
-            if self._closing is None:
-                raise
-            raise HubClosedError(f"the hub was closed meanwhile: {error}") from error
-
-    def _check_open(self) -> None:
-        if self._closing is not None:
-            raise HubClosedError("the hub has been closed")
 
 
 async def open_hub(

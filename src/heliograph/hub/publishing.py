@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,9 +19,10 @@ from ..errors import (
 )
 from ..logs import Logger
 from ..wire.encoder import body_fits, encode_body
+from .time_limit import TimeLimit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..brokers.values import Terms
     from ..channels.entry import Entry
@@ -55,6 +55,10 @@ class Publishing:
         config: Limits and timings.
         counters: Counts what was published.
         streams: Returns how many streams of this process have a channel.
+
+    Attributes:
+        time_limit: Limits a block to ``publish_timeout_seconds``. If it takes longer it
+            raises a :class:`BrokerUnavailableError`.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Publishing:
         self._storage = storage
         self._config = config
         self._counters = counters
+        self.time_limit = TimeLimit(config.publish_timeout_seconds, self._over)
 
     async def publish(
         self, channels: Iterable[str], event: Event, terms: Terms = PLAIN
@@ -95,7 +100,7 @@ class Publishing:
                 ``publish_timeout_seconds``; then the event may or may not be there.
         """
         names = self._checked(channels, event)
-        async with self.time_limit():
+        with self.time_limit():
             if len(names) == 1:
                 # The usual case needs no task, and so no turn of a busy loop.
                 entries = [await self._append(names[0], event, terms)]
@@ -185,7 +190,7 @@ class Publishing:
         if event is not None:
             (entry,) = await self.publish([channel], event, terms)
             return entry
-        async with self.time_limit():
+        with self.time_limit():
             return await self._append(channel, end_event(channel), terms)
 
     async def command(self, channel: str, command: Event) -> None:
@@ -199,7 +204,7 @@ class Publishing:
         Raises:
             BrokerUnavailableError: As for :meth:`publish`.
         """
-        async with self.time_limit():
+        with self.time_limit():
             await self._append(channel, command, PLAIN)
 
     def _log_entries(self, entries: list[Entry]) -> None:
@@ -220,23 +225,12 @@ class Publishing:
             return await self._storage.append(channel, event, terms)
         return await self._storage.append_now(channel, event, terms)
 
-    @contextlib.asynccontextmanager
-    async def time_limit(self) -> AsyncIterator[None]:
-        """
-        Limit a block to ``publish_timeout_seconds``.
-
-        Raises:
-            BrokerUnavailableError: It took longer.
-        """
+    def _over(self) -> BrokerUnavailableError:
         seconds = self._config.publish_timeout_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError as error:
-            raise BrokerUnavailableError(
-                self._storage.resource,
-                f"no answer within {seconds} seconds, which publish_timeout_seconds sets",
-            ) from error
+        return BrokerUnavailableError(
+            self._storage.resource,
+            f"no answer within {seconds} seconds, which publish_timeout_seconds sets",
+        )
 
 
 def _check_own_id(channel: str, event: Event) -> None:

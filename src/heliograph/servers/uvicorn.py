@@ -373,7 +373,7 @@ def _own_connection(transport: asyncio.Transport) -> socket.socket | None:
     ):
         return None
     try:
-        return duplicate(connection.fileno())
+        return duplicate(connection.fileno(), connection.family)
     except OSError:
         return None  # there are no descriptors left
 

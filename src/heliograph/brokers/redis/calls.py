@@ -80,10 +80,13 @@ class Caller(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """
     One call of a script.
+
+    Nobody changes it. It is not frozen because that takes longer, for each event, than
+    encoding the event does.
 
     Args:
         keys: Of the channel.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Find", "Read", "ReadPage", "ReadRetained", "ReadRetainedAs", "RetainedPage"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Read(Call):
     """
     Read what follows a position.
@@ -62,7 +62,7 @@ class Read(Call):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ReadPage:
     """
     A part of a channel's history, as it is stored.
@@ -91,7 +91,7 @@ class ReadPage:
     has_retained: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Find(Call):
     """
     Find the one entry with an id of the publisher's own.
@@ -115,7 +115,7 @@ class Find(Call):
         return parse_position(reply)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ReadRetained(Call):
     """
     Read retained entries in the order of their offsets.
@@ -158,7 +158,7 @@ class RetainedPage:
     rows: Sequence[Sequence[bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ReadRetainedAs(Call):
     """
     Read the retained entry that has a key.

@@ -45,7 +45,7 @@ def dump_terms(
     return b"%d %d %d %b%b" % (is_end, max_retained, len(kept_as), kept_as, once_as)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Append(Call):
     """
     Store an event as the next of its channel, trim, and publish it.
@@ -175,7 +175,7 @@ class Refused:
         return Refused(reason.decode(), position, token)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Announce(Call):
     """
     Publish an entry that was stored, and those before it; readers get them from now on.
@@ -216,7 +216,7 @@ class Announce(Call):
         return parse_position(reply)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Release(Call):
     """
     Retain an entry no longer.
@@ -230,7 +230,7 @@ class Release(Call):
     needs_no_row = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Restart(Call):
     """Begin a channel anew after its head, without history and retained entries."""
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 from typing import TYPE_CHECKING, cast
 
 from ...wire.framing import Framing
-from .descriptors import borrowed, identity_of
+from .descriptors import end_for_all, identity_of
 from .sink import CLOSE_SECONDS, PAUSE_BYTES
 
 if TYPE_CHECKING:
@@ -131,8 +129,7 @@ class ConnectionSink(asyncio.Protocol):
         # another connection's by now.
         if self._identity is None or identity_of(self._number) != self._identity:
             return
-        with contextlib.suppress(OSError), borrowed(self._number) as connection:
-            connection.shutdown(socket.SHUT_RDWR)
+        end_for_all(self._number)
 
     def _abort_in(self, seconds: float) -> None:
         # A transport of asyncio raises if it is aborted after its connection was lost.

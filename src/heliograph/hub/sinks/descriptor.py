@@ -17,7 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ... import native
-from .descriptors import borrowed
+from .descriptors import end_for_all
 from .sink import PAUSE_BYTES
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from ...wire.framing import Framing
     from .sink import SinkClient
-    from .watch import Watch
 
-__all__ = ["DescriptorSink", "Keeper", "can_own_descriptors"]
+__all__ = ["DescriptorSink", "Keeper", "Watch", "can_own_descriptors"]
 
 # A paused sink resumes when it holds no more than this.
 _RESUME_BYTES = PAUSE_BYTES // 4
@@ -69,6 +68,29 @@ _send = _system_send()
 def can_own_descriptors() -> bool:
     """Return whether this platform has what a :class:`DescriptorSink` needs."""
     return hasattr(os, "writev")
+
+
+class Watch(Protocol):
+    """What a sink asks of that which watches its connection. See :mod:`.watch`."""
+
+    def want_room(self, number: int, *, wanted: bool) -> None:
+        """
+        Watch a connection for room, or stop that.
+
+        Args:
+            number: Its descriptor.
+            wanted: Whether to tell when there is room.
+        """
+        ...
+
+    def forget(self, number: int) -> None:
+        """
+        Stop watching a connection, before its descriptor is closed.
+
+        Args:
+            number: Its descriptor.
+        """
+        ...
 
 
 class Keeper(Protocol):
@@ -268,10 +290,7 @@ class DescriptorSink:
         number, self._number = self._number, -1
         self._unsent, self.unsent_bytes = None, 0
         self.keeper.watch.forget(number)
-        # Closing is not enough: a forked child may have a copy, and the client would wait
-        # for as long as the child lives.
-        with contextlib.suppress(OSError), borrowed(number) as connection:
-            connection.shutdown(socket.SHUT_RDWR)
+        end_for_all(number)
         with contextlib.suppress(OSError):
             _close(number)
         if self._aborting is not None:

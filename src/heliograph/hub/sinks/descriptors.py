@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLIENT_LEFT",
-    "borrowed",
     "can_see_clients",
     "client_has_left",
     "duplicate",
+    "end_for_all",
     "identity_of",
     "tune_descriptor",
     "tune_socket",
@@ -111,32 +111,48 @@ def tune_descriptor(number: int, config: HubConfig) -> None:
         config: Gives ``send_buffer_bytes`` and ``dead_peer_seconds``.
     """
     # A client that has gone already is noticed by whoever serves it.
-    with contextlib.suppress(OSError), borrowed(number) as connection:
+    with contextlib.suppress(OSError), _borrowed(number) as connection:
         tune_socket(connection, config)
 
 
-def duplicate(number: int) -> socket.socket:
+def duplicate(number: int, family: int | None = None) -> socket.socket:
     """
     Return a socket of one's own for a connection that somebody else has.
 
     Args:
         number: Its descriptor.
+        family: Of its address, if that is known: the kernel is not asked then.
 
     Raises:
         OSError: It is not open or no socket any more, or there are no descriptors left.
     """
     copy = os.dup(number)
     try:
-        return _socket_of(copy)
+        return _socket_of(copy, family)
     except BaseException:
         os.close(copy)
         raise
 
 
+def end_for_all(number: int) -> None:
+    """
+    End a connection for all who have a descriptor of it.
+
+    Closing one is not enough: a forked child may have a copy, and the client would wait for
+    as long as the child lives.
+
+    Args:
+        number: The connection's descriptor.
+    """
+    # Any family does.
+    with contextlib.suppress(OSError), _borrowed(number, socket.AF_UNIX) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 @contextlib.contextmanager
-def borrowed(number: int) -> Iterator[socket.socket]:
+def _borrowed(number: int, family: int | None = None) -> Iterator[socket.socket]:
     """Yield a socket of a descriptor that somebody else has, for a moment."""
-    connection = _socket_of(number)
+    connection = _socket_of(number, family)
     try:
         yield connection
     finally:
@@ -144,11 +160,14 @@ def borrowed(number: int) -> Iterator[socket.socket]:
         connection.detach()
 
 
-def _socket_of(number: int) -> socket.socket:
+def _socket_of(number: int, family: int | None = None) -> socket.socket:
     # A default time-out would make it one that does not block, for its owner as well.
     blocks = None if socket.getdefaulttimeout() is None else os.get_blocking(number)
     # The original: what replaces it belongs to the loop of the thread that made it.
-    connection: socket.socket = native.original("socket", "socket")(fileno=number)
+    kind = native.original("socket", "socket")
+    # What is not given here is asked of the kernel, with a call each.
+    known = () if family is None else (family, socket.SOCK_STREAM, 0)
+    connection: socket.socket = kind(*known, fileno=number)
     if blocks is not None:
         os.set_blocking(number, blocks)
     return connection

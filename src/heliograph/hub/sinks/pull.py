@@ -13,14 +13,13 @@ import asyncio
 import contextlib
 import os
 import select
-import socket
 import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 from ... import native
 from ...wire.framing import Framing
-from .descriptors import CLIENT_LEFT, borrowed, identity_of
+from .descriptors import CLIENT_LEFT, end_for_all, identity_of
 from .sink import CLOSE_SECONDS, PAUSE_BYTES
 
 if TYPE_CHECKING:
@@ -114,10 +113,8 @@ class PullSink:
                 return
             # The server closes it after release() has been called. If that was forgotten,
             # the number may be another client's by now.
-            with contextlib.suppress(OSError):
-                if identity_of(self._descriptor) == self._identity:
-                    with borrowed(self._descriptor) as connection:
-                        connection.shutdown(socket.SHUT_RDWR)
+            if identity_of(self._descriptor) == self._identity:
+                end_for_all(self._descriptor)
 
     def pull(self, timeout_seconds: float) -> bytes | None:
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import select
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ... import native
 
@@ -18,60 +18,13 @@ if TYPE_CHECKING:
 
     from .descriptor import DescriptorSink
 
-__all__ = ["EpollWatch", "LoopWatch", "Watch", "watch_of"]
+__all__ = ["EpollWatch", "LoopWatch", "watch_of"]
 
 # So many are told at a time, before the loop does something else.
 _AT_ONCE = 256
 
 
-class Watch(Protocol):
-    """
-    Watches connections, on one loop.
-
-    Attributes:
-        sinks: Who is told, by the descriptor of the connection.
-    """
-
-    sinks: dict[int, DescriptorSink]
-
-    def add(self, number: int, sink: DescriptorSink) -> None:
-        """
-        Watch a connection for input and for its end from now on.
-
-        Args:
-            number: Its descriptor.
-            sink: Told what happens.
-
-        Raises:
-            OSError: The system cannot watch it.
-        """
-        ...
-
-    def want_room(self, number: int, *, wanted: bool) -> None:
-        """
-        Watch a connection for room, or stop that.
-
-        Args:
-            number: The descriptor of one that is watched.
-            wanted: Whether to tell when there is room.
-        """
-        ...
-
-    def forget(self, number: int) -> None:
-        """
-        Stop watching a connection, before its descriptor is closed.
-
-        Args:
-            number: The descriptor of one that is watched.
-        """
-        ...
-
-    def close(self) -> None:
-        """Stop watching."""
-        ...
-
-
-def watch_of(loop: asyncio.AbstractEventLoop) -> Watch:
+def watch_of(loop: asyncio.AbstractEventLoop) -> EpollWatch | LoopWatch:
     """
     Return what watches connections on a loop.
 
@@ -91,11 +44,14 @@ def watch_of(loop: asyncio.AbstractEventLoop) -> Watch:
 
 class EpollWatch:
     """
-    All connections behind one descriptor, which the loop watches. See :class:`Watch`.
+    All connections behind one descriptor, which the loop watches.
 
     Args:
         loop: Runs in this thread.
         epoll: Belongs to this from now on.
+
+    Attributes:
+        sinks: Who is told, by the descriptor of the connection.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, epoll: select.epoll) -> None:
@@ -109,23 +65,32 @@ class EpollWatch:
         contextvars.Context().run(loop.add_reader, epoll.fileno(), self._tell)
 
     def add(self, number: int, sink: DescriptorSink) -> None:
-        """Watch a connection. See :class:`Watch`."""
+        """
+        Watch a connection for input and for its end from now on.
+
+        Args:
+            number: Its descriptor.
+            sink: Told what happens.
+
+        Raises:
+            OSError: The system cannot watch it.
+        """
         self._epoll.register(number, self._usual)
         self.sinks[number] = sink
 
     def want_room(self, number: int, *, wanted: bool) -> None:
-        """Watch it for room. See :class:`Watch`."""
+        """Watch it for room. See :class:`.descriptor.Watch`."""
         room = select.EPOLLOUT if wanted else 0
         self._epoll.modify(number, self._usual | room)
 
     def forget(self, number: int) -> None:
-        """Stop watching it. See :class:`Watch`."""
+        """Stop watching it. See :class:`.descriptor.Watch`."""
         del self.sinks[number]
         # A closed descriptor is not enough while a forked child has a copy.
         self._epoll.unregister(number)
 
     def close(self) -> None:
-        """Stop watching. See :class:`Watch`."""
+        """Stop watching, when all are forgotten."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
@@ -145,7 +110,7 @@ class EpollWatch:
 
 class LoopWatch:
     """
-    Where there is no epoll, the loop watches each connection. See :class:`Watch`.
+    Where there is no epoll, the loop watches each connection. See :class:`EpollWatch`.
 
     Args:
         loop: Runs in this thread.
@@ -156,22 +121,22 @@ class LoopWatch:
         self._loop = loop
 
     def add(self, number: int, sink: DescriptorSink) -> None:
-        """Watch a connection. See :class:`Watch`."""
+        """Watch a connection. See :class:`EpollWatch`."""
         contextvars.Context().run(self._loop.add_reader, number, sink.on_input)
         self.sinks[number] = sink
 
     def want_room(self, number: int, *, wanted: bool) -> None:
-        """Watch it for room. See :class:`Watch`."""
+        """Watch it for room. See :class:`EpollWatch`."""
         if wanted:
             self._loop.add_writer(number, self.sinks[number].on_room)
         else:
             self._loop.remove_writer(number)
 
     def forget(self, number: int) -> None:
-        """Stop watching it. See :class:`Watch`."""
+        """Stop watching it. See :class:`EpollWatch`."""
         del self.sinks[number]
         self._loop.remove_reader(number)
         self._loop.remove_writer(number)
 
     def close(self) -> None:
-        """Do nothing: nothing is left when all are forgotten."""
+        """Do nothing. See :class:`EpollWatch`."""
