@@ -220,7 +220,8 @@ class DescriptorSink:
 
     def on_room(self) -> None:
         """Write what is left, and have the subscriber write what the client missed."""
-        self._send_unsent()
+        if self._unsent is not None:
+            self._send_unsent()
         if self._is_closing and self._unsent is None:
             self._end()
         if self.paused and self._number >= 0 and self.unsent_bytes <= _RESUME_BYTES:
