@@ -1,6 +1,7 @@
 """Taking a connection over from uvicorn: what is touched, and what stays uvicorn's."""
 
 import asyncio
+import os
 import socket
 import struct
 
@@ -8,6 +9,7 @@ import pytest
 
 from heliograph import HubConfig
 from heliograph.asgi import EventStreams
+from servers import free_port
 from streams import until
 from uvicorns import request, serving, until_left
 
@@ -59,6 +61,70 @@ async def test_a_middleware_that_changes_the_body(parser):
         await client.wait(1)
         assert b": !\n" in client.body
         assert len(asyncio.all_tasks()) > 3
+
+
+class Around:
+    """A middleware that does something before it sends a message."""
+
+    def __init__(self, app, before):
+        self.app, self.before = app, before
+
+    async def __call__(self, scope, receive, send):
+        async def sending(message):
+            await self.before(message)
+            await send(message)
+
+        await self.app(scope, receive, sending if scope["type"] == "http" else send)
+
+
+async def test_a_middleware_that_waits_at_the_end_of_the_request(parser):
+    """The client has its head before that."""
+    streams, goes_on = EventStreams("memory:"), asyncio.Event()
+
+    async def before(message):
+        if message.get("more_body") is False:
+            await goes_on.wait()
+
+    async with serving(Around(streams, before), http=parser) as port:
+        client = await request(port)
+        assert client.status == 200
+        assert client.events == []
+        goes_on.set()
+        await client.placed()
+
+
+async def test_storage_that_does_not_answer(parser):
+    """The client has its head all the same, after a second."""
+    config = HubConfig(heartbeat_seconds=None)
+    streams = EventStreams(f"redis://127.0.0.1:{free_port()}/0", config=config)
+    async with serving(streams, http=parser, log_config=None) as port:
+        async with asyncio.timeout(20):
+            client = await request(port)
+        assert client.status == 200
+        assert client.parser.last_event_id == ""
+
+
+@pytest.mark.parametrize("has_streams", [True, False])
+async def test_a_hub_that_is_closed_before_a_stream_begins(parser, has_streams, caplog):
+    """The response is whole, and nothing is left open."""
+    streams = EventStreams("memory:")
+    closes = False
+
+    async def before(message):
+        if closes and message["type"] == "http.response.start":
+            await streams.close()
+
+    async with serving(Around(streams, before), http=parser, log_config=None) as port:
+        if has_streams:
+            await (await request(port)).placed()
+        closes = True
+        before_it = len(os.listdir("/proc/self/fd"))
+        client = await (await request(port)).ended()
+        assert client.status == 200
+        assert client.events == []
+        client.leave()
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= before_it)
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_stream_that_is_taken_over_holds_no_task(parser):

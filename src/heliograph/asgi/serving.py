@@ -46,6 +46,7 @@ async def serve_client(
         coding: The content coding of the stream, as the head says.
         may_take_over: Whether the connection may be taken over from the server.
     """
+    sink = None
     try:
         if not await hub.locate(ticket):
             await send(without_body(head))
@@ -53,7 +54,6 @@ async def serve_client(
             hub.release(ticket)
             return
         connection = connection_of(receive, send)
-        sink = None
         if may_take_over:
             first = hub.greeting(ticket, coding)
             sink = await connection.take_over(hub.connections, head, first)
@@ -65,6 +65,8 @@ async def serve_client(
             hub.attach(ticket, sink)
     except BaseException as error:
         hub.release(ticket)
+        if sink is not None:
+            sink.abort()
         # With a number it is the kernel's, of a client that is not there any more.
         if not isinstance(error, TimeoutError) or error.errno is None:
             raise

@@ -13,25 +13,20 @@ class _Names:
     """
     Names that no other process gives, nor this one twice.
 
-    A random name for each append would be a system call for each: as long as the encoding
-    of an event takes.
+    A random name for each append would take as long as encoding an event does.
     """
 
     def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Begin anew: what a forked child has is its parent's."""
-        self._process = secrets.token_urlsafe(9)
-        self._numbers = itertools.count()
+        self._process = 0
 
     def next(self) -> str:
-        return f"{self._process}{next(self._numbers):x}"
+        # Not a hook of forks: uWSGI does not call those when it forks its workers.
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._prefix = secrets.token_urlsafe(9)
+            self._numbers = itertools.count()
+        return f"{self._prefix}{next(self._numbers):x}"
 
 
-_names = _Names()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_names.begin)
-
-new_token = _names.next
+new_token = _Names().next
 """Return a name that no other append has, in any process."""

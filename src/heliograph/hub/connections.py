@@ -58,11 +58,18 @@ class Connections:
         # Those whose clients are being located.
         self._opening: set[socket.socket] = set()
         self._closed = asyncio.Event()
-        self._is_closing = False
+        self._is_closing = self._is_over = False
 
     @property
     def watch(self) -> EpollWatch | LoopWatch:
-        """What watches the connections: on the running loop."""
+        """
+        What watches the connections, on the running loop.
+
+        Raises:
+            OSError: The hub is closed, or there are no descriptors left.
+        """
+        if self._is_over:
+            raise OSError("the hub is closed")
         if self._watch is None:
             self._watch = watch_of(asyncio.get_running_loop())
         return self._watch
@@ -149,7 +156,7 @@ class Connections:
             keeper: Told when it is closed.
 
         Raises:
-            OSError: The system cannot watch it.
+            OSError: The system cannot watch it, or the hub is closed.
         """
         sink = DescriptorSink(connection.fileno(), framing, keeper, head)
         try:
@@ -178,16 +185,21 @@ class Connections:
                 while len(self):
                     self._closed.clear()
                     await self._closed.wait()
+        self._abort_all()
+
+    def stop_watching(self) -> None:
+        """Abort what is left, and release what :attr:`watch` holds. Nothing opens now."""
+        self._abort_all()
+        self._is_over = True
+        if self._watch is not None:
+            self._watch.close()
+
+    def _abort_all(self) -> None:
         for sink in self.sinks:
             try:
                 sink.abort()
             except Exception:  # noqa: BLE001 - logged; the hub has to be closed all the same
                 _log.exception("cannot end a connection of a stream")
-
-    def stop_watching(self) -> None:
-        """Release what :attr:`watch` holds. Nothing is opened any more."""
-        if self._watch is not None:
-            self._watch.close()
 
     async def _locate_and_open(
         self,
@@ -233,7 +245,11 @@ class Connections:
             _log.exception("cannot serve a connection that was taken over")
             on_failed()
             return
-        on_open(sink)
+        try:
+            on_open(sink)
+        except BaseException:
+            sink.abort()
+            raise
         sink.send_head()
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..hub.connections import Connections
     from ..hub.sinks import DescriptorSink, SinkClient
+    from ..hub.sinks.descriptor import Watch
     from .asgi_types import Message, Receive, Send
     from .interface import IsStopping
     from .uvicorn_stop import Stop
@@ -199,12 +200,20 @@ class UvicornStreams:
     def __init__(
         self, connections: Connections, standing: set[Any], stop_seconds: float | None
     ) -> None:
-        self.watch = connections.watch
-        self.close_seconds = connections.close_seconds
         self.stop_seconds = stop_seconds
         self._connections = connections
         self._standing = standing
         self._count = 0
+
+    @property
+    def watch(self) -> Watch:
+        """That of the hub."""
+        return self._connections.watch
+
+    @property
+    def close_seconds(self) -> float:
+        """That of the hub."""
+        return self._connections.close_seconds
 
     def sink(
         self, connection: socket.socket, head: bytes, framing: Framing
@@ -213,6 +222,9 @@ class UvicornStreams:
         sink = self._connections.sink(connection, head, framing, self)
         self._count += 1
         self._standing.add(self)
+        # Usually with the first event, which is written before that. But a middleware may
+        # wait at the end of the request, and so may storage.
+        asyncio.get_running_loop().call_soon(sink.send_head)
         return sink
 
     def shutdown(self) -> None:

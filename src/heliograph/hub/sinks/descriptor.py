@@ -16,12 +16,11 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
-from ... import native
-from .descriptors import end_for_all
+from .descriptors import borrowed, end_for_all
 from .sink import PAUSE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ...wire.framing import Framing
     from .sink import SinkClient
@@ -37,9 +36,6 @@ _READ_BYTES = 64 * 1024
 # How many pieces a system call may write: less than any system's IOV_MAX.
 _PIECES = 64
 
-
-# The originals: eventlet replaces some by what waits in a greenlet.
-_read, _write, _close = (native.original("os", name) for name in ("read", "write", "close"))
 
 _FLAGS = getattr(socket, "MSG_NOSIGNAL", 0) | getattr(socket, "MSG_DONTWAIT", 0)
 
@@ -67,7 +63,16 @@ _send = _system_send()
 
 def can_own_descriptors() -> bool:
     """Return whether this platform has what a :class:`DescriptorSink` needs."""
-    return hasattr(os, "writev")
+    return hasattr(socket.socket, "sendmsg")
+
+
+@contextlib.contextmanager
+def _socket_at(number: int) -> Iterator[socket.socket]:
+    # For what is rare: making the object takes as long as sending.
+    with borrowed(number, socket.AF_UNIX) as connection:
+        # Who has a copy, such as a server or a forked child, may have changed that.
+        connection.setblocking(False)  # noqa: FBT003 - no keyword
+        yield connection
 
 
 class Watch(Protocol):
@@ -201,16 +206,21 @@ class DescriptorSink:
 
     def stop(self) -> None:
         """End the stream soon: its server stops. Whoever is attached later is told, too."""
+        seconds = self.keeper.stop_seconds
+        assert seconds is not None  # noqa: S101 - the keeper's
         if self._client is not None:
             self._client.finish()
-        self._abort_in(self.keeper.stop_seconds or 0.0)
+        self._abort_in(seconds)
 
     # What the watch tells.
 
     def on_input(self) -> None:
         """Drop what the client has sent, and close if it has closed its half."""
+        if self._number < 0:
+            return
         try:
-            data = _read(self._number, _READ_BYTES)
+            with _socket_at(self._number) as connection:
+                data = connection.recv(_READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -234,17 +244,14 @@ class DescriptorSink:
         self._end()
 
     def _continue(self, data: bytes, sent: int) -> None:
-        # An error has no number here: the standard library's call meets it again.
-        try:
-            if sent < 0:
-                sent = _write(self._number, data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self._end()
+        if self._number < 0:
             return
-        if sent < len(data):
-            self._unsent = deque()
+        self._unsent = deque()
+        if sent < 0:
+            # What the error is, the call of the standard library tells.
+            self._hold(data)
+            self._send_unsent()
+        else:
             self._hold(memoryview(data)[sent:])
             self._wait_for_room()
 
@@ -257,8 +264,10 @@ class DescriptorSink:
         unsent = self._unsent
         assert unsent is not None  # noqa: S101 - there is something to send
         while unsent:
+            pieces = list(itertools.islice(unsent, _PIECES))
             try:
-                sent = os.writev(self._number, list(itertools.islice(unsent, _PIECES)))
+                with _socket_at(self._number) as connection:
+                    sent = connection.sendmsg(pieces, (), _FLAGS)
             except BlockingIOError:
                 self._wait_for_room()
                 return
@@ -293,13 +302,15 @@ class DescriptorSink:
         self.keeper.watch.forget(number)
         end_for_all(number)
         with contextlib.suppress(OSError):
-            _close(number)
+            os.close(number)
         if self._aborting is not None:
             self._aborting.cancel()
         self.keeper.on_closed(self)
-        if self._client is not None:
+        # Each knows the other: let go, so that no collector is needed.
+        client, self._client = self._client, None
+        if client is not None:
             # In the next turn: this may be the middle of a pass over all clients.
-            asyncio.get_running_loop().call_soon(self._client.on_lost)
+            asyncio.get_running_loop().call_soon(client.on_lost)
 
     def _abort_in(self, seconds: float) -> None:
         if self._number < 0:

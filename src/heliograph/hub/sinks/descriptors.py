@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLIENT_LEFT",
+    "borrowed",
     "can_see_clients",
     "client_has_left",
     "duplicate",
@@ -111,7 +112,7 @@ def tune_descriptor(number: int, config: HubConfig) -> None:
         config: Gives ``send_buffer_bytes`` and ``dead_peer_seconds``.
     """
     # A client that has gone already is noticed by whoever serves it.
-    with contextlib.suppress(OSError), _borrowed(number) as connection:
+    with contextlib.suppress(OSError), borrowed(number) as connection:
         tune_socket(connection, config)
 
 
@@ -145,13 +146,19 @@ def end_for_all(number: int) -> None:
         number: The connection's descriptor.
     """
     # Any family does.
-    with contextlib.suppress(OSError), _borrowed(number, socket.AF_UNIX) as connection:
+    with contextlib.suppress(OSError), borrowed(number, socket.AF_UNIX) as connection:
         connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
-def _borrowed(number: int, family: int | None = None) -> Iterator[socket.socket]:
-    """Yield a socket of a descriptor that somebody else has, for a moment."""
+def borrowed(number: int, family: int | None = None) -> Iterator[socket.socket]:
+    """
+    Yield a socket of a descriptor that somebody else has, for a moment.
+
+    Args:
+        number: The descriptor.
+        family: As for :func:`duplicate`.
+    """
     connection = _socket_of(number, family)
     try:
         yield connection

@@ -7,6 +7,7 @@ that is watched here costs an entry of a dictionary.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import select
 from typing import TYPE_CHECKING
@@ -86,8 +87,10 @@ class EpollWatch:
     def forget(self, number: int) -> None:
         """Stop watching it. See :class:`.descriptor.Watch`."""
         del self.sinks[number]
-        # A closed descriptor is not enough while a forked child has a copy.
-        self._epoll.unregister(number)
+        # A closed descriptor is not enough while a forked child has a copy. Somebody may
+        # have closed it whose it is not.
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(number)
 
     def close(self) -> None:
         """Stop watching, when all are forgotten."""
@@ -95,6 +98,8 @@ class EpollWatch:
         self._epoll.close()
 
     def _tell(self) -> None:
+        # Nothing that is called here opens a connection, so that no number means another
+        # one than when it was asked for.
         for number, what in self._epoll.poll(0, _AT_ONCE):
             sink = self.sinks.get(number)
             if sink is None:
