@@ -44,9 +44,9 @@ def _system_send() -> Callable[[int, bytes, int, int], int]:
     """
     Return the system's ``send``, which returns -1 for any error.
 
-    It does not give the interpreter lock away, as functions of the standard library do: in
-    a pass over a thousand streams beside busy threads, the hub would wait for it a thousand
-    times. The kernel does not block here.
+    It does not give the interpreter lock away, as functions of the standard library do:
+    beside threads that compute, a pass over a hundred streams would wait for it a hundred
+    times, 5 ms each. The kernel does not block here.
     """
     try:
         send = ctypes.PyDLL(None).send
