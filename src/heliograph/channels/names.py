@@ -47,7 +47,10 @@ def check_channel(name: object) -> str:
         raise InvalidFieldError(
             "channel", name, f"must be at most {MAX_NAME_BYTES} bytes of UTF-8"
         )
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+    # What can be printed has neither: most names need no look at each character.
+    if not name.isprintable() and any(
+        unicodedata.category(character) in {"Cc", "Cs"} for character in name
+    ):
         raise InvalidFieldError(
             "channel", name, "must not contain control characters or lone surrogates"
         )
@@ -81,7 +84,7 @@ def check_selection(names: object) -> tuple[str, ...]:
         InvalidFieldError: There are no names or more than 64, or one is invalid.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
-        names = [names]
+        return (check_channel(names),)
     channels: set[str] = set()
     for name in names:
         # A name that was checked is not checked again, however often it is repeated.

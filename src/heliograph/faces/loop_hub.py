@@ -62,6 +62,8 @@ class LoopHub:
             RuntimeError: It is in use on another loop.
         """
         self._enter_loop()
+        if self.hub is not None and not self._changing.locked():
+            return self.hub
         async with self._changing:
             if self.hub is None:
                 # The hub would keep the context of the request that comes first (PEP 567).

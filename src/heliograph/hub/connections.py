@@ -80,7 +80,7 @@ class Connections:
         return () if self._watch is None else tuple(self._watch.sinks.values())
 
     def __len__(self) -> int:
-        return len(self._opening) + len(self.sinks)
+        return len(self._opening) + (0 if self._watch is None else len(self._watch.sinks))
 
     def close_copies(self) -> None:
         """Close the descriptors that a forked child has inherited, in the child."""
