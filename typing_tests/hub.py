@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from heliograph.hub.admission import AdmissionControl
     from heliograph.hub.channel_events import ChannelEvents
     from heliograph.hub.channel_table import ChannelTable
+    from heliograph.hub.connections import Connections
     from heliograph.hub.control import Control
     from heliograph.hub.feeds import Feeds
     from heliograph.hub.joining import Joining
-    from heliograph.hub.sinks import PullSink, Sink, SinkClient, SocketSink, TaskSink
+    from heliograph.hub.sinks import DescriptorSink, PullSink, Sink, SinkClient, TaskSink
+    from heliograph.hub.sinks.descriptor import Keeper, Watch
+    from heliograph.hub.sinks.watch import EpollWatch, LoopWatch
     from heliograph.hub.stop_watch import StopWatch
     from heliograph.hub.subscriber import Observer, Subscriber
-    from heliograph.servers.uvicorn import UvicornSink
+    from heliograph.servers.uvicorn import UvicornSink, UvicornStreams
 
 hub: StreamHub = HubThread("memory:", HubConfig())
 ticket = hub.admit(Admission(("a",), address="10.0.0.1"))
@@ -27,9 +30,17 @@ hub.attach(ticket)  # type: ignore[attr-defined]  # sinks are the hub's business
 
 
 def sinks(
-    pull: PullSink, connection: SocketSink, task: TaskSink, uvicorn: UvicornSink
+    pull: PullSink, connection: DescriptorSink, task: TaskSink, uvicorn: UvicornSink
 ) -> list[Sink]:
     return [pull, connection, task, uvicorn]
+
+
+def keepers(connections: Connections, streams: UvicornStreams) -> list[Keeper]:
+    return [connections, streams]
+
+
+def watches(epoll: EpollWatch, loop: LoopWatch) -> list[Watch]:
+    return [epoll, loop]
 
 
 def client_of_a_sink(subscriber: Subscriber) -> SinkClient:
