@@ -108,6 +108,17 @@ def connect(hub, *channels, read_buffer=None, **options):
     return client
 
 
+async def read_all(theirs):
+    """Read until the end of the stream; give what came, and whether it ended in order."""
+    loop, data = asyncio.get_running_loop(), b""
+    try:
+        while more := await loop.sock_recv(theirs, 1 << 20):
+            data += more
+    except ConnectionError:
+        return data, False
+    return data, True
+
+
 async def until(condition):
     """Let the loop work until something holds; the test's timeout is the limit."""
     while not condition():

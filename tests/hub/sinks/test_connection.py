@@ -8,7 +8,7 @@ import pytest
 
 from heliograph.hub.sinks import ConnectionSink
 from heliograph.hub.sinks.sink import PAUSE_BYTES
-from streams import connections, until
+from streams import connections, read_all, until
 
 
 @pytest.fixture
@@ -26,17 +26,6 @@ async def served():
     yield sink, theirs
     sink.abort()
     await until(lambda: sink._is_lost)
-
-
-async def read_all(theirs):
-    """Read until the end of the stream; give what came, and whether it ended in order."""
-    loop, data = asyncio.get_running_loop(), b""
-    try:
-        while more := await loop.sock_recv(theirs, 1 << 20):
-            data += more
-    except ConnectionError:
-        return data, False
-    return data, True
 
 
 def fill(sink):

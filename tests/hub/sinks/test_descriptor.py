@@ -12,7 +12,7 @@ from heliograph.hub.sinks import descriptor as module
 from heliograph.hub.sinks.sink import PAUSE_BYTES
 from heliograph.hub.sinks.watch import EpollWatch, LoopWatch
 from heliograph.wire.framing import Framing
-from streams import HEAD, connections, until
+from streams import HEAD, connections, read_all, until
 
 WATCHES = {
     "epoll": lambda loop: EpollWatch(loop, select.epoll()),
@@ -66,17 +66,6 @@ def serve(keeper, head=b"", *, send_buffer=4096):
     sink = DescriptorSink(number, Framing.IDENTITY, keeper, head)
     keeper.watch.add(number, sink)
     return sink, theirs
-
-
-async def read_all(theirs):
-    """Read until the end of the stream; give what came, and whether it ended in order."""
-    loop, data = asyncio.get_running_loop(), b""
-    try:
-        while more := await loop.sock_recv(theirs, 1 << 20):
-            data += more
-    except ConnectionError:
-        return data, False
-    return data, True
 
 
 def fill(sink):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from ...wire.framing import Framing
 from .descriptors import end_for_all, identity_of
-from .sink import CLOSE_SECONDS, PAUSE_BYTES
+from .sink import CLOSE_SECONDS, PAUSE_BYTES, timer_within
 
 if TYPE_CHECKING:
     from .sink import SinkClient
@@ -135,9 +135,4 @@ class ConnectionSink(asyncio.Protocol):
         # A transport of asyncio raises if it is aborted after its connection was lost.
         if self._is_lost:
             return
-        loop = asyncio.get_running_loop()
-        if self._aborting is not None:
-            if self._aborting.when() <= loop.time() + seconds:
-                return
-            self._aborting.cancel()
-        self._aborting = loop.call_later(seconds, self.abort)
+        self._aborting = timer_within(seconds, self.abort, self._aborting)

@@ -17,7 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 from .descriptors import borrowed, end_for_all
-from .sink import PAUSE_BYTES
+from .sink import PAUSE_BYTES, timer_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -315,9 +315,4 @@ class DescriptorSink:
     def _abort_in(self, seconds: float) -> None:
         if self._number < 0:
             return
-        loop = asyncio.get_running_loop()
-        if self._aborting is not None:
-            if self._aborting.when() <= loop.time() + seconds:
-                return
-            self._aborting.cancel()
-        self._aborting = loop.call_later(seconds, self.abort)
+        self._aborting = timer_within(seconds, self.abort, self._aborting)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...wire.framing import Framing
 
-__all__ = ["CLOSE_SECONDS", "PAUSE_BYTES", "Sink", "SinkClient", "end_stream"]
+__all__ = [
+    "CLOSE_SECONDS",
+    "PAUSE_BYTES",
+    "Sink",
+    "SinkClient",
+    "end_stream",
+    "timer_within",
+]
 
 # A sink is paused when the process holds more bytes for its client than this. A write of
 # the usual size fits, so that a short stall does not make a client slow.
@@ -92,3 +102,24 @@ def end_stream(sink: Sink) -> None:
     if end := sink.framing.end:
         sink.write(end)
     sink.close()
+
+
+def timer_within(
+    seconds: float, function: Callable[[], None], timer: asyncio.TimerHandle | None
+) -> asyncio.TimerHandle:
+    """
+    Return a timer that calls a function within some seconds.
+
+    A server that stops gives less time than a stream that is closed, whichever is first.
+
+    Args:
+        seconds: From now on.
+        function: What the earlier timer calls, too.
+        timer: The earlier one, which is returned if it is over sooner, and else cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    if timer is not None:
+        if timer.when() <= loop.time() + seconds:
+            return timer
+        timer.cancel()
+    return loop.call_later(seconds, function)
