@@ -44,7 +44,7 @@ class TimeLimit:
 
     def begin(self, block: _Block) -> None:
         """
-        Let the time of a block begin.
+        Start the time of a block.
 
         Args:
             block: Has the task that is cancelled.

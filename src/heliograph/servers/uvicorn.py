@@ -289,7 +289,7 @@ class _Parts:
         )
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
-        """Give the transport another protocol: what uvicorn writes goes nowhere."""
+        """Set another protocol of the transport. What uvicorn writes goes nowhere then."""
         self.flow.resume_reading()
         self.flow.resume_writing()
         self.protocol._unset_keepalive_if_required()  # noqa: SLF001 - see the module
