@@ -22,6 +22,9 @@ MAX_RETRY_MS = 2**63 - 1
 
 _LINE_END = re.compile("[\r\n]")
 
+_PLAIN_TEXT = frozenset({str, type(None)})
+_PLAIN_NUMBER = frozenset({int, type(None)})
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -65,11 +68,17 @@ class Event:
                 )
         if self.retry_ms is not None:
             _check_retry("retry_ms", self.retry_ms)
-        self._make_plain()
-
-    def _make_plain(self) -> None:
         # A member of a str or int enumeration may format itself as another text, for
         # example as its name: store the value that was validated.
+        if (
+            type(self.data) is not str
+            or type(self.type) not in _PLAIN_TEXT
+            or type(self.id) not in _PLAIN_TEXT
+            or type(self.retry_ms) not in _PLAIN_NUMBER
+        ):
+            self._make_plain()
+
+    def _make_plain(self) -> None:
         for name in ("data", "type", "id"):
             text = getattr(self, name)
             if text is not None and type(text) is not str:

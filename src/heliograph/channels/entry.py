@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .position import Positions
+from .position import Positions, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,8 @@ def id_after(entries: Sequence[Entry]) -> str:
     Args:
         entries: The entries of the event, one for each channel of the stream; at least one.
     """
-    own_id = entries[0].event.id
-    if own_id is not None and len(entries) == 1:
-        return own_id
+    if len(entries) == 1:
+        (entry,) = entries
+        own_id = entry.event.id
+        return id_of(entry.channel, entry.position) if own_id is None else own_id
     return Positions({entry.channel: entry.position for entry in entries}).id

@@ -290,7 +290,7 @@ class ListenedChannel:
     def _take(self, stored: Stored) -> None:
         assert self.seen is not None  # noqa: S101 - messages wait until it is known
         position, before = stored.entry.position, self.seen.position
-        if position == Position(before.epoch, before.offset + 1):
+        if position.offset == before.offset + 1 and position.epoch == before.epoch:
             self._hand_on([stored])
         elif position.offset == 1 and not before.offset and position.epoch != before.epoch:
             # The first entry of a channel that had none. It is not read, because the

@@ -91,6 +91,9 @@ class Line:
         # Names of a shard that Redis was told to unsubscribe.
         self._leaving: set[str] = set()
         self._subscription: Subscription | None = None
+        # Messages of all connections, and when the last one arrived, by the loop's clock.
+        self._heard, self._heard_at = 0, 0.0
+        self._reading: asyncio.Task[NoReturn] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -112,7 +115,10 @@ class Line:
             self._task = asyncio.create_task(self._run())
         async with self._commands:
             if self._subscription is not None:
-                await self._send_or_reconnect(self._subscription, self._subscribe, names)
+                subscription = self._subscription
+                await self._send_or_close(
+                    subscription, self._subscribe(subscription, names)
+                )
 
     async def remove(self, names: tuple[str, ...]) -> None:
         """
@@ -124,7 +130,10 @@ class Line:
         gone = {name: self._names.pop(name) for name in names if name in self._names}
         async with self._commands:
             if self._subscription is not None:
-                await self._send_or_reconnect(self._subscription, self._unsubscribe, gone)
+                subscription = self._subscription
+                await self._send_or_close(
+                    subscription, self._unsubscribe(subscription, gone)
+                )
 
     async def probe(self, name: str) -> None:
         """
@@ -182,17 +191,14 @@ class Line:
     def _prefixed(self, command: str) -> str:
         return f"S{command}" if self._sharded else command
 
-    async def _send_or_reconnect(
-        self,
-        subscription: Subscription,
-        send: Callable[[Subscription, dict[str, bool]], Awaitable[None]],
-        names: dict[str, bool],
+    async def _send_or_close(
+        self, subscription: Subscription, sending: Awaitable[None]
     ) -> None:
         try:
-            await send(subscription, names)
+            await sending
         except Exception as error:  # noqa: BLE001 - the driver's are many where a connection ends
-            # The reconnect subscribes to the names that are wanted then.
-            _log.debug("cannot tell Redis what to listen to: %r", error)
+            # Reading ends, too, and the next connection subscribes to what is wanted then.
+            _log.debug("cannot send to Redis: %r", error)
             await subscription.close()
 
     async def _run(self) -> None:
@@ -229,7 +235,7 @@ class Line:
                 self._asked.clear()
                 self._subscription = subscription
                 await self._subscribe(subscription, dict(self._names))
-            await self._receive(subscription)
+            await self._stay(subscription)
         except (RedisError, OSError) as error:
             return reason_of(error)
         except Exception as error:  # noqa: BLE001 - logged; the reason follows
@@ -245,13 +251,15 @@ class Line:
         return await self._answer(subscription)
 
     async def _answer(self, subscription: Subscription) -> Message:
-        message = await subscription.receive(self._silence_seconds)
-        if message is None:
-            raise TimeoutError("Redis does not answer")
-        return message
+        try:
+            async with asyncio.timeout(self._silence_seconds):
+                return await subscription.receive()
+        except TimeoutError as error:
+            raise TimeoutError("Redis does not answer") from error
 
     async def _leave(self, subscription: Subscription) -> None:
         self._subscription = None
+        await cancel(self._reading)
         await cancel(self._asking)
         await subscription.close()
 
@@ -300,28 +308,40 @@ class Line:
                 self._leaving.add(name)
                 await subscription.send(self._prefixed("UNSUBSCRIBE"), name)
 
-    async def _receive(self, subscription: Subscription) -> NoReturn:
-        asked = False
-        received = 0
+    async def _stay(self, subscription: Subscription) -> NoReturn:
+        """Take messages for as long as Redis sends some, or answers when it is silent."""
+        loop = asyncio.get_running_loop()
+        # When the silence began, or was last asked about.
+        began, is_asked, heard = loop.time(), False, self._heard
+        self._reading = asyncio.create_task(self._read(subscription))
         while True:
-            received += 1
-            if received % _MESSAGES_BETWEEN_YIELDS == 0:
-                # Messages of a burst are read without waiting.
-                await asyncio.sleep(0)
+            timeout = began + self._silence_seconds - loop.time()
+            await asyncio.wait({self._reading}, timeout=timeout)
+            if self._reading.done():
+                self._reading.result()  # raises: reading does not end by itself
+            if self._heard != heard:
+                began, is_asked, heard = self._heard_at, False, self._heard
+            elif is_asked:
+                raise TimeoutError("Redis no longer answers")
+            else:
+                self.check_server()
+                await self._send_or_close(subscription, subscription.send("PING"))
+                began, is_asked = loop.time(), True
+
+    async def _read(self, subscription: Subscription) -> NoReturn:
+        loop = asyncio.get_running_loop()
+        while True:
             try:
-                message = await subscription.receive(self._silence_seconds)
+                message = await subscription.receive()
             except NoPermissionError as error:
                 self._on_refused(error)
                 continue
-            if message is not None:
-                asked = False
-                self._on_message(message)
-            elif asked:
-                raise TimeoutError("Redis no longer answers")
-            else:
-                asked = True
-                self.check_server()
-                await subscription.send("PING")
+            self._heard += 1
+            self._heard_at = loop.time()
+            self._on_message(message)
+            if self._heard % _MESSAGES_BETWEEN_YIELDS == 0:
+                # Messages of a burst are read without waiting.
+                await asyncio.sleep(0)
 
     async def _close_if_wrong(self, subscription: Subscription) -> None:
         if not await self._is_current(*subscription.endpoint):

@@ -8,6 +8,7 @@ This one ends when its connection does.
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,15 +103,12 @@ class Subscription:
         with connection_errors():
             await self._connection.send_command(*command, check_health=False)
 
-    async def receive(self, timeout_seconds: float) -> Message | None:
+    async def receive(self) -> Message:
         """
-        Wait for the next message, or answer to a command.
+        Wait for the next message, or answer to a command, however long that takes.
 
-        Args:
-            timeout_seconds: How long to wait.
-
-        Returns:
-            The message; :obj:`None` if there was none in time.
+        A time limit here would be a timer for each message, which takes as long as reading
+        one does.
 
         Raises:
             RedisError: The connection is over, or a command was refused.
@@ -118,12 +116,9 @@ class Subscription:
         """
         if not self._connection.is_connected:
             raise RedisConnectionError("the connection was closed")
-        parts = await self._connection.read_response(
-            timeout=timeout_seconds, disconnect_on_error=False
+        kind, name, *rest = await self._connection.read_response(
+            timeout=math.inf, disconnect_on_error=False
         )
-        if parts is None:
-            return None
-        kind, name, *rest = parts
         data = rest[0] if rest and isinstance(rest[0], bytes) else b""
         return Message(kind.decode(), name.decode(errors="replace"), data)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...channels.entry import Entry
 from ...channels.position import Position
 from ...event import Event
+from ..values import PLAIN
 
 if TYPE_CHECKING:
     from ..plain import PlainFormat
@@ -40,6 +41,8 @@ DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 _TOKEN = re.compile(rb"[0-9A-Za-z_-]+")
 
+_as_json = json.JSONEncoder().encode
+
 _FLASK_SSE_FIELDS = {"data", "type", "id", "retry"}
 
 
@@ -61,11 +64,14 @@ def dump_event(event: Event, terms: Terms) -> str:
         terms: Whether it is an end, and as what it is retained.
     """
     fields: dict[str, str | int] = _fields(event)
+    if len(fields) == 1 and terms is PLAIN:
+        # Most events. The encoder writes a text in a fifth of the time of an object.
+        return f'{{"data": {_as_json(event.data)}}}'
     if terms.is_end:
         fields["end"] = True
     if terms.retain_as is not None:
         fields["retained"] = terms.retain_as
-    return json.dumps(fields)
+    return _as_json(fields)
 
 
 def retained_name(key: str) -> bytes:
@@ -159,7 +165,8 @@ def load_message(channel: str, data: bytes) -> tuple[Stored, bool]:
 def _load(  # noqa: PLR0917 - in the order in which they are written
     channel: str, epoch: str, offset: bytes, now: bytes, token: bytes, event: bytes
 ) -> Stored:
-    fields = json.loads(event)
+    # From bytes it would find out first whether they are UTF-16.
+    fields = json.loads(event.decode())
     published_at = float(now)
     if not math.isfinite(published_at):
         raise ValueError(f"{_shown(now)} is not a finite number of seconds")

@@ -7,7 +7,7 @@ Each class has the arguments of its script in ``lua/``, and parses what that ret
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ...channels.position import Position
 from .calls import ALL_KEYS, OWN_KEYS, Call, new_script, parse_position
@@ -123,8 +123,7 @@ class Append(Call):
         return Appended(position, at.decode(), *known)
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """
     Where an event was stored.
 
