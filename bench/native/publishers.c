@@ -26,7 +26,7 @@
 struct publisher {
     int fd; /* -1: to be opened again at `again_at` */
     bool is_busy, waits_to_send;
-    uint64_t again_at, stamp, sequence;
+    uint64_t again_at, idle_since, stamp, sequence;
     char *request;
     size_t bytes, sent;
     struct response response;
@@ -40,6 +40,7 @@ static struct {
     struct publisher *all;
     struct publisher **idle; /* the one that was answered first goes first */
     int idle_used, in_flight;
+    uint64_t last_stamp;
     double rate;
     uint64_t limit, begun, sent, answered, reopened;
     struct counts errors;
@@ -94,7 +95,13 @@ static void connect_publisher(struct publisher *publisher) {
     struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = publisher};
     epoll_ctl(publishing.epoll, EPOLL_CTL_ADD, fd, &wanted);
     publisher->fd = fd;
+    publisher->idle_since = now_ns();
     publishing.idle[publishing.idle_used++] = publisher;
+}
+
+/* When the next is due, if it is paced. */
+static uint64_t due(void) {
+    return publishing.begun + (uint64_t)((double)publishing.sent * 1e9 / publishing.rate);
 }
 
 /*
@@ -146,14 +153,30 @@ static void go_on_sending(struct publisher *publisher, uint64_t now) {
     }
 }
 
+/*
+ * The time that latency counts from: of sending the request, or that at which it was due if no
+ * connection could take it then. A server that answers late would else have its events published
+ * later, and be judged by those that never had to wait ("coordinated omission").
+ */
+static uint64_t stamp_of_next(const struct publisher *publisher) {
+    uint64_t stamp = now_ns();
+    if (publishing.rate && publisher->idle_since > due())
+        stamp = due();
+    /* Marks are looked up by their stamps, which have to grow. */
+    if (stamp <= publishing.last_stamp)
+        stamp = publishing.last_stamp + 1;
+    publishing.last_stamp = stamp;
+    return stamp % STAMPS;
+}
+
 static void publish(struct publisher *publisher) {
+    publisher->stamp = stamp_of_next(publisher);
     size_t turn = publishing.sent++ % publishing.templates.used;
     struct blob *template = &publishing.templates.of[turn];
     memcpy(publisher->request, template->data, template->bytes);
     publisher->bytes = template->bytes;
     publisher->sent = 0;
     char *mark = publisher->request + publishing.mark_at[turn];
-    publisher->stamp = now_ns() % STAMPS;
     write_digits(mark + 2, 12, ++template->number);
     write_digits(mark + 15, 16, publisher->stamp);
     publisher->sequence = sequences++;
@@ -162,7 +185,7 @@ static void publish(struct publisher *publisher) {
     publisher->is_busy = true;
     publishing.in_flight++;
     begin_response(&publisher->response);
-    go_on_sending(publisher, publisher->stamp);
+    go_on_sending(publisher, now_ns());
 }
 
 static void answered(struct publisher *publisher) {
@@ -179,6 +202,7 @@ static void answered(struct publisher *publisher) {
     }
     publishing.in_flight--;
     publisher->is_busy = false;
+    publisher->idle_since = now;
     if (response->closes)
         lose(publisher, NULL, now);
     else
@@ -218,11 +242,6 @@ void poll_publishers(void) {
         else
             read_answer(publisher);
     }
-}
-
-/* When the next is due, if it is paced. */
-static uint64_t due(void) {
-    return publishing.begun + (uint64_t)((double)publishing.sent * 1e9 / publishing.rate);
 }
 
 void go_on_publishing(uint64_t now) {
