@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import statistics
 import sys
 import time
 
@@ -188,7 +189,7 @@ class Rig:
         """Return the row of a run: the arguments are those of `Load.run`."""
         return self._measure(lambda: self._run(seconds, **how))
 
-    def alternate(self, requests, rounds, seconds, connections):
+    def alternate(self, requests, rounds, seconds, **how):
         """
         Return the rows of runs that take turns, by name: what they differ in is no noise.
 
@@ -196,14 +197,12 @@ class Rig:
             requests: Name -> what is published.
             rounds: How often each has its turn.
             seconds: How long a turn is.
-            connections: How many publish.
+            how: As for `measure`.
         """
         rows = {name: [] for name in requests}
         for _ in range(rounds):
             for name, request in requests.items():
-                rows[name].append(
-                    self.measure(seconds, publish=request, connections=connections)
-                )
+                rows[name].append(self.measure(seconds, publish=request, **how))
         return rows
 
     def measure_fed(self, seconds, **how):
@@ -255,6 +254,20 @@ class Rig:
             "feeder_cpu": fed["cpu_seconds"] / fed["seconds"],
             "published_per_second": fed["published"] / fed["seconds"],
         }
+
+
+def median_row(rows):
+    """A row of the medians of some rows that tell of the same, with the flaws of all."""
+
+    def median(example, values):
+        if isinstance(example, bool):
+            return any(values)
+        return statistics.median(values) if isinstance(example, int | float) else example
+
+    return {
+        name: median(value, [row[name] for row in rows if name in row])
+        for name, value in rows[0].items()
+    }
 
 
 def _joined(parts):

@@ -21,11 +21,12 @@ class HeliographGunicorn(OurHub):
     """
 
     server = "gunicorn Flask"
+    applications = "heliograph_flask:app", "server_alone:wsgi"
 
     def command(self, port: int, streams: int) -> Sequence[str]:
         """Return gunicorn's."""
         return (
-            *(sys.executable, "-m", "gunicorn", "heliograph_flask:app"),
+            *(sys.executable, "-m", "gunicorn", self.application),
             *("--bind", f"127.0.0.1:{port}", "--workers", str(self.workers)),
             *("--worker-class", "gthread", "--threads", "4"),
             *("--worker-connections", str(streams + 1000), "--backlog", "4096"),

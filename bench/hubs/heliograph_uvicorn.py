@@ -31,11 +31,12 @@ class HeliographUvicorn(OurHub):
     """
 
     server = "uvicorn FastAPI"
+    applications = "heliograph_fastapi:app", "server_alone:asgi"
     running = _Running
 
     def command(self, port: int, streams: int) -> Sequence[str]:  # noqa: ARG002 - no limit
         """Return the one of uvicorn, which limits no streams."""
         return (
-            *(sys.executable, "-m", "uvicorn", "heliograph_fastapi:app", *OPTIONS),
+            *(sys.executable, "-m", "uvicorn", self.application, *OPTIONS),
             *("--port", str(port), "--workers", str(self.workers)),
         )

@@ -52,9 +52,14 @@ class OurHub(Hub):
         settings: Fields of `HubConfig` beside `SETTINGS`, such as `compression`.
         workers: Processes that listen on the one port.
         label: What tables call it where several of ours are compared.
+        is_alone: Whether the server has an application without Heliograph and framework.
+
+    Attributes:
+        applications: What is served with Heliograph, and what is if the server is alone.
     """
 
     server: str
+    applications: tuple[str, str]
     running = OurRunning
 
     def __init__(
@@ -64,10 +69,12 @@ class OurHub(Hub):
         *,
         workers: int = 1,
         label: str = "",
+        is_alone: bool = False,
     ) -> None:
         self.url = url
         self.settings = SETTINGS | (settings or {})
         self.workers = workers
+        self.application = self.applications[is_alone]
         package, framework = self.server.split()
         self.name = f"Heliograph, {framework} on {package} {version(package)}{label}"
 

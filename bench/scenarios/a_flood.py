@@ -13,11 +13,9 @@ streams, publishing to them with publishing to a channel that nobody has. They t
 the medians count.
 """
 
-import statistics
-
 from feeding import broker_url
 from plots import bars
-from rig import GENERATOR_CORE
+from rig import GENERATOR_CORE, median_row
 from tables import Column, count, decimal, megabytes, table
 
 STREAMS = (100, 1000, 5000)
@@ -74,10 +72,10 @@ def fed(bench, hub, broker):
 
 def in_turns(bench, rig, turns, requests):
     """The row of views that take turns: requests a second by their names."""
-    rows = rig.alternate(requests, TURNS, bench.seconds(TURN_SECONDS), CONNECTIONS)
+    seconds = bench.seconds(TURN_SECONDS)
+    rows = rig.alternate(requests, TURNS, seconds, connections=CONNECTIONS)
     return {"turns": turns, "loud": False} | {
-        name: statistics.median(row["published_per_second"] for row in found)
-        for name, found in rows.items()
+        name: median_row(found)["published_per_second"] for name, found in rows.items()
     }
 
 

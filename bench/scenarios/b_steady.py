@@ -12,9 +12,8 @@ lasts.
 Ours and nchan, which the targets compare, take turns, and the median of each figure counts.
 """
 
-import statistics
-
 from plots import bars
+from rig import median_row
 from tables import Column, decimal, table
 
 RATES = ((1000, 50), (1000, 100), (5000, 10))
@@ -32,22 +31,12 @@ def measure(bench):
 
 
 def medians(rows):
-    """A row for each hub and rate: the median of each figure, and every flaw."""
+    """A row for each hub and rate."""
     together = {}
     for row in rows:
         about = (row["hub"], row.get("streams"), row.get("rate"))
         together.setdefault(about, []).append(row)
-    for same in together.values():
-        yield {
-            name: median(value, [row[name] for row in same if name in row])
-            for name, value in same[0].items()
-        }
-
-
-def median(example, values):
-    if isinstance(example, bool):
-        return any(values)
-    return statistics.median(values) if isinstance(example, int | float) else example
+    yield from map(median_row, together.values())
 
 
 def steady(bench, hub):

@@ -6,8 +6,9 @@ each thousand. A second later the memory of the hub's processes is compared with
 pages, which nobody shares), and that of the kernel, for which both ends of a connection count.
 
 Then these are closed, and for ours a plain view of the same process is asked as often, in a new
-connection each, as many at once. A connection counts when the head of its response was read, as
-for streams.
+connection each, as many at once; and after it the same server without a framework, which is the
+limit of all that it can serve. A connection counts when the head of its response was read, as for
+streams.
 """
 
 import time
@@ -17,6 +18,7 @@ from tables import Column, count, decimal, table
 
 STREAMS = 10_000
 AT_ONCE = 256
+PLAIN, ALONE = "plain view", "server alone"
 
 
 def measure(bench):
@@ -57,10 +59,13 @@ def idle(bench, hub):
         if hub in bench.ours:
             rig.load.close_streams(reset=True)
             time.sleep(bench.seconds(2))
-            yield plain(bench, rig)
+            yield {"what": PLAIN} | answered(bench, rig)
+    if hub in bench.ours:
+        with bench.rig(type(hub)(is_alone=True), streams) as rig:
+            yield {"what": ALONE} | answered(bench, rig)
 
 
-def plain(bench, rig):
+def answered(bench, rig):
     """The row of a view: each "stream" is a request that has been answered."""
     streams = bench.streams(STREAMS)
     request = b"GET /plain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -69,7 +74,6 @@ def plain(bench, rig):
         opening = rig.open(streams, request, at_once=AT_ONCE, seconds=120)
     return {
         "streams": STREAMS,
-        "what": "plain view",
         "opened_per_second": streams / opening.seconds,
         "thousands": [1000 / one for one in opening.per_thousand if one],
         "foreign": noise.foreign,
@@ -84,7 +88,7 @@ def flatness(row):
 
 
 def tables(rows):
-    streams, plain = {"what": "streams"}, {"what": "plain view"}
+    streams = {"what": "streams"}
     yield table(
         "10,000 idle streams",
         rows,
@@ -102,7 +106,12 @@ def tables(rows):
             Column("last thousand / first", flatness, decimal, streams),
             Column("refused once", "refused", count, streams),
             Column("CPU µs each", "opening_cpu_us", decimal, streams),
-            Column("plain view, new connections/s", "opened_per_second", count, plain),
+            *(
+                Column(
+                    f"{what}, new connections/s", "opened_per_second", count, {"what": what}
+                )
+                for what in (PLAIN, ALONE)
+            ),
         ],
     )
 

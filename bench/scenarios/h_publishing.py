@@ -6,13 +6,15 @@ as it can. It has a core for itself, and Redis the other one.
 
 Over HTTP: one connection and 16 publish through the view of each hub. For ours the same view
 without a publish takes turns with it, by broker: the difference of the times from one request to
-the next, and of the processor times, is what a publish adds to a view. The turn with the least
-processor time counts, since noise only adds to it.
+the next, and of the processor times, is what a publish adds to a view: of each turn with the one
+that follows it, and the median of all counts.
 """
+
+import statistics
 
 from feeding import broker_url, feeding
 from hubs.base import CORE
-from rig import GENERATOR_CORE
+from rig import GENERATOR_CORE, median_row
 from tables import Column, count, decimal, table
 
 BROKERS = ("memory", "SQLite", "Redis")
@@ -20,7 +22,7 @@ AT_ONCE = (1, 100)
 CONNECTIONS = (16, 1)
 SECONDS = 2
 # Of each view of ours, and how long one is.
-TURNS, TURN_SECONDS = 6, 0.5
+TURNS, TURN_SECONDS = 15, 0.25
 HISTORY = 1000
 
 
@@ -83,29 +85,28 @@ def through_views(bench, hub, broker):
         rig.warm_up(0.3, publish=views["publish"], connections=4)
         for connections in bench.some(CONNECTIONS):
             rows = rig.alternate(
-                views, TURNS, bench.seconds(TURN_SECONDS), connections=connections
+                views,
+                TURNS,
+                bench.seconds(TURN_SECONDS),
+                connections=connections,
+                settle=0.05,
             )
-            for view, found in rows.items():
-                least = min(found, key=lambda row: row["cpu_us_per_publish"])
-                yield {"broker": broker, "view": view, "connections": connections} | least
+            about = {"broker": broker, "connections": connections}
+            publish = {"view": "publish"} | median_row(rows["publish"])
+            yield about | publish | added(rows["plain"], rows["publish"])
 
 
-def added(rows, hub, broker, connections):
-    """What a publish adds to a view: microseconds of wall and of processor time, or None."""
-    found = {
-        row["view"]: row
-        for row in rows
-        if (row.get("hub"), row.get("broker"), row.get("connections"))
-        == (hub, broker, connections)
-        and "view" in row
+def added(plain, publish):
+    """What a publish adds to a view: microseconds of wall and of processor time."""
+    pairs = list(zip(plain, publish, strict=True))
+
+    def difference(microseconds):
+        return statistics.median(microseconds(b) - microseconds(a) for a, b in pairs)
+
+    return {
+        "added_wall_us": difference(lambda row: 1e6 / row["published_per_second"]),
+        "added_cpu_us": difference(lambda row: row["cpu_us_per_publish"]),
     }
-    if len(found) < 2:
-        return None
-    plain, publish = found["plain"], found["publish"]
-    return (
-        1e6 / publish["published_per_second"] - 1e6 / plain["published_per_second"],
-        publish["cpu_us_per_publish"] - plain["cpu_us_per_publish"],
-    )
 
 
 def tables(rows):
@@ -138,19 +139,13 @@ def tables(rows):
         ],
         by="line",
     )
-
-    def add(part):
-        return lambda row: (
-            added(rows, row["hub"], row.get("broker"), row["connections"]) or (None, None)
-        )[part]
-
     yield table(
         "What a publish adds to a view, µs",
         [row for row in views if "broker" in row],
         [
-            Column(f"{what}, {n} connections", add(part), decimal, {"connections": n})
+            Column(f"{what}, {n} connections", figure, decimal, {"connections": n})
             for n in CONNECTIONS
-            for part, what in enumerate(("wall", "CPU"))
+            for what, figure in (("wall", "added_wall_us"), ("CPU", "added_cpu_us"))
         ],
         by="line",
     )
