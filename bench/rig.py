@@ -209,6 +209,10 @@ class Rig:
         """Return the row of a run in which another process publishes, as `feeding` does."""
         return self._measure(lambda: self._run_fed(seconds, **how))
 
+    def measure_within(self, seconds, rate):
+        """Return the row of a run in which an application of ours publishes by itself."""
+        return self._measure(lambda: self._run_within(seconds, rate))
+
     def _measure(self, run):
         def once():
             pids = with_children(self.running.processes())
@@ -254,6 +258,13 @@ class Rig:
             "feeder_cpu": fed["cpu_seconds"] / fed["seconds"],
             "published_per_second": fed["published"] / fed["seconds"],
         }
+
+    def _run_within(self, seconds, rate):
+        self.load.begin(LONGEST_SECONDS)
+        published = self.running.publish_within(self.fed + 1, rate, seconds)
+        time.sleep(self.bench.settle)
+        self.fed += published
+        return dataclasses.replace(self.load.end(), published=published), {}
 
 
 def median_row(rows):

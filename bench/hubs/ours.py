@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,13 @@ class OurRunning(Running):
 
     view_path = ""
     url = ""
+
+    def publish_within(self, first: int, rate: float, seconds: float) -> int:
+        """Have the application publish by itself, and return how many events it has."""
+        query = f"first={first}&rate={rate}&seconds={seconds}"
+        url = f"http://127.0.0.1:{self.port}/within?{query}"
+        urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
+        return int(rate * seconds)
 
     def view_requests(self) -> dict[str, bytes]:
         """Return what the framework's usual view publishes, and what one that does not."""
@@ -91,7 +99,11 @@ class OurHub(Hub):
         (port,) = free_ports()
         running = self.running(port)
         running.url = self.url.replace("{folder}", str(folder))
-        environment = {"URL": running.url, "SETTINGS": json.dumps(self.settings)}
+        environment = {
+            "URL": running.url,
+            "SETTINGS": json.dumps(self.settings),
+            "PYTHONPATH": str(HERE.parent / "programs"),
+        }
         yield Started(
             self.command(port, streams), folder, cwd=HERE / "apps", env=environment
         )

@@ -17,17 +17,10 @@ import sys
 import time
 
 import uvloop
+from marks import event, pauses
 
 from heliograph import HubConfig
 from heliograph.publisher import AsyncPublisher
-
-# As in bench/load.py.
-_STAMPS = 10**16
-
-
-def event(number, padding):
-    mark = f"~n{number:012}t{time.monotonic_ns() % _STAMPS:016}~"
-    return f'{{"m":"{mark}","p":"{padding}"}}'
 
 
 async def as_fast_as_it_can(publish, seconds, at_once):
@@ -46,12 +39,11 @@ async def as_fast_as_it_can(publish, seconds, at_once):
 
 async def paced(publish, seconds, rate):
     """Publish at a rate and return how many."""
-    began = time.monotonic()
-    count = int(seconds * rate)
-    for n in range(count):
-        await asyncio.sleep(max(0, began + n / rate - time.monotonic()))
-        await publish(n + 1)
-    return count
+    number = 0
+    for number, pause in enumerate(pauses(rate, seconds), 1):
+        await asyncio.sleep(pause)
+        await publish(number)
+    return number
 
 
 async def main():
@@ -65,13 +57,13 @@ async def main():
     parser.add_argument("--first", type=int, default=1, help="number of the first event")
     parser.add_argument("--history", type=int, default=1000)
     options = parser.parse_args()
-    padding, before = "x" * options.padding, options.first - 1
+    before = options.first - 1
     config = HubConfig(history_events=options.history)
     async with AsyncPublisher(options.url, config=config) as publisher:
         await publisher.publish("ready", channel="nobody")
 
         async def publish(number):
-            data = event(before + number, padding)
+            data = event(before + number, options.padding)
             await publisher.publish(data, channel=options.channel)
 
         print("ready", flush=True)

@@ -1,10 +1,12 @@
 """FastAPI with Heliograph."""
 
+import asyncio
 import contextlib
 import json
 import os
 
 from fastapi import FastAPI
+from marks import event, pauses
 from starlette.responses import Response
 
 from heliograph import HubConfig
@@ -38,13 +40,21 @@ async def publish(request):
 app.add_route("/publish", publish, methods=["POST"])
 
 
+@app.post("/within", status_code=204)
+async def publish_within(first: int, rate: float, seconds: float):
+    """Publish from here, and not for a request each."""
+    for number, pause in enumerate(pauses(rate, seconds), first):
+        await asyncio.sleep(pause)
+        await streams.publish(event(number), channel="a")
+
+
 @app.post("/validated/publish", status_code=204)
-async def publish_validated(event: dict[str, str], channel: str):
-    await streams.publish(event, channel=channel)
+async def publish_validated(data: dict[str, str], channel: str):
+    await streams.publish(data, channel=channel)
 
 
 @app.post("/validated/plain", status_code=204)
-async def plain_post(event: dict[str, str], channel: str):
+async def plain_post(data: dict[str, str], channel: str):
     """Do what publish does, without publishing."""
 
 

@@ -2,6 +2,9 @@
 
 import json
 import os
+import time
+
+from marks import event, pauses
 
 from flask import Flask, request
 from heliograph.flask import sse
@@ -16,6 +19,16 @@ app.register_blueprint(sse, url_prefix="/stream")
 @app.post("/publish")
 def publish():
     sse.publish(request.get_json(), channel=request.args["channel"])
+    return "", 204
+
+
+@app.post("/within")
+def publish_within():
+    """Publish from here, and not for a request each."""
+    first, rate, seconds = (request.args[name] for name in ("first", "rate", "seconds"))
+    for number, pause in enumerate(pauses(float(rate), float(seconds)), int(first)):
+        time.sleep(pause)
+        sse.publish(event(number), channel="a")
     return "", 204
 
 
