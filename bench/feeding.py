@@ -13,7 +13,7 @@ import time
 
 from hubs.base import Started, free_ports, on_core
 
-_PROGRAM = pathlib.Path(__file__).parent / "programs" / "feeding.py"
+_PROGRAMS = pathlib.Path(__file__).parent / "programs"
 _REDIS_STARTS_SECONDS = 10
 
 
@@ -34,16 +34,17 @@ class Feeder:
 
 
 @contextlib.contextmanager
-def feeding(url, *, cpu=None, **options):
+def feeding(url, *, cpu=None, program="feeding.py", **options):
     """
     Start the program that publishes through a broker, and yield a `Feeder`.
 
     Args:
         url: Of the broker.
         cpu: The core that the process is pinned to, None for any.
-        options: Those of programs/feeding.py, with underscores.
+        program: Its file in programs/.
+        options: Those of the program, with underscores.
     """
-    command = [sys.executable, str(_PROGRAM), url]
+    command = [sys.executable, str(_PROGRAMS / program), url]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
     with on_core(cpu):

@@ -235,11 +235,15 @@ for _hub in (UVICORN, GUNICORN):
 
 @target("h", "20,000 publishes/s through SQLite and Redis, 100 at a time")
 def _(rows):
-    rates = {
-        broker: rows.one("h_publishing", "published_per_second", broker=broker, at_once=100)
-        for broker in ("SQLite", "Redis")
-    }
-    text = ", ".join(f"{broker} {count(rate)}/s" for broker, rate in rates.items())
+    def rate(broker, *, is_alone):
+        where = {"broker": broker, "is_alone": is_alone, "at_once": 100}
+        return rows.one("h_publishing", "published_per_second", **where)
+
+    rates = {broker: rate(broker, is_alone=False) for broker in ("SQLite", "Redis")}
+    text = ", ".join(
+        f"{broker} {count(ours)}/s ({ours / rate(broker, is_alone=True):.2f} of the driver alone)"
+        for broker, ours in rates.items()
+    )
     return text, min(rates.values()) >= 20_000
 
 

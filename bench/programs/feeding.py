@@ -17,24 +17,10 @@ import sys
 import time
 
 import uvloop
-from marks import event, pauses
+from pace import as_fast_as_it_can, event, pauses
 
 from heliograph import HubConfig
 from heliograph.publisher import AsyncPublisher
-
-
-async def as_fast_as_it_can(publish, seconds, at_once):
-    """Publish for some seconds and return how many."""
-    ends, published = time.monotonic() + seconds, 0
-
-    async def go_on():
-        nonlocal published
-        while time.monotonic() < ends:
-            published += 1
-            await publish(published)
-
-    await asyncio.gather(*(go_on() for _ in range(at_once)))
-    return published
 
 
 async def paced(publish, seconds, rate):

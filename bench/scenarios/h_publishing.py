@@ -2,7 +2,8 @@
 (h) Publishing, while nobody listens.
 
 By broker: a Python program publishes through it, one event at a time and 100 at a time, as fast
-as it can. It has a core for itself, and Redis the other one.
+as it can. It has a core for itself, and Redis the other one. Beside it is what the same storage
+does alone: asyncio without any, sqlite3, and redis-py, which is the limit.
 
 Over HTTP: one connection and 16 publish through the view of each hub. For ours the same view
 without a publish takes turns with it, by broker: the difference of the times from one request to
@@ -26,16 +27,27 @@ TURNS, TURN_SECONDS = 15, 0.25
 HISTORY = 1000
 
 
+ALONE = {
+    "memory": "a turn of the loop and no storage",
+    "SQLite": "sqlite3 alone, an insert",
+    "Redis": "redis-py alone, XADD in a pipeline",
+}
+
+
 class Program:
     """What takes the place of a hub in the rows of a broker."""
 
-    def __init__(self, broker):
-        self.broker = broker
-        self.name = f"{broker}, a Python program"
+    def __init__(self, broker, *, is_alone=False):
+        self.broker, self.is_alone = broker, is_alone
+        self.name = ALONE[broker] if is_alone else f"{broker}, a Python program"
 
 
 def measure(bench):
-    programs = [Program(broker) for broker in bench.some(BROKERS, 2)]
+    programs = [
+        Program(broker, is_alone=is_alone)
+        for broker in bench.some(BROKERS, 2)
+        for is_alone in (False, True)
+    ]
     yield from bench.each(programs, by_broker)
     yield from bench.each(bench.peers, over_http)
     for broker in bench.some(BROKERS):
@@ -49,7 +61,11 @@ def by_broker(bench, program):
             with (
                 broker_url(program.broker, GENERATOR_CORE) as url,
                 feeding(
-                    url, cpu=CORE, at_once=at_once, seconds=bench.seconds(SECONDS)
+                    url,
+                    cpu=CORE,
+                    program="alone.py" if program.is_alone else "feeding.py",
+                    at_once=at_once,
+                    seconds=bench.seconds(SECONDS),
                 ) as feeder,
             ):
                 return feeder.feed()
@@ -59,6 +75,7 @@ def by_broker(bench, program):
         cost = fed["cpu_seconds"] * 1e6 / fed["published"]
         yield {
             "broker": program.broker,
+            "is_alone": program.is_alone,
             "at_once": at_once,
             "published_per_second": rate,
             "cpu_us_per_publish": cost,

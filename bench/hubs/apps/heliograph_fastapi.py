@@ -6,7 +6,7 @@ import json
 import os
 
 from fastapi import FastAPI
-from marks import event, pauses
+from pace import event, pauses
 from starlette.responses import Response
 
 from heliograph import HubConfig

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from marks import event, pauses
+from pace import event, pauses
 
 from flask import Flask, request
 from heliograph.flask import sse

@@ -1,0 +1,91 @@
+"""
+Store events with as little as each kind of storage asks for: the limit of what publishes can be.
+
+    python bench/programs/alone.py URL --at-once 100 --seconds 3
+
+It talks as programs/feeding.py does. In memory an event waits for a turn of the loop and nothing
+is stored. In Redis it is an XADD by redis-py, a pipeline for as many as are published at a time; in
+SQLite an INSERT, a transaction for as many. No other thread or process learns of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sqlite3
+import sys
+import time
+
+import redis.asyncio
+import uvloop
+from pace import as_fast_as_it_can, event
+
+
+@contextlib.asynccontextmanager
+async def in_memory(_):
+    async def publish(_):
+        await asyncio.sleep(0)
+
+    yield publish
+
+
+@contextlib.asynccontextmanager
+async def in_redis(url, at_once):
+    async with redis.asyncio.Redis.from_url(url) as client:
+        pipeline = client.pipeline(transaction=False)
+
+        async def publish(number):
+            nonlocal pipeline
+            pipeline.xadd("alone", {"event": event(number)}, maxlen=1000)
+            if number % at_once == 0:
+                full, pipeline = pipeline, client.pipeline(transaction=False)
+                await full.execute()
+            else:
+                await asyncio.sleep(0)
+
+        await publish(0)
+        yield publish
+
+
+@contextlib.asynccontextmanager
+async def in_sqlite(url, at_once):
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("CREATE TABLE alone (number INTEGER PRIMARY KEY, event TEXT)")
+        connection.commit()
+
+        async def publish(number):
+            connection.execute("INSERT INTO alone (event) VALUES (?)", (event(number),))
+            if number % at_once == 0:
+                connection.commit()
+            await asyncio.sleep(0)
+
+        yield publish
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("url")
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    options = parser.parse_args()
+    if options.url.startswith("redis:"):
+        storage = in_redis(options.url, options.at_once)
+    elif options.url.startswith("sqlite:"):
+        storage = in_sqlite(options.url, options.at_once)
+    else:
+        storage = in_memory(options.url)
+    async with storage as publish:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        began, cpu_began = time.monotonic(), time.process_time()
+        published = await as_fast_as_it_can(publish, options.seconds, options.at_once)
+        seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
+    found = {"published": published, "seconds": seconds, "cpu_seconds": cpu_seconds}
+    print(json.dumps(found), flush=True)
+
+
+uvloop.run(main())
