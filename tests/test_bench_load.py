@@ -303,6 +303,23 @@ def test_connections_that_are_closed(load, scripted):
     assert run.reopened == 2
 
 
+def test_late_answers(load, scripted):
+    """What was due while an answer was awaited is late by that, too."""
+
+    def answer_late(connection):
+        done = b"HTTP/1.1 204 No Content\r\n\r\n"
+        time.sleep(0.3)
+        answer(done)(connection)
+
+    with load.Load(scripted(answer_late)) as generator:
+        run = generator.run(
+            10, publish=publish_request(load), rate=100, count=10, settle=0.05
+        )
+
+    assert run.published == 10
+    assert run.publish_latency.p50 > 200
+
+
 def test_after_an_error(load, floor):
     """What a command lacks is said, and the generator goes on."""
     with load.Load(floor) as generator:

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from heliograph import InvalidFieldError, InvalidStreamIdError
-from heliograph.channels.position import MAX_OFFSET, Position, Positions
+from heliograph.channels.position import MAX_OFFSET, Position, Positions, id_of
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 epochs = st.text("abcXYZ019", min_size=1, max_size=16) | st.sampled_from(["e1", "e2"])
@@ -28,6 +28,12 @@ def test_round_trip(selection):
     assert expected.id.isascii()
     assert expected.id.isprintable()
     assert " " not in expected.id
+
+
+@given(names, positions)
+def test_the_id_of_one_channel(name, position):
+    """Is the same, however it is written."""
+    assert id_of(name, position) == Positions({name: position}).id
 
 
 def test_largest_id_fits_a_header():

@@ -6,12 +6,38 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from on_redis import opened
 
 from heliograph import Event
 from heliograph.brokers.contract import RecordingListener
+from heliograph.brokers.redis.values import dump_event, load_event
+from heliograph.brokers.values import PLAIN, Terms
+from heliograph.channels.position import Position
 
 GOOD = '{"data": "x"}'
+
+_text = st.text(st.characters(exclude_categories=["Cs"]))
+_line = st.none() | st.text(
+    st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"])
+)
+
+
+@given(
+    st.builds(
+        Event, _text, type=_line, id=_line, retry_ms=st.none() | st.integers(0, 2**63 - 1)
+    ),
+    st.sampled_from([PLAIN, Terms(), Terms(is_end=True), Terms(retain_as="key")]),
+)
+def test_round_trip(event, terms):
+    """An event is read as it was written."""
+    position = Position("e", 1)
+
+    entry = load_event("a", position, "1.5", dump_event(event, terms).encode())
+
+    assert (entry.event, entry.position) == (event, position)
+    assert (entry.is_end, entry.retained_as) == (terms.is_end, terms.retain_as)
 
 
 # Add a row, not a test.
