@@ -173,12 +173,6 @@ class Execution:
             BrokerUnavailableError: Redis failed.
         """
         self.check_open()
-        try:
-            return await self._call(call)
-        except (RedisError, OSError) as error:
-            raise unavailable(self._address.shown, error) from error
-
-    async def _call(self, call: Call) -> Reply:
         # Keys that most channels do not have are named only for a channel that needs them:
         # each costs time, and while a slot moves, a node of a cluster refuses keys of which
         # it has only some. Where no slot moves, a channel of which nothing was seen may
@@ -188,7 +182,10 @@ class Execution:
         if self._address.kind != "cluster" and not call.caller.seen_epoch:
             count = ALL_KEYS
         while True:
-            reply = await self._topology.call(call.request(count))
+            try:
+                reply = await self._topology.call(call.request(count))
+            except (RedisError, OSError) as error:
+                raise unavailable(self._address.shown, error) from error
             if not isinstance(reply, int):
                 return reply
             count = reply
