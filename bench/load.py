@@ -85,7 +85,8 @@ class Run:
     `seconds` from the beginning to the last delivery, `publishing_seconds` to the end of
     publishing. `published` were answered with 2xx, `sent` is all; `publish_errors` counts the
     rest by status or error (an event that was refused leaves a hole in each stream), `reopened`
-    the connections that the server closed. `publish_latency` is from request to answer.
+    the connections that the server closed. `publish_latency` is from request to answer, or from the
+    time at which a request was due for which no connection was free.
 
     `reads` brought the `deliveries`: their ratio shows how many events a server sends at once.
 

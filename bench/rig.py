@@ -24,6 +24,7 @@ from hubs.base import CORE
 from load import Load
 from measuring import cpu_seconds, usage, waiting_seconds, with_children
 from noise import watch
+from tables import FLAWS
 
 GENERATOR_CORE = 0
 # All repeats together: a machine that is never quiet must not keep the bench for hours.
@@ -261,24 +262,31 @@ class Rig:
 
     def _run_within(self, seconds, rate):
         self.load.begin(LONGEST_SECONDS)
+        began = time.monotonic()
         published = self.running.publish_within(self.fed + 1, rate, seconds)
+        rate = published / (time.monotonic() - began)
         time.sleep(self.bench.settle)
         self.fed += published
-        return dataclasses.replace(self.load.end(), published=published), {}
+        run = dataclasses.replace(self.load.end(), published=published)
+        return run, {"published_per_second": rate}
 
 
 def median_row(rows):
-    """A row of the medians of some rows that tell of the same, with the flaws of all."""
+    """
+    A row of the medians of some rows that tell of the same.
 
-    def median(example, values):
+    It has the flaws of all of them, and is disturbed if most of them are.
+    """
+
+    def median(name, example):
+        values = [row[name] for row in rows if name in row]
+        if name in FLAWS:
+            return max(values)
         if isinstance(example, bool):
-            return any(values)
+            return sum(values) > len(values) / 2
         return statistics.median(values) if isinstance(example, int | float) else example
 
-    return {
-        name: median(value, [row[name] for row in rows if name in row])
-        for name, value in rows[0].items()
-    }
+    return {name: median(name, value) for name, value in rows[0].items()}
 
 
 def _joined(parts):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOUD, FLAWED, MISSING = "~", "!", "-"
-_FLAWS = ("holes", "repeats", "disorders", "closed", "silent", "errors", "refused")
+FLAWS = ("holes", "repeats", "disorders", "closed", "silent", "errors", "refused")
 _KINDS = ("ours", "peer", "floor")
 
 
@@ -113,7 +113,7 @@ def _cell(column, own, rows):
         cell += f" ({times(figure / best)})"
     if row.get("loud"):
         cell += f" {LOUD}"
-    if any(row.get(flaw) for flaw in _FLAWS):
+    if any(row.get(flaw) for flaw in FLAWS):
         cell += f" {FLAWED}"
     return cell
 

@@ -320,6 +320,38 @@ def test_late_answers(load, scripted):
     assert run.publish_latency.p50 > 200
 
 
+@pytest.mark.parametrize("rate", [None, 200])
+def test_disorder_of_what_was_due(load, scripted, rate):
+    """Events of one connection that come in another order are found, also if all are late."""
+    streams = []
+
+    def stream(connection):
+        connection.sendall(_HEAD)
+        streams.append(connection)
+
+    def swap(connection):
+        held = b""
+        while request := connection.recv(65536):
+            time.sleep(0.02)
+            block = b"id: 1\ndata: " + request.partition(b"\r\n\r\n")[2] + b"\n\n"
+            if held:
+                streams[0].sendall(block + held)
+            held = b"" if held else block
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    # The first request has been read by then.
+    def swap_all(connection):
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        swap(connection)
+
+    with load.Load(scripted(stream, swap_all)) as generator:
+        generator.open(1, _GET)
+        run = generator.run(10, publish=publish_request(load), rate=rate, count=21)
+
+    # A stream may begin between the two of its first pair.
+    assert (run.published, run.deliveries, run.disorders) == (21, 20, 9)
+
+
 def test_after_an_error(load, floor):
     """What a command lacks is said, and the generator goes on."""
     with load.Load(floor) as generator:

@@ -144,8 +144,8 @@ void end_publishing(void);
 void print_publishing(void);
 /* The last number of the only channel, 0 if there are several or none. */
 uint64_t last_number(void);
-/* Whether the event with this stamp was not answered yet when another was published. */
-bool was_in_flight(uint64_t stamp, uint64_t when);
+/* Whether the event with this stamp was not answered yet when another was sent. */
+bool was_in_flight(uint64_t stamp, uint64_t later_stamp);
 
 /* response.c */
 struct response {

@@ -47,12 +47,13 @@ static struct {
     struct latency latency;
 } publishing;
 
-static struct {
-    uint64_t stamp, answered_at; /* 0: not yet */
+static struct published {
+    uint64_t stamp, sent_at, answered_at; /* 0: not yet */
 } remembered[REMEMBERED];
 static uint64_t sequences;
 
-bool was_in_flight(uint64_t stamp, uint64_t when) {
+/* The publish with a stamp, NULL if it is too long ago or somebody else's. */
+static const struct published *find(uint64_t stamp) {
     /* Stamps grow with the sequence, and it is mostly one of the last that is asked for. */
     uint64_t oldest = sequences > REMEMBERED ? sequences - REMEMBERED : 0, high = sequences;
     uint64_t low = sequences > oldest + 512 ? sequences - 512 : oldest;
@@ -66,9 +67,15 @@ bool was_in_flight(uint64_t stamp, uint64_t when) {
             high = middle;
     }
     if (low == sequences || remembered[low % REMEMBERED].stamp != stamp)
+        return NULL;
+    return &remembered[low % REMEMBERED];
+}
+
+bool was_in_flight(uint64_t stamp, uint64_t later_stamp) {
+    const struct published *one = find(stamp), *later = find(later_stamp);
+    if (!one)
         return false;
-    uint64_t answered_at = remembered[low % REMEMBERED].answered_at;
-    return answered_at == 0 || answered_at > when;
+    return one->answered_at == 0 || !later || one->answered_at > later->sent_at;
 }
 
 static void connect_publisher(struct publisher *publisher) {
@@ -154,9 +161,9 @@ static void go_on_sending(struct publisher *publisher, uint64_t now) {
 }
 
 /*
- * The time that latency counts from: of sending the request, or that at which it was due if no
- * connection could take it then. A server that answers late would else have its events published
- * later, and be judged by those that never had to wait ("coordinated omission").
+ * The time that latency counts from: of sending the request, or that at which it was due if all
+ * connections were waiting for answers then. A server that answers late would else have its events
+ * published later, and be judged by those that never had to wait ("coordinated omission").
  */
 static uint64_t stamp_of_next(const struct publisher *publisher) {
     uint64_t stamp = now_ns();
@@ -180,12 +187,13 @@ static void publish(struct publisher *publisher) {
     write_digits(mark + 2, 12, ++template->number);
     write_digits(mark + 15, 16, publisher->stamp);
     publisher->sequence = sequences++;
-    remembered[publisher->sequence % REMEMBERED].stamp = publisher->stamp;
-    remembered[publisher->sequence % REMEMBERED].answered_at = 0;
+    uint64_t now = now_ns();
+    remembered[publisher->sequence % REMEMBERED] =
+        (struct published){.stamp = publisher->stamp, .sent_at = now % STAMPS};
     publisher->is_busy = true;
     publishing.in_flight++;
     begin_response(&publisher->response);
-    go_on_sending(publisher, now_ns());
+    go_on_sending(publisher, now);
 }
 
 static void answered(struct publisher *publisher) {

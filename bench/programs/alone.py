@@ -4,8 +4,8 @@ Store events with as little as each kind of storage asks for: the limit of what 
     python bench/programs/alone.py URL --at-once 100 --seconds 3
 
 It talks as programs/feeding.py does. In memory an event waits for a turn of the loop and nothing
-is stored. In Redis it is an XADD by redis-py, a pipeline for as many as are published at a time; in
-SQLite an INSERT, a transaction for as many. No other thread or process learns of it.
+is stored. In Redis it is an XADD by redis-py, in one pipeline with all that are published at the same
+time; in SQLite an INSERT, in one transaction with them. No other thread or process learns of it.
 """
 
 from __future__ import annotations
@@ -32,38 +32,52 @@ async def in_memory(_):
 
 
 @contextlib.asynccontextmanager
-async def in_redis(url, at_once):
+async def in_redis(url):
     async with redis.asyncio.Redis.from_url(url) as client:
-        pipeline = client.pipeline(transaction=False)
 
-        async def publish(number):
-            nonlocal pipeline
-            pipeline.xadd("alone", {"event": event(number)}, maxlen=1000)
-            if number % at_once == 0:
-                full, pipeline = pipeline, client.pipeline(transaction=False)
-                await full.execute()
-            else:
-                await asyncio.sleep(0)
+        async def store(some):
+            pipeline = client.pipeline(transaction=False)
+            for one in some:
+                pipeline.xadd("alone", {"event": one}, maxlen=1000)
+            await pipeline.execute()
 
-        await publish(0)
-        yield publish
+        yield together(store)
 
 
 @contextlib.asynccontextmanager
-async def in_sqlite(url, at_once):
+async def in_sqlite(url):
     with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("CREATE TABLE alone (number INTEGER PRIMARY KEY, event TEXT)")
-        connection.commit()
 
-        async def publish(number):
-            connection.execute("INSERT INTO alone (event) VALUES (?)", (event(number),))
-            if number % at_once == 0:
-                connection.commit()
-            await asyncio.sleep(0)
+        async def store(some):
+            with connection:
+                connection.executemany(
+                    "INSERT INTO alone (event) VALUES (?)", [(one,) for one in some]
+                )
 
-        yield publish
+        yield together(store)
+
+
+def together(store):
+    """What publishes: all that are called in one turn of the loop are stored together."""
+    waiting, storing = [], None
+
+    async def store_them():
+        nonlocal waiting, storing
+        await asyncio.sleep(0)
+        some, waiting, storing = waiting, [], None
+        await store(some)
+
+    async def publish(number):
+        nonlocal storing
+        waiting.append(event(number))
+        if storing is None:
+            storing = asyncio.create_task(store_them())
+        await storing
+
+    return publish
 
 
 async def main():
@@ -73,9 +87,9 @@ async def main():
     parser.add_argument("--seconds", type=float, default=3.0)
     options = parser.parse_args()
     if options.url.startswith("redis:"):
-        storage = in_redis(options.url, options.at_once)
+        storage = in_redis(options.url)
     elif options.url.startswith("sqlite:"):
-        storage = in_sqlite(options.url, options.at_once)
+        storage = in_sqlite(options.url)
     else:
         storage = in_memory(options.url)
     async with storage as publish:

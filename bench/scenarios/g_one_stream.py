@@ -13,6 +13,12 @@ from feeding import broker_url
 from rig import GENERATOR_CORE
 from tables import Column, decimal, table
 
+FEEDS = {
+    "HTTP": "HTTP",
+    "within": "the application itself",
+    "SQLite": "SQLite",
+    "Redis": "Redis",
+}
 RATE = 100
 SECONDS = 4
 
@@ -51,11 +57,11 @@ def between_processes(bench, hub, broker):
 
 def tables(rows):
     columns = []
-    for feed in ("HTTP", "within", "SQLite", "Redis"):
+    for feed, name in FEEDS.items():
         for figure in ("p50", "p99"):
             best = min if feed == "HTTP" else None
             columns.append(
-                Column(f"{feed}, {figure} ms", figure, decimal, {"feed": feed}, best)
+                Column(f"{name}, {figure} ms", figure, decimal, {"feed": feed}, best)
             )
     answer = Column("HTTP, answer, p50 ms", "publish_ms", decimal, {"feed": "HTTP"})
     columns.insert(2, answer)

@@ -110,7 +110,9 @@ def through_views(bench, hub, broker):
             )
             about = {"broker": broker, "connections": connections}
             publish = {"view": "publish"} | median_row(rows["publish"])
-            yield about | publish | added(rows["plain"], rows["publish"])
+            is_loud = publish["loud"] or median_row(rows["plain"])["loud"]
+            difference = added(rows["plain"], rows["publish"])
+            yield about | publish | difference | {"loud": is_loud}
 
 
 def added(plain, publish):

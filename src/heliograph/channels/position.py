@@ -312,7 +312,7 @@ def id_of(channel: str, position: Position) -> str:
         position: A position in it.
 
     Returns:
-        The id of :class:`Positions` of this channel alone, in a third of the time.
+        The id of :class:`Positions` of this channel alone, in less time.
     """
     return f"{_tag((channel,))}.{position.epoch}-{position.offset}"
 

@@ -39,9 +39,9 @@ _EVENTS_WITHOUT_REST = 2
 _COSTS_PER_EVENT = 0.5
 
 # The longest rest: so many times what the pass has cost, which leaves seven eighths of the
-# interpreter to others, and so many seconds, which is all that an event waits for it. That
-# is seven passes of a thousand streams; with less, a view that publishes to them keeps less
-# than its 0.8, and a flood brings events no sooner.
+# interpreter to others, and so many seconds, which is all that an event waits for it: seven
+# passes over a thousand streams. If it were less, a view that publishes to them would lose
+# more than a fifth of its rate, and its events would come no sooner.
 _COSTS_AT_MOST = 7
 _SECONDS_AT_MOST = 0.07
 

@@ -1,10 +1,13 @@
 """One connection listens for a process, and stays as long as Redis answers."""
 
 import asyncio
+import errno
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from on_redis import opened
 
 from heliograph import Event
@@ -58,6 +61,37 @@ async def test_silence(server, caplog):
         assert node.line._task is task
         assert ear.connection == []
     assert caplog.text == ""
+
+
+async def test_a_connection_that_times_out(server, caplog):
+    """It is told as that, and listening goes on."""
+    ear = RecordingListener()
+    async with opened(server.url, ear) as broker:
+        await broker.listen("a")
+        (node,) = broker._routing.topology.nodes
+        # What a transport does with the error of the kernel.
+        error = TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+        node.line._subscription._connection._reader.set_exception(error)
+        await until(lambda: len(ear.connection) == 2)
+        entry = await broker.append("a", Event("x"))
+
+        assert await ear.wait_for_entries(1) == [entry]
+        assert ear.connection == [False, True]
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_closed_as_the_connection_ends(server, caplog, steps):
+    """Nothing is logged of it, whichever comes first."""
+    async with opened(server.url) as broker:
+        await broker.listen("a")
+        (node,) = broker._routing.topology.nodes
+        node.line._subscription._connection._writer.transport.abort()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await node.line.close()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_loop_that_is_dropped(server):

@@ -259,9 +259,13 @@ class Line:
 
     async def _leave(self, subscription: Subscription) -> None:
         self._subscription = None
-        await cancel(self._reading)
-        await cancel(self._asking)
         await subscription.close()
+        reading, self._reading = self._reading, None
+        await cancel(reading)
+        if reading is not None and not reading.cancelled():
+            # Whoever closes the line is not told why the connection has ended meanwhile.
+            reading.exception()
+        await cancel(self._asking)
 
     async def _until_answered(self) -> None:
         """
@@ -309,7 +313,7 @@ class Line:
                 await subscription.send(self._prefixed("UNSUBSCRIBE"), name)
 
     async def _stay(self, subscription: Subscription) -> NoReturn:
-        """Take messages for as long as Redis sends some, or answers when it is silent."""
+        """Read, and end if Redis sends nothing and does not answer either."""
         loop = asyncio.get_running_loop()
         # When the silence began, or was last asked about.
         began, is_asked, heard = loop.time(), False, self._heard

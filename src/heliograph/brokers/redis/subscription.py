@@ -116,9 +116,13 @@ class Subscription:
         """
         if not self._connection.is_connected:
             raise RedisConnectionError("the connection was closed")
-        kind, name, *rest = await self._connection.read_response(
+        parts = await self._connection.read_response(
             timeout=math.inf, disconnect_on_error=False
         )
+        if parts is None:
+            # So the driver says ETIMEDOUT, although no time was set.
+            raise RedisConnectionError("the connection has timed out")
+        kind, name, *rest = parts
         data = rest[0] if rest and isinstance(rest[0], bytes) else b""
         return Message(kind.decode(), name.decode(errors="replace"), data)
 

@@ -65,7 +65,7 @@ def dump_event(event: Event, terms: Terms) -> str:
     """
     fields: dict[str, str | int] = _fields(event)
     if len(fields) == 1 and terms is PLAIN:
-        # Most events. The encoder writes a text in a fifth of the time of an object.
+        # Most events. The encoder writes a text much faster than an object.
         return f'{{"data": {_as_json(event.data)}}}'
     if terms.is_end:
         fields["end"] = True
