@@ -89,13 +89,13 @@ class Bench:
             return "floor"
         return "peer" if hub in self.peers else "ours"
 
-    def each(self, hubs, function, *arguments):
-        """Yield the rows of `function(bench, hub, *arguments)` for each hub that does not fail."""
+    def each(self, hubs, function, *arguments, **options):
+        """Yield the rows that a function returns for each hub, or one that says why it failed."""
         for hub in hubs:
             about = {"hub": hub.name, "kind": self.kind(hub)}
             try:
                 with deadline(LONGEST_SECONDS):
-                    for row in function(self, hub, *arguments):
+                    for row in function(self, hub, *arguments, **options):
                         yield about | row
             except Exception as error:  # noqa: BLE001 - one hub's failure is not the bench's
                 yield about | {"failed": f"{type(error).__name__}: {error}"[:400]}

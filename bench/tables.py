@@ -3,7 +3,8 @@ Tables of results: for a terminal, and in Markdown for the documentation.
 
 A table has a line for each hub (or whatever `by` names) and a column for each figure. Behind a
 figure stands how many times that of the best peer it is. Marks: `~` other programs disturbed the
-run, and all its repeats; `!` the events that arrived were not exactly those that were published.
+run, and all its repeats; `!` the events that arrived were not exactly those that were published;
+`*` the load generator was busy for over nine tenths of the time, so a hub may be faster.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOUD, FLAWED, MISSING = "~", "!", "-"
-FLAWS = ("holes", "repeats", "disorders", "closed", "silent", "errors", "refused")
+LOUD, FLAWED, LIMITED, MISSING = "~", "!", "*", "-"
+FLAWS = (
+    *("holes", "repeats", "disorders", "closed", "silent", "errors", "refused"),
+    "unfinished",
+)
+# Of the load generator's time.
+_BUSY = 0.9
 _KINDS = ("ours", "peer", "floor")
 
 
@@ -115,6 +121,8 @@ def _cell(column, own, rows):
         cell += f" {LOUD}"
     if any(row.get(flaw) for flaw in FLAWS):
         cell += f" {FLAWED}"
+    if row.get("load_cpu", 0) > _BUSY:
+        cell += f" {LIMITED}"
     return cell
 
 

@@ -50,7 +50,7 @@ def judge(found):
         with contextlib.suppress(UnmeasuredError):
             measured, is_met = function(Rows(found))
             judged.append(Target(letter, text, measured, "met" if is_met else "missed"))
-    return judged
+    return sorted(judged, key=lambda one: one.letter)
 
 
 def markdown(judged):
@@ -149,18 +149,22 @@ def _(rows):
     return text, min(ratios.values()) >= 0.5
 
 
-# Latency is known to 1 %, so two that differ by less than the sum are the same.
+# The classes by which latencies are counted are up to 1.6 % wide: two in neighbouring ones may be
+# the same.
 _SAME = 1.02
 
 
 def _steady(rows, streams, rate, hub):
-    parts, is_met = [], True
+    parts, is_met, are_same = [], True, False
     for figure in ("p50", "p99", "cpu_us_per_delivery"):
         ours = rows.one(_STEADY, figure, streams=streams, rate=rate, hub=hub)
         theirs = rows.one(_STEADY, figure, streams=streams, rate=rate, hub="nchan")
-        is_met = is_met and ours <= theirs * (1 if figure.startswith("cpu") else _SAME)
+        is_same = theirs < ours <= theirs * _SAME and figure != "cpu_us_per_delivery"
+        are_same = are_same or is_same
+        is_met = is_met and (ours <= theirs or is_same)
         parts.append(f"{decimal(ours)}/{decimal(theirs)}")
-    return f"ours/nchan's: p50, p99 ms, CPU µs {', '.join(parts)}", is_met
+    same = ", of which those within 2 % count as equal" if are_same else ""
+    return f"ours/nchan's: p50, p99 ms, CPU µs {', '.join(parts)}{same}", is_met
 
 
 for _hub in (UVICORN, GUNICORN):
@@ -222,7 +226,7 @@ for _hub in (UVICORN, GUNICORN):
         text = f"10,000 channels {times(each)}, 64 channels each {times(many)}"
         return text, max(each, many) <= 2
 
-    @target("f", f"{_hub[3:]}: nothing grows with 10,000 idle channels")
+    @target("f", f"{_hub[3:]}: nothing grows (over 1.1x) beside 10,000 idle channels")
     def _(rows, hub=_hub):
         alone, beside = (
             rows.one("f_channels", "cpu_us_per_delivery", hub=hub, what=what)
@@ -256,24 +260,27 @@ def _(rows):
 
 @target("h", "a publish adds at most 100 µs to a Flask view (memory, 16 connections)")
 def _(rows):
-    wall, cpu = (
-        rows.one("h_publishing", name, hub=GUNICORN, broker="memory", connections=16)
-        for name in ("added_wall_us", "added_cpu_us")
+    many, one = (
+        rows.one(
+            "h_publishing", "added_wall_us", hub=GUNICORN, broker="memory", connections=n
+        )
+        for n in (16, 1)
     )
-    return f"{wall:.0f} µs of wall, {cpu:.0f} µs of CPU time", wall <= 100
+    return f"{many:.0f} µs; with 1 connection {one:.0f} µs", many <= 100
 
 
 for _hub in (UVICORN, GUNICORN):
 
-    @target("i", f"{_hub[3:]}: p99 below 50 ms with two busy threads")
+    @target("i", f"{_hub[3:]}: p99 below 50 ms with two busy threads, interval of 1 ms")
     def _(rows, hub=_hub):
         found = {
-            row["interval"]: row["p99"] for row in rows.all("i_busy", hub=hub, threads=2)
+            row["interval"]: row["p99"]
+            for row in rows.all("i_busy", hub=hub, threads=2, elsewhere=False)
         }
-        if not found:
+        if 1 not in found:
             raise UnmeasuredError(hub)
         text = ", ".join(
             f"{value:.0f} ms at {f'{interval} ms' if interval else 'the default'}"
             for interval, value in found.items()
         )
-        return text, min(found.values()) < 50
+        return text, found[1] < 50

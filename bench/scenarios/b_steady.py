@@ -1,5 +1,5 @@
 """
-(b) Steady: latency and processor time at rates that every hub can follow.
+(b) Steady: latency and processor time at rates that a hub should be able to follow.
 
 One connection publishes at a fixed rate over HTTP: 50 and 100 events a second to 1,000 streams,
 then 10 a second to 5,000. Latency is from sending the request until the event was read. Processor

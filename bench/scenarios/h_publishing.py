@@ -152,7 +152,11 @@ def tables(rows):
         views,
         [
             Column(
-                f"{n} connections", "published_per_second", count, {"connections": n}, max
+                f"{n} {'connections' if n > 1 else 'connection'}",
+                "published_per_second",
+                count,
+                {"connections": n},
+                max,
             )
             for n in CONNECTIONS
         ],
@@ -162,7 +166,12 @@ def tables(rows):
         "What a publish adds to a view, µs",
         [row for row in views if "broker" in row],
         [
-            Column(f"{what}, {n} connections", figure, decimal, {"connections": n})
+            Column(
+                f"{what}, {n} {'connections' if n > 1 else 'connection'}",
+                figure,
+                decimal,
+                {"connections": n},
+            )
             for n in CONNECTIONS
             for what, figure in (("wall", "added_wall_us"), ("CPU", "added_cpu_us"))
         ],

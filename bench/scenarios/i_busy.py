@@ -4,10 +4,16 @@
 They are Python and hold the interpreter lock, which they give away once in
 `sys.getswitchinterval()`, 5 ms by default, if another thread waits for it. 100 events a second
 are published over HTTP to 100 streams, which is little work: 1,000 streams take most of a core by
-themselves. The views need the lock, too. What helps is a shorter interval:
-`sys.setswitchinterval` in the application.
+themselves. The views need the lock, too. What helps is a shorter interval,
+`sys.setswitchinterval` in the application; or another process, for what computes or for the hub:
+then they share the core and not the lock.
 """
 
+import contextlib
+import subprocess
+import sys
+
+from hubs.base import CORE, HERE, on_core
 from tables import Column, decimal, table
 
 from scenarios.b_steady import at_rate
@@ -17,21 +23,40 @@ STREAMS = 100
 THREADS = 2
 # Milliseconds, None: as Python has it.
 INTERVALS = (None, 1, 0.1)
+ELSEWHERE = "2 threads of another process"
 
 
 def measure(bench):
     for interval in bench.some(INTERVALS):
         yield from bench.each(bench.ours, beside, THREADS, interval)
     if bench.is_full:
+        yield from bench.each(bench.ours, beside, THREADS, None, elsewhere=True)
         yield from bench.each(bench.ours, beside, 0, None)
 
 
-def beside(bench, hub, threads, interval):
+def beside(bench, hub, threads, interval, *, elsewhere=False):
     streams = bench.streams(STREAMS)
-    with bench.rig(busy(hub, threads, interval), streams) as rig:
+    served = busy(hub, 0 if elsewhere else threads, interval)
+    with bench.rig(served, streams) as rig, computing(elsewhere):
         rig.open(streams)
         row = at_rate(bench, rig, RATE)
-        yield {"threads": threads, "interval": interval} | row
+        yield {"threads": threads, "interval": interval, "elsewhere": elsewhere} | row
+
+
+@contextlib.contextmanager
+def computing(is_wanted):
+    """Run the threads in a process of their own, on the core of the hub, if they are wanted."""
+    if not is_wanted:
+        yield
+        return
+    program = f"import busy; busy.begin({THREADS}); import time; time.sleep(1e9)"
+    with on_core(CORE):
+        process = subprocess.Popen([sys.executable, "-c", program], cwd=HERE / "apps")
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def busy(hub, threads, interval):
@@ -57,16 +82,22 @@ def busy(hub, threads, interval):
 
 def tables(rows):
     lines = [
-        (f"{THREADS} threads, {f'{one} ms' if one else 'default'}", THREADS, one)
+        (f"{THREADS} threads, {f'{one} ms' if one else 'default'}", THREADS, one, False)
         for one in INTERVALS
     ]
+    lines += [(ELSEWHERE, THREADS, None, True), ("no threads", 0, None, False)]
     for figure in ("p50", "p99"):
         yield table(
             f"{figure} in ms beside busy threads, by switch interval",
             rows,
             [
-                Column(heading, figure, decimal, {"threads": threads, "interval": interval})
-                for heading, threads, interval in [*lines, ("no threads", 0, None)]
+                Column(
+                    heading,
+                    figure,
+                    decimal,
+                    {"threads": threads, "interval": interval, "elsewhere": elsewhere},
+                )
+                for heading, threads, interval, elsewhere in lines
             ],
         )
 

@@ -2,7 +2,7 @@
 (k) Large events: 64 KB each, to 500 streams.
 
 16 connections publish over HTTP without pause, as in (a); then one publishes 4 events a second,
-which every hub can follow, and latency is measured.
+which a hub should be able to follow, and latency is measured.
 """
 
 from plots import bars

@@ -72,8 +72,10 @@ async def test_every_record_is_complete(tmp_path, chance):
         await asyncio.gather(*publishers)
 
         def is_complete(reader):
+            # On a busy machine chance may have left a channel out.
             return all(
-                reader.record[name] and reader.record[name][-1] >= published[name] - 1
+                not published[name]
+                or (reader.record[name] and reader.record[name][-1] >= published[name] - 1)
                 for name in reader.channels
             )
 

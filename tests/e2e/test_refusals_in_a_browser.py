@@ -28,7 +28,8 @@ def test_a_page_lives_through_refusals(tmp_path, browser, name):
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.port}/ping")
         page.evaluate(LISTEN)
-        until(lambda: subscribers(server) == 1)
+        # Before that, it has a slot but perhaps no position yet.
+        page.wait_for_function("source.readyState === 1")
         publish(server, "before")
         page.wait_for_function("got.length === 1")
 

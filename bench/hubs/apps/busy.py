@@ -5,10 +5,6 @@ import os
 import sys
 import threading
 
-app = importlib.import_module(os.environ["APP"]).app
-if interval := float(os.environ["SWITCH_INTERVAL"]):
-    sys.setswitchinterval(interval)
-
 
 def compute():
     n = 0
@@ -16,5 +12,13 @@ def compute():
         n = (n * 1103515245 + 12345) % 2147483648
 
 
-for _ in range(int(os.environ["BUSY_THREADS"])):
-    threading.Thread(target=compute, daemon=True).start()
+def begin(threads):
+    for _ in range(threads):
+        threading.Thread(target=compute, daemon=True).start()
+
+
+if "APP" in os.environ:
+    app = importlib.import_module(os.environ["APP"]).app
+    if interval := float(os.environ["SWITCH_INTERVAL"]):
+        sys.setswitchinterval(interval)
+    begin(int(os.environ["BUSY_THREADS"]))
