@@ -60,7 +60,7 @@ def idle(bench, hub):
             rig.load.close_streams(reset=True)
             time.sleep(bench.seconds(2))
             yield {"what": PLAIN} | answered(bench, rig)
-    if hub in bench.ours:
+    if hub in bench.ours and bench.is_full:
         with bench.rig(type(hub)(is_alone=True), streams) as rig:
             yield {"what": ALONE} | answered(bench, rig)
 

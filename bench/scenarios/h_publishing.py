@@ -103,7 +103,7 @@ def through_views(bench, hub, broker):
         for connections in bench.some(CONNECTIONS):
             rows = rig.alternate(
                 views,
-                TURNS,
+                TURNS if bench.is_full else 4,
                 bench.seconds(TURN_SECONDS),
                 connections=connections,
                 settle=0.05,
