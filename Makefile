@@ -56,7 +56,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Beside other hubs, some 25 minutes; then docs/performance.md can be made of it: bench-page.
+# Beside other hubs, some 35 minutes; then docs/performance.md can be made of it: bench-page.
 bench: bench-tools
 	$(BIN)/python bench
 

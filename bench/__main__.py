@@ -1,7 +1,7 @@
 """
 Measure Heliograph beside other hubs, and show tables with ratios. See bench/README.md.
 
-    python bench                      all scenarios, all hubs: some 25 minutes
+    python bench                      all scenarios, all hubs: some 35 minutes
     python bench --quick              less of each: below two minutes
     python bench a e --hubs heliograph nchan
     python bench --show               the tables again, from what was measured
