@@ -114,11 +114,10 @@ class Line:
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         async with self._commands:
-            if self._subscription is not None:
-                subscription = self._subscription
-                await self._send_or_close(
-                    subscription, self._subscribe(subscription, names)
-                )
+            subscription = self._subscription
+            if subscription is not None:
+                sending = self._subscribe(subscription, names)
+                await self._send_or_close(subscription, sending)
 
     async def remove(self, names: tuple[str, ...]) -> None:
         """
@@ -129,11 +128,10 @@ class Line:
         """
         gone = {name: self._names.pop(name) for name in names if name in self._names}
         async with self._commands:
-            if self._subscription is not None:
-                subscription = self._subscription
-                await self._send_or_close(
-                    subscription, self._unsubscribe(subscription, gone)
-                )
+            subscription = self._subscription
+            if subscription is not None:
+                sending = self._unsubscribe(subscription, gone)
+                await self._send_or_close(subscription, sending)
 
     async def probe(self, name: str) -> None:
         """
