@@ -111,7 +111,7 @@ def test_ratios_and_marks(module):
     rows = [
         _row("floor", "floor", rate=900_000),
         _row("slow", "peer", rate=50.0),
-        _row("fast", "peer", rate=100.0, holes=3),
+        _row("fast", "peer", rate=100.0, holes=3, load_cpu=0.95),
         _row("ours", "ours", rate=250.0, loud=True),
     ]
     table = tables.table(
@@ -121,7 +121,7 @@ def test_ratios_and_marks(module):
     assert table.lines == [
         ["ours", "250 (2.50x) ~"],
         ["slow", "50"],
-        ["fast", "100 !"],
+        ["fast", "100 ! *"],
         ["floor", "900 k"],
     ]
     assert "| ours | 250 (2.50x) ~ |" in table.markdown()
@@ -143,6 +143,45 @@ def test_targets(module, ours, verdict):
     judged = module("targets").judge({"a_flood": rows})
 
     assert [one.verdict for one in judged] == ([verdict] if verdict else [])
+
+
+def test_a_median_keeps_flaws(module):
+    """One run that lost events is not outvoted; one that was disturbed is."""
+    runs = [
+        {"hub": "ours", "p50": p50, "holes": holes, "loud": loud}
+        for p50, holes, loud in [(3.0, 0, True), (9.0, 500, False), (4.0, 0, False)]
+    ]
+
+    assert module("rig").median_row(runs) == {
+        "hub": "ours",
+        "p50": 4.0,
+        "holes": 500,
+        "loud": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [
+        pytest.param({}, "met", id="the-same"),
+        pytest.param({"p99": 20.3}, "met", id="one-class-above"),
+        pytest.param({"p99": 20.5}, "missed", id="above"),
+        pytest.param({"cpu_us_per_delivery": 10.1}, "missed", id="more-cpu"),
+    ],
+)
+def test_latencies_are_known_to_their_classes(module, ours, verdict):
+    """What differs by less counts as equal, and the table says so."""
+    theirs = {"p50": 10.0, "p99": 20.0, "cpu_us_per_delivery": 10.0}
+    about = {"streams": 1000, "rate": 50}
+    rows = [
+        _row("nchan", "peer", **about, **theirs),
+        _row("Heliograph on uvicorn", "ours", **about, **(theirs | ours)),
+    ]
+
+    (judged,) = module("targets").judge({"b_steady": rows})
+
+    assert judged.verdict == verdict
+    assert ("count as equal" in judged.measured) is (ours == {"p99": 20.3})
 
 
 def test_what_many_streams_take(module):

@@ -20,7 +20,7 @@ from tables import Column, count, decimal, table
 
 BROKERS = ("memory", "SQLite", "Redis")
 AT_ONCE = (1, 100)
-CONNECTIONS = (16, 1)
+CONNECTIONS = {16: "16 connections", 1: "1 connection"}
 SECONDS = 2
 # Of each view of ours, and how long one is.
 TURNS, TURN_SECONDS = 15, 0.25
@@ -86,7 +86,7 @@ def over_http(bench, hub):
     with bench.rig(hub, 1) as rig:
         publish = rig.running.publish_request()
         rig.warm_up(0.3, publish=publish, connections=4)
-        for connections in bench.some(CONNECTIONS):
+        for connections in bench.some(tuple(CONNECTIONS)):
             row = rig.measure(
                 bench.seconds(SECONDS), publish=publish, connections=connections
             )
@@ -100,7 +100,7 @@ def through_views(bench, hub, broker):
     ):
         views = rig.running.view_requests()
         rig.warm_up(0.3, publish=views["publish"], connections=4)
-        for connections in bench.some(CONNECTIONS):
+        for connections in bench.some(tuple(CONNECTIONS)):
             rows = rig.alternate(
                 views,
                 TURNS if bench.is_full else 4,
@@ -151,14 +151,8 @@ def tables(rows):
         "Publishes a second over HTTP, nobody listens",
         views,
         [
-            Column(
-                f"{n} {'connections' if n > 1 else 'connection'}",
-                "published_per_second",
-                count,
-                {"connections": n},
-                max,
-            )
-            for n in CONNECTIONS
+            Column(name, "published_per_second", count, {"connections": n}, max)
+            for n, name in CONNECTIONS.items()
         ],
         by="line",
     )
@@ -166,13 +160,8 @@ def tables(rows):
         "What a publish adds to a view, µs",
         [row for row in views if "broker" in row],
         [
-            Column(
-                f"{what}, {n} {'connections' if n > 1 else 'connection'}",
-                figure,
-                decimal,
-                {"connections": n},
-            )
-            for n in CONNECTIONS
+            Column(f"{what}, {name}", figure, decimal, {"connections": n})
+            for n, name in CONNECTIONS.items()
             for what, figure in (("wall", "added_wall_us"), ("CPU", "added_cpu_us"))
         ],
         by="line",
