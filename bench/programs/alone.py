@@ -13,14 +13,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import sqlite3
-import sys
-import time
 
 import redis.asyncio
 import uvloop
-from pace import as_fast_as_it_can, event
+from pace import as_fast_as_it_can, event, when_told
 
 
 @contextlib.asynccontextmanager
@@ -93,13 +90,9 @@ async def main():
     else:
         storage = in_memory(options.url)
     async with storage as publish:
-        print("ready", flush=True)
-        sys.stdin.readline()
-        began, cpu_began = time.monotonic(), time.process_time()
-        published = await as_fast_as_it_can(publish, options.seconds, options.at_once)
-        seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
-    found = {"published": published, "seconds": seconds, "cpu_seconds": cpu_seconds}
-    print(json.dumps(found), flush=True)
+        await when_told(
+            lambda: as_fast_as_it_can(publish, options.seconds, options.at_once)
+        )
 
 
 uvloop.run(main())

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import sys
-import time
 
 import uvloop
-from pace import as_fast_as_it_can, event, pauses
+from pace import as_fast_as_it_can, event, pauses, when_told
 
 from heliograph import HubConfig
 from heliograph.publisher import AsyncPublisher
@@ -52,16 +49,12 @@ async def main():
             data = event(before + number, options.padding)
             await publisher.publish(data, channel=options.channel)
 
-        print("ready", flush=True)
-        sys.stdin.readline()
-        began, cpu_began = time.monotonic(), time.process_time()
         if options.rate:
-            published = await paced(publish, options.seconds, options.rate)
+            await when_told(lambda: paced(publish, options.seconds, options.rate))
         else:
-            published = await as_fast_as_it_can(publish, options.seconds, options.at_once)
-        seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
-    found = {"published": published, "seconds": seconds, "cpu_seconds": cpu_seconds}
-    print(json.dumps(found), flush=True)
+            await when_told(
+                lambda: as_fast_as_it_can(publish, options.seconds, options.at_once)
+            )
 
 
 uvloop.run(main())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 
 # As in bench/load.py.
@@ -34,3 +36,21 @@ async def as_fast_as_it_can(publish, seconds, at_once):
 
     await asyncio.gather(*(go_on() for _ in range(at_once)))
     return published
+
+
+async def when_told(run):
+    """
+    Say "ready", wait for a line, and print as JSON what `run` took.
+
+    Args:
+        run: Publishes, and returns how many events.
+    """
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began, cpu_began = time.monotonic(), time.process_time()
+    found = {
+        "published": await run(),
+        "seconds": time.monotonic() - began,
+        "cpu_seconds": time.process_time() - cpu_began,
+    }
+    print(json.dumps(found), flush=True)
